@@ -1,0 +1,32 @@
+#% set table = cookiecutter.__table | parsed
+"""The columns of the table: the one file to edit for new data.
+
+After an edit, `nox -s local_train` prepares the data again by itself.
+"""
+
+# fmt: off
+LABEL = {{ table.label | quoted }}
+TASK = "{{ table.task }}"  # binary, multiclass or regression
+POSITIVE = {{ table.positive | quoted }}  # binary only: the class whose probability is predicted
+LABEL_SQL = {{ table.label_sql | quoted }}  # BigQuery SQL over `label`, such as "RTRIM(label, '.')"; "" keeps it
+
+# Every column of the table but the label, each with its kind:
+#   numeric      a number; missing values are allowed
+#   categorical  text with a vocabulary learnt from the training rows
+#   hashed       text with too many values for a vocabulary
+#   ignore       not used, neither for training nor for serving
+COLUMNS: dict[str, str] = {
+#% for column in table.columns
+    {{ column.name | quoted }}: "{{ column.kind }}",
+#% endfor
+}
+
+MISSING: list[str] = {{ table.missing | quoted }}  # cells that hold no value, after blanks are stripped
+DELIMITER = {{ table.delimiter | quoted }}
+COMMENT = {{ table.comment | quoted }}  # lines that begin with it are skipped; "" skips none
+HEADER: list[str] = {{ table.header | quoted }}  # the names in file order, if the file has no header line
+# fmt: on
+
+VOCABULARY_LIMIT = 10_000  # values kept per categorical column; rarer ones count as unseen
+HASH_BUCKETS = 4_096  # per hashed column, a power of two
+BOUNDARIES = 24  # quantile boundaries per numeric column

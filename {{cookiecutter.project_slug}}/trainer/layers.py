@@ -1,0 +1,75 @@
+"""Keras layers that turn numbers and codes into what a dense layer can learn from."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+class PiecewiseLinear(keras.layers.Layer):  # type: ignore[misc]
+    """Encodes each number by how far it has filled each interval between its boundaries, plus a flag for a missing one.
+
+    Input float32 [rows, columns], NaN where missing; output float32 [rows, columns * (intervals + 1)]. See Gorishniy et
+    al. 2022, "On Embeddings for Numerical Features in Tabular Deep Learning".
+    """
+
+    def __init__(self, boundaries: Sequence[Sequence[float]], **options: Any) -> None:
+        super().__init__(**options)
+        intervals = max(len(edges) for edges in boundaries) - 1
+        self.lower = np.zeros((len(boundaries), intervals), np.float32)
+        self.scale = np.zeros((len(boundaries), intervals), np.float32)
+        for row, edges in enumerate(boundaries):
+            widths = np.diff(np.asarray(edges, np.float32))
+            self.lower[row, : len(widths)] = edges[:-1]
+            self.scale[row, : len(widths)] = 1 / widths
+
+    def call(self, numbers: Any) -> Any:
+        """Return the encoded numbers."""
+        missing = tf.math.is_nan(numbers)
+        known = tf.where(missing, tf.zeros_like(numbers), numbers)
+        filled = tf.clip_by_value((known[:, :, None] - self.lower) * self.scale, 0.0, 1.0)
+        filled = tf.where(missing[:, :, None], tf.zeros_like(filled), filled)
+        width = self.lower.shape[0] * self.lower.shape[1]
+        return tf.concat([tf.reshape(filled, [-1, width]), tf.cast(missing, tf.float32)], axis=1)
+
+
+class Crosses(keras.layers.Layer):  # type: ignore[misc]
+    """Gives each pair of codes a code of its own. Input int32 [rows, columns]; output int32 [rows, pairs]."""
+
+    def __init__(
+        self, pairs: Sequence[tuple[int, int]], code_counts: Sequence[int], **options: Any
+    ) -> None:
+        super().__init__(**options)
+        self.left = [left for left, _ in pairs]
+        self.right = [right for _, right in pairs]
+        self.factor = np.array([code_counts[right] for right in self.right], np.int32)
+
+    def call(self, codes: Any) -> Any:
+        """Return the code of each pair."""
+        return tf.gather(codes, self.left, axis=1) * self.factor + tf.gather(
+            codes, self.right, axis=1
+        )
+
+
+class FusedEmbedding(keras.layers.Layer):  # type: ignore[misc]
+    """One table for all coded columns: one lookup instead of one per column.
+
+    Input int32 [rows, columns]; output float32 [rows, columns, width].
+    """
+
+    def __init__(
+        self, code_counts: Sequence[int], width: int, deviation: float, **options: Any
+    ) -> None:
+        super().__init__(**options)
+        self.offsets = np.cumsum([0, *code_counts[:-1]]).astype(np.int32)
+        self.table = self.add_weight(
+            shape=(sum(code_counts), width),
+            initializer=keras.initializers.RandomNormal(stddev=deviation) if deviation else "zeros",
+            name="table",
+        )
+
+    def call(self, codes: Any) -> Any:
+        """Return the vector of each code."""
+        return tf.gather(tf.convert_to_tensor(self.table), codes + self.offsets)

@@ -1,0 +1,165 @@
+"""The model with its optimizer, as compiled graphs that take many steps per call."""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from trainer.errors import UserError
+from trainer.metrics import metrics_of
+from trainer.settings import Settings
+from trainer.shards import Split, Window
+
+EVALUATION_ROWS = 8_192
+LEAST_ROWS_PER_PART = 64
+
+
+def use_all_cores() -> None:
+    """Give each core a part of the batch instead of a part of each operation.
+
+    Small matrix products gain nothing from several threads each, but independent parts of a batch run side by side.
+    """
+    if not tf.config.list_physical_devices("GPU"):
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(cores())
+
+
+def cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def parts_of(batch_size: int) -> int:
+    """Return into how many parts a batch is cut: one per core, if that leaves each part rows enough to be worth it."""
+    if tf.config.list_physical_devices("GPU"):
+        return 1
+    return max(1, min(cores(), batch_size // LEAST_ROWS_PER_PART))
+
+
+class Learner:
+    """Steps and predictions of a model, compiled once."""
+
+    def __init__(self, model: Any, optimizer: Any, settings: Settings) -> None:
+        self.model = model
+        self.optimizer = optimizer
+        self.parts = parts_of(settings.batch_size)
+        self.best: list[npt.NDArray[Any]] = []
+        self._loaded: tuple[Window, tuple[Any, Any, Any]] | None = None
+
+    @property
+    def variables(self) -> list[Any]:
+        """Everything that a checkpoint must hold: weights, random states, optimizer."""
+        return [*self.model.network.variables, *self.optimizer.variables]
+
+    def arrays(self) -> list[npt.NDArray[Any]]:
+        """Return the values of the variables, then those of the best network so far, if they were kept."""
+        return [*(np.asarray(variable) for variable in self.variables), *self.best]
+
+    def restore(self, arrays: Sequence[npt.NDArray[Any]]) -> None:
+        """Set the variables; raise `UserError` if the arrays are of another network."""
+        variables = self.variables
+        own = arrays[: len(variables)]
+        if [tuple(variable.shape) for variable in variables] != [array.shape for array in own]:
+            raise UserError(
+                "the checkpoint holds another network than trainer/model.py builds now",
+                "variables of the same shapes",
+                "name another --job-dir; nothing was changed",
+            )
+        for variable, array in zip(variables, own, strict=True):
+            variable.assign(array)
+        self.best = list(arrays[len(variables) :])
+
+    def keep_best(self) -> None:
+        """Keep the present weights as the best so far."""
+        self.best = [np.array(variable) for variable in self.model.network.variables]
+
+    def use_best(self) -> None:
+        """Set the weights to the best that were kept, if any."""
+        for variable, array in zip(self.model.network.variables, self.best, strict=False):
+            variable.assign(array)
+
+    def tensors(self, window: Window) -> tuple[Any, Any, Any]:
+        """Return numbers, codes and labels of the window as tensors, converted once."""
+        if self._loaded is None or self._loaded[0] is not window:
+            arrays = (window.numbers, window.codes, window.labels)
+            self._loaded = (
+                window,
+                (tf.constant(arrays[0]), tf.constant(arrays[1]), tf.constant(arrays[2])),
+            )
+        return self._loaded[1]
+
+    def take_steps(
+        self, tensors: tuple[Any, Any, Any], order: Any, first: int, last: int, steps: int
+    ) -> tuple[float, int]:
+        """Take the steps `first` to `last` on a window; return the last loss and the number of the next step."""
+        bounds = [tf.constant(number, tf.int64) for number in (first, last, steps)]
+        loss, reached = self.steps(*tensors, order, *bounds)
+        return float(loss), int(reached)
+
+    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
+    def steps(
+        self, numbers: Any, codes: Any, labels: Any, order: Any, first: Any, last: Any, steps: Any
+    ) -> Any:
+        """Take the steps `first` to `last` of the `steps` that cut `order`, int64 [rows], into equal batches.
+
+        Returns the loss of the last step taken and the number of the next one. A loss that is not finite ends it early.
+        """
+        rows = tf.size(order, tf.int64)
+        loss, step = tf.constant(0.0), first
+        while step < last and tf.math.is_finite(loss):
+            loss = self.step(
+                numbers, codes, labels, order[rows * step // steps : rows * (step + 1) // steps]
+            )
+            step += 1
+        return loss, step
+
+    def step(self, numbers: Any, codes: Any, labels: Any, rows: Any) -> Any:
+        """Take one step on the rows of these numbers, int64 [batch]; return their mean loss."""
+        count = tf.size(rows, tf.int64)
+        losses, gradients = [], []
+        for part in range(self.parts):
+            chosen = rows[count * part // self.parts : count * (part + 1) // self.parts]
+            batch = (
+                tf.gather(numbers, chosen),
+                tf.gather(codes, chosen),
+                tf.gather(labels, chosen),
+            )
+            loss, gradient = self.gradient(*batch, tf.cast(count, tf.float32))
+            losses.append(loss)
+            gradients.append([tf.convert_to_tensor(tensor) for tensor in gradient])
+        totals = [tf.add_n(tensors) for tensors in zip(*gradients, strict=True)]
+        self.optimizer.apply(totals, self.model.network.trainable_variables)
+        return tf.add_n(losses)
+
+    def gradient(self, numbers: Any, codes: Any, labels: Any, rows: Any) -> tuple[Any, Any]:
+        """Return the loss of a part of a batch, as its share of the mean over `rows`, and its gradient."""
+        with tf.GradientTape() as tape:
+            outputs = self.model.network([numbers, codes], training=True)
+            loss = tf.reduce_sum(self.model.losses(outputs, labels)) / rows
+        return loss, tape.gradient(loss, self.model.network.trainable_variables)
+
+    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
+    def predicted(self, numbers: Any, codes: Any) -> Any:
+        """Return the model's predictions, a part of the rows per core."""
+        rows = tf.shape(numbers)[0]
+        cuts = [rows * part // self.parts for part in range(self.parts + 1)]
+        parts = [slice(cuts[part], cuts[part + 1]) for part in range(self.parts)]
+        return tf.concat(
+            [self.model.predictions(numbers[part], codes[part]) for part in parts], axis=0
+        )
+
+    def evaluate(self, split: Split) -> tuple[dict[str, float], npt.NDArray[Any]]:
+        """Return the metrics of a split, and its labels [rows]."""
+        outputs, labels = [], []
+        for window in split.windows(split.plan([0])):
+            for begin in range(0, window.rows, EVALUATION_ROWS):
+                rows = slice(begin, begin + EVALUATION_ROWS)
+                outputs.append(self.predicted(window.numbers[rows], window.codes[rows]).numpy())
+            labels.append(window.labels)
+        all_labels = np.concatenate(labels)
+        return metrics_of(
+            self.model.task, np.concatenate(outputs).astype(np.float64), all_labels
+        ), all_labels

@@ -1,0 +1,222 @@
+"""The model, from prepared rows to the serving signature: data, network, loss, training, export."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from trainer import loop
+from trainer.layers import Crosses, FusedEmbedding, PiecewiseLinear
+from trainer.learner import Learner
+from trainer.metrics import baseline_of
+from trainer.schema import Schema
+from trainer.settings import Settings
+from trainer.shards import Split
+from trainer.signature import name_inputs, parameter_names
+from trainer.statistics import FIRST_VALUE_CODE, MISSING_CODE, UNSEEN_CODE, Statistics
+
+LARGEST_CROSS = 2_000
+ROWS_PER_CROSS_CODE = 10
+WARM_UP_SHARE = 0.1
+
+
+def train_and_evaluate(
+    data_dir: Path,
+    model_dir: Path,
+    schema: Schema,
+    statistics: Statistics,
+    settings: Settings,
+    monitor: loop.Monitor,
+) -> dict[str, Any]:
+    """Train on the prepared shards in `data_dir`, export to `model_dir` and return the final metrics.
+
+    The metrics are those of the test split, if there is one: it is looked at here, once, and by nothing before.
+    """
+    splits = {name: Split(data_dir / name, schema, settings.memory_mb) for name in statistics.rows}
+    model = Model(schema, statistics, settings)
+    total_steps = loop.total_steps(splits["train"], settings)
+    learner = Learner(model, build_optimizer(model.network, settings, total_steps), settings)
+    state = loop.resumed(learner, monitor)
+    loop.train(learner, splits["train"], splits["eval"], settings, state, monitor)
+    last = "test" if "test" in splits else "eval"
+    metrics, labels = learner.evaluate(splits[last])
+    export(model, schema, statistics, model_dir)
+    return {
+        **metrics,
+        "split": last,
+        "baseline": baseline_of(schema.task, statistics.label, labels),
+        "steps": state.step,
+        "epochs": state.epoch,
+        "rows_per_second": round(state.rows / max(state.train_seconds, 1e-9), 1),
+        "history": state.history,
+    }
+
+
+class Model:
+    """The network, what its output means, and how wrong it is."""
+
+    def __init__(self, schema: Schema, statistics: Statistics, settings: Settings) -> None:
+        self.task = schema.task
+        self.columns = schema.numeric
+        self.label = statistics.label
+        self.network = build_network(schema, statistics, settings)
+
+    def losses(self, outputs: Any, labels: Any) -> Any:
+        """Return the loss of each row, float32 [rows]: cross-entropy, or the squared error in standard deviations."""
+        if self.task == "regression":
+            return tf.square(outputs[:, 0] - (labels - self.label.mean) / self.label.deviation)
+        if self.task == "binary":
+            return tf.nn.sigmoid_cross_entropy_with_logits(
+                tf.cast(labels, tf.float32), outputs[:, 0]
+            )
+        return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, outputs)
+
+    def predictions(self, numbers: Any, codes: Any) -> Any:
+        """Return probabilities [rows, classes], or predictions [rows, 1] in the label's own unit."""
+        outputs = self.network([numbers, codes], training=False)
+        if self.task == "regression":
+            return outputs * self.label.deviation + self.label.mean
+        if self.task == "multiclass":
+            return tf.nn.softmax(outputs)
+        return tf.concat([tf.sigmoid(-outputs), tf.sigmoid(outputs)], axis=1)
+
+
+def build_network(schema: Schema, statistics: Statistics, settings: Settings) -> Any:
+    """Return the wide-and-deep network as a Keras model.
+
+    Inputs: numbers float32 [rows, numeric] (NaN where missing) and codes int32 [rows, coded]. Output float32 [rows,
+    outputs]: logits, or the label in standard deviations from its mean.
+    """
+    outputs = len(statistics.label.classes) if schema.task == "multiclass" else 1
+    numbers = keras.Input((len(schema.numeric),), name="numbers")
+    codes = keras.Input((len(schema.coded),), dtype="int32", name="codes")
+    deep, wide = [], []
+    if schema.numeric:
+        encoded = PiecewiseLinear([column.boundaries for column in statistics.numeric.values()])(
+            numbers
+        )
+        deep.append(encoded)
+        wide.append(
+            keras.layers.Dense(outputs, use_bias=False, kernel_initializer="zeros")(encoded)
+        )
+    if schema.coded:
+        counts = statistics.code_counts()
+        deep.append(
+            keras.layers.Flatten()(
+                FusedEmbedding(counts, settings.embedding_size, deviation=0.1)(codes)
+            )
+        )
+        wide += wide_parts(codes, counts, statistics.rows["train"], outputs)
+    hidden = keras.layers.Concatenate()(deep) if len(deep) > 1 else deep[0]
+    for units in settings.hidden_units:
+        hidden = keras.layers.Dense(units, activation="relu", kernel_initializer="he_normal")(
+            hidden
+        )
+        hidden = keras.layers.Dropout(settings.dropout)(hidden)
+    scores = keras.layers.Add()([keras.layers.Dense(outputs)(hidden), *wide])
+    return keras.Model([numbers, codes], scores)
+
+
+def wide_parts(codes: Any, counts: Sequence[int], rows: int, outputs: int) -> list[Any]:
+    """Return the linear part: a weight per code, and per pair of codes where there are rows enough to learn it."""
+    parts = [keras.ops.sum(FusedEmbedding(counts, outputs, deviation=0.0)(codes), axis=1)]
+    pairs = pairs_to_cross(counts, rows)
+    if pairs:
+        pair_counts = [counts[left] * counts[right] for left, right in pairs]
+        crossed = FusedEmbedding(pair_counts, outputs, deviation=0.0)(Crosses(pairs, counts)(codes))
+        parts.append(keras.ops.sum(crossed, axis=1))
+    return parts
+
+
+def pairs_to_cross(counts: Sequence[int], rows: int) -> list[tuple[int, int]]:
+    """Return the pairs of coded columns that have few enough combinations to be learnt from `rows` rows."""
+    limit = min(LARGEST_CROSS, rows // ROWS_PER_CROSS_CODE)
+    columns = range(len(counts))
+    return [(a, b) for a in columns for b in columns if a < b and counts[a] * counts[b] <= limit]
+
+
+def build_optimizer(network: Any, settings: Settings, total_steps: int) -> Any:
+    """Return AdamW under a cosine schedule with warm-up; the weights of tables and biases do not decay."""
+    warm_up = max(1, round(WARM_UP_SHARE * total_steps))
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0,
+        max(1, total_steps - warm_up),
+        warmup_target=settings.learning_rate,
+        warmup_steps=warm_up,
+    )
+    optimizer = keras.optimizers.AdamW(schedule, weight_decay=settings.weight_decay)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "table"])
+    optimizer.build(network.trainable_variables)
+    return optimizer
+
+
+class Serving(tf.Module):  # type: ignore[misc]
+    """Answers on raw columns: text and numbers as they stand in the table, each of shape [rows]."""
+
+    def __init__(self, model: Model, schema: Schema, statistics: Statistics) -> None:
+        super().__init__()
+        self.model = model
+        self.schema = schema
+        self.classes = tf.constant(statistics.label.classes, tf.string)
+        self.parameters = parameter_names(schema.used)
+        self.hashed = statistics.hashed
+        self.tables = {
+            self.parameters[name]: code_table(statistics.vocabularies.get(name, ()), schema)
+            for name in schema.coded
+        }
+        self.weights = model.network.variables
+
+    def inputs(self) -> dict[str, Any]:
+        """Return the type of each input by parameter name: float32 or string, shape [rows]."""
+        types = {name: tf.float32 for name in self.schema.numeric} | {
+            name: tf.string for name in self.schema.coded
+        }
+        return {
+            self.parameters[name]: tf.TensorSpec([None], types[name], self.parameters[name])
+            for name in types
+        }
+
+    def code(self, name: str, text: Any) -> Any:
+        """Return the codes, int32 [rows], of a column's text: what `prepare` wrote for the same text."""
+        stripped = tf.strings.strip(text)
+        codes = self.tables[self.parameters[name]].lookup(stripped)
+        if name not in self.hashed:
+            return codes
+        buckets = tf.cast(tf.strings.to_hash_bucket_fast(stripped, self.hashed[name]), tf.int32)
+        return tf.where(codes == MISSING_CODE, codes, 1 + buckets)
+
+    def answer(self, **columns: Any) -> dict[str, Any]:
+        """Return `probability` of the positive class, `probabilities` or `prediction`, and the `label` of a class."""
+        numbers = [columns[self.parameters[name]] for name in self.schema.numeric]
+        codes = [self.code(name, columns[self.parameters[name]]) for name in self.schema.coded]
+        rows = tf.shape(next(iter(columns.values())))[0]
+        predictions = self.model.predictions(
+            tf.stack(numbers, axis=1) if numbers else tf.zeros([rows, 0]),
+            tf.stack(codes, axis=1) if codes else tf.zeros([rows, 0], tf.int32),
+        )
+        if self.schema.task == "regression":
+            return {"prediction": predictions[:, 0]}
+        label = tf.gather(self.classes, tf.argmax(predictions, axis=1))
+        if self.schema.task == "binary":
+            return {"probability": predictions[:, 1], "label": label}
+        return {"probabilities": predictions, "label": label}
+
+
+def code_table(vocabulary: Sequence[str], schema: Schema) -> Any:
+    """Return the lookup from text to code: missing markers, then the vocabulary, and anything else is unseen."""
+    codes = {value: FIRST_VALUE_CODE + position for position, value in enumerate(vocabulary)}
+    codes |= {marker: MISSING_CODE for marker in ("", *schema.missing)}
+    entries = tf.lookup.KeyValueTensorInitializer(
+        list(codes), list(codes.values()), tf.string, tf.int32
+    )
+    return tf.lookup.StaticHashTable(entries, default_value=UNSEEN_CODE)
+
+
+def export(model: Model, schema: Schema, statistics: Statistics, model_dir: Path) -> None:
+    """Write the SavedModel with the signature `serving_default` on the raw columns, under their own names."""
+    serving = Serving(model, schema, statistics)
+    signature = tf.function(serving.answer).get_concrete_function(**serving.inputs())
+    tf.saved_model.save(serving, str(model_dir), signatures={"serving_default": signature})
+    name_inputs(model_dir, serving.parameters)

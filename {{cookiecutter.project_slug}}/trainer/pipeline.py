@@ -1,0 +1,243 @@
+"""The preparation step by step, in DuckDB: read, judge, split, learn, encode, write."""
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trainer import learn, sql
+from trainer.errors import UserError, shown
+from trainer.progress import Console
+from trainer.schema import Schema
+from trainer.statistics import UNSEEN_CODE, Label, Statistics
+from trainer.table import Table, source_sql
+
+SHARD_ROWS = 1 << 20
+ROW_GROUP_ROWS = 1 << 16
+EXAMPLE_ROWS = 10
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to prepare, from where, to where, and within which bounds."""
+
+    train: Path
+    test: Path | None
+    output: Path
+    eval_share: float
+    max_rejected_share: float
+    deduplicate: bool
+    memory_mb: int
+
+
+def database(path: Path, memory_mb: int) -> Any:
+    """Return a DuckDB connection whose tables lie in `path`, which spills beside it and never goes online."""
+    import duckdb
+
+    settings = {
+        "memory_limit": f"{memory_mb}MB",
+        "temp_directory": str(path.with_name("spill")),
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+    }
+    return duckdb.connect(str(path), config=settings)
+
+
+def portable(text: str) -> str:
+    """Return SQL of BigQuery's dialect in DuckDB's."""
+    import sqlglot
+
+    return str(sqlglot.transpile(text, read="bigquery", write="duckdb")[0])
+
+
+def read_tables(
+    connection: Any,
+    request: Request,
+    schema: Schema,
+    tables: Sequence[Table],
+    folder: Path,
+    console: Console,
+) -> int:
+    """Fill the table `prepared` with the good rows of all splits and return how many were rejected.
+
+    Raises `UserError` beyond the rejected share that is allowed.
+    """
+    rejected = total = 0
+    first = ""
+    for table, split in zip(tables, ("train", "test"), strict=False):
+        console.line(f"data     reading {shown_path(table.path)}")
+        judge_rows(connection, schema, table, console)
+        bad, reason = write_rejects(connection, table, folder / "rejects.csv")
+        total += (
+            bad
+            + connection.execute("SELECT COUNT(*) FROM judged WHERE reason IS NULL").fetchone()[0]
+        )
+        rejected += bad
+        first = first or reason
+        keep_rows(connection, request, split)
+    check_rejected(rejected, total, first, request, console)
+    return rejected
+
+
+def judge_rows(connection: Any, schema: Schema, table: Table, console: Console) -> None:
+    """Create the table `judged`: every row of the file, cleaned, with the reason why it cannot be used."""
+    import duckdb
+
+    connection.execute(f"CREATE OR REPLACE TEMP VIEW source AS {source_sql(table, schema)}")
+    try:
+        query = portable(sql.checked_rows(schema))
+        console.detail(query)
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE judged AS {query}")
+    except duckdb.Error as error:
+        raise unreadable(table, schema, error) from error
+
+
+def unreadable(table: Table, schema: Schema, error: Exception) -> UserError:
+    """Return the error for a table that DuckDB cannot read or an expression that it cannot run."""
+    reason = str(error).splitlines()[0]
+    if schema.label_sql and any(word in reason for word in ("Parser", "Binder", "Catalog")):
+        return UserError(
+            f"trainer/features.py: LABEL_SQL is {shown(schema.label_sql)} ({reason})",
+            "BigQuery SQL over the column `label`",
+            'correct it, or write "" to take the label as it is',
+        )
+    return UserError(
+        f"{table.path} cannot be read ({reason})",
+        f"a Parquet file, or UTF-8 text with columns separated by {shown(schema.delimiter)}",
+        "convert the file, or correct DELIMITER in trainer/features.py",
+    )
+
+
+def write_rejects(connection: Any, table: Table, path: Path) -> tuple[int, str]:
+    """Append the unusable rows of `judged`, and the lines that are no rows; return their number and the first."""
+    rows = connection.execute(
+        "SELECT NULL, reason, cells FROM judged WHERE reason IS NOT NULL"
+    ).fetchall()
+    if not table.parquet:
+        rows += connection.execute(
+            "SELECT line, error_message, csv_line FROM reject_errors"
+        ).fetchall()
+        connection.execute("DROP TABLE reject_errors; DROP TABLE reject_scans")
+    with path.open("a", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        for line, reason, cells in rows:
+            writer.writerow(
+                [table.path.name, line or "", reason, (cells or "").strip().replace("\x1f", " | ")]
+            )
+    if not rows:
+        return 0, ""
+    line, reason, _ = rows[0]
+    return len(rows), f"{table.path.name}{f', line {line}' if line else ''}: {reason}"
+
+
+def keep_rows(connection: Any, request: Request, split: str) -> None:
+    """Move the good rows of `judged` to `prepared`, each with its split."""
+    relation = "SELECT * FROM judged WHERE reason IS NULL"
+    if request.deduplicate:
+        relation = sql.without_duplicates(f"({relation}) AS good")
+    if split == "test":
+        query = portable(f"SELECT *, 'test' AS split FROM ({relation}) AS good")
+        connection.execute(f"INSERT INTO prepared {query}")
+        return
+    query = portable(sql.with_split(f"({relation}) AS good", request.eval_share))
+    connection.execute(f"CREATE TABLE prepared AS {query}")
+
+
+def check_rejected(
+    rejected: int, total: int, first: str, request: Request, console: Console
+) -> None:
+    """Warn of unusable rows, or raise `UserError` if there are more than allowed."""
+    if not rejected:
+        return
+    share = rejected / total
+    told = f"{rejected:,} of {total:,} rows cannot be used ({share:.2%}), the first: {shown(first, 160)}"
+    if share > request.max_rejected_share:
+        raise UserError(
+            told,
+            f"at most {request.max_rejected_share:.2%}",
+            f"see {shown_path(rejects_beside(request.output))}, then mend the file, or correct the column's kind"
+            " in trainer/features.py",
+        )
+    console.warning(f"{told}; see {shown_path(request.output / 'rejects.csv')}")
+
+
+def drop_unknown_labels(connection: Any, label: Label, console: Console) -> None:
+    """Leave out rows of the other splits whose class no training row has: nothing can be learnt about it."""
+    if not label.classes:
+        return
+    learn.create_codes(
+        connection, "classes", {value: code for code, value in enumerate(label.classes)}
+    )
+    unknown = "FROM prepared WHERE label NOT IN (SELECT value FROM classes)"
+    count = connection.execute(f"SELECT COUNT(*) {unknown}").fetchone()[0]
+    if count:
+        console.warning(
+            f"{count:,} rows to evaluate on have a label that no training row has; they are left out"
+        )
+        connection.execute(f"DELETE {unknown}")
+
+
+def write_codes(connection: Any, schema: Schema, statistics: Statistics) -> None:
+    """Create the tables that map the text of each coded column to its code: `codes_<index>`."""
+    for index, name in enumerate(schema.coded):
+        if name in statistics.vocabularies:
+            codes = learn.vocabulary_codes(statistics.vocabularies[name])
+        else:
+            codes = learn.hashed_codes(connection, f"t{index}", statistics.hashed[name])
+        learn.create_codes(connection, f"codes_{index}", codes)
+
+
+def write_shards(connection: Any, schema: Schema, split: str, folder: Path) -> None:
+    """Write one split as Parquet files of at most `SHARD_ROWS` rows, in the order of the source."""
+    import pyarrow.parquet
+
+    folder.mkdir()
+    names = [*schema.numeric, *schema.coded, schema.label]
+    reader = connection.sql(portable(sql.encoded(schema, split, UNSEEN_CODE))).to_arrow_reader(
+        ROW_GROUP_ROWS
+    )
+    target = shard_schema(schema, names)
+    writer, written, number = None, 0, 0
+    for batch in reader:
+        if writer is None or written >= SHARD_ROWS:
+            if writer is not None:
+                writer.close()
+            writer = pyarrow.parquet.ParquetWriter(folder / f"{number:05d}.parquet", target)
+            number, written = number + 1, 0
+        table = pyarrow.Table.from_batches([batch]).rename_columns(names).cast(target)
+        writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
+        written += batch.num_rows
+    if writer is not None:
+        writer.close()
+
+
+def shard_schema(schema: Schema, names: Sequence[str]) -> Any:
+    """Return the Arrow schema of a shard: float32 numbers (null where missing), int32 codes, the label last."""
+    import pyarrow
+
+    label = pyarrow.float32() if schema.task == "regression" else pyarrow.int32()
+    numbers = [pyarrow.float32()] * len(schema.numeric)
+    codes = [pyarrow.int32()] * len(schema.coded)
+    return pyarrow.schema(list(zip(names, [*numbers, *codes, label], strict=True)))
+
+
+def write_examples(connection: Any, schema: Schema, path: Path) -> None:
+    """Write a few raw rows that were not trained on, as `predict` and the serving signature take them."""
+    columns = sql.text_and_numbers(schema)
+    rows = connection.execute(
+        f"SELECT {', '.join(columns.values())} FROM prepared WHERE split <> 'train' ORDER BY split DESC, row_key LIMIT {EXAMPLE_ROWS}"
+    ).fetchall()
+    lines = [json.dumps(dict(zip(columns, row, strict=True)), ensure_ascii=False) for row in rows]
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def rejects_beside(output: Path) -> Path:
+    """Return where the rejects of a failed run are kept."""
+    return output.with_name(output.name + ".rejects.csv")
+
+
+def shown_path(path: Path) -> str:
+    """Return `path` relative to the working folder where it lies below it."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -1,0 +1,160 @@
+"""Answers from an exported model: `python -m trainer.predict --model DIR --input FILE.jsonl`.
+
+Each line of the input is a JSON object of raw columns, and so is each line of the output. A column that is null or not
+there counts as missing.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from trainer.errors import UserError, exit_code, shown
+
+BATCH_ROWS = 1_024
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line."""
+    parser = argparse.ArgumentParser(prog="python -m trainer.predict", description=__doc__)
+    parser.add_argument("--model", type=Path, required=True, help="folder of an exported model")
+    parser.add_argument(
+        "--input", type=Path, required=True, help="JSON lines of raw columns; - for standard input"
+    )
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print a JSON object per row; return the exit code."""
+    given = parser().parse_args(arguments)
+    if not (given.model / "saved_model.pb").is_file():
+        raise UserError(
+            f"{given.model} holds no model",
+            "a folder with a saved_model.pb",
+            "run `nox -s local_train` first",
+        )
+    with opened(given.input) as file:
+        rows = list(read_rows(file, str(given.input)))
+    from trainer.signature import input_parameters
+    from trainer.start import start_tensorflow
+
+    start_tensorflow(seed=0)
+    parameters = input_parameters(given.model)
+    check_columns(rows, parameters, str(given.input))
+    write_lines(
+        json.dumps(answer, ensure_ascii=False) for answer in answers(given.model, parameters, rows)
+    )
+    return 0
+
+
+def write_lines(lines: Iterable[str]) -> None:
+    """Write to standard output, and end quietly when whoever reads it has seen enough."""
+    try:
+        for line in lines:
+            print(line)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def opened(path: Path) -> TextIO:
+    """Return the input as an open file."""
+    if str(path) == "-":
+        return sys.stdin
+    try:
+        return path.open(encoding="utf-8")
+    except OSError as error:
+        raise UserError(
+            f"--input {path} cannot be read ({error.strerror})",
+            "a file of JSON lines",
+            "correct the path",
+        ) from error
+
+
+def read_rows(lines: TextIO, source: str) -> Iterator[dict[str, Any]]:
+    """Yield the JSON object of each line that is not blank."""
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise bad_line(
+                source, number, f"is no JSON ({error.msg} at column {error.colno})"
+            ) from error
+        if not isinstance(row, dict):
+            raise bad_line(source, number, f"is {shown(line.strip())}")
+        yield row
+
+
+def bad_line(source: str, number: int, what: str) -> UserError:
+    """Return the error for a line that is no row."""
+    return UserError(
+        f"{source}, line {number}, {what}", "a JSON object per line", 'write {"column": value, …}'
+    )
+
+
+def check_columns(
+    rows: Sequence[Mapping[str, Any]], parameters: Mapping[str, str], source: str
+) -> None:
+    """Raise `UserError` if no column of a row is one that the model takes: then the answer would mean nothing."""
+    for number, row in enumerate(rows, 1):
+        if not set(row) & set(parameters):
+            raise UserError(
+                f"{source}, row {number}, has the columns {', '.join(map(shown, row)) or '(none)'}",
+                f"columns of the model: {', '.join(map(shown, parameters))}",
+                "correct the names",
+            )
+
+
+def answers(
+    model: Path, parameters: Mapping[str, str], rows: Sequence[Mapping[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """Yield the model's answer to each row."""
+    import tensorflow as tf
+
+    signature = tf.saved_model.load(str(model)).signatures["serving_default"]
+    types = {name: spec.dtype for name, spec in signature.structured_input_signature[1].items()}
+    pending = iter(rows)
+    while batch := list(itertools.islice(pending, BATCH_ROWS)):
+        columns = {
+            parameter: tf.constant(
+                [cell(row.get(column), column, types[parameter] == tf.string) for row in batch],
+                types[parameter],
+            )
+            for column, parameter in parameters.items()
+        }
+        outputs = {name: tensor.numpy() for name, tensor in signature(**columns).items()}
+        for index in range(len(batch)):
+            yield {name: plain(values[index]) for name, values in sorted(outputs.items())}
+
+
+def cell(value: Any, column: str, is_text: bool) -> str | float:
+    """Return a JSON value as the signature takes it: text, or a number; missing is "" or NaN."""
+    if is_text:
+        if isinstance(value, bool):
+            return str(value).lower()
+        return "" if value is None else str(value)
+    try:
+        return float("nan") if value is None or value == "" else float(value)
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            f"column {shown(column)} is {shown(value)}",
+            "a number, or null if it is missing",
+            "correct the value",
+        ) from error
+
+
+def plain(value: Any) -> Any:
+    """Return an output of the model as a JSON value."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return value.tolist()
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code(main, sys.argv[1:]))

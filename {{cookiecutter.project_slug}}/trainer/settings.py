@@ -1,0 +1,57 @@
+"""The hyperparameters and the length of a run, with defaults that follow the size of the data."""
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from trainer.errors import UserError
+
+ROWS_TO_LEARN_FROM = 600_000
+MOST_EPOCHS, FEWEST_EPOCHS = 100, 2
+STEPS_PER_EPOCH = 100
+LARGEST_BATCH, SMALLEST_BATCH = 1024, 32
+MAY_CHANGE_ON_RESUME = ("epochs", "max_steps", "max_minutes", "memory_mb", "patience")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `task.py` hands to `model.py`; 0 for epochs or batch size means: choose by the number of rows."""
+
+    epochs: int = 0
+    max_steps: int = 0
+    max_minutes: float = 0.0
+    batch_size: int = 0
+    learning_rate: float = 3e-3
+    hidden_units: tuple[int, ...] = (128, 64, 32)
+    embedding_size: int = 8
+    dropout: float = 0.1
+    weight_decay: float = 1e-2
+    patience: int = 0
+    memory_mb: int = 2048
+    seed: int = 1
+
+    def for_rows(self, rows: int) -> "Settings":
+        """Return settings with epochs and batch size chosen for `rows` training rows."""
+        epochs = min(max(ROWS_TO_LEARN_FROM // rows, FEWEST_EPOCHS), MOST_EPOCHS)
+        batch = 1 << max(rows // STEPS_PER_EPOCH, 1).bit_length() - 1
+        batch = min(max(batch, SMALLEST_BATCH), LARGEST_BATCH)
+        return replace(self, epochs=self.epochs or epochs, batch_size=self.batch_size or batch)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the settings as they stand in `config.json`."""
+        return {**asdict(self), "hidden_units": list(self.hidden_units)}
+
+
+def check_unchanged(settings: Settings, earlier: dict[str, Any], job_dir: object) -> None:
+    """Raise `UserError` if `job_dir` belongs to a run with other hyperparameters than `settings`."""
+    now = settings.as_json()
+    changed = [
+        f"--{name.replace('_', '-')} {earlier[name]} (now {value})"
+        for name, value in now.items()
+        if name not in MAY_CHANGE_ON_RESUME and name in earlier and earlier[name] != value
+    ]
+    if changed:
+        raise UserError(
+            f"{job_dir} holds a run with {', '.join(changed)}",
+            "the same hyperparameters, so that the run can go on where it was",
+            "name another --job-dir; nothing was changed",
+        )

@@ -1,0 +1,110 @@
+"""The smoke test: import every module, train a step on made-up rows, export, reload, and compare."""
+
+import importlib
+import pkgutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import trainer
+from trainer.errors import UserError
+from trainer.progress import Console
+from trainer.schema import Schema
+from trainer.settings import Settings
+from trainer.statistics import Label, Numeric, Statistics
+
+MADE_UP_ROWS = 64
+MADE_UP_VALUES = ("a", "b", "c")
+TOLERANCE = 1e-5
+
+
+def smoke_test(schema: Schema, console: Console) -> int:
+    """Return 0 if the package imports, trains, exports and serves; raise `UserError` or the import's own error if not."""
+    from trainer.start import start_tensorflow
+
+    started = time.monotonic()
+    start_tensorflow(seed=0)
+    names = [module.name for module in pkgutil.walk_packages(trainer.__path__, "trainer.")]
+    for name in names:
+        importlib.import_module(name)
+    difference = train_and_serve(schema)
+    if not difference <= TOLERANCE:
+        raise UserError(
+            f"the exported model answers {difference:.2g} away from the trained one",
+            f"a difference of at most {TOLERANCE}",
+            "make Serving in trainer/model.py compute what training computes",
+        )
+    console.line(
+        f"smoke    {len(names)} modules import; a step, the export and the reload work ({time.monotonic() - started:.1f} s)"
+    )
+    return 0
+
+
+def made_up_statistics(schema: Schema) -> Statistics:
+    """Return statistics as `prepare` would learn them from made-up rows."""
+    classes = {
+        "binary": ("other", schema.positive),
+        "multiclass": MADE_UP_VALUES,
+        "regression": (),
+    }[schema.task]
+    return Statistics(
+        rows={"train": MADE_UP_ROWS},
+        rejected=0,
+        label=Label(classes, tuple(MADE_UP_ROWS for _ in classes), 0.0, 1.0),
+        numeric={
+            name: Numeric(-1.0, 1.0, 0.0, 1.0, 0, (-1.0, 0.0, 1.0)) for name in schema.numeric
+        },
+        vocabularies={name: MADE_UP_VALUES for name in schema.of_kind("categorical")},
+        hashed={name: schema.hash_buckets for name in schema.of_kind("hashed")},
+        fingerprint="made up",
+    )
+
+
+def train_and_serve(schema: Schema) -> float:
+    """Take a step on made-up rows, export and reload; return the largest difference between trained and served."""
+    import numpy as np
+    import tensorflow as tf
+
+    from trainer.learner import Learner
+    from trainer.model import Model, Serving, build_optimizer, export
+
+    statistics = made_up_statistics(schema)
+    settings = Settings().for_rows(MADE_UP_ROWS)
+    model = Model(schema, statistics, settings)
+    learner = Learner(model, build_optimizer(model.network, settings, total_steps=1), settings)
+    raw = made_up_rows(schema)
+    serving = Serving(model, schema, statistics)
+    rows = np.arange(MADE_UP_ROWS)
+    numbers = (
+        np.stack([raw[name] for name in schema.numeric], axis=1)
+        if schema.numeric
+        else np.zeros((len(rows), 0))
+    )
+    coded = [serving.code(name, tf.constant(raw[name])) for name in schema.coded]
+    codes = tf.stack(coded, axis=1) if coded else tf.zeros([len(rows), 0], tf.int32)
+    labels = rows.astype(np.float32) if schema.task == "regression" else (rows % 2).astype(np.int32)
+    tensors = (tf.constant(numbers, tf.float32), codes, tf.constant(labels))
+    learner.take_steps(tensors, tf.constant(rows), 0, 1, 1)
+    expected = serving.answer(
+        **{serving.parameters[name]: tf.constant(raw[name]) for name in schema.used}
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        export(model, schema, statistics, Path(folder))
+        loaded = tf.saved_model.load(folder).signatures["serving_default"]
+        served = loaded(
+            **{serving.parameters[name]: tf.constant(raw[name]) for name in schema.used}
+        )
+    return max(
+        float(np.max(np.abs(served[name] - expected[name]))) for name in served if name != "label"
+    )
+
+
+def made_up_rows(schema: Schema) -> dict[str, Any]:
+    """Return raw columns, some cells missing or unseen."""
+    import numpy as np
+
+    numbers = np.linspace(-2, 2, MADE_UP_ROWS, dtype=np.float32)
+    numbers[0] = np.nan
+    texts = np.array([*MADE_UP_VALUES, "", "never seen"] * MADE_UP_ROWS)[:MADE_UP_ROWS]
+    return {name: numbers for name in schema.numeric} | {name: texts for name in schema.coded}

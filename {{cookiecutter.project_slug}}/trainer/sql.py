@@ -1,0 +1,146 @@
+"""The preparation as SQL in BigQuery's dialect: it runs here in DuckDB and, unchanged, where tables are larger.
+
+Input is a relation `source` with the used columns as text, `c0` … `cN` in the order of `Schema.used`, and `label`.
+"""
+
+from trainer.schema import Schema
+
+SEPARATOR = "\\x1f"
+LARGEST_FLOAT32 = "3.4e38"
+SPLIT_PARTS = 10_000
+BLANKS = " \t\n\v\f\r"  # what `tf.strings.strip` strips in the serving signature
+
+
+def literal(text: str) -> str:
+    """Return `text` as a string literal of BigQuery."""
+    escaped = (
+        text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n").replace("\r", "\\r")
+    )
+    return f"'{escaped}'"
+
+
+def cleaned(expression: str, schema: Schema) -> str:
+    """Return SQL for a text cell without surrounding blanks, NULL where it is a missing marker."""
+    markers = ", ".join(literal(marker) for marker in dict.fromkeys(("", *schema.missing)))
+    bare = f"TRIM({expression}, {literal(BLANKS)})"
+    return f"CASE WHEN {bare} IN ({markers}) THEN NULL ELSE {bare} END"
+
+
+def number(column: str) -> str:
+    """Return SQL for a text column as FLOAT64, NULL where it is no number."""
+    return f"SAFE_CAST({column} AS FLOAT64)"
+
+
+def is_finite(column: str) -> str:
+    """Return SQL that is true where a text column is a number that a float32 can hold."""
+    return f"IFNULL(ABS({number(column)}) <= {LARGEST_FLOAT32}, FALSE)"
+
+
+def rejection(schema: Schema) -> str:
+    """Return SQL for why a row cannot be used, NULL where it can."""
+    numeric = [(f"c{index}", name) for index, name in enumerate(schema.numeric)]
+    numeric += [("label", schema.label)] if schema.task == "regression" else []
+    cases = [
+        f"WHEN {column} IS NOT NULL AND NOT {is_finite(column)}"
+        f" THEN CONCAT({literal(name)}, ': ', SUBSTR({column}, 1, 60), ' is not a finite number')"
+        for column, name in numeric
+    ]
+    missing_label = f"WHEN label IS NULL THEN {literal(f'{schema.label}: the label is missing')}"
+    return f"CASE {missing_label} {' '.join(cases)} ELSE NULL END"
+
+
+def checked_rows(schema: Schema) -> str:
+    """Return SQL that cleans, casts and judges each row of `source`.
+
+    Columns: `x0` … numbers, `t0` … text of the coded columns, `label`, `reason` (NULL for a good row), `cells` (the text
+    of a bad row) and `row_key`, the MD5 of the row.
+    """
+    columns = [f"c{index}" for index in range(len(schema.used))]
+    text = ", ".join(f"{cleaned(column, schema)} AS {column}" for column in columns)
+    label = f"CAST({schema.label_sql} AS STRING)" if schema.label_sql else "label"
+    everything = f", '{SEPARATOR}', ".join(
+        f"IFNULL({column}, '')" for column in [*columns, "label"]
+    )
+    count = len(schema.numeric)
+    numbers = [f"{number(column)} AS x{index}" for index, column in enumerate(columns[:count])]
+    texts = [f"{column} AS t{index}" for index, column in enumerate(columns[count:])]
+    return (
+        f"WITH cleaned AS (SELECT {text}, {cleaned('label', schema)} AS label FROM source),"
+        f" labelled AS (SELECT {', '.join(columns)}, {label} AS label FROM cleaned),"
+        f" judged AS (SELECT *, {rejection(schema)} AS reason FROM labelled)"
+        f" SELECT {', '.join([*numbers, *texts])}, label, reason,"
+        f" IF(reason IS NULL, NULL, CONCAT({everything})) AS cells,"
+        f" TO_HEX(MD5(CONCAT({everything}))) AS row_key FROM judged"
+    )
+
+
+def with_split(relation: str, eval_share: float) -> str:
+    """Return SQL that adds `split`: equal rows always fall on the same side, whatever their order."""
+    part = f"MOD(CAST(CONCAT('0x', SUBSTR(row_key, 1, 8)) AS INT64), {SPLIT_PARTS})"
+    threshold = round(eval_share * SPLIT_PARTS)
+    return f"SELECT *, IF({part} < {threshold}, 'eval', 'train') AS split FROM {relation}"
+
+
+def without_duplicates(relation: str) -> str:
+    """Return SQL that keeps one of each set of equal rows."""
+    return f"SELECT * FROM {relation} QUALIFY ROW_NUMBER() OVER (PARTITION BY row_key ORDER BY row_key) = 1"
+
+
+def summary(schema: Schema) -> str:
+    """Return SQL for one row: per numeric column minimum, maximum, mean, deviation and missing count."""
+    columns = [
+        f"MIN(x{index}), MAX(x{index}), AVG(x{index}), STDDEV_POP(x{index}), COUNTIF(x{index} IS NULL)"
+        for index in range(len(schema.numeric))
+    ]
+    return f"SELECT {', '.join(columns)} FROM prepared WHERE split = 'train'"
+
+
+def sample(schema: Schema, share: float) -> str:
+    """Return SQL for the numeric columns of a share of the training rows, chosen by their key."""
+    columns = ", ".join(f"x{index}" for index in range(len(schema.numeric)))
+    part = f"MOD(CAST(CONCAT('0x', SUBSTR(row_key, 9, 8)) AS INT64), {SPLIT_PARTS})"
+    threshold = max(1, round(share * SPLIT_PARTS))
+    return f"SELECT {columns} FROM prepared WHERE split = 'train' AND {part} < {threshold}"
+
+
+def value_counts(column: str, limit: int | None = None) -> str:
+    """Return SQL for the values of a text column in the training rows, most frequent first."""
+    counted = (
+        f"SELECT {column} AS value, COUNT(*) AS frequency FROM prepared"
+        f" WHERE split = 'train' AND {column} IS NOT NULL GROUP BY value"
+    )
+    return counted + (
+        f" ORDER BY frequency DESC, value LIMIT {limit}" if limit else " ORDER BY value"
+    )
+
+
+def distinct_values(column: str) -> str:
+    """Return SQL for every value of a text column, in all splits."""
+    return f"SELECT DISTINCT {column} AS value FROM prepared WHERE {column} IS NOT NULL"
+
+
+def text_and_numbers(schema: Schema) -> dict[str, str]:
+    """Return the column of `prepared` that holds each used column, in the order of `features.py`."""
+    held = {name: f"x{index}" for index, name in enumerate(schema.numeric)}
+    held |= {name: f"t{index}" for index, name in enumerate(schema.coded)}
+    return {name: held[name] for name in schema.columns if name in held}
+
+
+def encoded(schema: Schema, split: str, unseen_code: int) -> str:
+    """Return SQL for one split as numbers and codes, joined to the tables `codes_<index>(value, code)`.
+
+    Columns: `x0` … FLOAT64, `k0` … INT64 (0 where missing), `label` INT64 or FLOAT64.
+    """
+    coded = range(len(schema.coded))
+    numbers = [f"r.x{index} AS x{index}" for index in range(len(schema.numeric))]
+    codes = [f"IF(r.t{i} IS NULL, 0, IFNULL(codes_{i}.code, {unseen_code})) AS k{i}" for i in coded]
+    joins = [f"LEFT JOIN codes_{index} ON codes_{index}.value = r.t{index}" for index in coded]
+    if schema.task == "regression":
+        label = f"{number('r.label')} AS label"
+    else:
+        label = "classes.code AS label"
+        joins.append("JOIN classes ON classes.value = r.label")
+    return (
+        f"SELECT {', '.join([*numbers, *codes, label])} FROM prepared AS r {' '.join(joins)}"
+        f" WHERE r.split = {literal(split)}"
+    )

@@ -1,0 +1,140 @@
+"""The raw table: which columns a file has, and how DuckDB reads it as text."""
+
+import csv
+import difflib
+import gzip
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trainer.errors import UserError, shown
+from trainer.schema import Schema
+
+LONGEST_LINE_BYTES = 16 << 20
+
+
+@dataclass(frozen=True)
+class Table:
+    """A file and the names of its columns, in file order."""
+
+    path: Path
+    names: tuple[str, ...]
+    parquet: bool
+
+
+def open_table(path: Path, schema: Schema) -> Table:
+    """Return the table at `path`; raise `UserError` if it is missing or lacks a column of the schema."""
+    if not path.is_file():
+        raise UserError(
+            f"there is no file {path}",
+            "the table named in job.toml, a CSV, gzipped CSV or Parquet file",
+            "correct `train` or `test` under [data] in job.toml",
+        )
+    with path.open("rb") as file:
+        parquet = file.read(4) == b"PAR1"
+    names = parquet_names(path) if parquet else csv_names(path, schema)
+    check_names(path, names, schema)
+    return Table(path, names, parquet)
+
+
+def parquet_names(path: Path) -> tuple[str, ...]:
+    """Return the column names of a Parquet file."""
+    import pyarrow.parquet
+
+    return tuple(pyarrow.parquet.read_schema(path).names)
+
+
+def csv_names(path: Path, schema: Schema) -> tuple[str, ...]:
+    """Return the column names of a CSV file: its header line, or `HEADER` of a file without one."""
+    if schema.header:
+        return schema.header
+    opener: Any = gzip.open if path.name.endswith(".gz") else open
+    try:
+        with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
+            return tuple(next(csv.reader(file, delimiter=schema.delimiter), ()))
+    except (UnicodeDecodeError, csv.Error, OSError, EOFError) as error:
+        raise UserError(
+            f"the header of {path} cannot be read ({error})",
+            f"UTF-8 text with columns separated by {shown(schema.delimiter)}",
+            "convert the file, or correct DELIMITER in trainer/features.py",
+        ) from error
+
+
+def check_names(path: Path, names: Sequence[str], schema: Schema) -> None:
+    """Raise `UserError` unless the file's columns are those of the schema, in any order."""
+    repeated = [name for name in names if names.count(name) > 1]
+    if repeated:
+        raise UserError(
+            f"{path} has the column {shown(repeated[0])} more than once",
+            "each column name once",
+            "rename one of them in the file",
+        )
+    declared = (schema.label, *schema.columns)
+    for name in declared:
+        if name not in names:
+            raise missing_column(path, names, name)
+    undeclared = [name for name in names if name not in declared]
+    if undeclared:
+        raise UserError(
+            f"{path} has a column {shown(undeclared[0])} that trainer/features.py does not name",
+            "every column of the table in COLUMNS",
+            f'add {shown(undeclared[0])}: "ignore", or its kind, to COLUMNS',
+        )
+
+
+def missing_column(path: Path, names: Sequence[str], name: str) -> UserError:
+    """Return the error for a declared column that the file lacks."""
+    near = difflib.get_close_matches(name, names, n=1)
+    remedy = (
+        f"did you mean {shown(near[0])}?"
+        if near
+        else "remove it from trainer/features.py, or mend the file"
+    )
+    return UserError(
+        f"{path} has no column {shown(name)}, which trainer/features.py names",
+        f"the columns {', '.join(map(shown, names[:12]))}{' …' if len(names) > 12 else ''}",
+        remedy,
+    )
+
+
+def source_sql(table: Table, schema: Schema) -> str:
+    """Return DuckDB SQL that reads the used columns of `table` as text: `c0` … `cN` and `label`."""
+    positions = {name: f"p{position}" for position, name in enumerate(table.names)}
+    columns = [f"{positions[name]} AS c{index}" for index, name in enumerate(schema.used)]
+    columns.append(f"{positions[schema.label]} AS label")
+    return f"SELECT {', '.join(columns)} FROM {reader(table, schema)}"
+
+
+def reader(table: Table, schema: Schema) -> str:
+    """Return DuckDB's table function for the file, with columns `p0` … `pN` of type VARCHAR."""
+    path = text_literal(glob_escaped(str(table.path)))
+    names = [f"p{position}" for position in range(len(table.names))]
+    if table.parquet:
+        columns = ", ".join(
+            f"CAST({identifier(name)} AS VARCHAR) AS {position}"
+            for name, position in zip(table.names, names, strict=True)
+        )
+        return f"(SELECT {columns} FROM read_parquet({path}))"
+    types = ", ".join(f"'{name}': 'VARCHAR'" for name in names)
+    return (
+        f"read_csv({path}, columns = {{{types}}}, auto_detect = false, store_rejects = true,"
+        f" delim = {text_literal(schema.delimiter)}, quote = '\"', escape = '\"', nullstr = '',"
+        f" header = {str(not schema.header).lower()}, comment = {text_literal(schema.comment)},"
+        f" max_line_size = {LONGEST_LINE_BYTES})"
+    )
+
+
+def text_literal(text: str) -> str:
+    """Return `text` as a string literal of DuckDB."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def identifier(name: str) -> str:
+    """Return `name` as a quoted identifier of DuckDB."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def glob_escaped(path: str) -> str:
+    """Return `path` with the characters that DuckDB takes for patterns made literal."""
+    return "".join(f"[{character}]" if character in "*?[" else character for character in path)
