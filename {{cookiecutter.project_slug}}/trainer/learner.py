@@ -56,7 +56,7 @@ class Learner:
 
     def arrays(self) -> list[npt.NDArray[Any]]:
         """Return the values of the variables, then those of the best network so far, if they were kept."""
-        return [*(np.asarray(variable) for variable in self.variables), *self.best]
+        return [*(variable.numpy() for variable in self.variables), *self.best]
 
     def restore(self, arrays: Sequence[npt.NDArray[Any]]) -> None:
         """Set the variables; raise `UserError` if the arrays are of another network."""
@@ -74,7 +74,7 @@ class Learner:
 
     def keep_best(self) -> None:
         """Keep the present weights as the best so far."""
-        self.best = [np.array(variable) for variable in self.model.network.variables]
+        self.best = [variable.numpy() for variable in self.model.network.variables]
 
     def use_best(self) -> None:
         """Set the weights to the best that were kept, if any."""

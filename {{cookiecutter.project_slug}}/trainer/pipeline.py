@@ -17,6 +17,10 @@ from trainer.table import Table, source_sql
 SHARD_ROWS = 1 << 20
 ROW_GROUP_ROWS = 1 << 16
 EXAMPLE_ROWS = 10
+BAD_LINES = (  # DuckDB counts an error per column, not per line
+    "SELECT line, FIRST(error_message ORDER BY column_idx), FIRST(csv_line)"
+    " FROM reject_errors GROUP BY line ORDER BY line"
+)
 
 
 @dataclass(frozen=True)
@@ -116,9 +120,7 @@ def write_rejects(connection: Any, table: Table, path: Path) -> tuple[int, str]:
         "SELECT NULL, reason, cells FROM judged WHERE reason IS NOT NULL"
     ).fetchall()
     if not table.parquet:
-        rows += connection.execute(
-            "SELECT line, error_message, csv_line FROM reject_errors"
-        ).fetchall()
+        rows += connection.execute(BAD_LINES).fetchall()
         connection.execute("DROP TABLE reject_errors; DROP TABLE reject_scans")
     with path.open("a", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)

@@ -10,7 +10,6 @@ from typing import Any
 
 from trainer import __version__, features
 from trainer.errors import UserError, exit_code
-from trainer.metrics_table import report
 from trainer.outputs import (
     Outputs,
     check_data_dir,
@@ -141,6 +140,8 @@ def main(arguments: Sequence[str]) -> int:
         metrics = run(data_dir, outputs, schema, statistics, settings, console)
         metrics["wall_seconds"] = round(time.monotonic() - started, 2)
         write_json(outputs.metrics, metrics)
+    from trainer.metrics_table import report
+
     report(metrics, outputs, statistics, schema, console)
     return 0
 

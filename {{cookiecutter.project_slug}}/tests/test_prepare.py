@@ -1,0 +1,183 @@
+"""Preparation: every row is either used or accounted for, and nothing leaks from eval into what is learnt."""
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet
+import pytest
+from conftest import Row, made_up_rows, write_table
+
+from trainer import features, prepare
+from trainer.errors import UserError
+from trainer.schema import Schema
+from trainer.statistics import read_statistics
+
+
+def run(train: Path, output: Path, *options: str) -> int:
+    """Prepare quietly."""
+    return prepare.main(["--train", str(train), "--output", str(output), "-q", *options])
+
+
+def shard_rows(folder: Path) -> int:
+    """Count the rows of the shards in a folder."""
+    return sum(pyarrow.parquet.read_metadata(path).num_rows for path in folder.glob("*.parquet"))
+
+
+def test_every_row_is_in_one_split(
+    prepared: Path, schema: Schema, rows: list[Row], test_rows: list[Row]
+) -> None:
+    statistics = read_statistics(prepared, schema)
+    assert statistics.rows["train"] + statistics.rows["eval"] == len(rows)
+    assert statistics.rows["test"] == len(test_rows)
+    assert {split: shard_rows(prepared / split) for split in statistics.rows} == statistics.rows
+
+
+def test_shards_are_the_same_bytes_when_prepared_again(
+    schema: Schema, rows: list[Row], tmp_path: Path
+) -> None:
+    train = write_table(tmp_path / "train.data", schema, rows)
+    for output in ("one", "two"):
+        run(train, tmp_path / output)
+    one, two = (sorted((tmp_path / output).rglob("*.parquet")) for output in ("one", "two"))
+    assert one and [path.read_bytes() for path in one] == [path.read_bytes() for path in two]
+
+
+def test_the_order_of_rows_does_not_change_the_split(
+    schema: Schema, rows: list[Row], tmp_path: Path
+) -> None:
+    for name, ordered in (("one", rows), ("two", rows[::-1])):
+        run(write_table(tmp_path / f"{name}.data", schema, ordered), tmp_path / name)
+    one, two = (read_statistics(tmp_path / name, schema) for name in ("one", "two"))
+    assert one.rows == two.rows
+    assert one.vocabularies == two.vocabularies
+
+
+def test_vocabularies_come_from_training_rows_alone(prepared: Path, schema: Schema) -> None:
+    statistics = read_statistics(prepared, schema)
+    assert all("never seen" not in values for values in statistics.vocabularies.values())
+
+
+def test_equal_rows_are_kept_once_if_asked(schema: Schema, rows: list[Row], tmp_path: Path) -> None:
+    train = write_table(tmp_path / "train.data", schema, [*rows, *rows])
+    run(train, tmp_path / "all")
+    run(train, tmp_path / "unique", "--deduplicate")
+    unique = len({tuple(row.items()) for row in rows})
+    assert sum(read_statistics(tmp_path / "all", schema).rows.values()) == 2 * len(rows)
+    assert sum(read_statistics(tmp_path / "unique", schema).rows.values()) <= unique
+
+
+def test_a_row_without_a_label_is_rejected_with_its_reason(
+    schema: Schema, rows: list[Row], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train = write_table(tmp_path / "train.data", schema, [*rows, {**rows[0], schema.label: ""}])
+    run(train, tmp_path / "output")
+    assert "1 of 401 rows cannot be used" in capsys.readouterr().err
+    assert "the label is missing" in (tmp_path / "output" / "rejects.csv").read_text(
+        encoding="utf-8"
+    )
+
+
+def test_a_typo_in_a_number_is_rejected_with_its_reason(
+    schema: Schema, rows: list[Row], tmp_path: Path
+) -> None:
+    if not schema.numeric:
+        pytest.skip("no numeric column")
+    name = schema.numeric[0]
+    train = write_table(tmp_path / "train.data", schema, [*rows, {**rows[0], name: "4O"}])
+    run(train, tmp_path / "output")
+    assert "4O is not a finite number" in (tmp_path / "output" / "rejects.csv").read_text(
+        encoding="utf-8"
+    )
+
+
+def test_too_many_rejects_fail_and_leave_only_the_rejects(
+    schema: Schema, rows: list[Row], tmp_path: Path
+) -> None:
+    spoilt = [{**row, schema.label: ""} for row in rows[:40]]
+    train = write_table(tmp_path / "train.data", schema, [*spoilt, *rows[40:]])
+    with pytest.raises(UserError, match=r"40 of 400 rows cannot be used \(10.00%\).*at most 1.00%"):
+        run(train, tmp_path / "output")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["output.rejects.csv", "train.data"]
+
+
+def test_a_ragged_line_is_rejected(schema: Schema, rows: list[Row], tmp_path: Path) -> None:
+    if not schema.delimiter:
+        pytest.skip("a Parquet file has no lines")
+    train = write_table(tmp_path / "train.data", schema, rows)
+    with train.open("a", encoding="utf-8") as file:
+        file.write(f"cut short{schema.delimiter}\n")
+    run(train, tmp_path / "output")
+    rejects = (tmp_path / "output" / "rejects.csv").read_text(encoding="utf-8")
+    assert "Expected Number of Columns" in rejects
+
+
+def test_columns_must_be_those_of_features(
+    schema: Schema, rows: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = write_table(tmp_path / "train.data", schema, rows)
+    first, *others = features.COLUMNS
+    monkeypatch.setattr(
+        features, "COLUMNS", {name: features.COLUMNS[name] for name in others} or {"x": "numeric"}
+    )
+    with pytest.raises(
+        UserError, match="that trainer/features.py does not name|which trainer/features.py names"
+    ):
+        run(train, tmp_path / "output")
+    monkeypatch.setattr(
+        features,
+        "COLUMNS",
+        {first: "numeric", **{name: "ignore" for name in others}, "extra": "numeric"},
+    )
+    with pytest.raises(UserError, match="has no column 'extra', which trainer/features.py names"):
+        run(train, tmp_path / "output")
+
+
+def test_a_label_with_one_class_is_refused(schema: Schema, rows: list[Row], tmp_path: Path) -> None:
+    if schema.task == "regression":
+        pytest.skip("a number has no classes")
+    same = [{**row, schema.label: rows[0][schema.label]} for row in rows]
+    with pytest.raises(UserError, match="has one class in the training rows"):
+        run(write_table(tmp_path / "train.data", schema, same), tmp_path / "output")
+
+
+def test_an_empty_split_is_refused(schema: Schema, rows: list[Row], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="the eval split has no rows"):
+        run(
+            write_table(tmp_path / "train.data", schema, rows),
+            tmp_path / "output",
+            "--eval-share",
+            "0",
+        )
+
+
+def test_prepared_data_is_reused_until_something_changes(
+    schema: Schema, rows: list[Row], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train = write_table(tmp_path / "train.data", schema, rows)
+    arguments = ["--train", str(train), "--output", str(tmp_path / "output"), "--reuse"]
+    said = []
+    for extra in ([], [], ["--eval-share", "0.3"]):
+        assert prepare.main([*arguments, *extra]) == 0
+        said.append("is current" in capsys.readouterr().err)
+    assert said == [False, True, False]
+
+
+def test_a_folder_with_other_files_is_left_alone(
+    schema: Schema, rows: list[Row], tmp_path: Path
+) -> None:
+    output = tmp_path / "mine"
+    output.mkdir()
+    (output / "thesis.txt").write_text("years of work", encoding="utf-8")
+    with pytest.raises(UserError, match="holds other files.*nothing was changed"):
+        run(write_table(tmp_path / "train.data", schema, rows), output)
+    assert [path.name for path in output.iterdir()] == ["thesis.txt"]
+
+
+def test_examples_are_raw_rows_that_were_not_trained_on(prepared: Path, schema: Schema) -> None:
+    lines = (prepared / "examples.jsonl").read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 10
+    assert all(set(json.loads(line)) == set(schema.used) for line in lines)
+
+
+def test_made_up_rows_differ_by_seed(schema: Schema) -> None:
+    assert made_up_rows(schema, 20, seed=1) != made_up_rows(schema, 20, seed=2)

@@ -1,0 +1,160 @@
+"""Serving: the exported model answers on raw cells what training computes on prepared shards."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import Row
+
+from trainer import predict
+from trainer.errors import UserError
+from trainer.fingerprint import fingerprint64
+from trainer.model import Model, export
+from trainer.schema import Schema
+from trainer.settings import Settings
+from trainer.shards import Split
+from trainer.signature import input_parameters, parameter_names
+from trainer.statistics import read_statistics
+
+TOLERANCE = 1e-5
+
+
+@pytest.fixture(scope="module")
+def exported(
+    prepared: Path, schema: Schema, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Model, Path]:
+    """A model with random weights, none of them zero, and its export."""
+    statistics = read_statistics(prepared, schema)
+    model = Model(schema, statistics, Settings(hidden_units=(8,)).for_rows(100))
+    for variable in model.network.trainable_variables:
+        variable.assign(tf.random.stateless_normal(variable.shape, [1, 2], stddev=0.3))
+    folder = tmp_path_factory.mktemp("model")
+    export(model, schema, statistics, folder)
+    return model, folder
+
+
+def raw_columns(schema: Schema, rows: list[Row]) -> dict[str, Any]:
+    """Return raw cells as a client would send them: numbers, NaN where missing, and text as it stands."""
+    columns: dict[str, Any] = {
+        name: [float(row[name] or "nan") for row in rows] for name in schema.numeric
+    }
+    return columns | {name: [row[name] for row in rows] for name in schema.coded}
+
+
+def served(folder: Path, columns: dict[str, Any]) -> dict[str, Any]:
+    """Return what the exported signature answers."""
+    signature = tf.saved_model.load(str(folder)).signatures["serving_default"]
+    parameters = input_parameters(folder)
+    return dict(
+        signature(**{parameters[name]: tf.constant(values) for name, values in columns.items()})
+    )
+
+
+def test_serving_on_raw_cells_equals_training_on_shards(
+    exported: tuple[Model, Path], prepared: Path, schema: Schema, test_rows: list[Row]
+) -> None:
+    model, folder = exported
+    window = Split(prepared / "test", schema, memory_mb=64).whole()
+    expected = model.predictions(tf.constant(window.numbers), tf.constant(window.codes)).numpy()
+    answer = served(folder, raw_columns(schema, test_rows))
+    name = {"binary": "probability", "multiclass": "probabilities", "regression": "prediction"}[
+        schema.task
+    ]
+    if schema.task != "multiclass":
+        expected = expected[:, -1]
+    scale = max(1.0, float(np.abs(expected).max()))
+    assert np.ptp(expected) > 0.01
+    assert np.abs(answer[name].numpy() - expected).max() / scale < TOLERANCE
+
+
+def test_the_signature_has_the_columns_own_names(
+    exported: tuple[Model, Path], schema: Schema
+) -> None:
+    assert set(input_parameters(exported[1])) == set(schema.used)
+
+
+def test_any_column_name_gets_a_parameter_of_its_own() -> None:
+    names = [
+        "class",
+        "a b",
+        "a.b",
+        "column_2",
+        "1st",
+        "日本",
+        "x",
+        'say "hi"',
+        "column_0",
+        "lambda",
+    ]
+    parameters = parameter_names(names)
+    assert len(set(parameters.values())) == len(names)
+    assert parameters["x"] == "x" and all(value.isidentifier() for value in parameters.values())
+
+
+@pytest.mark.parametrize("size", [0, 1, 3, 4, 8, 16, 17, 32, 33, 64, 65, 128, 129, 300])
+def test_the_hash_is_tensorflows(size: int) -> None:
+    text = ("añ 日" * 100)[:size]
+    assert fingerprint64(text) % 4096 == tf.strings.to_hash_bucket_fast([text], 4096).numpy()[0]
+
+
+def lines_of(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    """Return what was printed as JSON lines."""
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_predict_answers_a_line_for_each_row(
+    exported: tuple[Model, Path], prepared: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--model", str(exported[1]), "--input", str(prepared / "examples.jsonl")]
+    assert predict.main(arguments) == 0
+    assert len(lines_of(capsys)) == 10
+
+
+def test_predict_takes_null_and_absent_columns_as_missing(
+    exported: tuple[Model, Path], schema: Schema, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = schema.used[0]
+    path = tmp_path / "rows.jsonl"
+    path.write_text(
+        json.dumps({first: None}) + "\n\n" + json.dumps(dict.fromkeys(schema.used)) + "\n",
+        encoding="utf-8",
+    )
+    assert predict.main(["--model", str(exported[1]), "--input", str(path)]) == 0
+    one, other = lines_of(capsys)
+    assert one == other
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{oops", r"line 1, is no JSON .* expected a JSON object per line"),
+        ("[1, 2]", r"line 1, is '\[1, 2\]'; expected a JSON object per line"),
+        (
+            '{"no such column": 1}',
+            r"row 1, has the columns 'no such column'; expected columns of the model",
+        ),
+    ],
+)
+def test_predict_refuses_what_is_no_row(
+    exported: tuple[Model, Path], tmp_path: Path, line: str, message: str
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(line + "\n", encoding="utf-8")
+    with pytest.raises(UserError, match=message):
+        predict.main(["--model", str(exported[1]), "--input", str(path)])
+
+
+def test_predict_refuses_a_folder_without_a_model(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="holds no model; expected a folder with a saved_model.pb"):
+        predict.main(["--model", str(tmp_path), "--input", "-"])
+
+
+def test_rows_are_read_from_any_text() -> None:
+    assert list(predict.read_rows(io.StringIO('{"a": 1}\n\n{"a": 2}'), "input")) == [
+        {"a": 1},
+        {"a": 2},
+    ]

@@ -1,0 +1,120 @@
+"""The entry point and what it stands on: arguments, schema, outputs."""
+
+import subprocess
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+
+from trainer import errors, task
+from trainer.errors import UserError
+from trainer.outputs import local_path, outputs_of
+from trainer.schema import Schema, check
+from trainer.settings import Settings
+
+
+def test_help_needs_neither_tensorflow_nor_numpy() -> None:
+    code = "import sys, trainer.task; print([name for name in ('tensorflow', 'numpy', 'pyarrow') if name in sys.modules])"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout
+        == "[]\n"
+    )
+
+
+def test_every_flag_reaches_the_program() -> None:
+    flags = set(vars(task.parser().parse_args([])))
+    assert flags - {field.name for field in fields(Settings)} == {
+        "data_dir",
+        "job_dir",
+        "smoke_test",
+        "quiet",
+        "verbose",
+    }
+    assert {field.name for field in fields(Settings)} <= flags
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--lerning-rate", "1"], "unrecognized arguments: --lerning-rate 1"),
+        (["--epochs", "-1"], "is no whole number from 0"),
+        (["--learning-rate", "nan"], "is no number from 0"),
+        (["--dropout", "1"], "is no share from 0 to below 1"),
+        (["--hidden-units", "64,0"], "has a layer without units"),
+    ],
+)
+def test_wrong_arguments_end_with_one_line(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        task.main(arguments)
+    assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_user_error_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    def program(arguments: object) -> int:
+        raise UserError("the flag is odd", "an even one", "double it")
+
+    assert errors.exit_code(program, []) == 2
+    assert capsys.readouterr().err == "error: the flag is odd; expected an even one; double it\n"
+
+
+def test_data_must_be_named_and_exist(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--data-dir is not given"):
+        task.main(["--job-dir", str(tmp_path)])
+    with pytest.raises(UserError, match="there is no folder"):
+        task.main(["--job-dir", str(tmp_path), "--data-dir", str(tmp_path / "nowhere")])
+    with pytest.raises(UserError, match="holds no statistics.json"):
+        task.main(["--job-dir", str(tmp_path), "--data-dir", str(tmp_path)])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"task": "binari"}, "TASK is 'binari'; expected one of .*write 'binary'"),
+        ({"columns": {"a": "number"}}, "the kind of column 'a' is 'number'; .*write 'numeric'"),
+        ({"columns": {"a": "ignore"}}, "every column is ignored"),
+        ({"columns": {"self": "numeric"}}, "a column is called 'self'"),
+        ({"columns": {"y": "numeric"}, "label": "y"}, "COLUMNS holds the label 'y'"),
+        ({"hash_buckets": 100}, "HASH_BUCKETS is 100; expected a power of two"),
+        ({"boundaries": 1}, "BOUNDARIES is 1"),
+        ({"vocabulary_limit": 0}, "VOCABULARY_LIMIT is 0"),
+    ],
+)
+def test_a_declaration_that_cannot_work_is_refused(
+    schema: Schema, change: dict[str, object], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        check(replace(schema, **change))  # type: ignore[arg-type]
+
+
+def test_cloud_addresses_lie_below_the_mount() -> None:
+    assert local_path("gs://bucket/a/b", {}) == Path("/gcs/bucket/a/b")
+    assert local_path("gs://bucket/a", {"GCS_ROOT": "/tmp/root"}) == Path("/tmp/root/bucket/a")
+    assert local_path("runs/1", {}) == Path("runs/1")
+
+
+def test_outputs_follow_the_clouds_variables() -> None:
+    variables = {
+        "AIP_MODEL_DIR": "gs://b/job/model/",
+        "AIP_CHECKPOINT_DIR": "gs://b/job/checkpoints/",
+    }
+    outputs = outputs_of(None, variables)
+    assert outputs.model == Path("/gcs/b/job/model")
+    assert outputs.metrics == Path("/gcs/b/job/metrics.json")
+    assert outputs.logs == Path("/gcs/b/job/logs")
+    assert outputs_of("here", variables).model == Path("here/model")
+    with pytest.raises(UserError, match="neither --job-dir nor AIP_MODEL_DIR"):
+        outputs_of(None, {})
+
+
+@pytest.mark.parametrize(
+    ("rows", "epochs", "batch"), [(300, 100, 32), (30_000, 20, 256), (5_000_000, 2, 1024)]
+)
+def test_defaults_follow_the_number_of_rows(rows: int, epochs: int, batch: int) -> None:
+    settings = Settings().for_rows(rows)
+    assert (settings.epochs, settings.batch_size) == (epochs, batch)
+    assert Settings(epochs=3, batch_size=7).for_rows(rows).batch_size == 7

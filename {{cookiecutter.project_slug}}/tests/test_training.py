@@ -1,0 +1,232 @@
+"""Training: the real loop on made-up rows, stopped, resumed and compared."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from trainer import checkpoint, task
+from trainer.errors import UserError
+from trainer.learner import Learner
+from trainer.loop import State, resumed, total_steps, train
+from trainer.metrics import MAIN_METRIC
+from trainer.model import Model, build_optimizer
+from trainer.schema import Schema
+from trainer.settings import Settings
+from trainer.shards import Split
+from trainer.statistics import Statistics, read_statistics
+
+SETTINGS = Settings(epochs=3, batch_size=64, hidden_units=(16, 8), seed=3)
+
+
+@pytest.fixture
+def statistics(prepared: Path, schema: Schema) -> Statistics:
+    """What was learnt from the made-up rows."""
+    return read_statistics(prepared, schema)
+
+
+class Recorder:
+    """A monitor that keeps the newest checkpoint in memory and may stop the run after some steps."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.stop_after = stop_after
+        self.kept: tuple[list[npt.NDArray[Any]], dict[str, Any]] | None = None
+        self.rows: list[int] = []
+
+    def newest_checkpoint(self) -> tuple[list[npt.NDArray[Any]], dict[str, Any]] | None:
+        return self.kept
+
+    def begin(self, total_steps: int, state: State) -> None:
+        self.total_steps = total_steps
+
+    def after_steps(self, state: State, rows: int, loss: float, learner: Learner) -> None:
+        self.rows.append(rows)
+        if self.stop_after is not None and state.step >= self.stop_after:
+            self.stop_after = None
+            copies = [np.array(array) for array in learner.arrays()]
+            self.kept = (copies, json.loads(json.dumps(state.as_json())))
+            raise SystemExit(143)
+
+    def after_evaluation(self, state: State, metrics: dict[str, float]) -> None:
+        self.metrics = metrics
+
+    def end(self, state: State, learner: Learner) -> None:
+        self.state = state
+
+
+def trained(
+    prepared: Path, schema: Schema, statistics: Statistics, settings: Settings, monitor: Recorder
+) -> list[npt.NDArray[Any]]:
+    """Train with the seed's own initial weights and return the final arrays."""
+    import keras
+
+    keras.utils.set_random_seed(settings.seed)
+    splits = [Split(prepared / name, schema, settings.memory_mb) for name in ("train", "eval")]
+    model = Model(schema, statistics, settings)
+    optimizer = build_optimizer(model.network, settings, total_steps(splits[0], settings))
+    learner = Learner(model, optimizer, settings)
+    train(learner, *splits, settings, resumed(learner, monitor), monitor)
+    return learner.arrays()
+
+
+@pytest.mark.parametrize("stop_after", [1, 5, 11])
+def test_a_run_that_was_stopped_ends_with_the_same_weights(
+    prepared: Path,
+    schema: Schema,
+    statistics: Statistics,
+    stop_after: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("trainer.loop.FIRST_CALL_STEPS", 1)
+    monkeypatch.setattr("trainer.loop.MOST_CALL_STEPS", 1)
+    whole = Recorder()
+    expected = trained(prepared, schema, statistics, SETTINGS, whole)
+    stopped = Recorder(stop_after)
+    with pytest.raises(SystemExit):
+        trained(prepared, schema, statistics, SETTINGS, stopped)
+    resumed_arrays = trained(prepared, schema, statistics, SETTINGS, stopped)
+    assert all(
+        np.array_equal(one, other) for one, other in zip(expected, resumed_arrays, strict=True)
+    )
+    assert stopped.state.history == whole.state.history
+    assert sum(stopped.rows) == sum(whole.rows) == SETTINGS.epochs * statistics.rows["train"]
+
+
+def test_the_number_of_steps_per_call_changes_nothing(
+    prepared: Path, schema: Schema, statistics: Statistics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = trained(prepared, schema, statistics, SETTINGS, Recorder())
+    monkeypatch.setattr("trainer.loop.FIRST_CALL_STEPS", 2)
+    arrays = trained(prepared, schema, statistics, SETTINGS, Recorder())
+    assert all(np.array_equal(one, other) for one, other in zip(expected, arrays, strict=True))
+
+
+def test_graphs_are_traced_once(prepared: Path, schema: Schema, statistics: Statistics) -> None:
+    settings = replace(SETTINGS, epochs=4)
+    splits = [Split(prepared / name, schema, settings.memory_mb) for name in ("train", "eval")]
+    model = Model(schema, statistics, settings)
+    learner = Learner(model, build_optimizer(model.network, settings, 10), settings)
+    train(learner, *splits, settings, State(), Recorder())
+    assert learner.steps.experimental_get_tracing_count() == 1
+
+
+def test_steps_end_the_run_in_the_middle_of_an_epoch(
+    prepared: Path, schema: Schema, statistics: Statistics
+) -> None:
+    monitor = Recorder()
+    trained(prepared, schema, statistics, replace(SETTINGS, max_steps=7), monitor)
+    assert monitor.state.step == monitor.total_steps == 7
+
+
+def test_minutes_end_the_run(prepared: Path, schema: Schema, statistics: Statistics) -> None:
+    monitor = Recorder()
+    trained(
+        prepared, schema, statistics, replace(SETTINGS, epochs=10_000, max_minutes=0.01), monitor
+    )
+    assert 0 < monitor.state.epoch < 10_000
+
+
+def test_patience_ends_the_run_with_the_best_weights(
+    prepared: Path, schema: Schema, statistics: Statistics
+) -> None:
+    monitor = Recorder()
+    settings = replace(SETTINGS, epochs=20, patience=2, learning_rate=1.0)
+    trained(prepared, schema, statistics, settings, monitor)
+    name = MAIN_METRIC[schema.task]
+    values = [entry[name] for entry in monitor.state.history]
+    best = min(values) if schema.task == "regression" else max(values)
+    assert values.index(best) == len(values) - 1 - monitor.state.stale_evaluations
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(
+    prepared: Path, schema: Schema, statistics: Statistics
+) -> None:
+    with pytest.raises(
+        UserError, match=r"the loss is (nan|inf) at step \d+.*a finite loss; lower --learning-rate"
+    ):
+        settings = replace(SETTINGS, learning_rate=1e30, epochs=10)
+        trained(prepared, schema, statistics, settings, Recorder())
+
+
+def test_each_window_of_streamed_data_is_read_once_an_epoch(prepared: Path, schema: Schema) -> None:
+    split = Split(prepared / "train", schema, memory_mb=0)
+    split.groups = [replace(group, index=group.index) for group in split.groups * 3]
+    assert not split.fits
+    windows = split.plan([1, 2])
+    assert sorted(map(id, (group for groups in windows for group in groups))) == sorted(
+        map(id, split.groups)
+    )
+    assert sum(window.rows for window in split.windows(windows)) == 3 * split.rows
+    assert [window.rows for window in split.windows(windows, first=2)] == [windows[2][0].rows]
+
+
+def run_task(prepared: Path, job_dir: Path, *options: str) -> int:
+    """Run the entry point for two short epochs."""
+    arguments = ["--data-dir", str(prepared), "--job-dir", str(job_dir), "--epochs", "2", "-q"]
+    return task.main([*arguments, "--hidden-units", "8", *options])
+
+
+def test_a_run_leaves_model_checkpoints_logs_metrics_and_config(
+    prepared: Path, schema: Schema, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLOUD_ML_HP_METRIC_FILE", str(tmp_path / "tuning" / "output.metrics"))
+    monkeypatch.setenv("CLOUD_ML_TRIAL_ID", "4")
+    assert run_task(prepared, tmp_path / "job") == 0
+    names = {path.name for path in (tmp_path / "job").iterdir()}
+    assert names == {"model", "checkpoints", "logs", "metrics.json", "config.json"}
+    metrics = json.loads((tmp_path / "job" / "metrics.json").read_text(encoding="utf-8"))
+    assert {MAIN_METRIC[schema.task], "loss", "steps", "rows_per_second", "wall_seconds"} <= set(
+        metrics
+    )
+    lines = (tmp_path / "tuning" / "output.metrics").read_text(encoding="utf-8").splitlines()
+    assert len(lines) == len(metrics["history"]) == 2
+    record = json.loads(lines[-1])
+    assert (
+        record["trial"] == "4"
+        and float(record[MAIN_METRIC[schema.task]])
+        == metrics["history"][-1][MAIN_METRIC[schema.task]]
+    )
+
+
+def test_a_finished_run_is_not_trained_again_but_can_go_on(prepared: Path, tmp_path: Path) -> None:
+    steps = []
+    for options in ([], [], ["--epochs", "3"]):
+        assert run_task(prepared, tmp_path / "job", *options) == 0
+        metrics = json.loads((tmp_path / "job" / "metrics.json").read_text(encoding="utf-8"))
+        steps.append((metrics["steps"], len(metrics["history"])))
+    assert steps[0] == steps[1] and steps[2][1] == 3 and steps[2][0] == steps[0][0] * 3 // 2
+
+
+def test_other_hyperparameters_in_the_same_job_dir_are_refused(
+    prepared: Path, tmp_path: Path
+) -> None:
+    assert run_task(prepared, tmp_path / "job") == 0
+    with pytest.raises(
+        UserError, match=r"--dropout 0.1 \(now 0.5\).*name another --job-dir; nothing was changed"
+    ):
+        run_task(prepared, tmp_path / "job", "--dropout", "0.5")
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda content: content[:-9],
+        lambda content: content[:9] + b"x" + content[10:],
+        lambda _: b"",
+    ],
+)
+def test_a_damaged_checkpoint_is_passed_over(
+    tmp_path: Path, spoil: Callable[[bytes], bytes]
+) -> None:
+    warnings: list[str] = []
+    for step in (1, 2, 3):
+        newest = checkpoint.save(tmp_path, step, [np.full(3, step)], {"step": step})
+    newest.write_bytes(spoil(newest.read_bytes()))
+    found = checkpoint.newest(tmp_path, warnings.append)
+    assert found is not None and found[1] == {"step": 2} and found[0][0].tolist() == [2, 2, 2]
+    assert len(warnings) == 1 and "damaged" in warnings[0]
