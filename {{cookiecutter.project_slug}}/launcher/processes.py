@@ -1,0 +1,95 @@
+"""Starting other programs so that none is left behind and none inherits what it should not."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import FrameType
+
+GRACE_SECONDS = 5.0
+# What would let a program import more, or other things, than its own environment holds.
+LEAKS = (
+    "CONDA_PREFIX",
+    "PYTHONHOME",
+    "PYTHONPATH",
+    "PYTHONSTARTUP",
+    "PYTHONUSERBASE",
+    "UV_PYTHON",
+    "UV_SYSTEM_PYTHON",
+    "VIRTUAL_ENV",
+    "__PYVENV_LAUNCHER__",
+)
+
+
+class Terminated(KeyboardInterrupt):
+    """This process was asked to end by a signal that its children did not get."""
+
+
+def end_children_on_terminate() -> None:
+    """Make SIGTERM unwind the launcher like Ctrl-C, so that a running child is ended first."""
+    signal.signal(signal.SIGTERM, _raise_terminated)
+
+
+def _raise_terminated(_number: int, _frame: FrameType | None) -> None:
+    raise Terminated
+
+
+def clean_variables(**more: str) -> dict[str, str]:
+    """Return the environment variables for a child: ours without the leaks, and `more`."""
+    kept = {name: value for name, value in os.environ.items() if name not in LEAKS}
+    return {**kept, "PYTHONNOUSERSITE": "1", **more}
+
+
+def run_visible(command: Sequence[str], folder: Path, variables: Mapping[str, str]) -> int:
+    """Run a program on this terminal; return its exit code, 128 + n if signal n ended it."""
+    child = subprocess.Popen(command, cwd=folder, env=variables)
+    try:
+        code = child.wait()
+    except KeyboardInterrupt as request:
+        # Ctrl-C reaches the whole foreground group, a SIGTERM to the launcher only the launcher.
+        _end(child, knows=not isinstance(request, Terminated))
+        raise
+    return code if code >= 0 else 128 - code
+
+
+def run_captured(
+    command: Sequence[str],
+    folder: Path,
+    variables: Mapping[str, str],
+    show: bool = False,
+    given: str | None = None,
+) -> tuple[int, str]:
+    """Run a program; return its exit code and, unless `show` sends it to standard error, its output."""
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=variables,
+        input=given,
+        stdin=subprocess.DEVNULL if given is None else None,
+        stdout=sys.stderr if show else subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
+    return done.returncode, done.stdout or ""
+
+
+def _end(child: subprocess.Popen[bytes], knows: bool) -> None:
+    """Give a child that `knows` of its end time to leave by itself, then insist."""
+    if knows and _has_left(child):
+        return
+    child.terminate()
+    if not _has_left(child):
+        child.kill()
+        child.wait()
+
+
+def _has_left(child: subprocess.Popen[bytes]) -> bool:
+    try:
+        child.wait(GRACE_SECONDS)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        return False
+    return True
