@@ -159,6 +159,8 @@ def find_uv() -> str:
     path = shutil.which("uv", path=sysconfig.get_path("scripts")) or shutil.which("uv")
     if not path:
         raise UserError(
-            "uv was not found", "uv in the launcher's environment", "start with nox, or pip install uv"
+            "uv was not found",
+            "uv in the launcher's environment",
+            "start with nox, or pip install uv",
         )
     return path

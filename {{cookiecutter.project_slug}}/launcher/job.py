@@ -112,7 +112,9 @@ def subtable(table: Mapping[str, Any], name: str, file: str) -> Mapping[str, Any
     values = table.get(name, {})
     if not isinstance(values, dict):
         raise UserError(
-            f"{file}: {name} is {shown(values)}", "a section", f"write [{name}] on a line of its own"
+            f"{file}: {name} is {shown(values)}",
+            "a section",
+            f"write [{name}] on a line of its own",
         )
     return values
 
@@ -131,10 +133,12 @@ def check_names(
             )
     for name in required:
         if name not in values:
-            raise UserError(f"{where}: the {noun} {name} is missing", f"the {noun} {name}", "add it")
+            raise UserError(
+                f"{where}: the {noun} {name} is missing", f"the {noun} {name}", "add it"
+            )
 
 
-def checked_value(value: object, field: dataclasses.Field[Any], where: str) -> object:
+def checked_value(value: Any, field: dataclasses.Field[Any], where: str) -> Any:
     """Return `value` if it is of the field's type, a whole number also where a number is asked for."""
     kind: Any = field.type
     if kind is float and type(value) is int:
@@ -161,7 +165,9 @@ def arguments(values: Mapping[str, Any], file: str) -> Mapping[str, Argument]:
                 "remove it, and give it on the command line after --",
             )
         if type(value) not in (str, int, float, bool):
-            raise UserError(f"{where} is {shown(value)}", "text, a number, true or false", "correct it")
+            raise UserError(
+                f"{where} is {shown(value)}", "text, a number, true or false", "correct it"
+            )
     return dict(values)
 
 

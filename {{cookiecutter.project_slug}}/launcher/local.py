@@ -24,7 +24,7 @@ from launcher.package import (
     python_files,
     syntax_findings,
 )
-from launcher.processes import clean_variables, end_children_on_terminate, run_visible
+from launcher.processes import clean_variables, end_children_on_terminate, run_captured, run_visible
 from launcher.runs import choose_job_dir, newest_model
 
 EXIT_USER_ERROR = 2
@@ -143,7 +143,7 @@ def predict(project: Project, given: argparse.Namespace, rest: list[str], consol
         )
     ensure_environment(project.training, build(project, console), console)
     console.step("predict", f"{shown_path(model, project)}, rows of {shown_path(rows, project)}")
-    arguments = ["trainer.predict", "--model", model, "--input", rows, *rest, *levels(given)]
+    arguments = ["trainer.predict", "--model", model, "--input", rows, *rest]
     return run_module(project.training, arguments, project.folder)
 
 
@@ -157,9 +157,7 @@ def build(project: Project, console: Console) -> SourceDistribution:
     return distribution
 
 
-def install_checked(
-    project: Project, distribution: SourceDistribution, console: Console
-) -> None:
+def install_checked(project: Project, distribution: SourceDistribution, console: Console) -> None:
     """Install the package in its clean environment; raise `Refused` with all that would fail there."""
     ensure_environment(project.training, distribution, console)
     found = imports_of(project.folder)
@@ -217,7 +215,7 @@ def train(
     arguments += [*argument_flags(job.arguments), *rest, *levels(given)]
     elsewhere = Path(tempfile.mkdtemp(prefix="local-train-"))
     try:
-        code = run_module(project.training, arguments, elsewhere)
+        code = run_module(project.training, arguments, elsewhere, **git_revision(project))
     finally:
         written = sorted(path.name for path in elsewhere.iterdir())
         if not written:
@@ -231,11 +229,22 @@ def train(
     return code
 
 
-def run_module(environment: Environment, arguments: Sequence[str], folder: Path) -> int:
+def git_revision(project: Project) -> dict[str, str]:
+    """Return the variable that tells the trainer, which runs elsewhere, the project's revision."""
+    try:
+        code, output = run_captured(["git", "rev-parse", "HEAD"], project.folder, clean_variables())
+    except OSError:
+        return {}
+    return {} if code else {"GIT_REVISION": output.strip()}
+
+
+def run_module(
+    environment: Environment, arguments: Sequence[str], folder: Path, **variables: str
+) -> int:
     """Run a module of the package installed in `environment`; return its exit code."""
     # Without it a start in the project's folder would import trainer/ from there.
-    variables = clean_variables(PYTHONSAFEPATH="1")
-    return run_visible([str(environment.python), "-m", *arguments], folder, variables)
+    cleaned = clean_variables(PYTHONSAFEPATH="1", **variables)
+    return run_visible([str(environment.python), "-m", *arguments], folder, cleaned)
 
 
 def say_scale_tier(name: str, console: Console) -> None:
@@ -253,8 +262,8 @@ def say_scale_tier(name: str, console: Console) -> None:
 
 
 def absolute(path: str, project: Project) -> str:
-    """Return a path that holds from any folder: relative ones start at the project, URLs stay."""
-    return path if "://" in path else str(project.folder / Path(path).expanduser())
+    """Return a path that holds from any folder: relative ones start at the project, URLs and - stay."""
+    return path if "://" in path or path == "-" else str(project.folder / Path(path).expanduser())
 
 
 def shown_path(path: str, project: Project) -> str:

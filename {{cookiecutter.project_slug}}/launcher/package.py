@@ -52,9 +52,7 @@ def normalised(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def build_source_distribution(
-    project: Path, folder: Path, console: Console
-) -> SourceDistribution:
+def build_source_distribution(project: Path, folder: Path, console: Console) -> SourceDistribution:
     """Build `project` into `folder` and return what was built; raise `UserError` if setup.py fails."""
     raise_for_setup(project / "setup.py")
     folder.mkdir(parents=True, exist_ok=True)
@@ -218,9 +216,9 @@ def is_named(file: str, texts: Iterable[str]) -> bool:
 
 def unshipped(file: str, user: str) -> UserError:
     """Return the finding for a data file that `user` names but that does not travel."""
-    inside = file.partition("/")[2]
+    package_data = {PACKAGE: [file.partition("/")[2]]}
     return UserError(
         f"{file} is named in {user} but is not in the source distribution",
         "every file that the code opens to travel with it",
-        f'add package_data={{"{PACKAGE}": ["{inside}"]}} to setup() in setup.py',
+        f"add package_data={package_data} to setup() in setup.py",
     )

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
-GRACE_SECONDS = 5.0
+GRACE_SECONDS = 8.0
 # What would let a program import more, or other things, than its own environment holds.
 LEAKS = (
     "CONDA_PREFIX",

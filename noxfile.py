@@ -1,0 +1,77 @@
+"""The commands of the template: `nox -l` lists them, `nox -s NAME -- ARGUMENTS` runs one."""
+
+import json
+import shutil
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.4.15"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["tests", "lint"]
+
+ENGINE = ("cookiecutter>=2.6,<3", "nox[uv]>=2024.4.15")
+TESTS = ("pytest>=8", "hypothesis>=6.100", "cruft>=2.16", "pyarrow>=16", "tomli>=2; python_version < '3.11'")
+LINT = ("ruff>=0.9", "mypy>=1.13", *TESTS)
+TABLES = ("palmerpenguins==0.1.6", "plotnine==0.15.9")
+
+DEMO = Path("demo", "census-income")
+DEMO_AUC = 0.915
+SPEEDS = {"fast": "not minute and not full", "minute": "not full", "full": ""}
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Bake with defaults, prepare the census sample, train, predict: the main job in one go."""
+    session.install(*ENGINE)
+    clear_demo()
+    output = str(DEMO.parent)
+    session.run("cookiecutter", ".", "--no-input", "--default-config", "-f", "-o", output)
+    for command in (["prepare"], ["local_train"], ["predict"]):
+        session.run("nox", "-f", str(DEMO / "noxfile.py"), "-s", *command)
+    metrics = json.loads(newest_metrics().read_text(encoding="utf-8"))
+    session.log(f"{metrics['split']} AUC {metrics['auc']:.4f}, {metrics['wall_seconds']:.0f} s")
+    if metrics["auc"] < DEMO_AUC:
+        session.error(f"the test AUC is below {DEMO_AUC}")
+
+
+def clear_demo() -> None:
+    """Remove an earlier demo, but neither its environments nor its runs."""
+    for path in DEMO.iterdir() if DEMO.is_dir() else []:
+        if path.is_dir() and path.name not in (".nox", "runs"):
+            shutil.rmtree(path)
+        elif path.is_file():
+            path.unlink()
+
+
+def newest_metrics() -> Path:
+    """Return the metrics of the demo's last run."""
+    return max(DEMO.glob("runs/*/metrics.json"))
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests; -- fast: seconds; default: a minute or two; -- full: every covered answer set, real data."""
+    arguments = list(session.posargs)
+    speed = arguments.pop(0) if arguments and arguments[0] in SPEEDS else "minute"
+    session.install(*ENGINE, *TESTS)
+    if speed == "full":
+        session.install("--no-deps", *TABLES)
+    session.run("python", "-m", "pytest", "-m", SPEEDS[speed], *arguments)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, formatting and types of the template's own Python."""
+    session.install(*ENGINE, *LINT)
+    session.run("ruff", "check", "cmle_extension", "tests", "noxfile.py")
+    session.run("ruff", "format", "--check", "cmle_extension", "tests", "noxfile.py", "hooks")
+    session.run("mypy")
+
+
+@nox.session
+def golden(session: nox.Session) -> None:
+    """Write the golden copies in tests/golden anew; look at the difference before you commit it."""
+    session.install(*ENGINE, *TESTS)
+    session.run("python", "-m", "tests.bakery")

@@ -1,0 +1,90 @@
+"""The commands of this project: `nox -l` lists them, `nox -s NAME -- ARGUMENTS` runs one."""
+
+import hashlib
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2024.4.15"
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["tests", "lint"]
+
+LAUNCHER = ("uv>=0.5", "setuptools>=77", "tomli>=2; python_version < '3.11'")
+TESTS = ("--editable", ".[local,prepare]", "pytest>=8", "setuptools>=77")
+LINT = ("ruff>=0.9", "mypy>=1.13", "numpy>=1.26", "nox>=2024.4.15", "pytest>=8")
+
+# Longer than the launcher gives the trainer to save and leave after Ctrl-C.
+STOP_SECONDS = 20.0
+
+WRITE_STAMP = "import pathlib, sys; pathlib.Path(sys.argv[1]).write_text(sys.argv[2])"
+
+
+@nox.session
+def prepare(session: nox.Session) -> None:
+    """Clean, split and encode the table that job.toml names."""
+    launch(session)
+
+
+@nox.session
+def local_train(session: nox.Session) -> None:
+    """Train on this machine under the cloud's conditions; -- --max-steps 200 --job-dir DIR."""
+    launch(session)
+
+
+@nox.session
+def predict(session: nox.Session) -> None:
+    """Print a prediction for each row, as JSON; -- --input FILE.jsonl --model DIR."""
+    launch(session)
+
+
+@nox.session
+def smoke(session: nox.Session) -> None:
+    """Install the package, import every module, train one step and reload the model."""
+    launch(session)
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests; arguments after -- go to pytest."""
+    install_if_changed(session, *TESTS)
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, formatting and types."""
+    install_if_changed(session, *LINT)
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("mypy")
+
+
+def launch(session: nox.Session) -> None:
+    """Run the launcher's command of the session's name."""
+    install_if_changed(session, *LAUNCHER)
+    session.run(
+        "python",
+        "-m",
+        "launcher.local",
+        session.name,
+        *session.posargs,
+        log=False,
+        # Apart, so that standard output holds a command's results and nothing else.
+        stderr=None,
+        interrupt_timeout=STOP_SECONDS,
+        terminate_timeout=STOP_SECONDS,
+    )
+
+
+def install_if_changed(session: nox.Session, *requirements: str) -> None:
+    """Install into the session's environment unless it has just these requirements already."""
+    texts = [*requirements, Path("setup.py").read_text(encoding="utf-8")]
+    wanted = hashlib.sha256("\0".join(texts).encode()).hexdigest()
+    stamp = session.env_dir / "installed.txt"
+    if stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
+        return
+    # TensorFlow without compiled bytecode takes four seconds longer to import, every time.
+    session.install(*requirements, env={"UV_COMPILE_BYTECODE": "1"})
+    # As an install: nox leaves it out with --no-install, when nothing was installed either.
+    session.run_install("python", "-c", WRITE_STAMP, str(stamp), wanted, log=False)
