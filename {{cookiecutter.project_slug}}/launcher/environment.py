@@ -24,11 +24,12 @@ Work = Literal["nothing", "package", "everything"]
 
 @dataclass(frozen=True)
 class Environment:
-    """A clean environment: the folder that holds it, the extra it has, and what it is for."""
+    """A clean environment: its folder, its extra, what it is for, and how long it takes to build."""
 
     folder: Path
     extra: str
     purpose: str
+    takes: str
 
     @property
     def python(self) -> Path:
@@ -90,9 +91,7 @@ def ensure_environment(
             console.step("install", f"the package has changed: into the {environment.purpose}")
             reinstall_package(environment, wheel, console)
         else:
-            console.step(
-                "install", f"building the {environment.purpose}, about a minute the first time"
-            )
+            console.step("install", f"building the {environment.purpose}, {environment.takes}")
             rebuild(environment, distribution.name, wheel, console)
     state_file.write_text(json.dumps(asdict(wanted), indent=2), encoding="utf-8")
 

@@ -55,13 +55,15 @@ class Project:
     @property
     def training(self) -> Environment:
         """What the cloud's machine has after it installed the package."""
-        return Environment(self.folder / ".nox" / "runtime", "local", "training environment")
+        folder = self.folder / ".nox" / "runtime"
+        takes = "about a minute the first time"
+        return Environment(folder, "local", "training environment", takes)
 
     @property
     def preparation(self) -> Environment:
         """What preparing data needs, which training must not."""
         folder = self.folder / ".nox" / "preparation"
-        return Environment(folder, "prepare", "preparation environment")
+        return Environment(folder, "prepare", "preparation environment", "some seconds")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -248,7 +250,7 @@ def run_module(
 
 
 def say_scale_tier(name: str, console: Console) -> None:
-    """Say that a tier changes nothing here; raise `UserError` if there is no such tier."""
+    """Say that a larger tier changes nothing here; raise `UserError` if there is no such tier."""
     facts = json.loads(Path(__file__).with_name("google_cloud.json").read_text(encoding="utf-8"))
     tiers = facts["tiers"]
     if name not in tiers:
@@ -258,7 +260,8 @@ def say_scale_tier(name: str, console: Console) -> None:
             f"one of {', '.join(tiers)}",
             f"write {guess}" if guess else "correct scale_tier in job.toml, or --scale-tier",
         )
-    console.step("tier", f"{name}; on this machine one replica trains, whatever the tier")
+    if name != "BASIC":
+        console.step("tier", f"{name}; on this machine one replica trains, whatever the tier")
 
 
 def absolute(path: str, project: Project) -> str:

@@ -116,9 +116,9 @@ def reader(table: Table, schema: Schema) -> str:
             for name, position in zip(table.names, names, strict=True)
         )
         return f"(SELECT {columns} FROM read_parquet({path}))"
-    types = ", ".join(f"'{name}': 'VARCHAR'" for name in names)
+    types = "{" + ", ".join(f"'{name}': 'VARCHAR'" for name in names) + "}"
     return (
-        f"read_csv({path}, columns = {{{types}}}, auto_detect = false, store_rejects = true,"
+        f"read_csv({path}, columns = {types}, auto_detect = false, store_rejects = true,"
         f" delim = {text_literal(schema.delimiter)}, quote = '\"', escape = '\"', nullstr = '',"
         f" header = {str(not schema.header).lower()}, comment = {text_literal(schema.comment)},"
         f" max_line_size = {LONGEST_LINE_BYTES})"
