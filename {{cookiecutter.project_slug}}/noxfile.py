@@ -79,8 +79,10 @@ def launch(session: nox.Session) -> None:
 
 def install_if_changed(session: nox.Session, *requirements: str) -> None:
     """Install into the session's environment unless it has just these requirements already."""
-    texts = [*requirements, Path("setup.py").read_text(encoding="utf-8")]
-    wanted = hashlib.sha256("\0".join(texts).encode()).hexdigest()
+    described = (
+        [Path("setup.py").read_text(encoding="utf-8")] if "--editable" in requirements else []
+    )
+    wanted = hashlib.sha256("\0".join([*requirements, *described]).encode()).hexdigest()
     stamp = session.env_dir / "installed.txt"
     if stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
         return

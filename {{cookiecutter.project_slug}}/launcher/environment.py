@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from launcher.console import Console, UserError
-from launcher.package import SourceDistribution, archive_files, last_line
+from launcher.package import SourceDistribution, archive_files, error_line
 from launcher.processes import clean_variables, run_captured
 
 STATE_FILE = "launcher.json"
@@ -107,7 +107,7 @@ def build_wheel(distribution: SourceDistribution, folder: Path, console: Console
     wheels = list(folder.glob("*.whl"))
     if code or not wheels:
         raise UserError(
-            f"the source distribution cannot be installed ({last_line(output)})",
+            f"the source distribution cannot be installed ({error_line(output)})",
             "a setup.py that reads no file that does not travel",
             "correct setup.py; the option -v shows all that the build says",
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from launcher.console import UserError
-from launcher.package import PACKAGE, last_line, normalised, python_files
+from launcher.package import PACKAGE, error_line, normalised, python_files
 from launcher.processes import clean_variables, run_captured
 
 # Distributions whose name gives their import name away only to those who know it.
@@ -123,11 +123,11 @@ def absent_modules(python: Path, modules: Iterable[str], elsewhere: Path) -> fro
     code, output = run_captured(command, elsewhere, clean_variables(), given=request)
     if code:
         raise UserError(
-            f"{python} cannot run ({last_line(output)})",
+            f"{python} cannot run ({error_line(output)})",
             "the interpreter of the training environment",
             "remove the folder .nox/runtime and run the command again",
         )
-    return frozenset(json.loads(last_line(output)))
+    return frozenset(json.loads(output.splitlines()[-1]))
 
 
 def import_findings(

@@ -24,11 +24,16 @@ from launcher.package import (
     python_files,
     syntax_findings,
 )
-from launcher.processes import clean_variables, end_children_on_terminate, run_captured, run_visible
+from launcher.processes import (
+    EXIT_INTERRUPTED,
+    clean_variables,
+    end_children_on_terminate,
+    run_captured,
+    run_visible,
+)
 from launcher.runs import choose_job_dir, newest_model
 
 EXIT_USER_ERROR = 2
-EXIT_INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
@@ -222,7 +227,7 @@ def train(
         written = sorted(path.name for path in elsewhere.iterdir())
         if not written:
             elsewhere.rmdir()
-    if written:
+    if written and code == 0:
         raise UserError(
             f"training wrote {shown(written[0])} into its working folder ({elsewhere})",
             "all outputs below the folder that --job-dir names, because a cloud job loses the others",

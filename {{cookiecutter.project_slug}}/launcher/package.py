@@ -66,7 +66,7 @@ def build_source_distribution(project: Path, folder: Path, console: Console) -> 
     archives = list(folder.glob("*.tar.gz"))
     if code or len(archives) != 1:
         raise UserError(
-            f"setup.py cannot be built ({last_line(output)})",
+            f"setup.py cannot be built ({error_line(output)})",
             "a setup.py that makes a source distribution",
             "correct setup.py; the option -v shows all that the build says",
         )
@@ -82,10 +82,11 @@ def raise_for_setup(path: Path) -> None:
         raise finding
 
 
-def last_line(output: str) -> str:
-    """Return the last line of a program's output that says something."""
+def error_line(output: str) -> str:
+    """Return the line of a program's output that most likely says what went wrong."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    return lines[-1] if lines else "no output"
+    candidates = [line for line in lines if "error" in line.lower()] or lines or ["no output"]
+    return candidates[-1]
 
 
 def read_source_distribution(path: Path) -> SourceDistribution:

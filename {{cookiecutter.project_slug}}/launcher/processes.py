@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
+EXIT_INTERRUPTED = 130
 GRACE_SECONDS = 8.0
 # What would let a program import more, or other things, than its own environment holds.
 LEAKS = (
@@ -43,14 +44,14 @@ def clean_variables(**more: str) -> dict[str, str]:
 
 
 def run_visible(command: Sequence[str], folder: Path, variables: Mapping[str, str]) -> int:
-    """Run a program on this terminal; return its exit code, 128 + n if signal n ended it."""
+    """Run a program on this terminal; return its exit code, 128 + n if signal n ended it or us."""
     child = subprocess.Popen(command, cwd=folder, env=variables)
     try:
         code = child.wait()
     except KeyboardInterrupt as request:
         # Ctrl-C reaches the whole foreground group, a SIGTERM to the launcher only the launcher.
         _end(child, knows=not isinstance(request, Terminated))
-        raise
+        return EXIT_INTERRUPTED
     return code if code >= 0 else 128 - code
 
 

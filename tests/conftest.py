@@ -1,0 +1,26 @@
+"""Every covered answer set, baked once."""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.bakery import Answers, answer_sets, bake
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_temporary_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep what the engine leaves in the temporary folder below pytest's own."""
+    tempfile.tempdir = str(tmp_path_factory.mktemp("engine"))
+
+
+@pytest.fixture(scope="session")
+def covered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Answers]:
+    """The covered answer sets by name."""
+    return dict(answer_sets(tmp_path_factory.mktemp("tables")))
+
+
+@pytest.fixture(scope="session")
+def baked(covered: dict[str, Answers], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A baked project for each covered answer set."""
+    return {name: bake(tmp_path_factory.mktemp("baked"), answers) for name, answers in covered.items()}

@@ -1,0 +1,286 @@
+"""The launcher: what it reads, what it refuses, and how little it installs."""
+
+import os
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from launcher import processes
+from launcher.console import Console, UserError
+from launcher.environment import State, needed_work, wanted_state
+from launcher.imports import absent_modules, import_findings, imports_of
+from launcher.job import argument_flags, read_job
+from launcher.package import (
+    SourceDistribution,
+    build_source_distribution,
+    data_findings,
+    digest,
+    left_out_findings,
+    python_files,
+    syntax_findings,
+)
+from launcher.runs import choose_job_dir, newest_model
+
+ROOT = Path(__file__).resolve().parents[1]
+QUIET = Console(quiet=True)
+
+JOB = """
+[job]
+project = "some-project"
+region = "us-central1"
+bucket = "some-bucket"
+scale_tier = "BASIC"
+
+[data]
+train = "table.csv"
+eval_share = 0.1
+max_rejected_share = 0
+prepared = "data/prepared"
+
+[arguments]
+epochs = 3
+learning_rate = 0.01
+fast = true
+slow = false
+hidden-units = "64,32"
+"""
+
+SETUP = """
+from setuptools import find_packages, setup
+setup(name="sample", version="1", packages=find_packages(include=["trainer", "trainer.*"]),
+      include_package_data=True, install_requires=["numpy>=1.26"],
+      extras_require={"local": ["tensorflow>=2; sys_platform != 'x'"], "prepare": ["DuckDB>=1"]})
+"""
+
+
+def write_files(folder: Path, files: Mapping[str, str]) -> Path:
+    """Write files below `folder` and return it."""
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return folder
+
+
+def built(project: Path) -> SourceDistribution:
+    """Return the source distribution of a project."""
+    return build_source_distribution(project, project / "dist", QUIET)
+
+
+def findings_of(project: Path) -> list[str]:
+    """Return what is wrong with the imports of a project, with this interpreter as the clean one."""
+    found = imports_of(project)
+    absent = absent_modules(Path(sys.executable), [each.module for each in found], project.parent)
+    return [str(each) for each in import_findings(project, found, absent, frozenset({"duckdb-zz"}))]
+
+
+def test_a_job_is_read_with_its_types_and_its_arguments_become_flags(tmp_path: Path) -> None:
+    job = read_job(write_files(tmp_path, {"job.toml": JOB}) / "job.toml")
+    assert (job.cloud.region, job.cloud.scale_tier) == ("us-central1", "BASIC")
+    assert (job.data.test, job.data.max_rejected_share, job.data.deduplicate) == ("", 0.0, False)
+    expected = "--epochs 3 --learning-rate 0.01 --fast --hidden-units 64,32"
+    assert argument_flags(job.arguments) == expected.split()
+
+
+def test_the_project_s_own_job_is_sound() -> None:
+    job = read_job(ROOT / "job.toml")
+    assert job.data.train
+    assert 0 <= job.data.eval_share < 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("epochs = 3", "epochs = three", "job.toml: Invalid value (at line 16, column 10)"),
+        ("region =", "regoin =", "job.toml [job]: unknown key 'regoin'; expected one of project,"),
+        ("region =", "regoin =", "write region instead"),
+        ("[data]", "[date]", "job.toml: unknown section 'date'; expected one of job, data"),
+        ('train = "table.csv"', "", "job.toml [data]: the key train is missing"),
+        ("= 0.1", '= "0.1"', "job.toml [data] eval_share is '0.1'; expected a number"),
+        ("= 0.1", "= true", "job.toml [data] eval_share is True; expected a number"),
+        ("= 0.1", "= 1.5", "job.toml [data] eval_share is 1.5; expected a share from 0"),
+        ('"some-bucket"', '""', "job.toml [job] bucket is empty; expected text in quotes"),
+        ("fast =", "Fast =", "job.toml [arguments] Fast is no name of a flag"),
+        ("fast =", "job_dir =", "job.toml [arguments] job_dir is set by the launcher"),
+        ("fast = true", "fast = [1]", "job.toml [arguments] fast is [1]; expected text, a number"),
+    ],
+)
+def test_a_wrong_job_is_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert old in JOB
+    write_files(tmp_path, {"job.toml": JOB.replace(old, new, 1)})
+    with pytest.raises(UserError, match=re.escape(message)):
+        read_job(tmp_path / "job.toml")
+
+
+def test_a_missing_job_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"job\.toml cannot be read"):
+        read_job(tmp_path / "job.toml")
+
+
+def test_this_project_s_distribution_holds_its_package_and_no_more() -> None:
+    distribution = build_source_distribution(ROOT, ROOT / ".nox" / "dist-of-tests", QUIET)
+    assert left_out_findings(ROOT, distribution.files) == []
+    folders = {name.partition("/")[0] for name in distribution.files if "/" in name}
+    assert {name for name in folders if not name.endswith(".egg-info")} == {"trainer"}
+    assert distribution.declared >= {"numpy", "pyarrow", "duckdb", "sqlglot"}
+    assert not any("duckdb" in line for line in distribution.requirements_of("local"))
+    assert any("tensorflow" in line for line in distribution.requirements_of("local"))
+
+
+def test_the_content_of_two_equal_builds_is_equal_and_changes_with_the_code(tmp_path: Path) -> None:
+    project = write_files(tmp_path, {"setup.py": SETUP, "trainer/__init__.py": "A = 1\n"})
+    first = built(project)
+    assert built(project).content == first.content
+    write_files(project, {"trainer/__init__.py": "A = 2\n"})
+    assert built(project).content != first.content
+
+
+def test_a_digest_tells_names_from_bytes() -> None:
+    assert digest({"a": b"b"}) == digest({"a": b"b"})
+    assert digest({"ab": b""}) != digest({"a": b"b"})
+
+
+def test_a_folder_without_init_is_found_even_after_it_had_one(tmp_path: Path) -> None:
+    files = {"setup.py": SETUP, "trainer/__init__.py": "", "trainer/sub/x.py": ""}
+    project = write_files(tmp_path, {**files, "trainer/sub/__init__.py": ""})
+    assert left_out_findings(project, built(project).files) == []
+    (project / "trainer/sub/__init__.py").unlink()
+    [finding] = left_out_findings(project, built(project).files)
+    assert str(finding).startswith("trainer/sub/x.py is not in the source distribution; expected")
+    assert "create trainer/sub/__init__.py" in str(finding)
+
+
+def test_a_data_file_that_the_code_names_must_travel(tmp_path: Path) -> None:
+    files = {
+        "setup.py": SETUP,
+        "trainer/__init__.py": "WORDS = 'lists/words.txt'\n",
+        "trainer/lists/words.txt": "one\n",
+        "trainer/notes.md": "",
+    }
+    project = write_files(tmp_path, files)
+    [finding] = data_findings(project, built(project).files)
+    assert "trainer/lists/words.txt is named in trainer/__init__.py" in str(finding)
+    remedy = "package_data={'trainer': ['lists/words.txt']}"
+    assert remedy in str(finding)
+    write_files(project, {"setup.py": SETUP.replace('name="sample"', f'name="sample", {remedy}')})
+    assert data_findings(project, built(project).files) == []
+
+
+@pytest.mark.parametrize(
+    ("setup", "message"),
+    [
+        ("setup(", r"setup\.py, line 1: .*never closed; expected syntax of Python"),
+        (SETUP.replace("numpy>=1.26", "numpy>=1.26 x"), r"setup\.py cannot be built \(error in"),
+        ("raise ValueError('no error')", r"cannot be built \(ValueError: no error\); expected"),
+    ],
+)
+def test_a_broken_setup_is_refused(tmp_path: Path, setup: str, message: str) -> None:
+    project = write_files(tmp_path, {"setup.py": setup, "trainer/__init__.py": ""})
+    with pytest.raises(UserError, match=message):
+        built(project)
+
+
+def test_a_syntax_error_is_found_with_its_line(tmp_path: Path) -> None:
+    files = {"trainer/good.py": "a = 1\n", "trainer/bad.py": "a = 1\nb = = 2\n"}
+    project = write_files(tmp_path, files)
+    assert python_files(project) == ["trainer/bad.py", "trainer/good.py"]
+    [finding] = syntax_findings(project)
+    assert str(finding).startswith("trainer/bad.py, line 2: ")
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("import model\n", 'a.py, line 1: "import model" works only inside the folder trainer;'),
+        ("from model import x\n", 'write "from trainer import model"'),
+        ("\nimport absent_zz.part\n", "trainer/a.py, line 2: imports absent_zz, which a clean"),
+        ("import absent_zz\n", 'add "absent-zz" to install_requires in setup.py'),
+        ("def f():\n    import absent_zz\n", "trainer/a.py, line 2: imports absent_zz"),
+        (
+            "try:\n    pass\nexcept ImportError:\n    import absent_zz\n",
+            "line 4: imports absent_zz",
+        ),
+        ("import helpers_zz\n", "imports helpers_zz, which lies beside trainer/"),
+        ("import duckdb_zz\n", "imports duckdb_zz, which only an extra in setup.py declares"),
+    ],
+)
+def test_an_import_that_fails_elsewhere_is_found(tmp_path: Path, source: str, message: str) -> None:
+    files = {"trainer/a.py": source, "trainer/model.py": "", "helpers_zz/__init__.py": ""}
+    [finding] = findings_of(write_files(tmp_path, files))
+    assert message in finding
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import json, os.path, xml.etree.ElementTree\n",
+        "import trainer.model\nfrom trainer import model\nfrom . import model\n",
+        "try:\n    import absent_zz\nexcept ImportError:\n    absent_zz = None\n",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import absent_zz\n",
+        "def f():\n    import duckdb_zz\n",
+        "import statistics\n",
+        "def f(:\n",
+    ],
+)
+def test_an_import_that_works_elsewhere_is_left_alone(tmp_path: Path, source: str) -> None:
+    files = {"trainer/a.py": source, "trainer/model.py": "", "trainer/statistics.py": ""}
+    assert findings_of(write_files(tmp_path, files)) == []
+
+
+def test_a_package_is_reported_once_at_its_first_place(tmp_path: Path) -> None:
+    files = {"trainer/a.py": "import absent_zz\n", "trainer/b.py": "import absent_zz.x\n"}
+    [finding] = findings_of(write_files(tmp_path, files))
+    assert finding.startswith("trainer/a.py, line 1")
+
+
+def test_only_what_changed_is_installed() -> None:
+    wanted = State("CPython 3.12.1 x86_64", ("numpy>=1.26",), "digest")
+    assert needed_work(None, wanted) == "everything"
+    assert needed_work(wanted, wanted) == "nothing"
+    assert needed_work(State(wanted.python, wanted.requirements, "old"), wanted) == "package"
+    assert (
+        needed_work(State("CPython 3.11.1", wanted.requirements, "digest"), wanted) == "everything"
+    )
+    assert needed_work(State(wanted.python, ("numpy>=2",), "digest"), wanted) == "everything"
+
+
+def test_another_extra_s_requirements_do_not_rebuild_an_environment(tmp_path: Path) -> None:
+    project = write_files(tmp_path, {"setup.py": SETUP, "trainer/__init__.py": ""})
+    before = wanted_state(built(project), "local").requirements
+    write_files(project, {"setup.py": SETUP.replace("DuckDB>=1", "DuckDB>=2")})
+    assert wanted_state(built(project), "local").requirements == before
+    write_files(project, {"setup.py": SETUP.replace("numpy>=1.26", "numpy>=2")})
+    assert wanted_state(built(project), "local").requirements != before
+
+
+def test_runs_count_up_and_a_stopped_one_is_resumed(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    assert choose_job_dir(runs) == (runs / "0001", False)
+    write_files(runs, {"0009/metrics.json": "{}", "trial/x": "", "12/x": ""})
+    assert choose_job_dir(runs) == (runs / "0010", False)
+    write_files(runs, {"0010/config.json": "{}"})
+    assert choose_job_dir(runs) == (runs / "0010", True)
+
+
+def test_the_newest_model_is_the_one_written_last(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="there is no trained model in .*; expected a run"):
+        newest_model(tmp_path)
+    write_files(tmp_path, {"0002/model/saved_model.pb": "", "mine/model/saved_model.pb": ""})
+    os.utime(tmp_path / "0002/model/saved_model.pb", (1, 1))
+    assert newest_model(tmp_path) == tmp_path / "mine" / "model"
+
+
+def test_a_child_inherits_no_path_to_other_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", "/elsewhere")
+    monkeypatch.setenv("KEPT", "yes")
+    variables = processes.clean_variables(MORE="also")
+    assert "PYTHONPATH" not in variables
+    assert (variables["KEPT"], variables["MORE"]) == ("yes", "also")
+
+
+def test_the_exit_code_of_a_child_passes_through(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "import sys; sys.exit(7)"]
+    assert processes.run_visible(command, tmp_path, processes.clean_variables()) == 7
