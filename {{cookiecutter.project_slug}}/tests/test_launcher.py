@@ -94,7 +94,7 @@ def test_the_project_s_own_job_is_sound() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("epochs = 3", "epochs = three", "job.toml: Invalid value (at line 16, column 10)"),
+        ("epochs = 3", "epochs = three", "job.toml: Invalid value (at line 15, column 10)"),
         ("region =", "regoin =", "job.toml [job]: unknown key 'regoin'; expected one of project,"),
         ("region =", "regoin =", "write region instead"),
         ("[data]", "[date]", "job.toml: unknown section 'date'; expected one of job, data"),
@@ -120,8 +120,8 @@ def test_a_missing_job_is_refused(tmp_path: Path) -> None:
         read_job(tmp_path / "job.toml")
 
 
-def test_this_project_s_distribution_holds_its_package_and_no_more() -> None:
-    distribution = build_source_distribution(ROOT, ROOT / ".nox" / "dist-of-tests", QUIET)
+def test_this_project_s_distribution_holds_its_package_and_no_more(tmp_path: Path) -> None:
+    distribution = build_source_distribution(ROOT, tmp_path, QUIET)
     assert left_out_findings(ROOT, distribution.files) == []
     folders = {name.partition("/")[0] for name in distribution.files if "/" in name}
     assert {name for name in folders if not name.endswith(".egg-info")} == {"trainer"}

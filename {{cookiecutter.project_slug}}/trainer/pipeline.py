@@ -18,7 +18,7 @@ SHARD_ROWS = 1 << 20
 ROW_GROUP_ROWS = 1 << 16
 EXAMPLE_ROWS = 10
 BAD_LINES = (  # DuckDB counts an error per column, not per line
-    "SELECT line, FIRST(error_message ORDER BY column_idx), FIRST(csv_line)"
+    "SELECT line, FIRST(error_message ORDER BY column_idx), FIRST(csv_line), TRUE"
     " FROM reject_errors GROUP BY line ORDER BY line"
 )
 
@@ -74,10 +74,8 @@ def read_tables(
         console.line(f"data     reading {shown_path(table.path)}")
         judge_rows(connection, schema, table, console)
         bad, reason = write_rejects(connection, table, folder / "rejects.csv")
-        total += (
-            bad
-            + connection.execute("SELECT COUNT(*) FROM judged WHERE reason IS NULL").fetchone()[0]
-        )
+        warn_of_unlabelled(connection, table, console)
+        total += bad + count(connection, "judged WHERE reason IS NULL")
         rejected += bad
         first = first or reason
         keep_rows(connection, request, split)
@@ -85,23 +83,36 @@ def read_tables(
     return rejected
 
 
+def count(connection: Any, relation: str) -> int:
+    """Return the number of rows of a relation."""
+    return int(connection.execute(f"SELECT COUNT(*) FROM {relation}").fetchone()[0])
+
+
+def warn_of_unlabelled(connection: Any, table: Table, console: Console) -> None:
+    """Say how many rows have no label: there is nothing wrong with them, but nothing to learn from them either."""
+    unlabelled = count(connection, "judged WHERE label IS NULL")
+    if unlabelled:
+        console.warning(f"{table.path.name}: {unlabelled:,} row(s) have no label and are left out")
+
+
 def judge_rows(connection: Any, schema: Schema, table: Table, console: Console) -> None:
     """Create the table `judged`: every row of the file, cleaned, with the reason why it cannot be used."""
     import duckdb
+    import sqlglot
 
     connection.execute(f"CREATE OR REPLACE TEMP VIEW source AS {source_sql(table, schema)}")
     try:
         query = portable(sql.checked_rows(schema))
         console.detail(query)
         connection.execute(f"CREATE OR REPLACE TEMP TABLE judged AS {query}")
-    except duckdb.Error as error:
+    except (duckdb.Error, sqlglot.errors.SqlglotError) as error:
         raise unreadable(table, schema, error) from error
 
 
 def unreadable(table: Table, schema: Schema, error: Exception) -> UserError:
     """Return the error for a table that DuckDB cannot read or an expression that it cannot run."""
     reason = str(error).splitlines()[0]
-    if schema.label_sql and any(word in reason for word in ("Parser", "Binder", "Catalog")):
+    if schema.label_sql and is_about_sql(error):
         return UserError(
             f"trainer/features.py: LABEL_SQL is {shown(schema.label_sql)} ({reason})",
             "BigQuery SQL over the column `label`",
@@ -114,24 +125,36 @@ def unreadable(table: Table, schema: Schema, error: Exception) -> UserError:
     )
 
 
+def is_about_sql(error: Exception) -> bool:
+    """Tell whether an error is about the text of a query rather than the data."""
+    import duckdb
+    import sqlglot
+
+    faults = (sqlglot.errors.SqlglotError, duckdb.ParserException, duckdb.BinderException)
+    return isinstance(error, (*faults, duckdb.CatalogException))
+
+
 def write_rejects(connection: Any, table: Table, path: Path) -> tuple[int, str]:
-    """Append the unusable rows of `judged`, and the lines that are no rows; return their number and the first."""
-    rows = connection.execute(
-        "SELECT NULL, reason, cells FROM judged WHERE reason IS NOT NULL"
-    ).fetchall()
+    """Append the unusable rows of `judged`, and the lines that are no rows.
+
+    Returns how many there are besides those without a label, and the first of them.
+    """
+    query = "SELECT NULL, reason, cells, label IS NOT NULL FROM judged WHERE reason IS NOT NULL"
+    rows = connection.execute(query).fetchall()
     if not table.parquet:
         rows += connection.execute(BAD_LINES).fetchall()
         connection.execute("DROP TABLE reject_errors; DROP TABLE reject_scans")
     with path.open("a", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        for line, reason, cells in rows:
+        for line, reason, cells, _ in rows:
             writer.writerow(
                 [table.path.name, line or "", reason, (cells or "").strip().replace("\x1f", " | ")]
             )
-    if not rows:
+    bad = [row for row in rows if row[-1]]
+    if not bad:
         return 0, ""
-    line, reason, _ = rows[0]
-    return len(rows), f"{table.path.name}{f', line {line}' if line else ''}: {reason}"
+    line, reason, *_ = bad[0]
+    return len(bad), f"{table.path.name}{f', line {line}' if line else ''}: {reason}"
 
 
 def keep_rows(connection: Any, request: Request, split: str) -> None:
@@ -172,13 +195,13 @@ def drop_unknown_labels(connection: Any, label: Label, console: Console) -> None
     learn.create_codes(
         connection, "classes", {value: code for code, value in enumerate(label.classes)}
     )
-    unknown = "FROM prepared WHERE label NOT IN (SELECT value FROM classes)"
-    count = connection.execute(f"SELECT COUNT(*) {unknown}").fetchone()[0]
-    if count:
+    unknown = "prepared WHERE label NOT IN (SELECT value FROM classes)"
+    left_out = count(connection, unknown)
+    if left_out:
         console.warning(
-            f"{count:,} rows to evaluate on have a label that no training row has; they are left out"
+            f"{left_out:,} rows to evaluate on have a label that no training row has; they are left out"
         )
-        connection.execute(f"DELETE {unknown}")
+        connection.execute(f"DELETE FROM {unknown}")
 
 
 def write_codes(connection: Any, schema: Schema, statistics: Statistics) -> None:
