@@ -25,8 +25,28 @@ FORMATS = ("comma.csv", "semicolon.csv", "tab.tsv.gz", "table.parquet")
 TASKS = ("binary", "multiclass", "regression")
 REGIONS = ("us-central1", "europe-west4", "asia-east1")
 TIERS = ("BASIC", "STANDARD_1", "PREMIUM_1", "BASIC_GPU", "CUSTOM")
-AWKWARD_NAMES = ("class", "1st", "a b", "a.b", "it's", 'say "so"', "naïve café", "colon:comma,", "日本", "back\\slash")
-HOSTILE_NAMES = ('say "hi"', "it's", "C:\\new\\table", "naïve 日本 🙂", "a' + os.abort() + '", "# comment", "<b>&amp;", "x" * 80)
+AWKWARD_NAMES = (
+    "class",
+    "1st",
+    "a b",
+    "a.b",
+    "it's",
+    'say "so"',
+    "naïve café",
+    "colon:comma,",
+    "日本",
+    "back\\slash",
+)
+HOSTILE_NAMES = (
+    'say "hi"',
+    "it's",
+    "C:\\new\\table",
+    "naïve 日本 🙂",
+    "a' + os.abort() + '",
+    "# comment",
+    "<b>&amp;",
+    "x" * 80,
+)
 
 Answers = dict[str, str]
 
@@ -52,7 +72,10 @@ def write_table(folder: Path, file_name: str, task: str) -> Path:
 def made_up_row(choose: random.Random, task: str) -> list[str]:
     """Return text cells: numbers, categories and one column of many values, some of them missing."""
     number = choose.gauss(0, 10)
-    cells = [f"{number:.3f}", *(choose.choice(["red", "grün", "a, b", ""]) for _ in AWKWARD_NAMES[1:])]
+    cells = [
+        f"{number:.3f}",
+        *(choose.choice(["red", "grün", "a, b", ""]) for _ in AWKWARD_NAMES[1:]),
+    ]
     cells[3] = str(choose.randrange(1000))
     label = {"binary": "yes" if number > 0 else "no", "multiclass": f"class {int(number // 7) % 3}"}
     return [*cells, label.get(task, f"{number * 2:.2f}")]
@@ -93,7 +116,13 @@ def bake(output: Path, answers: Mapping[str, str]) -> Path:
     """Bake a project below `output` without trying it, and return its folder."""
     given = {"smoke_test": "skip", **answers}
     return Path(
-        cookiecutter(str(ROOT), no_input=True, default_config=True, output_dir=str(output), extra_context=given)
+        cookiecutter(
+            str(ROOT),
+            no_input=True,
+            default_config=True,
+            output_dir=str(output),
+            extra_context=given,
+        )
     )
 
 
@@ -129,7 +158,9 @@ def write_golden() -> None:
         for name, answers in golden_sets(Path(folder) / "tables"):
             project = bake(Path(folder) / name, answers)
             tree = sorted(set(files_of(project)) - SAMPLE_FILES)
-            for file_name, text in changed_by_rendering(project, answers.get("data_path", "")).items():
+            for file_name, text in changed_by_rendering(
+                project, answers.get("data_path", "")
+            ).items():
                 target = GOLDEN / name / f"{file_name}.golden"
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_text(text, encoding="utf-8", newline="\n")

@@ -23,4 +23,6 @@ def covered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Answers]:
 @pytest.fixture(scope="session")
 def baked(covered: dict[str, Answers], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A baked project for each covered answer set."""
-    return {name: bake(tmp_path_factory.mktemp("baked"), answers) for name, answers in covered.items()}
+    return {
+        name: bake(tmp_path_factory.mktemp("baked"), answers) for name, answers in covered.items()
+    }

@@ -28,10 +28,14 @@ else:
 
 MOST_CONDITIONALS = 10
 FORBIDDEN_ON_WINDOWS = set('<>:"|?*')
-PLACEHOLDERS = re.compile(r"\{\{ *(cookiecutter|table|column)|\{%-? *(if|for|end|raw)|^\s*#%", re.MULTILINE)
+PLACEHOLDERS = re.compile(
+    r"\{\{ *(cookiecutter|table|column)|\{%-? *(if|for|end|raw)|^\s*#%", re.MULTILINE
+)
 
 
-def test_the_tree_is_exactly_the_expected_one(baked: dict[str, Path], covered: dict[str, Answers]) -> None:
+def test_the_tree_is_exactly_the_expected_one(
+    baked: dict[str, Path], covered: dict[str, Answers]
+) -> None:
     expected = set((GOLDEN / "tree.txt").read_text(encoding="utf-8").split())
     for name, project in baked.items():
         sample = set() if covered[name].get("data_path") else SAMPLE_FILES
@@ -42,11 +46,15 @@ def test_golden_copies_are_what_is_baked(baked: dict[str, Path], tmp_path: Path)
     for name, answers in golden_sets(tmp_path):
         project = bake(tmp_path / "again", answers)
         kept = {
-            path.relative_to(GOLDEN / name).as_posix().removesuffix(".golden"): path.read_text(encoding="utf-8")
+            path.relative_to(GOLDEN / name).as_posix().removesuffix(".golden"): path.read_text(
+                encoding="utf-8"
+            )
             for path in (GOLDEN / name).rglob("*.golden")
         }
         assert kept, f"no golden copy of {name}: run nox -s golden"
-        assert changed_by_rendering(project, answers.get("data_path", "")) == kept, f"{name}: run nox -s golden"
+        assert changed_by_rendering(project, answers.get("data_path", "")) == kept, (
+            f"{name}: run nox -s golden"
+        )
 
 
 def test_no_placeholder_is_left(baked: dict[str, Path]) -> None:
@@ -97,7 +105,10 @@ def test_answers_come_back_from_the_files_as_they_were_given(
         if not answers:
             continue
         assert job["data"]["train"] == answers["data_path"]
-        assert (job["job"]["region"], job["job"]["scale_tier"]) == (answers["region"], answers["scale_tier"])
+        assert (job["job"]["region"], job["job"]["scale_tier"]) == (
+            answers["region"],
+            answers["scale_tier"],
+        )
         features = runpy.run_path(str(project / "trainer" / "features.py"))
         assert tuple(features["COLUMNS"]) == AWKWARD_NAMES
         assert features["LABEL"] == f"the {features['TASK']} target"
@@ -117,14 +128,19 @@ def test_every_project_passes_ruff(baked: dict[str, Path]) -> None:
     for name, project in baked.items():
         for command in (["check"], ["format", "--check"]):
             found = subprocess.run(
-                [sys.executable, "-m", "ruff", *command, "--no-cache", str(project)], capture_output=True, text=True, check=False
+                [sys.executable, "-m", "ruff", *command, "--no-cache", str(project)],
+                capture_output=True,
+                text=True,
+                check=False,
             )
             assert found.returncode == 0, f"{name}: {found.stdout}{found.stderr}"
 
 
 def test_the_tiers_in_the_prompt_are_those_of_the_data() -> None:
     facts = json.loads((SOURCES / "launcher" / "google_cloud.json").read_text(encoding="utf-8"))
-    prompt = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))["__prompts__"]["scale_tier"]
+    prompt = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))["__prompts__"][
+        "scale_tier"
+    ]
     assert all(re.search(rf"\b{tier}\b", prompt) for tier in facts["tiers"])
 
 

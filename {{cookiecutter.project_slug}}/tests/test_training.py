@@ -59,6 +59,14 @@ class Recorder:
         self.state = state
 
 
+def splits_of(prepared: Path, schema: Schema, settings: Settings) -> tuple[Split, Split]:
+    """Return the train and the eval split."""
+    train_split, eval_split = (
+        Split(prepared / name, schema, settings.memory_mb) for name in ("train", "eval")
+    )
+    return train_split, eval_split
+
+
 def trained(
     prepared: Path, schema: Schema, statistics: Statistics, settings: Settings, monitor: Recorder
 ) -> list[npt.NDArray[Any]]:
@@ -66,11 +74,11 @@ def trained(
     import keras
 
     keras.utils.set_random_seed(settings.seed)
-    splits = [Split(prepared / name, schema, settings.memory_mb) for name in ("train", "eval")]
+    train_split, eval_split = splits_of(prepared, schema, settings)
     model = Model(schema, statistics, settings)
-    optimizer = build_optimizer(model.network, settings, total_steps(splits[0], settings))
+    optimizer = build_optimizer(model.network, settings, total_steps(train_split, settings))
     learner = Learner(model, optimizer, settings)
-    train(learner, *splits, settings, resumed(learner, monitor), monitor)
+    train(learner, train_split, eval_split, settings, resumed(learner, monitor), monitor)
     return learner.arrays()
 
 
@@ -108,10 +116,10 @@ def test_the_number_of_steps_per_call_changes_nothing(
 
 def test_graphs_are_traced_once(prepared: Path, schema: Schema, statistics: Statistics) -> None:
     settings = replace(SETTINGS, epochs=4)
-    splits = [Split(prepared / name, schema, settings.memory_mb) for name in ("train", "eval")]
+    train_split, eval_split = splits_of(prepared, schema, settings)
     model = Model(schema, statistics, settings)
     learner = Learner(model, build_optimizer(model.network, settings, 10), settings)
-    train(learner, *splits, settings, State(), Recorder())
+    train(learner, train_split, eval_split, settings, State(), Recorder())
     assert learner.steps.experimental_get_tracing_count() == 1
 
 

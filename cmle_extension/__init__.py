@@ -1,0 +1,55 @@
+"""The template's Jinja filters: each answer is checked right after its prompt, and the data suggests the defaults.
+
+A filter refuses an answer with one line, before anything is written. Standard library only; pyarrow is used for
+Parquet if it is there.
+"""
+
+from jinja2 import Environment
+from jinja2.ext import Extension
+
+from .cloud import (
+    checked_bucket,
+    checked_gcp_project,
+    checked_region,
+    checked_scale_tier,
+    google_cloud,
+    suggested_bucket,
+)
+from .dataset import (
+    checked_data_path,
+    checked_features,
+    checked_label,
+    inferred_features,
+    inferred_label,
+)
+from .names import checked_project_name, checked_slug, checked_smoke_test, suggested_slug
+from .quoting import parsed, quoted
+
+FILTERS = (
+    checked_bucket,
+    checked_data_path,
+    checked_features,
+    checked_gcp_project,
+    checked_label,
+    checked_project_name,
+    checked_region,
+    checked_scale_tier,
+    checked_slug,
+    checked_smoke_test,
+    inferred_features,
+    inferred_label,
+    parsed,
+    quoted,
+    suggested_bucket,
+    suggested_slug,
+)
+
+
+class TemplateExtension(Extension):
+    """Gives the templates the filters above, each under its own name."""
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        environment.filters.update({function.__name__: function for function in FILTERS})
+        # cruft deletes a checkout of the template while this module, imported from it, lives on.
+        google_cloud()

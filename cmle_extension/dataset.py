@@ -1,0 +1,202 @@
+"""Answers about the table: its path, the label and the features, each with the default that the data suggests.
+
+`data_path` is "" for the sample that ships, here as in the templates.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+
+from . import adult
+from .cells import MISSING, is_number
+from .data_file import PROMPT
+from .features_text import format_features, parse_features
+from .inference import Task, kind_of, likely_label, task_of
+from .quoting import packed
+from .refusal import advice, refusal, shown
+from .table import Column, read_table
+from .text import checked_text
+
+KINDS = ("numeric", "categorical", "hashed", "ignore")
+# A few bad cells are the business of the preparation, which counts and reports them.
+MOST_NOT_NUMBERS_SHARE = 0.01
+
+
+def checked_data_path(value: object) -> str:
+    """Return the absolute path of a table that can be read, or "" for the sample."""
+    given = checked_text(value, PROMPT)
+    if not given:
+        return ""
+    path = checked_text(os.path.abspath(os.path.expanduser(given)), PROMPT, "full path")
+    read_table(path)
+    return path
+
+
+def column_names(data_path: str) -> Sequence[str]:
+    """Return the names of all columns in file order."""
+    return tuple(read_table(data_path).columns) if data_path else adult.HEADER
+
+
+def inferred_label(data_path: str) -> str:
+    """Return the name of the column that is most likely the label."""
+    return likely_label(column_names(data_path)) if data_path else adult.LABEL
+
+
+def checked_label(value: object, data_path: str) -> str:
+    """Return the name of a column that can be learnt."""
+    label = checked_text(value, "label")
+    names = column_names(data_path)
+    if label not in names:
+        raise refusal(
+            "label",
+            f"the table has no column {shown(label)}",
+            "the name of a column, as the table spells it",
+            advice(label, names, f"write {shown(names[-1])}, its last column, for example"),
+        )
+    task(label, data_path)
+    return label
+
+
+def task(label: str, data_path: str) -> Task:
+    """Return what the label asks for; refuse a column that cannot be learnt."""
+    if data_path:
+        return task_of(read_table(data_path).columns[label])
+    if label != adult.LABEL:
+        raise refusal(
+            "label",
+            f"the sample's label cannot be {shown(label)}",
+            adult.LABEL,
+            "write income, or name a table of your own in data_path",
+        )
+    return Task("binary", adult.POSITIVE)
+
+
+def inferred_features(data_path: str, label: str) -> str:
+    """Return every column but the label with the kind that its cells suggest, as one line."""
+    if not data_path:
+        return format_features(adult.KINDS.items())
+    columns = read_table(data_path).columns.values()
+    return format_features(
+        (column.name, kind_of(column)) for column in columns if column.name != label
+    )
+
+
+def checked_features(value: object, data_path: str, label: str) -> str:
+    """Return the whole description of the table as JSON text, for the filter `parsed`.
+
+    Refuses text outside the grammar, kinds and columns that do not exist, and columns left out.
+    """
+    kinds = checked_kinds(parse_features(checked_text(value, "features")))
+    check_columns(kinds, [name for name in column_names(data_path) if name != label], label)
+    check_usable(kinds)
+    if data_path:
+        check_numbers(kinds, read_table(data_path).columns)
+    found = task(label, data_path)
+    return packed(
+        {
+            "label": label,
+            "task": found.name,
+            "positive": found.positive,
+            **reading(data_path),
+            "columns": [{"name": name, "kind": kind} for name, kind in kinds.items()],
+        }
+    )
+
+
+def reading(data_path: str) -> dict[str, object]:
+    """Return how the file is read: separator, comments, header, missing values, SQL over the label."""
+    if not data_path:
+        return {
+            "label_sql": adult.LABEL_SQL,
+            "delimiter": adult.DELIMITER,
+            "comment": adult.COMMENT,
+            "header": adult.HEADER,
+            "missing": adult.MISSING,
+        }
+    delimiter = read_table(data_path).delimiter
+    return {
+        "label_sql": "",
+        "delimiter": delimiter,
+        "comment": "",
+        "header": (),
+        "missing": MISSING,
+    }
+
+
+def checked_kinds(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Return the kind of each column; refuse an unknown kind and a column named twice."""
+    kinds: dict[str, str] = {}
+    for name, kind in pairs:
+        if kind not in KINDS:
+            raise refusal(
+                "features",
+                f"the kind of column {shown(name)} is {shown(kind)}",
+                f"one of {', '.join(KINDS)}",
+                advice(kind, KINDS, "write ignore to leave the column out"),
+            )
+        if name in kinds:
+            problem = f"the column {shown(name)} is listed twice"
+            raise refusal("features", problem, "each column once", "remove one of the two")
+        kinds[name] = kind
+    return kinds
+
+
+def check_columns(kinds: Mapping[str, str], names: Sequence[str], label: str) -> None:
+    """Refuse columns that the table lacks, and columns of the table that are not listed."""
+    for name in kinds:
+        if name == label:
+            problem = f"the label {shown(name)} is listed"
+            raise refusal(
+                "features", problem, "every column but the label", "remove it from the list"
+            )
+        if name not in names:
+            raise refusal(
+                "features",
+                f"the table has no column {shown(name)}",
+                "the columns of the table, as it spells them",
+                advice(name, names, "remove it from the list"),
+            )
+    for name in names:
+        if name not in kinds:
+            raise refusal(
+                "features",
+                f"the column {shown(name)} is not listed",
+                "every column but the label",
+                f"add {format_features([(name, 'ignore')])} to leave it out",
+            )
+
+
+def check_usable(kinds: Mapping[str, str]) -> None:
+    """Refuse a table with nothing to learn from, and a name that cannot be served."""
+    if set(kinds.values()) <= {"ignore"}:
+        raise refusal(
+            "features",
+            "every column is ignored",
+            "at least one numeric, categorical or hashed column",
+            "change the kind of a column that says something about the label",
+        )
+    if kinds.get("self", "ignore") != "ignore":
+        raise refusal(
+            "features",
+            "a column is called 'self', which TensorFlow cannot serve",
+            "another name",
+            "rename it in the file, or write self:ignore",
+        )
+
+
+def check_numbers(kinds: Mapping[str, str], columns: Mapping[str, Column]) -> None:
+    """Refuse a numeric column whose cells are not numbers."""
+    for name in [name for name, kind in kinds.items() if kind == "numeric"]:
+        values = columns[name].values
+        bad = {value: count for value, count in values.items() if not is_number_to_sql(value)}
+        if sum(bad.values()) > MOST_NOT_NUMBERS_SHARE * columns[name].present:
+            raise refusal(
+                "features",
+                f"{shown(name)} is numeric, but holds {shown(next(iter(bad)))}",
+                "numbers",
+                f"write {format_features([(name, 'categorical')])}, or clean the column",
+            )
+
+
+def is_number_to_sql(text: str) -> bool:
+    """Tell whether text is a number, leading zeros or not: a user may know that they mean nothing."""
+    return is_number(text) or is_number(text.lstrip("+-").lstrip("0") or "0")

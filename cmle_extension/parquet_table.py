@@ -1,0 +1,69 @@
+"""A sample of a Parquet file: the beginnings of row groups spread through it."""
+
+import importlib
+import os
+from typing import Any
+
+from .data_file import PROMPT
+from .raw_table import RawTable
+from .refusal import refusal, shown
+
+MOST_GROUPS = 8
+MOST_CELLS = 600_000
+
+
+def read_parquet(path: str) -> RawTable:
+    """Return the names and a sample of the rows as text; refuse a file that is broken."""
+    pyarrow, parquet = parquet_modules()
+    try:
+        with parquet.ParquetFile(path) as file:
+            return sampled(file)
+    except (OSError, ValueError, pyarrow.ArrowException) as error:
+        raise refusal(
+            PROMPT,
+            f"the Parquet file {shown(os.path.basename(path))} is broken ({shown(str(error))})",
+            "a complete Parquet file",
+            "copy or write it again",
+        ) from None
+
+
+def parquet_modules() -> tuple[Any, Any]:
+    """Return pyarrow and its Parquet module, or refuse with the command that installs them."""
+    try:
+        return importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
+    except ImportError:
+        raise refusal(
+            PROMPT,
+            "the file is Parquet, and pyarrow is not installed beside cookiecutter",
+            "pyarrow, or a CSV file",
+            "run: pip install pyarrow (with pipx: pipx inject cookiecutter pyarrow)",
+        ) from None
+
+
+def sampled(file: Any) -> RawTable:
+    """Return names and rows of an open file; nested cells, which no model here can use, count as missing."""
+    names = list(file.schema_arrow.names)
+    groups = spread(file.metadata.num_row_groups)
+    rows_per_group = max(1, MOST_CELLS // max(1, len(names) * len(groups)))
+    rows: list[tuple[str, ...]] = []
+    starts: list[int] = []
+    for group in groups:
+        starts.append(len(rows))
+        batch = next(file.iter_batches(batch_size=rows_per_group, row_groups=[group]), None)
+        columns = batch.columns if batch is not None else []
+        rows += zip(*(map(cell_text, column.to_pylist()) for column in columns), strict=True)
+    return RawTable(names, rows, tuple(starts), "")
+
+
+def spread(count: int) -> list[int]:
+    """Return at most eight of the numbers below `count`, evenly spread, the first and last among them."""
+    if count <= MOST_GROUPS:
+        return list(range(count))
+    return [number * (count - 1) // (MOST_GROUPS - 1) for number in range(MOST_GROUPS)]
+
+
+def cell_text(value: object) -> str:
+    """Return a cell as the text that the generated project will read it as."""
+    if value is None or isinstance(value, (bytes, dict, list, tuple)):
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,40 @@
+"""Text that reaches generated files, and JSON that travels from one private variable to the templates."""
+
+import json
+import re
+from typing import Any
+
+# JSON leaves these as they are, but TOML, YAML or an editor would refuse, drop or hide them.
+INVISIBLE = re.compile(
+    "[\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufffe\uffff\ud800-\udfff]"
+)
+
+# What Jinja evaluates: the engine renders stored answers again when a project is updated.
+JINJA_MARK = re.compile(r"\{(?=[{%#])")
+
+
+def quoted(value: str | list[str] | tuple[str, ...]) -> str:
+    """Return text, or a list of texts, as a literal that Python, TOML and YAML read as the same value.
+
+    Raises `TypeError` for other values: they have no spelling that the three share.
+    """
+    items = value if isinstance(value, (list, tuple)) else [value]
+    if not all(isinstance(item, str) for item in items):
+        raise TypeError(f"quoted takes text or a list of texts, not {value!r}")
+    return INVISIBLE.sub(escaped, json.dumps(value, ensure_ascii=False))
+
+
+def escaped(match: re.Match[str]) -> str:
+    """Return the matched character as a JSON escape."""
+    return f"\\u{ord(match.group()):04x}"
+
+
+def packed(value: object) -> str:
+    """Return `value` as JSON text that holds no Jinja marks; `parsed` is its inverse."""
+    text = INVISIBLE.sub(escaped, json.dumps(value, ensure_ascii=False))
+    return JINJA_MARK.sub(escaped, text)
+
+
+def parsed(text: str) -> Any:
+    """Return the value that `packed` made text of."""
+    return json.loads(text)

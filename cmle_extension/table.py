@@ -1,0 +1,100 @@
+"""A part of the table, large enough to tell what its columns hold and small enough to read at once."""
+
+import functools
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from .cells import BLANKS, MISSING
+from .csv_table import read_csv
+from .data_file import PROMPT, file_kind
+from .header import check_header
+from .parquet_table import read_parquet
+from .refusal import refusal, shown
+from .text import checked_text
+
+
+@dataclass(frozen=True)
+class Column:
+    """The cells of a column in file order, without surrounding blanks.
+
+    `starts` are the rows that do not follow the row before them in the file. Row 0 is one.
+    """
+
+    name: str
+    cells: tuple[str, ...]
+    starts: tuple[int, ...] = (0,)
+
+    @functools.cached_property
+    def values(self) -> Counter[str]:
+        """How often each value occurs that is not missing."""
+        counts = Counter(self.cells)
+        return Counter({value: count for value, count in counts.items() if value not in MISSING})
+
+    @property
+    def present(self) -> int:
+        """How many cells hold a value."""
+        return sum(self.values.values())
+
+
+@dataclass(frozen=True)
+class Table:
+    """The columns of a file by name, in file order; `delimiter` is "" for Parquet."""
+
+    columns: Mapping[str, Column]
+    delimiter: str
+
+
+def read_table(path: str) -> Table:
+    """Return a sample of the table at `path`; refuse a file that is no table, in one line."""
+    kind = file_kind(path)
+    status = os.stat(path)
+    return cached_table(path, kind, status.st_size, status.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=4)
+def cached_table(path: str, kind: str, size_bytes: int, modified_ns: int) -> Table:
+    """Return the table; each of the filters asks for it, and it is read once unless it changes."""
+    raw = read_parquet(path) if kind == "parquet" else read_csv(path, kind == "gzip")
+    if not raw.rows:
+        problem = "the file has a header and no rows"
+        raise refusal(PROMPT, problem, "at least one row", "add the data, or name another file")
+    columns = [tuple(cell.strip(BLANKS) for cell in cells) for cells in zip(*raw.rows, strict=True)]
+    if kind != "parquet":
+        check_header(raw.names, columns)
+    check_names(raw.names, ignore_case=kind == "parquet")
+    named = zip(raw.names, columns, strict=True)
+    return Table({name: Column(name, cells, raw.starts) for name, cells in named}, raw.delimiter)
+
+
+def check_names(names: Sequence[str], ignore_case: bool) -> None:
+    """Refuse names that are empty, repeated, or no plain text.
+
+    Parquet is read by name and without regard to case, so two of its names may not differ in case alone.
+    """
+    if len(names) < 2:
+        raise refusal(
+            PROMPT,
+            f"the file has one column, {shown(names[0] if names else '')}",
+            "a label and at least one more, separated by commas, semicolons or tabs",
+            "name another file, or change the separator",
+        )
+    for position, name in enumerate(names, start=1):
+        if not name.strip():
+            raise refusal(
+                PROMPT,
+                f"column {position} has no name",
+                "a name for each column in the first line",
+                "name it, or write the file without its index (pandas: index=False)",
+            )
+        checked_text(name, PROMPT, f"name of column {position}")
+    repeated = first_repeated([name.casefold() for name in names] if ignore_case else names)
+    if repeated is not None:
+        problem = f"the column {shown(repeated)} is there more than once"
+        raise refusal(PROMPT, problem, "each name once", "rename one of them in the file")
+
+
+def first_repeated(names: Sequence[str]) -> str | None:
+    """Return the first name that occurs twice."""
+    return next((name for name, count in Counter(names).items() if count > 1), None)

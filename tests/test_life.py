@@ -1,0 +1,238 @@
+"""A baked project's life, in order: prepare, train, stop, go on, predict, check itself, and be told of mistakes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.bakery import Answers, bake
+
+SECONDS_TO_START = 240
+
+
+def nox(project: Path, session: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a session of the baked project as a user would."""
+    rest = ["--", *arguments] if arguments else []
+    command = [sys.executable, "-m", "nox", "-f", str(project / "noxfile.py"), "-s", session, *rest]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def ran(project: Path, session: str, *arguments: str) -> str:
+    """Run a session that must succeed; return what it said."""
+    done = nox(project, session, *arguments)
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said[-4000:]
+    return said
+
+
+def metrics_of(project: Path, run: str = "runs/0001") -> dict[str, Any]:
+    """Return the metrics of a run."""
+    return dict(json.loads((project / run / "metrics.json").read_text(encoding="utf-8")))
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project baked with defaults."""
+    return bake(tmp_path_factory.mktemp("life"), {})
+
+
+@contextmanager
+def changed(path: Path, text: str) -> Iterator[None]:
+    """Change a file for a while; a file that was not there is removed again."""
+    before = path.read_text(encoding="utf-8") if path.is_file() else None
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    try:
+        yield
+    finally:
+        if before is None:
+            path.unlink()
+            if not any(path.parent.iterdir()):
+                path.parent.rmdir()
+        else:
+            path.write_text(before, encoding="utf-8")
+
+
+@pytest.mark.minute
+def test_the_smoke_test_passes(project: Path) -> None:
+    assert "modules import; a step, the export and the reload work" in ran(project, "smoke")
+
+
+@pytest.mark.minute
+def test_training_that_is_killed_goes_on_and_ends_as_if_it_had_not_been(project: Path) -> None:
+    ran(project, "local_train", "--epochs", "2", "--job-dir", "runs/whole")
+    command = [
+        sys.executable,
+        "-m",
+        "nox",
+        "-f",
+        str(project / "noxfile.py"),
+        "-s",
+        "local_train",
+        "--",
+        "--epochs",
+        "2",
+    ]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("eval"):
+            os.killpg(process.pid, signal.SIGKILL)
+            break
+    process.wait()
+    time.sleep(1)
+    assert not (project / "runs/0001/metrics.json").is_file()
+    assert "going on where it was stopped" in ran(project, "local_train", "--epochs", "2")
+    whole, again = metrics_of(project, "runs/whole"), metrics_of(project)
+    assert again["auc"] == whole["auc"] and again["loss"] == whole["loss"]
+
+
+@pytest.mark.minute
+def test_the_model_answers_raw_rows(project: Path) -> None:
+    done = nox(project, "predict")
+    assert done.returncode == 0, done.stderr
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(answers) == 10
+    assert all(
+        0 < answer["probability"] < 1 and answer["label"] in ("<=50K", ">50K") for answer in answers
+    )
+
+
+@pytest.mark.minute
+def test_a_second_run_installs_and_prepares_nothing(project: Path) -> None:
+    said = ran(project, "local_train", "--max-steps", "5")
+    assert "is current" in said
+    assert "install " not in said and "uv pip" not in said
+
+
+MISTAKES = [
+    ("trainer/sub/x.py", lambda _: "", "create trainer/sub/__init__.py"),
+    (
+        "trainer/layers.py",
+        lambda text: "import pandas\n" + text,
+        'add "pandas" to install_requires',
+    ),
+    (
+        "trainer/layers.py",
+        lambda text: "import model\n" + text,
+        'write "from trainer import model"',
+    ),
+    ("trainer/layers.py", lambda text: "def broken(:\n" + text, "trainer/layers.py, line 1"),
+    (
+        "trainer/features.py",
+        lambda text: "\n".join(line for line in text.splitlines() if '"age": ' not in line) + "\n",
+        "has a column 'age' that trainer/features.py does not name",
+    ),
+    (
+        "trainer/features.py",
+        lambda text: text.replace('"numeric"', '"numerik"', 1),
+        "write 'numeric'",
+    ),
+    ("job.toml", lambda text: text.replace("eval_share", "eval_shar"), "write eval_share"),
+    ("job.toml", lambda text: text.replace("epochs = 0", "epoch = 3"), "--epoch 3"),
+]
+
+
+@pytest.mark.minute
+@pytest.mark.parametrize(
+    ("name", "change", "part"), MISTAKES, ids=[part for _, _, part in MISTAKES]
+)
+def test_a_mistake_is_told_in_one_line(project: Path, name: str, change: Any, part: str) -> None:
+    path = project / name
+    with changed(path, change(path.read_text(encoding="utf-8") if path.is_file() else "")):
+        done = nox(project, "local_train", "--max-steps", "1", "--job-dir", "runs/mistake")
+    said = done.stdout + done.stderr
+    assert done.returncode != 0, said
+    assert "Traceback" not in said
+    told = [line for line in said.splitlines() if "error: " in line]
+    assert len(told) == 1 and part in told[0], said
+
+
+@pytest.mark.minute
+def test_a_typo_in_the_data_is_counted_and_kept(project: Path, tmp_path: Path) -> None:
+    import gzip
+
+    text = gzip.decompress((project / "data" / "adult.data.gz").read_bytes()).decode()
+    table = tmp_path / "typo.csv"
+    table.write_text(text.replace("39, State-gov", "3g, State-gov", 1), encoding="utf-8")
+    job = project / "job.toml"
+    with changed(job, job.read_text(encoding="utf-8").replace("data/adult.data.gz", str(table))):
+        said = ran(project, "prepare")
+    assert "1 of 48,842 rows cannot be used" in said
+    assert "3g is not a finite number" in (project / "data/prepared/rejects.csv").read_text(
+        encoding="utf-8"
+    )
+
+
+@pytest.mark.minute
+def test_the_project_passes_its_own_lint(project: Path) -> None:
+    ran(project, "lint")
+
+
+@pytest.mark.minute
+def test_the_project_passes_its_own_tests(project: Path) -> None:
+    assert " passed" in ran(project, "tests")
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    "name",
+    [
+        "comma.csv-regression",
+        "semicolon.csv-binary",
+        "tab.tsv.gz-multiclass",
+        "table.parquet-regression",
+        "table.parquet-binary",
+    ],
+)
+def test_other_projects_train_and_pass_their_own_checks(
+    name: str, covered: dict[str, Answers], tmp_path: Path
+) -> None:
+    project = bake(tmp_path, covered[name])
+    ran(project, "local_train", "--epochs", "3")
+    assert metrics_of(project)["steps"] > 0
+    assert '"prediction"' in ran(project, "predict") or "regression" not in name
+    ran(project, "lint")
+    ran(project, "tests")
+
+
+@pytest.mark.full
+def test_the_census_sample_reaches_its_auc(tmp_path: Path) -> None:
+    project = bake(tmp_path, {})
+    ran(project, "local_train")
+    assert metrics_of(project)["auc"] >= 0.915
+
+
+REAL = [
+    ("palmerpenguins", "palmerpenguins/data/penguins.csv", "species", "accuracy", 0.9),
+    ("plotnine", "plotnine/data/diamonds.csv", "price", "rmse", 700.0),
+    ("plotnine", "plotnine/data/mpg.csv", "cty", "rmse", 2.5),
+]
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    ("package", "file_name", "label", "metric", "bound"), REAL, ids=[each[1] for each in REAL]
+)
+def test_tables_that_nobody_prepared_beat_their_baseline(
+    package: str, file_name: str, label: str, metric: str, bound: float, tmp_path: Path
+) -> None:
+    path = Path(str(distribution(package).locate_file(file_name)))
+    project = bake(tmp_path, {"project_slug": "real", "data_path": str(path), "label": label})
+    ran(project, "local_train")
+    metrics = metrics_of(project)
+    if metric == "rmse":
+        assert metrics[metric] < bound < metrics["baseline"][metric]
+    else:
+        assert metrics[metric] > bound > metrics["baseline"][metric]

@@ -1,0 +1,139 @@
+"""Refusals through the engine: one line in three parts, exit code 1, and nothing on disk."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.bakery import ROOT, write_table
+
+REFUSED = [
+    ({"project_name": " "}, "project_name: "),
+    ({"project_slug": "../evil"}, "project_slug: '../evil'"),
+    ({"project_slug": "a/../../evil"}, "project_slug: "),
+    ({"project_slug": ""}, "project_slug: "),
+    ({"project_slug": "con"}, "project_slug: 'con'"),
+    ({"data_path": "no/such/table.csv"}, "data_path: "),
+    ({"label": "nothing"}, "label: "),
+    ({"features": "age:numeric"}, "features: "),
+    ({"features": "age:number"}, "features: "),
+    ({"gcp_project": "My Project"}, "gcp_project: 'My Project'"),
+    ({"region": "us-centrall"}, "us-central1"),
+    ({"bucket": "gs://bucket"}, "bucket: "),
+    ({"bucket": "google-data"}, "bucket: 'google-data'"),
+    ({"scale_tier": "BASIC_GPV"}, "BASIC_GPU"),
+    ({"scale_tier": "BASIC_GPU", "region": "africa-south1"}, "scale_tier: "),
+    ({"smoke_test": "maybe"}, "'maybe'"),
+]
+
+BAD_TABLES = [
+    ("empty.csv", b"", "is empty"),
+    ("headless.csv", b"39,State-gov,77516\n50,Private,83311\n", "header"),
+    ("twice.csv", b"a,b,a\n1,x,2\n", "'a'"),
+    ("unnamed.csv", b",a,b\n0,1,x\n1,2,y\n", "index=False"),
+    ("narrow.csv", b"a\n1\n2\n", "column"),
+    ("no_rows.csv", b"a,b\n", "row"),
+    ("one_class.csv", b"a,b\n1,x\n2,x\n3,x\n", "1 different value"),
+    ("ragged.csv", b"a,b\n1,x\n2,y,z\n", "line 3"),
+    ("latin.csv", "a,b\n1,é\n2,x\n".encode("latin-1"), "UTF-8"),
+    ("broken.csv.gz", b"\x1f\x8b\x08\x00broken", "gzip"),
+    ("jinja.csv", b"a,{{ x }}\n1,2\n", "{{"),
+]
+
+
+def cookiecutter(
+    folder: Path, answers: dict[str, str], *options: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the engine as a user would, its output below `folder`."""
+    given = [f"{name}={value}" for name, value in answers.items()]
+    output = folder / "output"
+    output.mkdir()
+    command = [
+        sys.executable,
+        "-m",
+        "cookiecutter",
+        str(ROOT),
+        "--no-input",
+        "--default-config",
+        *options,
+    ]
+    return subprocess.run(
+        [*command, "-o", str(output), *given], capture_output=True, text=True, check=False
+    )
+
+
+def assert_refused(folder: Path, done: subprocess.CompletedProcess[str], part: str) -> None:
+    """Check exit code, message and that nothing is left."""
+    said = (done.stdout + done.stderr).strip()
+    assert done.returncode == 1, said
+    assert len(said.splitlines()) == 1, said
+    assert part in said and "; expected " in said and said.count("; ") >= 2, said
+    assert list((folder / "output").iterdir()) == []
+
+
+@pytest.mark.parametrize(("answers", "part"), REFUSED, ids=[str(answers) for answers, _ in REFUSED])
+def test_a_bad_answer_is_refused_in_one_line(
+    tmp_path: Path, answers: dict[str, str], part: str
+) -> None:
+    assert_refused(tmp_path, cookiecutter(tmp_path, answers), part)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "part"), BAD_TABLES, ids=[name for name, _, _ in BAD_TABLES]
+)
+def test_a_bad_table_is_refused_in_one_line(
+    tmp_path: Path, name: str, content: bytes, part: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    assert_refused(tmp_path, cookiecutter(tmp_path, {"data_path": str(path)}), part)
+
+
+def test_refusals_need_no_hooks(tmp_path: Path) -> None:
+    done = cookiecutter(tmp_path, {"project_slug": "../evil"}, "--accept-hooks", "no")
+    assert_refused(tmp_path, done, "project_slug: ")
+
+
+def test_a_relative_path_counts_from_where_the_user_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = write_table(tmp_path, "comma.csv", "binary")
+    monkeypatch.chdir(tmp_path)
+    done = cookiecutter(
+        tmp_path,
+        {
+            "data_path": "comma.csv",
+            "project_slug": "here",
+            "smoke_test": "skip",
+            "label": "the binary target",
+        },
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert str(table) in (tmp_path / "output" / "here" / "job.toml").read_text(encoding="utf-8")
+
+
+def test_cruft_refuses_too_and_creates_otherwise(tmp_path: Path) -> None:
+    source = tmp_path / "template"
+    subprocess.run(["git", "clone", "--quiet", str(ROOT), str(source)], check=True)
+    for name, code in (("../evil", 1), ("fine", 0)):
+        output = tmp_path / f"output{code}"
+        output.mkdir()
+        extra = f'{{"project_slug": "{name}", "smoke_test": "skip"}}'
+        command = [
+            sys.executable,
+            "-m",
+            "cruft",
+            "create",
+            str(source),
+            "--no-input",
+            "--output-dir",
+            str(output),
+        ]
+        done = subprocess.run(
+            [*command, "--extra-context", extra], capture_output=True, text=True, check=False
+        )
+        said = done.stdout + done.stderr
+        assert done.returncode == code, said
+        assert [path.name for path in output.iterdir()] == (["fine"] if code == 0 else []), said
+        assert code == 0 or "FailedHookException: project_slug: '../evil'" in said, said
