@@ -79,8 +79,8 @@ def pieces(stream: BinaryIO, reach_bytes: int) -> tuple[Piece, list[Piece]]:
     if not head.data:
         problem = f"the first line is longer than {HEAD_BYTES} bytes"
         raise refusal(PROMPT, problem, "a table of text with a header line", "name another file")
-    stride = (reach_bytes - HEAD_BYTES) // BLOCKS
-    ends = [HEAD_BYTES + stride * (number + 1) for number in range(BLOCKS)]
+    rest = reach_bytes - HEAD_BYTES
+    ends = [HEAD_BYTES + rest * number // BLOCKS for number in range(1, BLOCKS + 1)]
     return head, [block_at(stream, end - BLOCK_BYTES) for end in ends]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]
 from cookiecutter.exceptions import FailedHookException
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -36,6 +36,7 @@ from cmle_extension.names import (
 from cmle_extension.quoting import packed, parsed, quoted
 from cmle_extension.refusal import nearest, shown
 from cmle_extension.text import checked_text
+from tests.refused import refused
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -53,18 +54,6 @@ CHECKS: dict[str, Callable[[Any], str]] = {
 }
 ANY_TEXT = st.text(max_size=40)
 quick = settings(max_examples=60, deadline=None)
-
-
-def refused(check: Callable[[], Any], *words: str) -> str:
-    """Return the message of a refusal, which is one line in three parts and holds the words."""
-    with pytest.raises(FailedHookException) as caught:
-        check()
-    message = str(caught.value)
-    assert message.isprintable(), message
-    assert re.fullmatch(r"[a-z_]+: .+; expected .+; .+", message), message
-    for word in words:
-        assert word in message
-    return message
 
 
 @pytest.mark.parametrize("prompt", CHECKS)

@@ -1,22 +1,14 @@
-"""The table: which files are read, what is told from their cells, and the one line that refuses the rest."""
+"""What is told from the cells of a table: kinds of columns, the label, the task, and the features as a whole."""
 
-import gzip
-import importlib
-import json
-import os
 import random
-import re
-import time
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cookiecutter.exceptions import FailedHookException
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cmle_extension import csv_table, parquet_table
+from cmle_extension import adult
 from cmle_extension.dataset import (
     checked_data_path,
     checked_features,
@@ -24,32 +16,13 @@ from cmle_extension.dataset import (
     inferred_features,
     inferred_label,
 )
-from cmle_extension.features_text import parse_features
 from cmle_extension.inference import Task, kind_of, likely_label, task_of
 from cmle_extension.quoting import parsed
-from cmle_extension.table import Column, cached_table, read_table
+from cmle_extension.table import Column
+from tests.refused import refused
 
-quick = settings(max_examples=40, deadline=None)
-GOOD = "age,city,label\n31,Rome,yes\n47,Oslo,no\n31,Rome,no\n"
-
-
-def refused(check: Callable[[], Any], *words: str) -> str:
-    """Return the message of a refusal, which is one line in three parts and holds the words."""
-    with pytest.raises(FailedHookException) as caught:
-        check()
-    message = str(caught.value)
-    assert message.isprintable(), message
-    assert re.fullmatch(r"[a-z_]+: .+; expected .+; .+", message), message
-    for word in words:
-        assert word in message
-    return message
-
-
-def written(folder: Path, content: str | bytes, name: str = "table.csv") -> str:
-    """Return the path of a new file with this content."""
-    path = folder / name
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return str(path)
+quick = settings(max_examples=60, deadline=None)
+MISSING = ["", "?", "NA", "N/A", "NaN", "nan", "null", "NULL"]
 
 
 def column(*cells: str, name: str = "x") -> Column:
@@ -57,298 +30,279 @@ def column(*cells: str, name: str = "x") -> Column:
     return Column(name, cells)
 
 
-# The file
+def repeated(values: int, rows: int) -> tuple[str, ...]:
+    """Return text cells, with each of so many values as often as the others."""
+    return tuple(f"v{row % values}" for row in range(rows))
 
 
 @pytest.mark.parametrize(
-    ("name", "content"),
+    ("cells", "kind"),
     [
-        ("a.csv", GOOD),
-        ("A.CSV", GOOD),
-        ("a.txt", GOOD.replace(",", ";")),
-        ("a.tsv", GOOD.replace(",", "\t")),
-        ("a.csv.gz", gzip.compress(GOOD.encode())),
-        ("a.tsv.gz", gzip.compress(GOOD.replace(",", "\t").encode())),
-        ("a.csv", "\ufeff" + GOOD),
-        ("a.csv", GOOD.replace("\n", "\r\n")),
-        ("a.csv", GOOD.replace("\n", "\n\n")),
-        ("a.csv", GOOD.rstrip("\n")),
-        ("a.csv", GOOD.replace("Rome", '"Rome"')),
+        (("1", "2.5", "", "?", "-3e4", "NaN", ".5", "+7", "0", "0.0", "5."), "numeric"),
+        (("1", "1", "2", "2"), "numeric"),
+        (("3", "9", "4", "7"), "numeric"),
+        (("02134", "10001", "02134", "60601") * 5, "categorical"),
+        (("1e39", "2", "2"), "categorical"),
+        (("1,5", "2,5", "2,5"), "categorical"),
+        (("inf", "2", "2"), "categorical"),
+        (("1_000", "2", "2"), "categorical"),
+        (("٣", "2", "2"), "categorical"),
+        (("true", "false", "true"), "categorical"),
+        (("Yes", "No", "", "No"), "categorical"),
+        (("Yes", "", "", "Yes"), "categorical"),
+        (("1", "", "", "1"), "categorical"),
+        (("a", "a", "a"), "ignore"),
+        (("1", "1", "1"), "ignore"),
+        (("", "?", "NA"), "ignore"),
+        (("ann", "bob", "cid", "dan"), "ignore"),
+        (("7", "8", "9", "10"), "ignore"),
+        (("3", "2", "1", "0"), "ignore"),
+        (repeated(1000, 6000), "categorical"),
+        (repeated(1001, 6006), "hashed"),
+        (repeated(100, 500), "categorical"),
+        (repeated(101, 500), "hashed"),
+        (repeated(20, 40), "categorical"),
+        (repeated(21, 40), "hashed"),
+        (repeated(449, 500), "hashed"),
+        (repeated(450, 500), "ignore"),
     ],
 )
-def test_a_table_is_read_whatever_its_form(tmp_path: Path, name: str, content: str | bytes) -> None:
-    path = checked_data_path(written(tmp_path, content, name))
-    assert inferred_label(path) == "label"
-    assert inferred_features(path, "label") == "age:numeric, city:categorical"
-
-
-def test_cells_may_hold_separators_quotes_and_line_ends(tmp_path: Path) -> None:
-    path = written(tmp_path, 'a,b\n"x, ""y""\nz",1\n"",2\n')
-    columns = read_table(checked_data_path(path)).columns
-    assert columns["a"].cells == ('x, "y"\nz', "")
-    assert columns["b"].cells == ("1", "2")
-
-
-def test_the_path_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = written(tmp_path, GOOD)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("USERPROFILE", str(tmp_path))
-    assert checked_data_path("table.csv") == path
-    assert checked_data_path(os.path.join("~", "table.csv")) == path
-    assert checked_data_path("") == ""
-
-
-NAMES = [
-    "my col", "a.b", "a-b", 'a"b', "it's", "class", "1st", "größe", "a,b", "a:b", " a", "😀", "\\", "#",
-]  # fmt: skip
-
-
-def test_columns_may_have_any_name_on_one_line(tmp_path: Path) -> None:
-    header = ",".join('"' + name.replace('"', '""') + '"' for name in [*NAMES, "label"])
-    rows = [",".join([str(row % 3 + 0.5)] * len(NAMES) + [f"c{row % 2}"]) for row in range(9)]
-    path = checked_data_path(written(tmp_path, "\n".join([header, *rows])))
-    features = inferred_features(path, "label")
-    assert parse_features(features) == [(name, "numeric") for name in NAMES]
-    table = parsed(checked_features(features, path, "label"))
-    assert [item["name"] for item in table["columns"]] == NAMES
+def test_the_kind_follows_from_the_cells(cells: tuple[str, ...], kind: str) -> None:
+    assert kind_of(column(*cells)) == kind
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        ("", "is empty; expected a header line and rows"),
-        ("\n\n", "holds blank lines only"),
-        ("a,b\n", "has a header and no rows"),
-        ("a,a\n1,2\n", "the column 'a' is there more than once"),
-        (",a\n0,x\n", "column 1 has no name"),
-        (",a\n0,1\n", "index=False"),
-        ("a, \n0,1\n", "column 2 has no name"),
-        ("a\n1\n2\n", "has one column, 'a'"),
-        ("a|b\n1|2\n", "separated by commas, semicolons or tabs"),
-        ("a,b\n1,2\n1\n", "cells in line 3 is 1, in the header 2"),
-        ("a,b\n1,2\n\n1,2,3\n", "cells in line 4 is 3, in the header 2"),
-        ('a,b\n1,"2\n', "line 2 cannot be read (unexpected end of data)"),
-        ('a,b\n1,"2"x\n', "line 2 cannot be read"),
-        ("a,{{b}}\n1,2\n", "the name of column 2 '{{b}}' would be evaluated"),
-        ('a,"b\nc"\n1,2\n', r"the name of column 2 'b\nc' holds a control character"),
-        ("a,b\u202e\n1,2\n", r"the name of column 2 'b\u202e' holds a control character"),
-        (b"a,b\n1,caf\xe9\n", "byte 9 of the text is 0xe9, not UTF-8"),
-        (b"a,b\n1,caf\xe9\n", "iconv -f WINDOWS-1252 -t UTF-8"),
-        (GOOD.encode("utf-16"), "iconv -f UTF-16 -t UTF-8"),
-        (b"a,b\n1,\0\n", "byte 6 is zero, so the file is no text"),
-        ("39,Oslo,77\n50,Rome,83\n", "first line looks like data: its cell 1 is '39'"),
-        ("Oslo,?,b\nRome,Oslo,c\n", "first line looks like data: its cell 2 is '?'"),
-        ("red,yes\nblue,yes\nred,no\n", "first line looks like data: its cell 1 is 'red'"),
-    ],
+    "name", ["id", "ID", "Index", "user_id", "row-id", "User ID", "PassengerId"]
 )
-def test_a_file_that_is_no_table_is_refused(tmp_path: Path, content: str | bytes, words: str) -> None:
-    path = written(tmp_path, content)
-    refused(lambda: checked_data_path(path), "data_path: ", words)
+def test_integers_called_an_identifier_are_no_quantity(name: str) -> None:
+    assert kind_of(column("3", "9", "4", "7", name=name)) == "ignore"
+    assert kind_of(column("3", "9", "3", "9", name=name)) == "categorical"
+    assert kind_of(column(*map(str, range(40)), *map(str, range(40)), name=name)) == "hashed"
 
 
-@pytest.mark.parametrize("header", ["year,2019,2020", "a,7,b", "red,yes", "name,x"])
-def test_names_that_look_like_data_are_names_beside_a_word_above_numbers(
-    tmp_path: Path, header: str
-) -> None:
-    rows = "1,2,3\n4,5,6\n" if header.count(",") > 1 else "blue,no\ngreen,maybe\n"
-    assert checked_data_path(written(tmp_path, f"{header}\n{rows}"))
+@pytest.mark.parametrize("name", ["x", "paid", "humid", "idle", "PAID"])
+def test_integers_called_otherwise_are(name: str) -> None:
+    assert kind_of(column("3", "9", "4", "7", name=name)) == "numeric"
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "words"),
-    [
-        ("a.xlsx", b"PK\3\4", "'a.xlsx' has an unknown ending"),
-        ("a", GOOD, "'a' has an unknown ending"),
-        ("a.csv", gzip.compress(GOOD.encode()), "'a.csv' is compressed with gzip"),
-        ("a.csv.GZ", gzip.compress(GOOD.encode()), "a name that ends in .gz"),
-        ("a.csv.gz", GOOD, "the content of 'a.csv.gz' is not gzip"),
-        ("a.parquet", GOOD, "the content of 'a.parquet' is not Parquet"),
-        ("a.csv.gz", gzip.compress(GOOD.encode())[:-12], "the gzip file 'a.csv.gz' is broken"),
-        ("a.csv.gz", b"\x1f\x8b rubbish", "the gzip file 'a.csv.gz' is broken"),
-    ],
+def test_rows_are_counted_within_each_part_of_the_file() -> None:
+    cells = ("1", "2", "3", "90", "91", "92")
+    assert kind_of(Column("x", cells, (0, 3))) == "ignore"
+    assert kind_of(Column("x", cells)) == "numeric"
+
+
+NUMBERS = st.floats(min_value=-1e38, max_value=1e38).map(repr) | st.integers(-(10**9), 10**9).map(
+    str
 )
-def test_a_file_of_another_kind_is_refused(
-    tmp_path: Path, name: str, content: str | bytes, words: str
-) -> None:
-    path = written(tmp_path, content, name)
-    refused(lambda: checked_data_path(path), "data_path: ", words)
+WORDS = st.text(alphabet="abcdefghij ", min_size=1).map(lambda word: f"w{word}".strip())
 
 
-@pytest.mark.parametrize(
-    ("path", "words"),
-    [
-        ("nowhere.csv", "cannot be opened (No such file or directory)"),
-        ("gs://bucket/table.csv", "gcloud storage cp"),
-        (".", "is a directory"),
-        ("x" * 5000 + ".csv", "cannot be opened"),
-        ("{{cookiecutter}}.csv", "would be evaluated as a template"),
-    ],
-)
-def test_a_path_without_a_file_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, words: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    refused(lambda: checked_data_path(path), "data_path: ", words)
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
-def test_a_pipe_is_refused_without_waiting_for_it(tmp_path: Path) -> None:
-    path = tmp_path / "pipe.csv"
-    os.mkfifo(path)
-    refused(lambda: checked_data_path(str(path)), "is no regular file")
-
-
-def test_a_file_that_may_not_be_read_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def deny(*_: object) -> None:
-        raise PermissionError(13, "Permission denied")
-
-    path = written(tmp_path, GOOD)
-    monkeypatch.setattr("builtins.open", deny)
-    refused(lambda: checked_data_path(path), "cannot be read (Permission denied)", "permissions")
-
-
-@given(st.binary(max_size=200), st.sampled_from(["a.csv", "a.csv.gz", "a.parquet"]))
+@given(st.lists(NUMBERS | st.sampled_from(MISSING), min_size=2))
 @quick
-def test_any_bytes_are_read_or_refused_in_one_line(
-    tmp_path_factory: pytest.TempPathFactory, content: bytes, name: str
+def test_numbers_are_never_told_to_be_words(cells: list[str]) -> None:
+    numbers = {cell for cell in cells if cell not in MISSING}
+    numeric = column("0.5", "1.5", "1.5", *cells)
+    assert kind_of(numeric) == "numeric"
+    assert set(numeric.values) == {"0.5", "1.5", *numbers}
+
+
+@given(st.lists(NUMBERS), WORDS)
+@quick
+def test_one_word_among_numbers_makes_words_of_them(cells: list[str], word: str) -> None:
+    assert kind_of(column(*cells, word)) != "numeric"
+
+
+@given(st.lists(WORDS, min_size=2, max_size=20, unique=True), st.integers(2, 5), st.randoms())
+@quick
+def test_few_words_are_categories_in_any_order(
+    words: list[str], times: int, order: random.Random
 ) -> None:
-    path = written(tmp_path_factory.mktemp("bytes"), content, name)
-    try:
-        label = inferred_label(checked_data_path(path))
-        checked_features(inferred_features(path, label), path, checked_label(label, path))
-    except FailedHookException as refusal:
-        assert str(refusal).isprintable()
+    cells = words * times
+    order.shuffle(cells)
+    assert kind_of(column(*cells)) == "categorical"
 
 
-# The sample of a large file
+@pytest.mark.parametrize(
+    ("names", "label"),
+    [
+        (["a", "b", "c"], "c"),
+        (["Target", "a"], "Target"),
+        (["species", "class", "a"], "class"),
+        (["Y", "a", "b"], "Y"),
+        (["x", "y", "z", "price"], "price"),
+        (["INCOME", "income", "a"], "INCOME"),
+    ],
+)
+def test_the_label_has_a_well_known_name_or_comes_last(names: list[str], label: str) -> None:
+    assert likely_label(names) == label
 
 
-def large_table(rows: int) -> str:
-    """Return a table sorted by its label, with a column that counts the rows."""
-    random.seed(1)
-    lines = [f"{i},{random.random():.6f},{'x' * 60},{'abc'[i * 3 // rows]}" for i in range(rows)]
-    return "\n".join(["row,value,constant,label", *lines, ""])
+@pytest.mark.parametrize(
+    ("cells", "task"),
+    [
+        (("no", "yes", "yes"), Task("binary", "yes")),
+        (("0", "1", "1"), Task("binary", "1")),
+        (("0.0", "1.0", ""), Task("binary", "1.0")),
+        (("-1", "1", "1"), Task("binary", "1")),
+        (("False", "True", "True"), Task("binary", "True")),
+        (("<=50K", ">50K", ">50K"), Task("binary", ">50K")),
+        (("negative", "positive", "positive"), Task("binary", "positive")),
+        (("no", "maybe", "maybe"), Task("binary", "maybe")),
+        (("yes", "unclear", "yes"), Task("binary", "yes")),
+        (("good", "bad", "good"), Task("binary", "bad")),
+        (("1", "2", "1"), Task("binary", "2")),
+        (("b", "a"), Task("binary", "b")),
+        (("a", "b", "c", "a", "b", "c"), Task("multiclass")),
+        (("0", "1", "2", "0", "1", "2"), Task("multiclass")),
+        (("1.0", "2.0", "3.0") * 2, Task("multiclass")),
+        (tuple(str(i % 20) for i in range(60)), Task("multiclass")),
+        (tuple(str(i % 21) for i in range(63)), Task("regression")),
+        (("1", "2", "3"), Task("regression")),
+        (("1990", "1991", "1992") * 3, Task("regression")),
+        (("0.5", "1", "2") * 3, Task("regression")),
+        (repeated(1000, 3000), Task("multiclass")),
+        (("01", "02", "03") * 3, Task("multiclass")),
+    ],
+)
+def test_the_task_follows_from_the_label(cells: tuple[str, ...], task: Task) -> None:
+    assert task_of(column(*cells)) == task
 
 
-@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
-def test_a_large_file_is_sampled_to_its_end(tmp_path: Path, name: str) -> None:
-    text = large_table(120_000).encode()
-    path = written(tmp_path, gzip.compress(text, 1) if name.endswith(".gz") else text, name)
-    table = read_table(checked_data_path(path))
-    assert len(table.columns["row"].cells) < 60_000
-    assert inferred_features(path, "label") == "row:ignore, value:numeric, constant:ignore"
-    # A gzip file is read from its beginning only as far as time allows, which is further than this one.
-    assert len(table.columns["label"].values) == 3
+@pytest.mark.parametrize(
+    ("cells", "words"),
+    [
+        (("a", "a", "?"), ("has 1 different value in the 3 rows read", "at least two", "shuffle")),
+        (("", ""), ("has 0 different values in the 2 rows read",)),
+        (repeated(1001, 3003), ("has 1001 different values in 3003 rows", "at most 1000 classes")),
+        (("ann", "bob", "cid"), ("has 3 different values in 3 rows", "such as 'ann'")),
+        (
+            (*map(str, range(500)), "1,5"),
+            ("not all of them numbers, such as '1,5'", "clean this one"),
+        ),
+        (("\x1b[2J", "b", "c"), ("'\\x1b[2J'",)),
+    ],
+)
+def test_a_label_that_cannot_be_learnt_is_refused(
+    cells: tuple[str, ...], words: tuple[str, ...]
+) -> None:
+    refused(lambda: task_of(column(*cells, name="y")), "label: the column 'y' has", *words)
 
 
-def test_a_bad_line_in_a_later_block_is_refused(tmp_path: Path) -> None:
-    text = large_table(120_000)
-    ragged = written(tmp_path, text + "1,2\n", "ragged.csv")
-    refused(lambda: checked_data_path(ragged), "cells in a line after byte", "is 2, in the header 4")
-    latin = written(tmp_path, text.encode() + b"1,2,3,\xe9\n", "latin.csv")
-    refused(lambda: checked_data_path(latin), f"byte {len(text) + 6} of the text is 0xe9")
+# The answers about a table
 
 
-def test_blocks_are_left_out_where_cells_span_lines(tmp_path: Path) -> None:
-    text = large_table(120_000).replace("\n0,", '\n"0\n",', 1)
-    table = read_table(checked_data_path(written(tmp_path, text + "1,2\n")))
-    assert set(table.columns["label"].values) == {"a"}
+@pytest.fixture
+def people(tmp_path: Path) -> str:
+    """The path of a table of people."""
+    rows = [f"{i},{i * 7 % 60},{'abc'[i % 3]},{i % 2},{i * 3 % 50}" for i in range(60)]
+    path = tmp_path / "people.csv"
+    path.write_text("\n".join(["id,age,city,self,pay", *rows]), encoding="utf-8")
+    return checked_data_path(str(path))
 
 
-def test_a_block_with_unclear_quotes_is_left_out(tmp_path: Path) -> None:
-    path = written(tmp_path, large_table(120_000) + '9,"\n1,2\n",x,c\n')
-    assert len(read_table(checked_data_path(path)).columns["label"].values) == 3
-
-
-def test_a_first_line_without_end_is_refused(tmp_path: Path) -> None:
-    path = written(tmp_path, b"x" * (csv_table.WHOLE_BYTES + 1))
-    refused(lambda: checked_data_path(path), "the first line is longer than 2097152 bytes")
-
-
-def test_a_huge_file_takes_no_longer(tmp_path: Path) -> None:
-    path = Path(written(tmp_path, large_table(60_000)))
-    block = path.read_bytes().partition(b"\n")[2]
-    with path.open("ab") as file:
-        for _ in range(40):
-            file.write(block)
-    started = time.monotonic()
-    inferred_features(checked_data_path(str(path)), "label")
-    assert time.monotonic() - started < 5
-
-
-def test_a_file_is_read_once_unless_it_changes(tmp_path: Path) -> None:
-    path = written(tmp_path, GOOD)
-    first = read_table(checked_data_path(path))
-    misses = cached_table.cache_info().misses
-    checked_features(inferred_features(path, "label"), path, checked_label("label", path))
-    assert cached_table.cache_info().misses == misses
-    written(tmp_path, GOOD.replace("city", "town"))
-    assert read_table(path) != first
-
-
-# Parquet
-
-
-def parquet(folder: Path, columns: dict[str, Sequence[object]], **options: Any) -> str:
-    """Return the path of a new Parquet file."""
-    pyarrow = pytest.importorskip("pyarrow")
-    path = str(folder / "table.parquet")
-    importlib.import_module("pyarrow.parquet").write_table(pyarrow.table(columns), path, **options)
-    return path
-
-
-def test_parquet_is_read_as_the_project_will_read_it(tmp_path: Path) -> None:
-    columns: dict[str, Sequence[object]] = {
-        "whole": [1, 3, None, 9],
-        "real": [0.5, 1.0, float("nan"), 2.25],
-        "word": ["a", "b", "a", None],
-        "list": [[1], [2], [3], []],
-        "label": [True, False, True, True],
+def test_pressing_enter_describes_the_table(people: str) -> None:
+    label = checked_label(inferred_label(people), people)
+    features = inferred_features(people, label)
+    assert (label, features) == ("pay", "id:ignore, age:numeric, city:categorical, self:numeric")
+    with_self_ignored = features.replace("self:numeric", "self:ignore")
+    assert parsed(checked_features(with_self_ignored, people, label)) == {
+        "label": "pay",
+        "task": "regression",
+        "positive": "",
+        "label_sql": "",
+        "delimiter": ",",
+        "comment": "",
+        "header": [],
+        "missing": MISSING,
+        "columns": [
+            {"name": "id", "kind": "ignore"},
+            {"name": "age", "kind": "numeric"},
+            {"name": "city", "kind": "categorical"},
+            {"name": "self", "kind": "ignore"},
+        ],
     }
-    path = checked_data_path(parquet(tmp_path, columns))
-    features = inferred_features(path, "label")
-    assert features == "whole:numeric, real:numeric, word:categorical, list:ignore"
-    table = parsed(checked_features(features, path, "label"))
-    assert (table["task"], table["positive"], table["delimiter"]) == ("binary", "true", "")
 
 
-def test_parquet_is_sampled_to_its_last_row_group(tmp_path: Path) -> None:
-    columns = {"n": range(20_000), "x": [f"v{i % 7}" for i in range(20_000)]}
-    path = parquet(tmp_path, {**columns, "label": [i // 7000 for i in range(20_000)]}, row_group_size=1000)
-    table = read_table(checked_data_path(path))
-    assert len(table.columns["n"].cells) == 8000
-    assert set(table.columns["label"].values) == {"0", "1", "2"}
-    assert inferred_features(path, "label") == "n:ignore, x:categorical"
+def test_the_sample_is_described_without_reading_it() -> None:
+    label = checked_label(inferred_label(""), "")
+    table: dict[str, Any] = parsed(checked_features(inferred_features("", label), "", label))
+    columns = table.pop("columns")
+    assert table == {
+        "label": "income",
+        "task": "binary",
+        "positive": ">50K",
+        "label_sql": "RTRIM(label, '.')",
+        "delimiter": ",",
+        "comment": "|",
+        "header": list(adult.HEADER),
+        "missing": ["", "?"],
+    }
+    assert [item["name"] for item in columns] == list(adult.HEADER[:-1])
+    assert sum(item["kind"] == "numeric" for item in columns) == 6
+    assert sum(item["kind"] == "categorical" for item in columns) == 8
 
 
-def test_broken_parquet_is_refused(tmp_path: Path) -> None:
-    path = Path(parquet(tmp_path, {"a": [1], "b": [2]}))
-    path.write_bytes(path.read_bytes()[:-20])
-    refused(lambda: checked_data_path(str(path)), "the Parquet file 'table.parquet' is broken")
+@pytest.mark.parametrize(
+    ("label", "words"),
+    [
+        ("Pay", ("no column 'Pay'", "write 'pay', if that is what you mean")),
+        ("", ("no column ''", "write 'pay', its last column")),
+        ("id\n", ("holds a control character",)),
+    ],
+)
+def test_a_label_that_the_table_lacks_is_refused(
+    people: str, label: str, words: tuple[str, ...]
+) -> None:
+    refused(lambda: checked_label(label, people), "label: ", *words)
 
 
-def test_parquet_names_that_differ_in_case_alone_are_refused(tmp_path: Path) -> None:
-    path = parquet(tmp_path, {"a": [1, 2], "A": [2, 3], "b": [1, 0]})
-    refused(lambda: checked_data_path(path), "the column 'a' is there more than once")
+def test_the_sample_has_one_label() -> None:
+    refused(
+        lambda: checked_label("age", ""), "the sample's label cannot be 'age'", "expected income"
+    )
+    refused(lambda: checked_label("incme", ""), "no column 'incme'", "write 'income', if")
 
 
-def test_parquet_without_rows_is_refused(tmp_path: Path) -> None:
-    path = parquet(tmp_path, {"a": [], "b": []})
-    refused(lambda: checked_data_path(path), "has a header and no rows")
+ALL = {"id": "ignore", "age": "numeric", "city": "categorical", "self": "ignore"}
 
 
-def test_parquet_without_pyarrow_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(name: str) -> None:
-        raise ImportError(name)
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"age": "number"}, ("kind of column 'age' is 'number'", "write 'numeric', if")),
+        ({"age": ""}, ("kind of column 'age' is ''", "write ignore to leave")),
+        ({"ages": "numeric"}, ("no column 'ages'", "write 'age', if")),
+        ({"qqq": "numeric"}, ("no column 'qqq'", "remove it from the list")),
+        ({"pay": "numeric"}, ("the label 'pay' is listed", "every column but the label")),
+        ({"self": "numeric"}, ("called 'self'", "TensorFlow cannot serve", "self:ignore")),
+        ({"age": "ignore", "city": "ignore"}, ("every column is ignored", "at least one")),
+        ({"city": "numeric"}, ("'city' is numeric, but holds 'a'", "write city:categorical")),
+        ({"city": None}, ("the column 'city' is not listed", "add city:ignore")),
+    ],
+)
+def test_features_that_do_not_fit_the_table_are_refused(
+    people: str, change: dict[str, str | None], words: tuple[str, ...]
+) -> None:
+    kinds = {name: kind for name, kind in {**ALL, **change}.items() if kind is not None}
+    text = ", ".join(f"{name}:{kind}" for name, kind in kinds.items())
+    refused(lambda: checked_features(text, people, "pay"), "features: ", *words)
 
-    path = written(tmp_path, b"PAR1....", "a.parquet")
-    monkeypatch.setattr(parquet_table.importlib, "import_module", missing)
-    refused(lambda: checked_data_path(path), "pyarrow is not installed", "run: pip install pyarrow")
+
+def test_a_column_listed_twice_is_refused(people: str) -> None:
+    text = "age:numeric, age:ignore"
+    refused(lambda: checked_features(text, people, "pay"), "'age' is listed twice")
 
 
-def test_kinds_of_column_are_told_from_cells() -> None:
-    assert kind_of(column("1", "2.5", "", "?", "-3e4", "NaN", ".5", "+7")) == "numeric"
-    assert json.dumps(kind_of(column("1", "1", "2"))) == '"numeric"'
+def test_a_column_in_leading_zeros_may_be_called_numeric(tmp_path: Path) -> None:
+    path = tmp_path / "codes.csv"
+    path.write_text("code,label\n02134,a\n-007.5,b\n02134,a\n", encoding="utf-8")
+    assert inferred_features(str(path), "label") == "code:categorical"
+    assert parsed(checked_features("code:numeric", str(path), "label"))["task"] == "binary"
+
+
+def test_a_hostile_class_reaches_the_templates_as_data(tmp_path: Path) -> None:
+    path = tmp_path / "hostile.csv"
+    path.write_text("a,label\n1.5,no\n2.5,{{ 7*7 }}\n3.5,no\n", encoding="utf-8")
+    text = checked_features("a:numeric", str(path), "label")
+    assert "{{" not in text
+    assert parsed(text)["positive"] == "{{ 7*7 }}"

@@ -1,0 +1,338 @@
+"""The file that data_path names: what is read of it, and the one line that refuses a file that is no table."""
+
+import gzip
+import importlib
+import os
+import random
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cookiecutter.exceptions import FailedHookException
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cmle_extension import csv_table
+from cmle_extension.dataset import (
+    checked_data_path,
+    checked_features,
+    checked_label,
+    inferred_features,
+    inferred_label,
+)
+from cmle_extension.features_text import parse_features
+from cmle_extension.quoting import parsed
+from cmle_extension.table import cached_table, read_table
+from tests.refused import refused
+
+quick = settings(max_examples=40, deadline=None)
+GOOD = "age,city,label\n31,Rome,yes\n47,Oslo,no\n31,Rome,no\n"
+
+
+def written(folder: Path, content: str | bytes, name: str = "table.csv") -> str:
+    """Return the path of a new file with this content."""
+    path = folder / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return str(path)
+
+
+# The file
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", GOOD),
+        ("A.CSV", GOOD),
+        ("a.txt", GOOD.replace(",", ";")),
+        ("a.tsv", GOOD.replace(",", "\t")),
+        ("a.csv.gz", gzip.compress(GOOD.encode())),
+        ("a.tsv.gz", gzip.compress(GOOD.replace(",", "\t").encode())),
+        ("a.csv", "\ufeff" + GOOD),
+        ("a.csv", GOOD.replace("\n", "\r\n")),
+        ("a.csv", GOOD.replace("\n", "\n\n")),
+        ("a.csv", GOOD.rstrip("\n")),
+        ("a.csv", GOOD.replace("Rome", '"Rome"')),
+    ],
+)
+def test_a_table_is_read_whatever_its_form(tmp_path: Path, name: str, content: str | bytes) -> None:
+    path = checked_data_path(written(tmp_path, content, name))
+    assert inferred_label(path) == "label"
+    assert inferred_features(path, "label") == "age:numeric, city:categorical"
+
+
+def test_cells_may_hold_separators_quotes_and_line_ends(tmp_path: Path) -> None:
+    path = written(tmp_path, 'a,b\n"x, ""y""\nz",1\n"",2\n')
+    columns = read_table(checked_data_path(path)).columns
+    assert columns["a"].cells == ('x, "y"\nz', "")
+    assert columns["b"].cells == ("1", "2")
+
+
+def test_the_path_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = written(tmp_path, GOOD)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert checked_data_path("table.csv") == path
+    assert checked_data_path(os.path.join("~", "table.csv")) == path
+    assert checked_data_path("") == ""
+
+
+NAMES = [
+    "my col", "a.b", "a-b", 'a"b', "it's", "class", "1st", "größe", "a,b", "a:b", " a", "😀", "\\", "#",
+]  # fmt: skip
+
+
+def test_columns_may_have_any_name_on_one_line(tmp_path: Path) -> None:
+    header = ",".join('"' + name.replace('"', '""') + '"' for name in [*NAMES, "label"])
+    rows = [",".join([str(row % 3 + 0.5)] * len(NAMES) + [f"c{row % 2}"]) for row in range(9)]
+    path = checked_data_path(written(tmp_path, "\n".join([header, *rows])))
+    features = inferred_features(path, "label")
+    assert parse_features(features) == [(name, "numeric") for name in NAMES]
+    table = parsed(checked_features(features, path, "label"))
+    assert [item["name"] for item in table["columns"]] == NAMES
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", "is empty; expected a header line and rows"),
+        ("\n\n", "holds blank lines only"),
+        ("a,b\n", "has a header and no rows"),
+        ("a,a\n1,2\n", "the column 'a' is there more than once"),
+        (",a\n0,x\n", "column 1 has no name"),
+        (",a\n0,1\n", "index=False"),
+        ("a, \n0,1\n", "column 2 has no name"),
+        ("a\n1\n2\n", "has one column, 'a'"),
+        ("a|b\n1|2\n", "separated by commas, semicolons or tabs"),
+        ("a,b\n1,2\n1\n", "cells in line 3 is 1, in the header 2"),
+        ("a,b\n1,2\n\n1,2,3\n", "cells in line 4 is 3, in the header 2"),
+        ('a,b\n1,"2\n', "line 2 cannot be read (unexpected end of data)"),
+        ('a,b\n1,"2"x\n', "line 2 cannot be read"),
+        ("a,{{b}}\n1,2\n", "the name of column 2 '{{b}}' would be evaluated"),
+        ('a,"b\nc"\n1,2\n', r"the name of column 2 'b\nc' holds a control character"),
+        ("a,b\u202e\n1,2\n", r"the name of column 2 'b\u202e' holds a control character"),
+        (b"a,b\n1,caf\xe9\n", "byte 9 of the text is 0xe9, not UTF-8"),
+        (b"a,b\n1,caf\xe9\n", "iconv -f WINDOWS-1252 -t UTF-8"),
+        (GOOD.encode("utf-16"), "iconv -f UTF-16 -t UTF-8"),
+        (b"a,b\n1,\0\n", "byte 6 is zero, so the file is no text"),
+        ("39,Oslo,77\n50,Rome,83\n", "first line looks like data: its cell 1 is '39'"),
+        ("Oslo,?,b\nRome,Oslo,c\n", "first line looks like data: its cell 2 is '?'"),
+        ("red,yes\nblue,yes\nred,no\n", "first line looks like data: its cell 1 is 'red'"),
+    ],
+)
+def test_a_file_that_is_no_table_is_refused(
+    tmp_path: Path, content: str | bytes, words: str
+) -> None:
+    path = written(tmp_path, content)
+    refused(lambda: checked_data_path(path), "data_path: ", words)
+
+
+@pytest.mark.parametrize("header", ["year,2019,2020", "a,7,b", "red,yes", "name,x"])
+def test_names_that_look_like_data_are_names_beside_a_word_above_numbers(
+    tmp_path: Path, header: str
+) -> None:
+    rows = "1,2,3\n4,5,6\n" if header.count(",") > 1 else "blue,no\ngreen,maybe\n"
+    assert checked_data_path(written(tmp_path, f"{header}\n{rows}"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.xlsx", b"PK\3\4", "'a.xlsx' has an unknown ending"),
+        ("a", GOOD, "'a' has an unknown ending"),
+        ("a.csv", gzip.compress(GOOD.encode()), "'a.csv' is compressed with gzip"),
+        ("a.csv.GZ", gzip.compress(GOOD.encode()), "a name that ends in .gz"),
+        ("a.csv.gz", GOOD, "the content of 'a.csv.gz' is not gzip"),
+        ("a.parquet", GOOD, "the content of 'a.parquet' is not Parquet"),
+        ("a.csv.gz", gzip.compress(GOOD.encode())[:-12], "the gzip file 'a.csv.gz' is broken"),
+        ("a.csv.gz", b"\x1f\x8b rubbish", "the gzip file 'a.csv.gz' is broken"),
+    ],
+)
+def test_a_file_of_another_kind_is_refused(
+    tmp_path: Path, name: str, content: str | bytes, words: str
+) -> None:
+    path = written(tmp_path, content, name)
+    refused(lambda: checked_data_path(path), "data_path: ", words)
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("nowhere.csv", "cannot be opened (No such file or directory)"),
+        ("gs://bucket/table.csv", "gcloud storage cp"),
+        (".", "is a directory"),
+        ("x" * 5000 + ".csv", "cannot be opened"),
+        ("{{cookiecutter}}.csv", "would be evaluated as a template"),
+    ],
+)
+def test_a_path_without_a_file_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    refused(lambda: checked_data_path(path), "data_path: ", words)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_refused_without_waiting_for_it(tmp_path: Path) -> None:
+    path = tmp_path / "pipe.csv"
+    os.mkfifo(path)
+    refused(lambda: checked_data_path(str(path)), "is no regular file")
+
+
+def test_a_file_that_may_not_be_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def deny(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    path = written(tmp_path, GOOD)
+    monkeypatch.setattr("builtins.open", deny)
+    refused(lambda: checked_data_path(path), "cannot be read (Permission denied)", "permissions")
+
+
+@given(st.binary(max_size=200), st.sampled_from(["a.csv", "a.csv.gz", "a.parquet"]))
+@quick
+def test_any_bytes_are_read_or_refused_in_one_line(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, name: str
+) -> None:
+    path = written(tmp_path_factory.mktemp("bytes"), content, name)
+    try:
+        label = inferred_label(checked_data_path(path))
+        checked_features(inferred_features(path, label), path, checked_label(label, path))
+    except FailedHookException as refusal:
+        assert str(refusal).isprintable()
+
+
+# The sample of a large file
+
+
+def large_table(rows: int) -> str:
+    """Return a table sorted by its label, with a column that counts the rows."""
+    random.seed(1)
+    lines = [f"{i},{random.random():.6f},{'x' * 60},{'abc'[i * 3 // rows]}" for i in range(rows)]
+    return "\n".join(["row,value,constant,label", *lines, ""])
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
+def test_a_large_file_is_sampled_to_its_end(tmp_path: Path, name: str) -> None:
+    text = large_table(120_000).encode()
+    path = written(tmp_path, gzip.compress(text, 1) if name.endswith(".gz") else text, name)
+    table = read_table(checked_data_path(path))
+    assert len(table.columns["row"].cells) < 60_000
+    assert inferred_features(path, "label") == "row:ignore, value:numeric, constant:ignore"
+    # A gzip file is read from its beginning only as far as time allows, which is further than this one.
+    assert len(table.columns["label"].values) == 3
+
+
+def test_a_bad_line_in_a_later_block_is_refused(tmp_path: Path) -> None:
+    text = large_table(120_000)
+    ragged = written(tmp_path, text + "1,2\n", "ragged.csv")
+    refused(
+        lambda: checked_data_path(ragged), "cells in a line after byte", "is 2, in the header 4"
+    )
+    latin = written(tmp_path, text.encode() + b"1,2,3,\xe9\n", "latin.csv")
+    refused(lambda: checked_data_path(latin), f"byte {len(text) + 6} of the text is 0xe9")
+
+
+def test_blocks_are_left_out_where_cells_span_lines(tmp_path: Path) -> None:
+    text = large_table(120_000).replace("\n0,", '\n"0\n",', 1)
+    table = read_table(checked_data_path(written(tmp_path, text + "1,2\n")))
+    assert set(table.columns["label"].values) == {"a"}
+
+
+def test_a_block_with_unclear_quotes_is_left_out(tmp_path: Path) -> None:
+    path = written(tmp_path, large_table(120_000) + '9,"\n1,2\n",x,c\n')
+    assert len(read_table(checked_data_path(path)).columns["label"].values) == 3
+
+
+def test_a_first_line_without_end_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, b"x" * (csv_table.WHOLE_BYTES + 1))
+    refused(lambda: checked_data_path(path), "the first line is longer than 2097152 bytes")
+
+
+def test_a_huge_file_takes_no_longer(tmp_path: Path) -> None:
+    path = Path(written(tmp_path, large_table(60_000)))
+    block = path.read_bytes().partition(b"\n")[2]
+    with path.open("ab") as file:
+        for _ in range(40):
+            file.write(block)
+    started = time.monotonic()
+    inferred_features(checked_data_path(str(path)), "label")
+    assert time.monotonic() - started < 5
+
+
+def test_a_file_is_read_once_unless_it_changes(tmp_path: Path) -> None:
+    path = written(tmp_path, GOOD)
+    first = read_table(checked_data_path(path))
+    misses = cached_table.cache_info().misses
+    checked_features(inferred_features(path, "label"), path, checked_label("label", path))
+    assert cached_table.cache_info().misses == misses
+    written(tmp_path, GOOD.replace("city", "town"))
+    assert read_table(path) != first
+
+
+# Parquet
+
+
+def parquet(folder: Path, columns: dict[str, Sequence[object]], **options: Any) -> str:
+    """Return the path of a new Parquet file."""
+    pyarrow = pytest.importorskip("pyarrow")
+    path = str(folder / "table.parquet")
+    importlib.import_module("pyarrow.parquet").write_table(pyarrow.table(columns), path, **options)
+    return path
+
+
+def test_parquet_is_read_as_the_project_will_read_it(tmp_path: Path) -> None:
+    columns: dict[str, Sequence[object]] = {
+        "whole": [1, 3, None, 9],
+        "real": [0.5, 1.0, float("nan"), 2.25],
+        "word": ["a", "b", "a", None],
+        "list": [[1], [2], [3], []],
+        "label": [True, False, True, True],
+    }
+    path = checked_data_path(parquet(tmp_path, columns))
+    features = inferred_features(path, "label")
+    assert features == "whole:numeric, real:numeric, word:categorical, list:ignore"
+    table = parsed(checked_features(features, path, "label"))
+    assert (table["task"], table["positive"], table["delimiter"]) == ("binary", "true", "")
+
+
+def test_parquet_is_sampled_to_its_last_row_group(tmp_path: Path) -> None:
+    columns = {"n": range(20_000), "x": [f"v{i % 7}" for i in range(20_000)]}
+    path = parquet(
+        tmp_path, {**columns, "label": [i // 7000 for i in range(20_000)]}, row_group_size=1000
+    )
+    table = read_table(checked_data_path(path))
+    assert len(table.columns["n"].cells) == 8000
+    assert set(table.columns["label"].values) == {"0", "1", "2"}
+    assert inferred_features(path, "label") == "n:ignore, x:categorical"
+
+
+def test_broken_parquet_is_refused(tmp_path: Path) -> None:
+    path = Path(parquet(tmp_path, {"a": [1], "b": [2]}))
+    path.write_bytes(path.read_bytes()[:-20])
+    refused(lambda: checked_data_path(str(path)), "the Parquet file 'table.parquet' is broken")
+
+
+def test_parquet_names_that_differ_in_case_alone_are_refused(tmp_path: Path) -> None:
+    path = parquet(tmp_path, {"a": [1, 2], "A": [2, 3], "b": [1, 0]})
+    refused(lambda: checked_data_path(path), "the column 'a' is there more than once")
+
+
+def test_parquet_without_rows_is_refused(tmp_path: Path) -> None:
+    path = parquet(tmp_path, {"a": [], "b": []})
+    refused(lambda: checked_data_path(path), "has a header and no rows")
+
+
+def test_parquet_without_pyarrow_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(name: str) -> None:
+        raise ImportError(name)
+
+    path = written(tmp_path, b"PAR1....", "a.parquet")
+    monkeypatch.setattr("importlib.import_module", missing)
+    refused(lambda: checked_data_path(path), "pyarrow is not installed", "run: pip install pyarrow")
