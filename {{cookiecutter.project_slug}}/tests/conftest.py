@@ -92,7 +92,7 @@ def rows(schema: Schema) -> list[Row]:
 
 
 @pytest.fixture(scope="session")
-def test_rows(schema: Schema) -> list[Row]:
+def held_out_rows(schema: Schema) -> list[Row]:
     """Raw test rows; each text column has one value that no training row has."""
     rows = made_up_rows(schema, 60, seed=2)
     rows[0] |= {name: "never seen" for name in schema.coded}
@@ -101,12 +101,15 @@ def test_rows(schema: Schema) -> list[Row]:
 
 @pytest.fixture(scope="session")
 def prepared(
-    schema: Schema, rows: list[Row], test_rows: list[Row], tmp_path_factory: pytest.TempPathFactory
+    schema: Schema,
+    rows: list[Row],
+    held_out_rows: list[Row],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     """A folder of prepared data."""
     folder = tmp_path_factory.mktemp("prepared")
     train = write_table(folder / "train.data", schema, rows)
-    test = write_table(folder / "test.data", schema, test_rows)
+    test = write_table(folder / "test.data", schema, held_out_rows)
     output = folder / "output"
     arguments = ["--train", train, "--test", test, "--output", output, "--eval-share", "0.25", "-q"]
     assert prepare.main([str(argument) for argument in arguments]) == 0

@@ -24,11 +24,11 @@ def shard_rows(folder: Path) -> int:
 
 
 def test_every_row_is_in_one_split(
-    prepared: Path, schema: Schema, rows: list[Row], test_rows: list[Row]
+    prepared: Path, schema: Schema, rows: list[Row], held_out_rows: list[Row]
 ) -> None:
     statistics = read_statistics(prepared, schema)
     assert statistics.rows["train"] + statistics.rows["eval"] == len(rows)
-    assert statistics.rows["test"] == len(test_rows)
+    assert statistics.rows["test"] == len(held_out_rows)
     assert {split: shard_rows(prepared / split) for split in statistics.rows} == statistics.rows
 
 

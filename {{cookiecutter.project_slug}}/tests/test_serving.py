@@ -55,12 +55,12 @@ def served(folder: Path, columns: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_serving_on_raw_cells_equals_training_on_shards(
-    exported: tuple[Model, Path], prepared: Path, schema: Schema, test_rows: list[Row]
+    exported: tuple[Model, Path], prepared: Path, schema: Schema, held_out_rows: list[Row]
 ) -> None:
     model, folder = exported
     window = Split(prepared / "test", schema, memory_mb=64).whole()
     expected = model.predictions(tf.constant(window.numbers), tf.constant(window.codes)).numpy()
-    answer = served(folder, raw_columns(schema, test_rows))
+    answer = served(folder, raw_columns(schema, held_out_rows))
     name = {"binary": "probability", "multiclass": "probabilities", "regression": "prediction"}[
         schema.task
     ]

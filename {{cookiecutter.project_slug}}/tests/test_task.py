@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from trainer import errors, task
+from trainer import arguments, errors, task
 from trainer.errors import UserError
 from trainer.outputs import local_path, outputs_of
 from trainer.schema import Schema, check
@@ -25,7 +25,7 @@ def test_help_needs_neither_tensorflow_nor_numpy() -> None:
 
 
 def test_every_flag_reaches_the_program() -> None:
-    flags = set(vars(task.parser().parse_args([])))
+    flags = set(vars(arguments.parser().parse_args([])))
     assert flags - {field.name for field in fields(Settings)} == {
         "data_dir",
         "job_dir",
@@ -37,20 +37,20 @@ def test_every_flag_reaches_the_program() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("given", "message"),
     [
         (["--lerning-rate", "1"], "unrecognized arguments: --lerning-rate 1"),
         (["--epochs", "-1"], "is no whole number from 0"),
         (["--learning-rate", "nan"], "is no number from 0"),
         (["--dropout", "1"], "is no share from 0 to below 1"),
-        (["--hidden-units", "64,0"], "has a layer without units"),
+        (["--hidden-units", "64,0"], "'0' is no whole number from 1"),
     ],
 )
 def test_wrong_arguments_end_with_one_line(
-    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+    given: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit, match="2"):
-        task.main(arguments)
+        task.main(given)
     assert message in capsys.readouterr().err.splitlines()[-1]
 
 

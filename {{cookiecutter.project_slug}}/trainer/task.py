@@ -1,14 +1,13 @@
 """The entry point: what a run is told, how long it takes, where its outputs go. The model is in `model.py`."""
 
-import argparse
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from trainer import __version__, features
+from trainer.arguments import parser, settings_of
 from trainer.errors import UserError, exit_code
 from trainer.outputs import (
     Outputs,
@@ -24,100 +23,6 @@ from trainer.progress import Console
 from trainer.schema import Schema, read_schema
 from trainer.settings import Settings, check_unchanged
 from trainer.statistics import Statistics, read_statistics
-
-
-def parser() -> argparse.ArgumentParser:
-    """Return the command line; each hyperparameter is a flag, so that tuning can set it."""
-    parser = argparse.ArgumentParser(
-        prog="python -m trainer.task", description=__doc__, allow_abbrev=False
-    )
-    add = parser.add_argument
-    add("--data-dir", help="prepared data: a folder or a gs:// address")
-    add("--job-dir", help="where to write; without it, where AIP_MODEL_DIR and its like point")
-    add("--epochs", type=whole, default=Settings.epochs, help="0: by the number of rows")
-    add("--max-steps", type=whole, default=Settings.max_steps, help="0: no limit")
-    add("--max-minutes", type=positive, default=Settings.max_minutes, help="0: no limit")
-    add("--batch-size", type=whole, default=Settings.batch_size, help="0: by the number of rows")
-    add(
-        "--learning-rate",
-        type=positive,
-        default=Settings.learning_rate,
-        help="peak of the cosine schedule",
-    )
-    add(
-        "--hidden-units",
-        type=units,
-        default=Settings.hidden_units,
-        help="widths of the hidden layers: 128,64,32",
-    )
-    add(
-        "--embedding-size",
-        type=whole,
-        default=Settings.embedding_size,
-        help="width of a code's vector",
-    )
-    add(
-        "--dropout",
-        type=share,
-        default=Settings.dropout,
-        help="share of hidden units dropped in a step",
-    )
-    add("--weight-decay", type=positive, default=Settings.weight_decay, help="of AdamW")
-    add(
-        "--patience",
-        type=whole,
-        default=Settings.patience,
-        help="evaluations without progress; 0: never stop early",
-    )
-    add(
-        "--memory-mb",
-        type=whole,
-        default=Settings.memory_mb,
-        help="memory for rows; larger data is streamed",
-    )
-    add("--seed", type=whole, default=Settings.seed, help="of weights, order and dropout")
-    add(
-        "--smoke-test",
-        action="store_true",
-        help="train a step on made-up rows, export, reload, and end",
-    )
-    add("-q", "--quiet", action="store_true", help="only warnings and errors")
-    add("-v", "--verbose", action="store_true", help="more detail")
-    return parser
-
-
-def whole(text: str) -> int:
-    """Return a whole number from 0."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0")
-    return int(text)
-
-
-def positive(text: str) -> float:
-    """Return a finite number from 0."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0")
-    return number
-
-
-def share(text: str) -> float:
-    """Return a number from 0 to below 1."""
-    number = positive(text)
-    if number >= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no share from 0 to below 1")
-    return number
-
-
-def units(text: str) -> tuple[int, ...]:
-    """Return the widths of the hidden layers."""
-    widths = tuple(whole(part.strip()) for part in text.split(","))
-    if 0 in widths:
-        raise argparse.ArgumentTypeError(f"{text!r} has a layer without units")
-    return widths
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -144,11 +49,6 @@ def main(arguments: Sequence[str]) -> int:
 
     report(metrics, outputs, statistics, schema, console)
     return 0
-
-
-def settings_of(given: argparse.Namespace) -> Settings:
-    """Return the hyperparameters of the command line."""
-    return Settings(**{field.name: getattr(given, field.name) for field in fields(Settings)})
 
 
 def finished(outputs: Outputs, settings: Settings, statistics: Statistics) -> dict[str, Any] | None:
