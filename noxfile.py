@@ -13,13 +13,14 @@ nox.options.sessions = ["tests", "lint"]
 
 ENGINE = ("cookiecutter>=2.6,<3", "nox[uv]>=2024.4.15")
 TESTS = (
+    "ruff>=0.9",
     "pytest>=8",
     "hypothesis>=6.100",
     "cruft>=2.16",
     "pyarrow>=16",
     "tomli>=2; python_version < '3.11'",
 )
-LINT = ("ruff>=0.9", "mypy>=1.13", *TESTS)
+LINT = ("mypy>=1.13", *TESTS)
 TABLES = ("palmerpenguins==0.1.6", "plotnine==0.15.9")
 
 DEMO = Path("demo", "census-income")
