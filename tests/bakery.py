@@ -48,6 +48,8 @@ HOSTILE_NAMES = (
     "x" * 80,
 )
 
+COVERED = ("defaults", *(f"{name}-{task}" for name in FORMATS for task in TASKS))
+
 Answers = dict[str, str]
 
 

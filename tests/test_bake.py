@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.bakery import (
     AWKWARD_NAMES,
+    COVERED,
     GOLDEN,
     ROOT,
     SAMPLE_FILES,
@@ -31,6 +32,10 @@ FORBIDDEN_ON_WINDOWS = set('<>:"|?*')
 PLACEHOLDERS = re.compile(
     r"\{\{ *(cookiecutter|table|column)|\{%-? *(if|for|end|raw)|^\s*#%", re.MULTILINE
 )
+
+
+def test_the_covered_answer_sets_are_all_baked(covered: dict[str, Answers]) -> None:
+    assert tuple(covered) == COVERED
 
 
 def test_the_tree_is_exactly_the_expected_one(
