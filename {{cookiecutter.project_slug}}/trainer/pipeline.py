@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from trainer.table import Table, source_sql
 SHARD_ROWS = 1 << 20
 ROW_GROUP_ROWS = 1 << 16
 EXAMPLE_ROWS = 10
+REJECTS_AT_ONCE = 10_000
 BAD_LINES = (  # DuckDB counts an error per column, not per line
     "SELECT line, FIRST(error_message ORDER BY column_idx), FIRST(csv_line), TRUE"
     " FROM reject_errors GROUP BY line ORDER BY line"
@@ -72,13 +73,14 @@ def read_tables(
     first = ""
     for table, split in zip(tables, ("train", "test"), strict=False):
         console.line(f"data     reading {shown_path(table.path)}")
-        judge_rows(connection, schema, table, console)
+        judge_rows(connection, request, schema, table, split, console)
         bad, reason = write_rejects(connection, table, folder / "rejects.csv")
-        warn_of_unlabelled(connection, table, console)
-        total += bad + count(connection, "judged WHERE reason IS NULL")
+        total += bad
         rejected += bad
         first = first or reason
-        keep_rows(connection, request, split)
+        warn_of_unlabelled(connection, table, console)
+        connection.execute("DELETE FROM prepared WHERE reason IS NOT NULL")
+    total += count(connection, "prepared")
     check_rejected(rejected, total, first, request, console)
     return rejected
 
@@ -90,21 +92,26 @@ def count(connection: Any, relation: str) -> int:
 
 def warn_of_unlabelled(connection: Any, table: Table, console: Console) -> None:
     """Say how many rows have no label: there is nothing wrong with them, but nothing to learn from them either."""
-    unlabelled = count(connection, "judged WHERE label IS NULL")
+    unlabelled = count(connection, "prepared WHERE label IS NULL")
     if unlabelled:
         console.warning(f"{table.path.name}: {unlabelled:,} row(s) have no label and are left out")
 
 
-def judge_rows(connection: Any, schema: Schema, table: Table, console: Console) -> None:
-    """Create the table `judged`: every row of the file, cleaned, with the reason why it cannot be used."""
+def judge_rows(
+    connection: Any, request: Request, schema: Schema, table: Table, split: str, console: Console
+) -> None:
+    """Add every row of the file to the table `prepared`: cleaned, split, and with the reason if it cannot be used."""
     import duckdb
     import sqlglot
 
     connection.execute(f"CREATE OR REPLACE TEMP VIEW source AS {source_sql(table, schema)}")
+    judged = sql.judged_rows(schema, request.deduplicate)
+    query = sql.with_split(judged, request.eval_share) if split == "train" else sql.as_test(judged)
+    target = "CREATE TABLE prepared AS" if split == "train" else "INSERT INTO prepared"
     try:
-        query = portable(sql.checked_rows(schema))
+        query = portable(query)
         console.detail(query)
-        connection.execute(f"CREATE OR REPLACE TEMP TABLE judged AS {query}")
+        connection.execute(f"{target} {query}")
     except (duckdb.Error, sqlglot.errors.SqlglotError) as error:
         raise unreadable(table, schema, error) from error
 
@@ -135,39 +142,35 @@ def is_about_sql(error: Exception) -> bool:
 
 
 def write_rejects(connection: Any, table: Table, path: Path) -> tuple[int, str]:
-    """Append the unusable rows of `judged`, and the lines that are no rows.
+    """Append the unusable rows of `prepared`, and the lines that are no rows.
 
     Returns how many there are besides those without a label, and the first of them.
     """
-    query = "SELECT NULL, reason, cells, label IS NOT NULL FROM judged WHERE reason IS NOT NULL"
-    rows = connection.execute(query).fetchall()
-    if not table.parquet:
-        rows += connection.execute(BAD_LINES).fetchall()
-        connection.execute("DROP TABLE reject_errors; DROP TABLE reject_scans")
+    number, first = 0, ""
     with path.open("a", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        for line, reason, cells, _ in rows:
-            writer.writerow(
-                [table.path.name, line or "", reason, (cells or "").strip().replace("\x1f", " | ")]
-            )
-    bad = [row for row in rows if row[-1]]
-    if not bad:
-        return 0, ""
-    line, reason, *_ = bad[0]
-    return len(bad), f"{table.path.name}{f', line {line}' if line else ''}: {reason}"
+        for line, reason, cells, labelled in rejected_rows(connection, table):
+            text = (cells or "").strip().replace("\x1f", " | ")
+            writer.writerow([table.path.name, line or "", reason, text])
+            if labelled:
+                number += 1
+                where = f"{table.path.name}, line {line}" if line else table.path.name
+                first = first or f"{where}: {reason}"
+    return number, first
 
 
-def keep_rows(connection: Any, request: Request, split: str) -> None:
-    """Move the good rows of `judged` to `prepared`, each with its split."""
-    relation = "SELECT * FROM judged WHERE reason IS NULL"
-    if request.deduplicate:
-        relation = sql.without_duplicates(f"({relation}) AS good")
-    if split == "test":
-        query = portable(f"SELECT *, 'test' AS split FROM ({relation}) AS good")
-        connection.execute(f"INSERT INTO prepared {query}")
-        return
-    query = portable(sql.with_split(f"({relation}) AS good", request.eval_share))
-    connection.execute(f"CREATE TABLE prepared AS {query}")
+def rejected_rows(connection: Any, table: Table) -> Iterator[tuple[int | None, str, str, bool]]:
+    """Yield line (if known), reason, text and whether there is a label, for each row or line that is rejected."""
+    queries = [
+        "SELECT NULL, reason, cells, label IS NOT NULL FROM prepared WHERE reason IS NOT NULL"
+    ]
+    queries += [] if table.parquet else [BAD_LINES]
+    for query in queries:
+        cursor = connection.execute(query)
+        while rows := cursor.fetchmany(REJECTS_AT_ONCE):
+            yield from rows
+    if not table.parquet:
+        connection.execute("DROP TABLE reject_errors; DROP TABLE reject_scans")
 
 
 def check_rejected(

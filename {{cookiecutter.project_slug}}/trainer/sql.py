@@ -8,6 +8,7 @@ from trainer.schema import Schema
 SEPARATOR = "\\x1f"
 LARGEST_FLOAT32 = "3.4e38"
 SPLIT_PARTS = 10_000
+KEY = "CAST(CONCAT('0x', SUBSTR(TO_HEX(MD5(row_text)), 1, 15)) AS INT64)"  # 60 bits: never negative
 BLANKS = " \t\n\v\f\r"  # what `tf.strings.strip` strips in the serving signature
 
 
@@ -19,11 +20,16 @@ def literal(text: str) -> str:
     return f"'{escaped}'"
 
 
-def cleaned(expression: str, schema: Schema) -> str:
-    """Return SQL for a text cell without surrounding blanks, NULL where it is a missing marker."""
+def stripped(column: str) -> str:
+    """Return SQL for a text cell without surrounding blanks; cells that have none are not searched for them."""
+    edges = f"LEFT({column}, 1) <= ' ' OR RIGHT({column}, 1) <= ' '"
+    return f"IF({edges}, TRIM({column}, {literal(BLANKS)}), {column})"
+
+
+def present(column: str, schema: Schema) -> str:
+    """Return SQL for a stripped cell, NULL where it is a missing marker."""
     markers = ", ".join(literal(marker) for marker in dict.fromkeys(("", *schema.missing)))
-    bare = f"TRIM({expression}, {literal(BLANKS)})"
-    return f"CASE WHEN {bare} IN ({markers}) THEN NULL ELSE {bare} END"
+    return f"IF({column} IN ({markers}), NULL, {column})"
 
 
 def number(column: str) -> str:
@@ -31,59 +37,62 @@ def number(column: str) -> str:
     return f"SAFE_CAST({column} AS FLOAT64)"
 
 
-def is_finite(column: str) -> str:
-    """Return SQL that is true where a text column is a number that a float32 can hold."""
-    return f"IFNULL(ABS({number(column)}) <= {LARGEST_FLOAT32}, FALSE)"
-
-
 def rejection(schema: Schema) -> str:
-    """Return SQL for why a row cannot be used, NULL where it can."""
-    numeric = [(f"c{index}", name) for index, name in enumerate(schema.numeric)]
-    numeric += [("label", schema.label)] if schema.task == "regression" else []
+    """Return SQL for why a row cannot be used, NULL where it can; `x<index>` and `y` are the numbers of the row."""
+    numeric = [(f"c{index}", f"x{index}", name) for index, name in enumerate(schema.numeric)]
+    numeric += [("label", "y", schema.label)] if schema.task == "regression" else []
     cases = [
-        f"WHEN {column} IS NOT NULL AND NOT {is_finite(column)}"
-        f" THEN CONCAT({literal(name)}, ': ', SUBSTR({column}, 1, 60), ' is not a finite number')"
-        for column, name in numeric
+        f"WHEN {text} IS NOT NULL AND NOT IFNULL(ABS({value}) <= {LARGEST_FLOAT32}, FALSE)"
+        f" THEN CONCAT({literal(name)}, ': ', SUBSTR({text}, 1, 60), ' is not a finite number')"
+        for text, value, name in numeric
     ]
     missing_label = f"WHEN label IS NULL THEN {literal(f'{schema.label}: the label is missing')}"
     return f"CASE {missing_label} {' '.join(cases)} ELSE NULL END"
 
 
-def checked_rows(schema: Schema) -> str:
+def judged_rows(schema: Schema, deduplicate: bool) -> str:
     """Return SQL that cleans, casts and judges each row of `source`.
 
     Columns: `x0` … numbers, `t0` … text of the coded columns, `label`, `reason` (NULL for a good row), `cells` (the text
-    of a bad row) and `row_key`, the MD5 of the row.
+    of a bad row) and `row_key`, an INT64 made of the MD5 of the row.
     """
     columns = [f"c{index}" for index in range(len(schema.used))]
-    text = ", ".join(f"{cleaned(column, schema)} AS {column}" for column in columns)
+    cells = [*columns, "label"]
+    bare = ", ".join(f"{stripped(column)} AS {column}" for column in cells)
+    known = ", ".join(f"{present(column, schema)} AS {column}" for column in cells)
     label = f"CAST({schema.label_sql} AS STRING)" if schema.label_sql else "label"
-    everything = f", '{SEPARATOR}', ".join(
-        f"IFNULL({column}, '')" for column in [*columns, "label"]
-    )
-    count = len(schema.numeric)
-    numbers = [f"{number(column)} AS x{index}" for index, column in enumerate(columns[:count])]
-    texts = [f"{column} AS t{index}" for index, column in enumerate(columns[count:])]
+    numbers = [f"{number(f'c{index}')} AS x{index}" for index in range(len(schema.numeric))]
+    row = f", '{SEPARATOR}', ".join(f"IFNULL({column}, '')" for column in cells)
+    unique = "QUALIFY ROW_NUMBER() OVER (PARTITION BY row_text ORDER BY row_key) = 1"
     return (
-        f"WITH cleaned AS (SELECT {text}, {cleaned('label', schema)} AS label FROM source),"
+        f"WITH bare AS (SELECT {bare} FROM source), cleaned AS (SELECT {known} FROM bare),"
         f" labelled AS (SELECT {', '.join(columns)}, {label} AS label FROM cleaned),"
-        f" judged AS (SELECT *, {rejection(schema)} AS reason FROM labelled)"
-        f" SELECT {', '.join([*numbers, *texts])}, label, reason,"
-        f" IF(reason IS NULL, NULL, CONCAT({everything})) AS cells,"
-        f" TO_HEX(MD5(CONCAT({everything}))) AS row_key FROM judged"
+        f" numbered AS (SELECT {', '.join([*columns, *numbers])}, label, {number('label')} AS y,"
+        f" CONCAT({row}) AS row_text FROM labelled),"
+        f" judged AS (SELECT *, {rejection(schema)} AS reason, {KEY} AS row_key FROM numbered)"
+        f" SELECT {', '.join(kept_columns(schema))}, label, reason,"
+        f" IF(reason IS NULL, NULL, row_text) AS cells, row_key FROM judged"
+        f" {unique if deduplicate else ''}"
     )
+
+
+def kept_columns(schema: Schema) -> list[str]:
+    """Return SQL for the columns that later steps read: numbers as such, the rest as text."""
+    count = len(schema.numeric)
+    numbers = [f"x{index}" for index in range(count)]
+    return numbers + [f"c{count + index} AS t{index}" for index in range(len(schema.coded))]
 
 
 def with_split(relation: str, eval_share: float) -> str:
     """Return SQL that adds `split`: equal rows always fall on the same side, whatever their order."""
-    part = f"MOD(CAST(CONCAT('0x', SUBSTR(row_key, 1, 8)) AS INT64), {SPLIT_PARTS})"
     threshold = round(eval_share * SPLIT_PARTS)
-    return f"SELECT *, IF({part} < {threshold}, 'eval', 'train') AS split FROM {relation}"
+    part = f"MOD(row_key, {SPLIT_PARTS})"
+    return f"SELECT *, IF({part} < {threshold}, 'eval', 'train') AS split FROM ({relation}) AS read"
 
 
-def without_duplicates(relation: str) -> str:
-    """Return SQL that keeps one of each set of equal rows."""
-    return f"SELECT * FROM {relation} QUALIFY ROW_NUMBER() OVER (PARTITION BY row_key ORDER BY row_key) = 1"
+def as_test(relation: str) -> str:
+    """Return SQL that adds `split` for rows of a ready test table."""
+    return f"SELECT *, 'test' AS split FROM ({relation}) AS read"
 
 
 def summary(schema: Schema) -> str:
@@ -98,7 +107,7 @@ def summary(schema: Schema) -> str:
 def sample(schema: Schema, share: float) -> str:
     """Return SQL for the numeric columns of a share of the training rows, chosen by their key."""
     columns = ", ".join(f"x{index}" for index in range(len(schema.numeric)))
-    part = f"MOD(CAST(CONCAT('0x', SUBSTR(row_key, 9, 8)) AS INT64), {SPLIT_PARTS})"
+    part = f"MOD(DIV(row_key, {SPLIT_PARTS}), {SPLIT_PARTS})"
     threshold = max(1, round(share * SPLIT_PARTS))
     return f"SELECT {columns} FROM prepared WHERE split = 'train' AND {part} < {threshold}"
 
