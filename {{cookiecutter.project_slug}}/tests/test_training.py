@@ -21,7 +21,7 @@ from trainer.settings import Settings
 from trainer.shards import Split
 from trainer.statistics import Statistics, read_statistics
 
-SETTINGS = Settings(epochs=3, batch_size=64, hidden_units=(16, 8), seed=3)
+SETTINGS = Settings(epochs=3, batch_size=64, hidden_units=(16, 8), dropout=0.1, seed=3)
 
 
 @pytest.fixture

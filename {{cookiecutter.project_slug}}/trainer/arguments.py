@@ -53,7 +53,10 @@ HYPERPARAMETERS = {
     "learning_rate": (positive, "peak of the cosine schedule"),
     "hidden_units": (units, "widths of the hidden layers, such as 128,64,32"),
     "embedding_size": (at_least_one, "width of the vector of a code"),
-    "dropout": (share, "share of the hidden units that a step leaves out"),
+    "dropout": (
+        share,
+        "share of the hidden units that a step leaves out; by the number of rows if not given",
+    ),
     "weight_decay": (positive, "of AdamW"),
     "patience": (whole, "end after so many evaluations without progress; 0: never"),
     "memory_mb": (at_least_one, "memory for rows; larger data is streamed"),

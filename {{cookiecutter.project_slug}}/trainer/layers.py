@@ -7,6 +7,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+FAR_BELOW = -1e30
+
 
 class PiecewiseLinear(keras.layers.Layer):  # type: ignore[misc]
     """Encodes each number by how far it has filled each interval between its boundaries, plus a flag for a missing one.
@@ -28,29 +30,31 @@ class PiecewiseLinear(keras.layers.Layer):  # type: ignore[misc]
     def call(self, numbers: Any) -> Any:
         """Return the encoded numbers."""
         missing = tf.math.is_nan(numbers)
-        known = tf.where(missing, tf.zeros_like(numbers), numbers)
+        known = tf.where(missing, FAR_BELOW, numbers)  # fills no interval
         filled = tf.clip_by_value((known[:, :, None] - self.lower) * self.scale, 0.0, 1.0)
-        filled = tf.where(missing[:, :, None], tf.zeros_like(filled), filled)
         width = self.lower.shape[0] * self.lower.shape[1]
         return tf.concat([tf.reshape(filled, [-1, width]), tf.cast(missing, tf.float32)], axis=1)
 
 
 class Crosses(keras.layers.Layer):  # type: ignore[misc]
-    """Gives each pair of codes a code of its own. Input int32 [rows, columns]; output int32 [rows, pairs]."""
+    """Gives each pair of codes a code of its own, `left * count of right + right`.
+
+    Input int32 [rows, columns]; output int32 [rows, pairs]. A matrix product computes all pairs at once: float32 is exact
+    for codes below 2**24.
+    """
 
     def __init__(
         self, pairs: Sequence[tuple[int, int]], code_counts: Sequence[int], **options: Any
     ) -> None:
         super().__init__(**options)
-        self.left = [left for left, _ in pairs]
-        self.right = [right for _, right in pairs]
-        self.factor = np.array([code_counts[right] for right in self.right], np.int32)
+        self.weights_of_codes = np.zeros((len(code_counts), len(pairs)), np.float32)
+        for pair, (left, right) in enumerate(pairs):
+            self.weights_of_codes[left, pair] = code_counts[right]
+            self.weights_of_codes[right, pair] = 1
 
     def call(self, codes: Any) -> Any:
         """Return the code of each pair."""
-        return tf.gather(codes, self.left, axis=1) * self.factor + tf.gather(
-            codes, self.right, axis=1
-        )
+        return tf.cast(tf.matmul(tf.cast(codes, tf.float32), self.weights_of_codes), tf.int32)
 
 
 class FusedEmbedding(keras.layers.Layer):  # type: ignore[misc]

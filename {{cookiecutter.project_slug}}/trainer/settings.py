@@ -8,13 +8,14 @@ from trainer.errors import UserError
 ROWS_TO_LEARN_FROM = 600_000
 MOST_EPOCHS, FEWEST_EPOCHS = 100, 2
 STEPS_PER_EPOCH = 100
+SMALL_DATA_ROWS, SMALL_DATA_DROPOUT = 200_000, 0.1
 LARGEST_BATCH, SMALLEST_BATCH = 1024, 32
 MAY_CHANGE_ON_RESUME = ("epochs", "max_steps", "max_minutes", "memory_mb", "patience")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What `task.py` hands to `model.py`; 0 for epochs or batch size means: choose by the number of rows."""
+    """What `task.py` hands to `model.py`; 0 epochs or rows per batch, and -1 for dropout: choose by the number of rows."""
 
     epochs: int = 0
     max_steps: int = 0
@@ -23,18 +24,24 @@ class Settings:
     learning_rate: float = 3e-3
     hidden_units: tuple[int, ...] = (128, 64, 32)
     embedding_size: int = 8
-    dropout: float = 0.1
+    dropout: float = -1.0
     weight_decay: float = 1e-2
     patience: int = 0
     memory_mb: int = 2048
     seed: int = 1
 
     def for_rows(self, rows: int) -> "Settings":
-        """Return settings with epochs and batch size chosen for `rows` training rows."""
+        """Return settings with epochs, batch size and dropout chosen for `rows` training rows."""
         epochs = min(max(ROWS_TO_LEARN_FROM // rows, FEWEST_EPOCHS), MOST_EPOCHS)
         batch = 1 << max(rows // STEPS_PER_EPOCH, 1).bit_length() - 1
         batch = min(max(batch, SMALLEST_BATCH), LARGEST_BATCH)
-        return replace(self, epochs=self.epochs or epochs, batch_size=self.batch_size or batch)
+        dropout = SMALL_DATA_DROPOUT if rows < SMALL_DATA_ROWS else 0.0
+        return replace(
+            self,
+            epochs=self.epochs or epochs,
+            batch_size=self.batch_size or batch,
+            dropout=dropout if self.dropout < 0 else self.dropout,
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Return the settings as they stand in `config.json`."""
