@@ -118,3 +118,14 @@ def test_defaults_follow_the_number_of_rows(rows: int, epochs: int, batch: int) 
     settings = Settings().for_rows(rows)
     assert (settings.epochs, settings.batch_size) == (epochs, batch)
     assert Settings(epochs=3, batch_size=7).for_rows(rows).batch_size == 7
+
+
+def test_the_smoke_test_tells_which_module_does_not_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(name: str) -> None:
+        raise ModuleNotFoundError("No module named 'pandas'")
+
+    monkeypatch.setattr("importlib.import_module", fail)
+    with pytest.raises(
+        UserError, match=r"trainer\.\w+ cannot be imported \(No module named 'pandas'\)"
+    ):
+        task.main(["--smoke-test"])

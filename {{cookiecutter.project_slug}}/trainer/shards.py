@@ -15,7 +15,8 @@ from trainer.errors import UserError
 from trainer.schema import Schema
 
 BYTES_PER_VALUE = 4
-WINDOWS_IN_MEMORY = 2
+COPIES_OF_THE_WHOLE = 2  # the arrays, and the tensors made of them
+WINDOWS_IN_MEMORY = 3  # the one that is read ahead, the present one, and its tensors
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Split:
     @property
     def fits(self) -> bool:
         """Whether all rows fit in memory."""
-        return self.rows <= self._rows_in_memory
+        return self.rows * COPIES_OF_THE_WHOLE <= self._rows_in_memory
 
     def plan(self, seed: Sequence[int]) -> list[list[RowGroup]]:
         """Return the row groups of each window of an epoch, in the order that `seed` shuffles them into."""

@@ -20,14 +20,9 @@ TOLERANCE = 1e-5
 
 
 def smoke_test(schema: Schema, console: Console) -> int:
-    """Return 0 if the package imports, trains, exports and serves; raise `UserError` or the import's own error if not."""
-    from trainer.start import start_tensorflow
-
+    """Return 0 if the package imports, trains, exports and serves; raise `UserError` if not."""
     started = time.monotonic()
-    start_tensorflow(seed=0)
-    names = [module.name for module in pkgutil.walk_packages(trainer.__path__, "trainer.")]
-    for name in names:
-        importlib.import_module(name)
+    names = import_all()
     difference = train_and_serve(schema)
     if not difference <= TOLERANCE:
         raise UserError(
@@ -39,6 +34,25 @@ def smoke_test(schema: Schema, console: Console) -> int:
         f"smoke    {len(names)} modules import; a step, the export and the reload work ({time.monotonic() - started:.1f} s)"
     )
     return 0
+
+
+def import_all() -> list[str]:
+    """Import every module of the package, TensorFlow first; raise `UserError` for one that does not import."""
+    from trainer.start import start_tensorflow
+
+    names = [module.name for module in pkgutil.walk_packages(trainer.__path__, "trainer.")]
+    name = "trainer.start"
+    try:
+        start_tensorflow(seed=0)
+        for name in names:
+            importlib.import_module(name)
+    except ImportError as error:
+        raise UserError(
+            f"{name} cannot be imported ({error})",
+            "every module of the package to import",
+            "correct the import, or declare what is missing in setup.py",
+        ) from error
+    return names
 
 
 def made_up_statistics(schema: Schema) -> Statistics:
