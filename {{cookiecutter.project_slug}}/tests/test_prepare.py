@@ -193,3 +193,12 @@ def test_sql_for_the_label_that_cannot_run_is_refused(
     monkeypatch.setattr(features, "LABEL_SQL", text)
     with pytest.raises(UserError, match="LABEL_SQL is .* expected BigQuery SQL over the column"):
         run(train, tmp_path / "output")
+
+
+def test_too_little_memory_is_told(schema: Schema, rows: list[Row], tmp_path: Path) -> None:
+    train = write_table(tmp_path / "train.data", schema, rows)
+    with pytest.raises(
+        UserError, match="cannot be prepared within the memory.*give a larger --memory-mb"
+    ):
+        run(train, tmp_path / "output", "--memory-mb", "1")
+    assert [path.name for path in tmp_path.iterdir()] == ["train.data"]

@@ -118,7 +118,15 @@ def judge_rows(
 
 def unreadable(table: Table, schema: Schema, error: Exception) -> UserError:
     """Return the error for a table that DuckDB cannot read or an expression that it cannot run."""
+    import duckdb
+
     reason = str(error).splitlines()[0]
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return UserError(
+            f"{table.path} cannot be prepared within the memory that is allowed ({reason})",
+            "room for what DuckDB reads at once",
+            "give a larger --memory-mb",
+        )
     if schema.label_sql and is_about_sql(error):
         return UserError(
             f"trainer/features.py: LABEL_SQL is {shown(schema.label_sql)} ({reason})",

@@ -11,7 +11,7 @@ from typing import Any
 from trainer.errors import UserError, shown
 from trainer.schema import Schema
 
-LONGEST_LINE_BYTES = 16 << 20
+LONGEST_LINE_BYTES = 2 << 20  # DuckDB sets many times as much memory aside for reading
 
 
 @dataclass(frozen=True)
