@@ -107,10 +107,22 @@ def test_a_ragged_line_is_rejected(schema: Schema, rows: list[Row], tmp_path: Pa
         pytest.skip("a Parquet file has no lines")
     train = write_table(tmp_path / "train.data", schema, rows)
     with train.open("a", encoding="utf-8") as file:
-        file.write(f"cut short{schema.delimiter}\n")
+        file.write("cut short\n")
     run(train, tmp_path / "output")
     rejects = (tmp_path / "output" / "rejects.csv").read_text(encoding="utf-8")
     assert "Expected Number of Columns" in rejects
+
+
+def test_two_kinds_of_line_ends_in_a_file_lose_no_row(
+    schema: Schema, rows: list[Row], tmp_path: Path
+) -> None:
+    if not schema.delimiter:
+        pytest.skip("a Parquet file has no lines")
+    train = write_table(tmp_path / "train.data", schema, rows)
+    lines = train.read_bytes().splitlines(keepends=True)
+    train.write_bytes(b"".join([*lines[:9], *(line.replace(b"\r\n", b"\n") for line in lines[9:])]))
+    run(train, tmp_path / "output")
+    assert sum(read_statistics(tmp_path / "output", schema).rows.values()) == len(rows)
 
 
 def test_columns_must_be_those_of_features(

@@ -104,16 +104,33 @@ def judge_rows(
     import duckdb
     import sqlglot
 
-    connection.execute(f"CREATE OR REPLACE TEMP VIEW source AS {source_sql(table, schema)}")
     judged = sql.judged_rows(schema, request.deduplicate)
     query = sql.with_split(judged, request.eval_share) if split == "train" else sql.as_test(judged)
     target = "CREATE TABLE prepared AS" if split == "train" else "INSERT INTO prepared"
     try:
         query = portable(query)
         console.detail(query)
-        connection.execute(f"{target} {query}")
+        run_on_source(connection, schema, table, f"{target} {query}", console)
     except (duckdb.Error, sqlglot.errors.SqlglotError) as error:
         raise unreadable(table, schema, error) from error
+
+
+def run_on_source(
+    connection: Any, schema: Schema, table: Table, query: str, console: Console
+) -> None:
+    """Run a query over the view `source` of the file; read leniently what DuckDB's strict CSV reader gives up on."""
+    import duckdb
+
+    view = "CREATE OR REPLACE TEMP VIEW source AS"
+    connection.execute(f"{view} {source_sql(table, schema)}")
+    try:
+        connection.execute(query)
+    except duckdb.InvalidInputException as error:
+        if "strict mode" not in str(error):
+            raise
+        console.warning(f"{table.path.name} has different kinds of line ends; it is read leniently")
+        connection.execute(f"{view} {source_sql(table, schema, strict=False)}")
+        connection.execute(query)
 
 
 def unreadable(table: Table, schema: Schema, error: Exception) -> UserError:

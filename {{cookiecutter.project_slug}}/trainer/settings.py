@@ -5,12 +5,12 @@ from typing import Any
 
 from trainer.errors import UserError
 
-ROWS_TO_LEARN_FROM = 600_000
+STEPS_TO_TAKE = 2_400
 MOST_EPOCHS, FEWEST_EPOCHS = 100, 2
 STEPS_PER_EPOCH = 100
 SMALL_DATA_ROWS, SMALL_DATA_DROPOUT = 200_000, 0.1
 LARGEST_BATCH, SMALLEST_BATCH = 1024, 32
-MAY_CHANGE_ON_RESUME = ("epochs", "max_steps", "max_minutes", "memory_mb", "patience")
+MAY_CHANGE_ON_RESUME = ("epochs", "max_steps", "max_minutes", "patience")
 
 
 @dataclass(frozen=True)
@@ -32,20 +32,25 @@ class Settings:
 
     def for_rows(self, rows: int) -> "Settings":
         """Return settings with epochs, batch size and dropout chosen for `rows` training rows."""
-        epochs = min(max(ROWS_TO_LEARN_FROM // rows, FEWEST_EPOCHS), MOST_EPOCHS)
-        batch = 1 << max(rows // STEPS_PER_EPOCH, 1).bit_length() - 1
-        batch = min(max(batch, SMALLEST_BATCH), LARGEST_BATCH)
+        batch_size = self.batch_size or suitable_batch_size(rows)
+        epochs = STEPS_TO_TAKE // -(-rows // batch_size)
         dropout = SMALL_DATA_DROPOUT if rows < SMALL_DATA_ROWS else 0.0
         return replace(
             self,
-            epochs=self.epochs or epochs,
-            batch_size=self.batch_size or batch,
+            epochs=self.epochs or min(max(epochs, FEWEST_EPOCHS), MOST_EPOCHS),
+            batch_size=batch_size,
             dropout=dropout if self.dropout < 0 else self.dropout,
         )
 
     def as_json(self) -> dict[str, Any]:
         """Return the settings as they stand in `config.json`."""
         return {**asdict(self), "hidden_units": list(self.hidden_units)}
+
+
+def suitable_batch_size(rows: int) -> int:
+    """Return a power of two that cuts `rows` into a hundred batches or more, within bounds."""
+    batch_size = 1 << max(rows // STEPS_PER_EPOCH, 1).bit_length() - 1
+    return min(max(batch_size, SMALLEST_BATCH), LARGEST_BATCH)
 
 
 def check_unchanged(settings: Settings, earlier: dict[str, Any], job_dir: object) -> None:

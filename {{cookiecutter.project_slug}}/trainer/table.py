@@ -98,15 +98,18 @@ def missing_column(path: Path, names: Sequence[str], name: str) -> UserError:
     )
 
 
-def source_sql(table: Table, schema: Schema) -> str:
-    """Return DuckDB SQL that reads the used columns of `table` as text: `c0` … `cN` and `label`."""
+def source_sql(table: Table, schema: Schema, strict: bool = True) -> str:
+    """Return DuckDB SQL that reads the used columns of `table` as text: `c0` … `cN` and `label`.
+
+    Not `strict` takes what standard CSV does not allow, such as two kinds of line ends in one file.
+    """
     positions = {name: f"p{position}" for position, name in enumerate(table.names)}
     columns = [f"{positions[name]} AS c{index}" for index, name in enumerate(schema.used)]
     columns.append(f"{positions[schema.label]} AS label")
-    return f"SELECT {', '.join(columns)} FROM {reader(table, schema)}"
+    return f"SELECT {', '.join(columns)} FROM {reader(table, schema, strict)}"
 
 
-def reader(table: Table, schema: Schema) -> str:
+def reader(table: Table, schema: Schema, strict: bool) -> str:
     """Return DuckDB's table function for the file, with columns `p0` … `pN` of type VARCHAR."""
     path = text_literal(glob_escaped(str(table.path)))
     names = [f"p{position}" for position in range(len(table.names))]
@@ -121,7 +124,7 @@ def reader(table: Table, schema: Schema) -> str:
         f"read_csv({path}, columns = {types}, auto_detect = false, store_rejects = true,"
         f" delim = {text_literal(schema.delimiter)}, quote = '\"', escape = '\"', nullstr = '',"
         f" header = {str(not schema.header).lower()}, comment = {text_literal(schema.comment)},"
-        f" max_line_size = {LONGEST_LINE_BYTES})"
+        f" max_line_size = {LONGEST_LINE_BYTES}, strict_mode = {str(strict).lower()})"
     )
 
 
