@@ -35,9 +35,7 @@ def learn(
 
 def run(connection: Any, query: str) -> Any:
     """Run SQL of BigQuery's dialect in DuckDB."""
-    import sqlglot
-
-    return connection.execute(sqlglot.transpile(query, read="bigquery", write="duckdb")[0])
+    return connection.execute(sql.in_duckdb(query))
 
 
 def split_rows(connection: Any) -> dict[str, int]:

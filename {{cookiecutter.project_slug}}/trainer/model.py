@@ -166,7 +166,7 @@ class Serving(tf.Module):  # type: ignore[misc]
             self.parameters[name]: code_table(statistics.vocabularies.get(name, ()), schema)
             for name in schema.coded
         }
-        self.weights = model.network.variables
+        self.weights = model.network.variables  # what a SavedModel holds is found on this object
 
     def inputs(self) -> dict[str, Any]:
         """Return the type of each input by parameter name: float32 or string, shape [rows]."""

@@ -50,13 +50,6 @@ def database(path: Path, memory_mb: int) -> Any:
     return duckdb.connect(str(path), config=settings)
 
 
-def portable(text: str) -> str:
-    """Return SQL of BigQuery's dialect in DuckDB's."""
-    import sqlglot
-
-    return str(sqlglot.transpile(text, read="bigquery", write="duckdb")[0])
-
-
 def read_tables(
     connection: Any,
     request: Request,
@@ -108,7 +101,7 @@ def judge_rows(
     query = sql.with_split(judged, request.eval_share) if split == "train" else sql.as_test(judged)
     target = "CREATE TABLE prepared AS" if split == "train" else "INSERT INTO prepared"
     try:
-        query = portable(query)
+        query = sql.in_duckdb(query)
         console.detail(query)
         run_on_source(connection, schema, table, f"{target} {query}", console)
     except (duckdb.Error, sqlglot.errors.SqlglotError) as error:
@@ -248,7 +241,7 @@ def write_shards(connection: Any, schema: Schema, split: str, folder: Path) -> N
 
     folder.mkdir()
     names = [*schema.numeric, *schema.coded, schema.label]
-    reader = connection.sql(portable(sql.encoded(schema, split, UNSEEN_CODE))).to_arrow_reader(
+    reader = connection.sql(sql.in_duckdb(sql.encoded(schema, split, UNSEEN_CODE))).to_arrow_reader(
         ROW_GROUP_ROWS
     )
     target = shard_schema(schema, names)

@@ -12,6 +12,13 @@ KEY = "CAST(CONCAT('0x', SUBSTR(TO_HEX(MD5(row_text)), 1, 15)) AS INT64)"  # 60 
 BLANKS = " \t\n\v\f\r"  # what `tf.strings.strip` strips in the serving signature
 
 
+def in_duckdb(text: str) -> str:
+    """Return SQL of BigQuery's dialect in DuckDB's; raises sqlglot's own error for text that is no SQL."""
+    import sqlglot
+
+    return str(sqlglot.transpile(text, read="bigquery", write="duckdb")[0])
+
+
 def literal(text: str) -> str:
     """Return `text` as a string literal of BigQuery."""
     escaped = (
