@@ -28,7 +28,7 @@ def prepare(session: nox.Session) -> None:
 
 @nox.session
 def local_train(session: nox.Session) -> None:
-    """Train on this machine under the cloud's conditions; -- --max-steps 200 --job-dir DIR."""
+    """Train on this machine under the cloud's conditions; -- --max-steps 200 --scale-tier STANDARD_1."""
     launch(session)
 
 
@@ -41,6 +41,24 @@ def predict(session: nox.Session) -> None:
 @nox.session
 def smoke(session: nox.Session) -> None:
     """Install the package, import every module, train one step and reload the model."""
+    launch(session)
+
+
+@nox.session
+def check(session: nox.Session) -> None:
+    """Find what would fail in the cloud."""
+    launch(session)
+
+
+@nox.session
+def tiers(session: nox.Session) -> None:
+    """List the machines that a region offers; -- --region europe-west4."""
+    launch(session)
+
+
+@nox.session
+def submit(session: nox.Session) -> None:
+    """Print the job for Google Cloud; -- --dry-run as JSON, --gcloud as a file for gcloud."""
     launch(session)
 
 
@@ -66,7 +84,7 @@ def launch(session: nox.Session) -> None:
     session.run(
         "python",
         "-m",
-        "launcher.local",
+        "launcher",
         session.name,
         *session.posargs,
         log=False,

@@ -1,34 +1,55 @@
 """job.toml as typed, checked values."""
 
-import dataclasses
 import re
-import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from launcher.console import UserError, nearest, shown
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from launcher.google_cloud import POOL_NAMES, Pool, Tier, offered_tiers
+from launcher.toml_file import check_names, parse, section, subtable
 
 Argument = str | int | float | bool
 
 ARGUMENT_NAME = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*")
 LAUNCHER_FLAGS = ("data-dir", "job-dir")
+DURATION = re.compile(r"([0-9]+)(s|m|h|d)")
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 @dataclass(frozen=True)
 class Cloud:
-    """Where the job runs."""
+    """Whose job it is, where it runs, and what it runs."""
 
     project: str
     region: str
     bucket: str
     scale_tier: str
+    name: str = "training"
+    """Shown in the console, and the folder in the bucket that holds packages, data and outputs."""
+    module: str = "trainer.task"
+    service_account: str = ""
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What the machines of the job start: see `launcher/spec.py`."""
+
+    kind: str = "auto"
+    image: str = ""
+
+
+@dataclass(frozen=True)
+class Scheduling:
+    """How the job waits for machines and how long it may run; durations such as 30m, 12h or 7d."""
+
+    strategy: str = "standard"
+    timeout: str = "7d"
+    max_wait: str = "1d"
+    reservation: str = ""
+    restart_job_on_worker_restart: bool = False
+    disable_retries: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,104 +71,82 @@ class Job:
     cloud: Cloud
     data: Data
     arguments: Mapping[str, Argument]
+    runtime: Runtime = Runtime()
+    scheduling: Scheduling = Scheduling()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    tiers: Mapping[str, Tier] = field(default_factory=dict)
+    """The tiers of google_cloud.json, and those that job.toml adds or changes."""
+
+    def tier(self) -> Tier:
+        """Return the pools of the job's scale tier; raise `UserError` if there is no such tier."""
+        name = self.cloud.scale_tier
+        if name not in self.tiers:
+            guess = nearest(name, self.tiers)
+            raise UserError(
+                f"the scale tier is {shown(name)}",
+                f"one of {', '.join(self.tiers)}",
+                f"write {guess}" if guess else "correct scale_tier in job.toml, or --scale-tier",
+            )
+        if not self.tiers[name]:
+            raise UserError(
+                f"the scale tier {name} has no pools",
+                f"a section [tiers.{name}.chief] in job.toml",
+                'add it, with machine = "n1-standard-4" for example',
+            )
+        return self.tiers[name]
 
 
-Section = TypeVar("Section", Cloud, Data)
-
-TYPE_NAMES = {str: "text in quotes", float: "a number", bool: "true or false"}
-SECTIONS = ("job", "data", "arguments")
+REQUIRED_SECTIONS = ("job", "data")
+SECTIONS = (
+    *REQUIRED_SECTIONS,
+    "runtime",
+    "scheduling",
+    "arguments",
+    "labels",
+    "environment",
+    "tiers",
+)
 
 
 def read_job(path: Path) -> Job:
     """Return the checked content of job.toml; raise `UserError` for the first thing that is wrong."""
-    table = parse(path)
-    check_names(table, SECTIONS, SECTIONS[:2], path.name, "section")
+    table, file = parse(path), path.name
+    check_names(table, SECTIONS, REQUIRED_SECTIONS, file, "section")
     job = Job(
-        cloud=section(table, "job", Cloud, path.name),
-        data=section(table, "data", Data, path.name),
-        arguments=arguments(subtable(table, "arguments", path.name), path.name),
+        cloud=section(table, "job", Cloud, file),
+        data=section(table, "data", Data, file),
+        arguments=arguments(subtable(table, "arguments", file), file),
+        runtime=section(table, "runtime", Runtime, file),
+        scheduling=section(table, "scheduling", Scheduling, file),
+        labels=texts(subtable(table, "labels", file), f"{file} [labels]"),
+        environment=texts(subtable(table, "environment", file), f"{file} [environment]"),
+        tiers={**offered_tiers(), **own_tiers(table, file)},
     )
-    check_shares(job.data, path.name)
+    check_shares(job.data, file)
     return job
 
 
-def parse(path: Path) -> dict[str, Any]:
-    """Return the tables of a TOML file; raise `UserError` if it is missing or is not TOML."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(
-            f"{path} cannot be read ({error.strerror})",
-            "the file that says where and how the job runs",
-            "run the command in the project's folder, or restore the file",
-        ) from error
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path.name}: byte {error.start} is not UTF-8", "UTF-8 text", "save the file as UTF-8"
-        ) from error
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(
-            f"{path.name}: {error}",
-            'TOML, such as name = "text" or epochs = 10',
-            "correct that line (text needs quotes, true and false are lower case)",
-        ) from error
+def texts(values: Mapping[str, Any], where: str) -> Mapping[str, str]:
+    """Return a section of free names; raise `UserError` for a value that is no text."""
+    for name, value in values.items():
+        if not isinstance(value, str):
+            raise UserError(f"{where} {name} is {shown(value)}", "text in quotes", "add the quotes")
+    return dict(values)
 
 
-def section(table: Mapping[str, Any], name: str, kind: type[Section], file: str) -> Section:
-    """Return one section as `kind`, whose fields say which keys it takes and of which type."""
-    values = subtable(table, name, file)
-    fields = {field.name: field for field in dataclasses.fields(kind)}
-    required = [key for key, field in fields.items() if field.default is dataclasses.MISSING]
-    check_names(values, fields, required, f"{file} [{name}]", "key")
-    return kind(
-        **{
-            key: checked_value(value, fields[key], f"{file} [{name}] {key}")
-            for key, value in values.items()
-        }
-    )
+def own_tiers(table: Mapping[str, Any], file: str) -> dict[str, Tier]:
+    """Return the tiers of the sections [tiers.NAME.POOL]."""
+    tiers = subtable(table, "tiers", file)
+    return {name: own_tier(tiers, name, file) for name in tiers}
 
 
-def subtable(table: Mapping[str, Any], name: str, file: str) -> Mapping[str, Any]:
-    """Return a section; raise `UserError` if it is a plain value."""
-    values = table.get(name, {})
-    if not isinstance(values, dict):
-        raise UserError(
-            f"{file}: {name} is {shown(values)}",
-            "a section",
-            f"write [{name}] on a line of its own",
-        )
-    return values
-
-
-def check_names(
-    values: Mapping[str, Any], known: Any, required: Any, where: str, noun: str
-) -> None:
-    """Raise `UserError` for a name that is not known, or one that is missing."""
-    for name in values:
-        if name not in known:
-            guess = nearest(name, known)
-            raise UserError(
-                f"{where}: unknown {noun} {shown(name)}",
-                f"one of {', '.join(known)}",
-                f"write {guess} instead" if guess else "remove it",
-            )
-    for name in required:
-        if name not in values:
-            raise UserError(
-                f"{where}: the {noun} {name} is missing", f"the {noun} {name}", "add it"
-            )
-
-
-def checked_value(value: Any, field: dataclasses.Field[Any], where: str) -> Any:
-    """Return `value` if it is of the field's type, a whole number also where a number is asked for."""
-    kind: Any = field.type
-    if kind is float and type(value) is int:
-        return float(value)
-    if type(value) is not kind:
-        raise UserError(f"{where} is {shown(value)}", TYPE_NAMES[kind], "correct the value")
-    if value == "" != field.default:
-        raise UserError(f"{where} is empty", TYPE_NAMES[kind], "fill it in")
-    return value
+def own_tier(tiers: Mapping[str, Any], name: str, file: str) -> Tier:
+    """Return one tier of job.toml, its pools in the order that a job has them."""
+    where = f"{file} [tiers.{name}]"
+    pools = subtable(tiers, name, f"{file} [tiers]")
+    check_names(pools, POOL_NAMES, POOL_NAMES[:1], where, "pool")
+    return {pool: section(pools, pool, Pool, where) for pool in POOL_NAMES if pool in pools}
 
 
 def arguments(values: Mapping[str, Any], file: str) -> Mapping[str, Argument]:
@@ -196,3 +195,11 @@ def argument_flags(arguments: Mapping[str, Argument]) -> list[str]:
         if value is not True:
             flags.append(str(value))
     return flags
+
+
+def duration_seconds(text: str) -> int:
+    """Return the seconds of a duration such as 30m, 12h or 7d; raise `ValueError` if it is none."""
+    match = DURATION.fullmatch(text)
+    if not match:
+        raise ValueError(f"{text!r} is no duration")
+    return int(match[1]) * SECONDS[match[2]]

@@ -1,304 +1,213 @@
-"""Everything that runs on this machine: `python -m launcher.local {prepare,local_train,predict,smoke}`.
+"""The local executor: runs a CustomJob as processes on this machine, by the service's own rules of success.
 
-Training gets the conditions of the cloud: the built source distribution, installed in a clean environment,
-started from another folder.
+`python -m launcher.local JOB.json --mount DIR --environment DIR` runs one from a file, its package taken from the
+bucket's mount.
 """
 
 import argparse
+import contextlib
 import json
+import os
+import socket
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from launcher.console import Console, Refused, UserError, nearest, shown
+from launcher import replicas
+from launcher.cluster import Addresses, Replica, pools_of, replicas_of, variables_for
+from launcher.console import Console, Refused, UserError, shown
 from launcher.environment import Environment, ensure_environment
-from launcher.imports import absent_modules, import_findings, imports_of
-from launcher.job import Data, Job, argument_flags, read_job
-from launcher.package import (
-    SourceDistribution,
-    build_source_distribution,
-    data_findings,
-    left_out_findings,
-    python_files,
-    syntax_findings,
-)
-from launcher.processes import (
-    EXIT_INTERRUPTED,
-    clean_variables,
-    end_children_on_terminate,
-    run_captured,
-    run_visible,
-)
-from launcher.runs import choose_job_dir, newest_model
+from launcher.package import read_source_distribution
+from launcher.processes import EXIT_INTERRUPTED, end_children_on_terminate, run_visible
+from launcher.spec import arguments_of, module_of
 
 EXIT_USER_ERROR = 2
+EXIT_FAILED = 1
+DEFAULT_MODULE = "trainer.task"
+KEPT_VARIABLES = (
+    "COLORTERM",
+    "COLUMNS",
+    "CUDA_VISIBLE_DEVICES",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "LD_LIBRARY_PATH",
+    "NO_COLOR",
+    "PATH",
+    "PYTHONDONTWRITEBYTECODE",
+    "SYSTEMROOT",
+    "TEMP",
+    "TERM",
+    "TMP",
+    "TMPDIR",
+    "TZ",
+)
+"""What a process cannot do without, or what only decides how its output looks."""
 
 
 @dataclass(frozen=True)
-class Project:
-    """The project's folder and what the launcher keeps in it."""
+class Conditions:
+    """What the replicas of a job are started with."""
 
+    custom_job: Mapping[str, Any]
+    python: Path
+    """The interpreter of the environment that holds the package."""
+    mount: Path
+    """The folder that holds the buckets, as /gcs does in the cloud."""
     folder: Path
-
-    @property
-    def job_file(self) -> Path:
-        """Where and how the job runs."""
-        return self.folder / "job.toml"
-
-    @property
-    def runs(self) -> Path:
-        """The folders of local runs."""
-        return self.folder / "runs"
-
-    @property
-    def distributions(self) -> Path:
-        """Where the source distribution is built."""
-        return self.folder / ".nox" / "dist"
-
-    @property
-    def training(self) -> Environment:
-        """What the cloud's machine has after it installed the package."""
-        folder = self.folder / ".nox" / "runtime"
-        takes = "about a minute the first time"
-        return Environment(folder, "local", "training environment", takes)
-
-    @property
-    def preparation(self) -> Environment:
-        """What preparing data needs, which training must not."""
-        folder = self.folder / ".nox" / "preparation"
-        return Environment(folder, "prepare", "preparation environment", "some seconds")
+    """Where each replica gets an empty working folder of its own."""
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the launcher's command line; what it does not know goes on to the trainer."""
-    parser = argparse.ArgumentParser(prog="python -m launcher.local", allow_abbrev=False)
-    commands = parser.add_subparsers(dest="command", required=True)
-    added = {
-        name: commands.add_parser(
-            name,
-            prog=f"nox -s {name} --",
-            description=f"{text} Other arguments go to python -m {module}.",
-            allow_abbrev=False,
-        )
-        for name, (text, module) in DESCRIPTIONS.items()
-    }
-    for each in added.values():
-        each.add_argument("-q", "--quiet", action="store_true", help="warnings and errors only")
-        each.add_argument("-v", "--verbose", action="store_true", help="everything, installs too")
-    train = added["local_train"]
-    train.add_argument("--job-dir", help="where the run is written, instead of the next runs/NNNN")
-    train.add_argument("--data-dir", help="prepared data to train on, instead of job.toml's table")
-    train.add_argument("--scale-tier", help="the tier to run as, instead of job.toml's")
-    added["predict"].add_argument("--model", help="a SavedModel, instead of the newest run's")
-    added["predict"].add_argument("--input", help="rows to predict, one JSON object a line")
-    return parser
-
-
-DESCRIPTIONS = {
-    "prepare": ("Prepare the table that job.toml names.", "trainer.prepare"),
-    "local_train": ("Prepare the data and train on this machine.", "trainer.task"),
-    "predict": ("Predict rows with a trained model.", "trainer.predict"),
-    "smoke": ("Import the whole package and train one step.", "trainer.task"),
-}
-
-
-def prepare(project: Project, given: argparse.Namespace, rest: list[str], console: Console) -> int:
-    """Prepare the data anew."""
-    job = read_job(project.job_file)
-    distribution = build(project, console)
-    return run_prepare(project, job.data, distribution, [*rest, *levels(given)], console)
-
-
-def local_train(
-    project: Project, given: argparse.Namespace, rest: list[str], console: Console
-) -> int:
-    """Check and install the package, prepare the data if need be, and train."""
-    job = read_job(project.job_file)
-    say_scale_tier(given.scale_tier or job.cloud.scale_tier, console)
-    distribution = build(project, console)
-    install_checked(project, distribution, console)
-    if given.data_dir:
-        data_dir = absolute(given.data_dir, project)
-    else:
-        data_dir = absolute(job.data.prepared, project)
-        code = run_prepare(project, job.data, distribution, ["--reuse", *levels(given)], console)
-        if code:
-            return code
-    return train(project, job, given, data_dir, rest, console)
-
-
-def smoke(project: Project, given: argparse.Namespace, rest: list[str], console: Console) -> int:
-    """Import every module of the installed package and train one step on made-up rows."""
-    install_checked(project, build(project, console), console)
-    arguments = ["trainer.task", "--smoke-test", *rest, *levels(given)]
-    return run_module(project.training, arguments, project.folder)
-
-
-def predict(project: Project, given: argparse.Namespace, rest: list[str], console: Console) -> int:
-    """Print a prediction for each row of a file: one JSON object a line, and nothing else."""
-    job = read_job(project.job_file)
-    model = absolute(given.model, project) if given.model else str(newest_model(project.runs))
-    prepared = absolute(job.data.prepared, project)
-    rows = absolute(given.input, project) if given.input else str(Path(prepared, "examples.jsonl"))
-    if not given.input and not Path(rows).is_file():
-        raise UserError(
-            f"{rows} does not exist",
-            "the rows that preparing the data sets aside",
-            "run nox -s prepare first, or name a file with --input",
-        )
-    ensure_environment(project.training, build(project, console), console)
-    console.step("predict", f"{shown_path(model, project)}, rows of {shown_path(rows, project)}")
-    arguments = ["trainer.predict", "--model", model, "--input", rows, *rest]
-    return run_module(project.training, arguments, project.folder)
-
-
-COMMANDS = {"prepare": prepare, "local_train": local_train, "predict": predict, "smoke": smoke}
-
-
-def build(project: Project, console: Console) -> SourceDistribution:
-    """Build the source distribution and say which."""
-    distribution = build_source_distribution(project.folder, project.distributions, console)
-    console.step("package", f"{distribution.path.name}, {len(distribution.files)} files")
-    return distribution
-
-
-def install_checked(project: Project, distribution: SourceDistribution, console: Console) -> None:
-    """Install the package in its clean environment; raise `Refused` with all that would fail there."""
-    ensure_environment(project.training, distribution, console)
-    found = imports_of(project.folder)
-    modules = [each.module for each in found]
-    absent = absent_modules(project.training.python, modules, Path(tempfile.gettempdir()))
-    findings = [
-        *syntax_findings(project.folder),
-        *left_out_findings(project.folder, distribution.files),
-        *data_findings(project.folder, distribution.files),
-        *import_findings(project.folder, found, absent, distribution.declared),
-    ]
-    if findings:
-        raise Refused(findings)
-    console.step("check", f"{len(python_files(project.folder))} modules, nothing missing")
-
-
-def run_prepare(
-    project: Project,
-    data: Data,
-    distribution: SourceDistribution,
-    rest: Sequence[str],
+def run_custom_job(
+    custom_job: Mapping[str, Any],
+    python: Path,
+    mount: Path,
     console: Console,
+    preempt_seconds: float = 0.0,
 ) -> int:
-    """Run trainer.prepare on the table that job.toml names; return its exit code."""
-    ensure_environment(project.preparation, distribution, console)
-    arguments = ["trainer.prepare", "--train", absolute(data.train, project)]
-    if data.test:
-        arguments += ["--test", absolute(data.test, project)]
-    arguments += ["--output", absolute(data.prepared, project)]
-    arguments += ["--eval-share", str(data.eval_share)]
-    arguments += ["--max-rejected-share", str(data.max_rejected_share)]
-    if data.deduplicate:
-        arguments.append("--deduplicate")
-    return run_module(project.preparation, [*arguments, *rest], project.folder)
+    """Run every replica of the job to its end; return the exit code of the primary.
 
-
-def train(
-    project: Project,
-    job: Job,
-    given: argparse.Namespace,
-    data_dir: str,
-    rest: Sequence[str],
-    console: Console,
-) -> int:
-    """Train in an empty folder far from the project; return the exit code."""
-    if given.job_dir:
-        job_dir = absolute(given.job_dir, project)
-        console.step("train", shown_path(job_dir, project))
-    else:
-        folder, resumed = choose_job_dir(project.runs)
-        job_dir = str(folder)
-        note = ", going on where it was stopped (a new run: --job-dir DIR)" if resumed else ""
-        console.step("train", f"{shown_path(job_dir, project)}{note}")
-    arguments = ["trainer.task", "--data-dir", data_dir, "--job-dir", job_dir]
-    arguments += [*argument_flags(job.arguments), *rest, *levels(given)]
-    elsewhere = Path(tempfile.mkdtemp(prefix="local-train-"))
-    try:
-        code = run_module(project.training, arguments, elsewhere, **git_revision(project))
-    finally:
-        written = sorted(path.name for path in elsewhere.iterdir())
-        if not written:
-            elsewhere.rmdir()
-    if written and code == 0:
-        raise UserError(
-            f"training wrote {shown(written[0])} into its working folder ({elsewhere})",
-            "all outputs below the folder that --job-dir names, because a cloud job loses the others",
-            "write to a path below --job-dir",
-        )
+    Raises `UserError` if a replica leaves something in its working folder, which a cloud job would lose. After
+    `preempt_seconds`, unless that is 0, a replica is killed and the job started again, as the service would.
+    """
+    with tempfile.TemporaryDirectory(prefix="replicas-") as name:
+        conditions = Conditions(custom_job, python, mount, Path(name))
+        members = replicas_of(custom_job)
+        if len(members) == 1 and not preempt_seconds:
+            code = run_visible(*start_of(members[0], free_addresses(members), conditions))
+        else:
+            code = run_cluster(members, conditions, console, preempt_seconds)
+        if code == 0:
+            check_left_behind(conditions.folder)
     return code
 
 
-def git_revision(project: Project) -> dict[str, str]:
-    """Return the variable that tells the trainer, which runs elsewhere, the project's revision."""
-    try:
-        code, output = run_captured(["git", "rev-parse", "HEAD"], project.folder, clean_variables())
-    except OSError:
-        return {}
-    return {} if code else {"GIT_REVISION": output.strip()}
-
-
-def run_module(
-    environment: Environment, arguments: Sequence[str], folder: Path, **variables: str
+def run_cluster(
+    members: Sequence[Replica], conditions: Conditions, console: Console, preempt_seconds: float
 ) -> int:
-    """Run a module of the package installed in `environment`; return its exit code."""
-    # Without it a start in the project's folder would import trainer/ from there.
-    cleaned = clean_variables(PYTHONSAFEPATH="1", **variables)
-    return run_visible([str(environment.python), "-m", *arguments], folder, cleaned)
+    """Run several replicas until the primary ends or another fails; return the job's exit code."""
+    started: list[replicas.Process] = []
+    try:
+        start_all(members, conditions, started)
+        if preempt_seconds and replicas.wait(started, preempt_seconds) is None:
+            preempt(started, preempt_seconds, console)
+            start_all(members, conditions, started)
+        ended = replicas.wait(started)
+    finally:
+        replicas.end_all(started)
+    return verdict(ended or started[0], started, console)
 
 
-def say_scale_tier(name: str, console: Console) -> None:
-    """Say that a larger tier changes nothing here; raise `UserError` if there is no such tier."""
-    facts = json.loads(Path(__file__).with_name("google_cloud.json").read_text(encoding="utf-8"))
-    tiers = facts["tiers"]
-    if name not in tiers:
-        guess = nearest(name, tiers)
-        raise UserError(
-            f"the scale tier is {shown(name)}",
-            f"one of {', '.join(tiers)}",
-            f"write {guess}" if guess else "correct scale_tier in job.toml, or --scale-tier",
+def start_all(
+    members: Sequence[Replica], conditions: Conditions, started: list[replicas.Process]
+) -> None:
+    """Start every replica, the primary first, and put them in the place of those in `started`."""
+    started.clear()
+    addresses = free_addresses(members)
+    prefixes = replicas.prefixes([member.name for member in members])
+    for member, prefix in zip(members, prefixes, strict=True):
+        command, folder, variables = start_of(member, addresses, conditions)
+        started.append(replicas.start(member.name, command, folder, variables, prefix))
+
+
+def preempt(started: Sequence[replicas.Process], seconds: float, console: Console) -> None:
+    """Kill the last replica without notice and end the others, because none can go on without it.
+
+    The service does so if the job asks with restart_job_on_worker_restart, as job.toml does.
+    """
+    console.always(f"preempt  {started[-1].name} is killed after {seconds:g} s; all start again")
+    replicas.kill(started[-1])
+    replicas.end_all(started)
+
+
+def start_of(
+    member: Replica, addresses: Addresses, conditions: Conditions
+) -> tuple[list[str], Path, dict[str, str]]:
+    """Return the command of a replica, its working folder and its environment."""
+    pool = pools_of(conditions.custom_job)[member.pool]
+    folder = conditions.folder / member.name.replace(" ", "-")
+    folder.mkdir(exist_ok=True)
+    variables = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
+    variables |= variables_for(conditions.custom_job, member, addresses)
+    variables["GCS_ROOT"] = str(conditions.mount)
+    # Without these, packages of the user or of the working folder could be imported.
+    variables |= {"PYTHONNOUSERSITE": "1", "PYTHONSAFEPATH": "1"}
+    command = [str(conditions.python), "-m", module_of(pool) or DEFAULT_MODULE]
+    return [*command, *arguments_of(pool)], folder, variables
+
+
+def free_addresses(members: Sequence[Replica]) -> dict[int, list[str]]:
+    """Return an address on this machine that nothing listens on for each replica, by pool."""
+    addresses: dict[int, list[str]] = {}
+    with contextlib.ExitStack() as held:
+        for member in members:
+            listener = held.enter_context(socket.socket())
+            listener.bind(("127.0.0.1", 0))
+            port = listener.getsockname()[1]
+            addresses.setdefault(member.pool, []).append(f"127.0.0.1:{port}")
+    return addresses
+
+
+def verdict(
+    ended: replicas.Process, all_of_them: Sequence[replicas.Process], console: Console
+) -> int:
+    """Say how each replica ended; return the primary's exit code, or failure if another failed before it."""
+    if ended.code:
+        lines = "\n".join(f"  {line}" for line in ended.last_lines) or "  (nothing)"
+        console.always(
+            f"error: {ended.name} ended with exit code {ended.code}, so the job was stopped; its last lines:\n{lines}"
         )
-    if name != "BASIC":
-        console.step("tier", f"{name}; on this machine one replica trains, whatever the tier")
+    codes = ", ".join(f"{process.name} {process.code}" for process in all_of_them)
+    if len(all_of_them) > 1:
+        console.step("ended", f"exit codes: {codes}")
+    return (ended.code or 0) if ended is all_of_them[0] else EXIT_FAILED
 
 
-def absolute(path: str, project: Project) -> str:
-    """Return a path that holds from any folder: relative ones start at the project, URLs and - stay."""
-    return path if "://" in path or path == "-" else str(project.folder / Path(path).expanduser())
+def check_left_behind(folder: Path) -> None:
+    """Raise `UserError` if a replica wrote into its working folder."""
+    written = sorted(path for path in folder.glob("*/*"))
+    if written:
+        raise UserError(
+            f"training wrote {shown(written[0].name)} into its working folder",
+            "all outputs below the folder that --job-dir or AIP_MODEL_DIR names, because a cloud job loses the others",
+            "write to a path below that folder",
+        )
 
 
-def shown_path(path: str, project: Project) -> str:
-    """Return a path relative to the project where it lies below it."""
-    inside = Path(path).is_relative_to(project.folder)
-    return Path(path).relative_to(project.folder).as_posix() if inside else path
-
-
-def levels(given: argparse.Namespace) -> list[str]:
-    """Return the options that make the trainer as quiet or as verbose as the launcher."""
-    return ["-q"] * given.quiet + ["-v"] * given.verbose
+def package_path(custom_job: Mapping[str, Any], mount: Path) -> Path | None:
+    """Return the package that the job installs, in the bucket's mount; None if its image holds it."""
+    pool = pools_of(custom_job)[0]
+    if "pythonPackageSpec" in pool:
+        return mount / str(pool["pythonPackageSpec"]["packageUris"][0]).removeprefix("gs://")
+    command = pool["containerSpec"].get("command", [])
+    return mount / str(command[3]).removeprefix("/gcs/") if module_of(pool) else None
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one command in the project of the working folder; return the exit code."""
+    """Run the CustomJob of a file; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m launcher.local", allow_abbrev=False)
+    parser.add_argument("job", type=Path, help="a CustomJob as JSON")
+    parser.add_argument("--mount", type=Path, required=True, help="the folder of the buckets")
+    parser.add_argument("--environment", type=Path, required=True, help="where to install")
+    given = parser.parse_args(arguments)
     end_children_on_terminate()
-    given, rest = parser().parse_known_args(arguments)
-    console = Console(quiet=given.quiet, verbose=given.verbose)
+    console = Console()
+    environment = Environment(given.environment, "local", "training environment", "about a minute")
     try:
-        return COMMANDS[given.command](Project(Path.cwd()), given, rest, console)
+        custom_job = json.loads(given.job.read_text(encoding="utf-8"))
+        package = package_path(custom_job, given.mount)
+        if package:
+            ensure_environment(environment, read_source_distribution(package), console)
+        return run_custom_job(custom_job, environment.python, given.mount.absolute(), console)
     except UserError as error:
         console.always(f"error: {error}")
     except Refused as refused:
-        for finding in refused.findings:
-            console.always(f"error: {finding}")
+        console.always(str(refused))
     except KeyboardInterrupt:
-        console.always("stopped")
         return EXIT_INTERRUPTED
     return EXIT_USER_ERROR
 

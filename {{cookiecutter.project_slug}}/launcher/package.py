@@ -2,7 +2,9 @@
 
 import ast
 import email
+import gzip
 import hashlib
+import io
 import re
 import sys
 import tarfile
@@ -28,7 +30,7 @@ class SourceDistribution:
     requirements: tuple[str, ...]
     files: frozenset[str]
     content: str
-    """A digest of the files' names and bytes; the archive's own bytes differ from build to build."""
+    """A digest of the files' names and bytes; equal builds have equal ones."""
 
     def requirements_of(self, extra: str) -> tuple[str, ...]:
         """Return the requirement lines that an installation with `extra` takes into account."""
@@ -70,7 +72,23 @@ def build_source_distribution(project: Path, folder: Path, console: Console) -> 
             "a setup.py that makes a source distribution",
             "correct setup.py; the option -v shows all that the build says",
         )
+    write_reproducibly(archives[0])
     return read_source_distribution(archives[0])
+
+
+def write_reproducibly(path: Path) -> None:
+    """Write an archive anew so that equal files make equal bytes, whenever and wherever it is built."""
+    content = archive_files(path)
+    folder = path.name.removesuffix(".tar.gz")
+    with (
+        path.open("wb") as file,
+        gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
+    ):
+        for name in sorted(content):
+            member = tarfile.TarInfo(f"{folder}/{name}")
+            member.size, member.mode = len(content[name]), 0o644
+            archive.addfile(member, io.BytesIO(content[name]))
 
 
 def raise_for_setup(path: Path) -> None:

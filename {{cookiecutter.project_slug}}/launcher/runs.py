@@ -10,10 +10,11 @@ RUN_NAME = re.compile(r"[0-9]{4,}")
 
 def choose_job_dir(runs: Path) -> tuple[Path, bool]:
     """Return the folder of the next run, and whether that is a stopped run to go on with."""
-    numbers = [int(path.name) for path in run_folders(runs)]
-    newest = max(numbers, default=0)
-    stopped = newest > 0 and not (run_folder(runs, newest) / "metrics.json").is_file()
-    return run_folder(runs, newest if stopped else newest + 1), stopped
+    newest = max((int(path.name) for path in run_folders(runs)), default=0)
+    folder = run_folder(runs, newest)
+    if newest == 0 or (folder / "metrics.json").is_file():
+        return run_folder(runs, newest + 1), False
+    return folder, any(folder.iterdir())
 
 
 def run_folders(runs: Path) -> list[Path]:

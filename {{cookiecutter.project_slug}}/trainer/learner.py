@@ -8,8 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from trainer.cluster import Place
 from trainer.errors import UserError
 from trainer.metrics import metrics_of
+from trainer.replicas import Replicas, lost_replicas_told
 from trainer.settings import Settings
 from trainer.shards import Split, Window
 
@@ -42,10 +44,13 @@ def parts_of(batch_size: int) -> int:
 class Learner:
     """Steps and predictions of a model, compiled once."""
 
-    def __init__(self, model: Any, optimizer: Any, settings: Settings) -> None:
+    def __init__(
+        self, model: Any, optimizer: Any, settings: Settings, replicas: Replicas | None = None
+    ) -> None:
         self.model = model
         self.optimizer = optimizer
-        self.parts = parts_of(settings.batch_size)
+        self.replicas = replicas or Replicas(Place())
+        self.parts = parts_of(settings.batch_size // self.replicas.count)
         self.best: list[npt.NDArray[Any]] = []
         self._loaded: tuple[Window, tuple[Any, Any, Any]] | None = None
 
@@ -96,8 +101,9 @@ class Learner:
     ) -> tuple[float, int]:
         """Take the steps `first` to `last` on a window; return the last loss and the number of the next step."""
         bounds = [tf.constant(number, tf.int64) for number in (first, last, steps)]
-        loss, reached = self.steps(*tensors, order, *bounds)
-        return float(loss), int(reached)
+        with lost_replicas_told():
+            loss, reached = self.steps(*tensors, order, *bounds)
+            return self.replicas.mean(float(loss)) * self.replicas.place.count, int(reached)
 
     @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
     def steps(
@@ -105,19 +111,37 @@ class Learner:
     ) -> Any:
         """Take the steps `first` to `last` of the `steps` that cut `order`, int64 [rows], into equal batches.
 
-        Returns the loss of the last step taken and the number of the next one. A loss that is not finite ends it early.
+        Returns the loss of the last step taken, as far as this process has a part in it, and the number of the next
+        one. A loss that is not finite ends it early, unless there are other replicas, which cannot know.
         """
         rows = tf.size(order, tf.int64)
         loss, step = tf.constant(0.0), first
-        while step < last and tf.math.is_finite(loss):
-            loss = self.step(
-                numbers, codes, labels, order[rows * step // steps : rows * (step + 1) // steps]
-            )
+        while step < last and (self.replicas.count > 1 or tf.math.is_finite(loss)):
+            batch = order[rows * step // steps : rows * (step + 1) // steps]
+            loss = self.step_everywhere(numbers, codes, labels, batch)
             step += 1
         return loss, step
 
-    def step(self, numbers: Any, codes: Any, labels: Any, rows: Any) -> Any:
-        """Take one step on the rows of these numbers, int64 [batch]; return their mean loss."""
+    def step_everywhere(self, numbers: Any, codes: Any, labels: Any, rows: Any) -> Any:
+        """Take one step on the rows of these numbers, int64 [batch], each replica on its part; return the loss."""
+        count = tf.size(rows, tf.int64)
+        if self.replicas.count == 1:
+            return self.step(numbers, codes, labels, rows, count)
+        strategy = self.replicas.strategy
+        losses = strategy.run(self.step_on_part, (numbers, codes, labels, rows, count))
+        return tf.add_n(strategy.experimental_local_results(losses))
+
+    def step_on_part(self, numbers: Any, codes: Any, labels: Any, rows: Any, count: Any) -> Any:
+        """Take this replica's part in a step: no row is another's, and none is left out."""
+        part, parts = self.replicas.index(), self.replicas.count
+        own = rows[count * part // parts : count * (part + 1) // parts]
+        return self.step(numbers, codes, labels, own, count)
+
+    def step(self, numbers: Any, codes: Any, labels: Any, rows: Any, batch_rows: Any) -> Any:
+        """Take one step on the rows of these numbers, int64, of a batch of `batch_rows`; return their part of its loss.
+
+        The optimizer adds up the gradients of all replicas.
+        """
         count = tf.size(rows, tf.int64)
         losses, gradients = [], []
         for part in range(self.parts):
@@ -127,7 +151,7 @@ class Learner:
                 tf.gather(codes, chosen),
                 tf.gather(labels, chosen),
             )
-            loss, gradient = self.gradient(*batch, tf.cast(count, tf.float32))
+            loss, gradient = self.gradient(*batch, tf.cast(batch_rows, tf.float32))
             losses.append(loss)
             gradients.append([tf.convert_to_tensor(tensor) for tensor in gradient])
         totals = [tf.add_n(tensors) for tensors in zip(*gradients, strict=True)]
@@ -152,14 +176,27 @@ class Learner:
         )
 
     def evaluate(self, split: Split) -> tuple[dict[str, float], npt.NDArray[Any]]:
-        """Return the metrics of a split, and its labels [rows]."""
+        """Return the metrics of a split, and its labels [rows]. The processes share the rows, and all get the same."""
         outputs, labels = [], []
         for window in split.windows(split.plan([0])):
-            for begin in range(0, window.rows, EVALUATION_ROWS):
-                rows = slice(begin, begin + EVALUATION_ROWS)
-                outputs.append(self.predicted(window.numbers[rows], window.codes[rows]).numpy())
+            outputs.append(self.window_predictions(window))
             labels.append(window.labels)
         all_labels = np.concatenate(labels)
         return metrics_of(
             self.model.task, np.concatenate(outputs).astype(np.float64), all_labels
         ), all_labels
+
+    def window_predictions(self, window: Window) -> npt.NDArray[np.float32]:
+        """Return the predictions for a window, float32 [rows, outputs], each row computed by one process."""
+        place = self.replicas.place
+        first, last = (
+            window.rows * number // place.count for number in (place.index, place.index + 1)
+        )
+        begins = range(first, last, EVALUATION_ROWS)
+        cuts = [slice(begin, min(begin + EVALUATION_ROWS, last)) for begin in begins]
+        own = [self.predicted(window.numbers[cut], window.codes[cut]).numpy() for cut in cuts]
+        if place.count == 1:
+            return np.concatenate(own)
+        predictions = np.zeros((window.rows, self.model.output_count), np.float32)
+        predictions[first:last] = np.concatenate(own) if own else 0.0
+        return self.replicas.summed(predictions.reshape(-1)).reshape(predictions.shape)

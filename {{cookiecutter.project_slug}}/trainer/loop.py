@@ -62,10 +62,22 @@ def resumed(learner: Learner, monitor: Monitor) -> State:
     """Return the state of the newest checkpoint, its arrays restored, or a new state."""
     found = monitor.newest_checkpoint()
     if found is None:
+        check_agreement(learner, 0)
         return State()
     arrays, state = found
     learner.restore(arrays)
+    check_agreement(learner, state["step"])
     return State(**state)
+
+
+def check_agreement(learner: Learner, step: int) -> None:
+    """Raise `UserError` if another process goes on from another step."""
+    if learner.replicas.mean(step) != step:
+        raise UserError(
+            f"this replica goes on from step {step}, another from a different one",
+            "one checkpoint for all replicas",
+            "let all replicas see the same checkpoints folder, and start them together",
+        )
 
 
 def total_steps(split: Split, settings: Settings) -> int:
@@ -142,7 +154,7 @@ def train_window(
         loss, reached = learner.take_steps(tensors, order, first, last, steps)
         check_finite(loss, state.step + reached - first, window, learner)
         rows = window.rows * last // steps - window.rows * first // steps
-        seconds = time.monotonic() - started
+        seconds = learner.replicas.mean(time.monotonic() - started)
         advance(state, last - first, rows, seconds)
         monitor.after_steps(state, rows, loss, learner)
         call_steps = int(min(max((last - first) * SECONDS_PER_CALL / seconds, 1), MOST_CALL_STEPS))
@@ -190,5 +202,5 @@ def evaluate(
     state.stale_evaluations = 0 if improved else state.stale_evaluations + 1
     if settings.patience and improved:
         learner.keep_best()
-    state.total_seconds += time.monotonic() - started
+    state.total_seconds += learner.replicas.mean(time.monotonic() - started)
     monitor.after_evaluation(state, metrics)

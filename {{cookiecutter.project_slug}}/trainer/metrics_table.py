@@ -32,7 +32,7 @@ def report(
             ),
             (f"{metrics['split']} {name}", f"{metrics[name]:.4f}  ({baseline})"),
             ("time", duration(metrics["wall_seconds"])),
-            ("model", str(outputs.model)),
+            ("model", str(outputs.model.resolve())),
             ("next", "nox -s predict"),
         ]
     )

@@ -11,6 +11,7 @@ from trainer import loop
 from trainer.layers import Crosses, FusedEmbedding, PiecewiseLinear
 from trainer.learner import Learner
 from trainer.metrics import baseline_of
+from trainer.replicas import Replicas
 from trainer.schema import Schema
 from trainer.settings import Settings
 from trainer.shards import Split
@@ -29,20 +30,24 @@ def train_and_evaluate(
     statistics: Statistics,
     settings: Settings,
     monitor: loop.Monitor,
+    replicas: Replicas,
 ) -> dict[str, Any]:
     """Train on the prepared shards in `data_dir`, export to `model_dir` and return the final metrics.
 
-    The metrics are those of the test split, if there is one: it is looked at here, once, and by nothing before.
+    Every process of a job computes them; the chief alone exports. The metrics are those of the test split, if there is one: it is looked at here, once, and by nothing before.
     """
     splits = {name: Split(data_dir / name, schema, settings.memory_mb) for name in statistics.rows}
-    model = Model(schema, statistics, settings)
-    total_steps = loop.total_steps(splits["train"], settings)
-    learner = Learner(model, build_optimizer(model.network, settings, total_steps), settings)
+    with replicas.scope():
+        model = Model(schema, statistics, settings)
+        total_steps = loop.total_steps(splits["train"], settings)
+        optimizer = build_optimizer(model.network, settings, total_steps)
+    learner = Learner(model, optimizer, settings, replicas)
     state = loop.resumed(learner, monitor)
     loop.train(learner, splits["train"], splits["eval"], settings, state, monitor)
     last = "test" if "test" in splits else "eval"
     metrics, labels = learner.evaluate(splits[last])
-    export(model, schema, statistics, model_dir)
+    if replicas.place.is_chief:
+        export(model, schema, statistics, model_dir)
     return {
         **metrics,
         "split": last,
@@ -61,6 +66,7 @@ class Model:
         self.task = schema.task
         self.columns = schema.numeric
         self.label = statistics.label
+        self.output_count = 1 if schema.task == "regression" else len(statistics.label.classes)
         self.network = build_network(schema, statistics, settings)
 
     def losses(self, outputs: Any, labels: Any) -> Any:

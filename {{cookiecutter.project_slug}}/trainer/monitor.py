@@ -21,13 +21,14 @@ SAVE_SHARE = 0.02
 
 
 class RunMonitor:
-    """Watches one run that writes to `outputs`."""
+    """Watches one run that writes to `outputs`, if this process is the one that `writes`."""
 
-    def __init__(self, outputs: Outputs, task: str, console: Console) -> None:
+    def __init__(self, outputs: Outputs, task: str, console: Console, writes: bool = True) -> None:
         self.outputs = outputs
+        self.writes = writes
         self.metric = MAIN_METRIC[task]
         self.console = console
-        self.writer = tf.summary.create_file_writer(str(outputs.logs))
+        self.writer = tf.summary.create_file_writer(str(outputs.logs)) if writes else None
         self.progress = Progress(console, 1, 0)
         self.save_interval_seconds = FIRST_SAVE_INTERVAL_SECONDS
         self.saved = time.monotonic()
@@ -67,6 +68,8 @@ class RunMonitor:
 
     def after_evaluation(self, state: State, metrics: dict[str, float]) -> None:
         """Show and record the metrics of the eval split."""
+        if self.writer is None:
+            return
         self.console.line(
             f"eval     epoch {state.epoch}  step {state.step:,}  {shown_metrics(metrics)}"
         )
@@ -82,7 +85,7 @@ class RunMonitor:
 
     def save(self, state: State, learner: Learner) -> None:
         """Write a checkpoint, and choose the time of the next one so that saving takes a small share of the run."""
-        if state.step == self.saved_step:
+        if not self.writes or state.step == self.saved_step:
             return
         started = time.monotonic()
         checkpoint.save(self.outputs.checkpoints, state.step, learner.arrays(), state.as_json())

@@ -5,18 +5,28 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from trainer.cluster import Place
+
+if TYPE_CHECKING:
+    from trainer.replicas import Replicas
 
 
-def start_tensorflow(seed: int) -> None:
-    """Import TensorFlow without its start-up chatter and set threads and random states."""
+def start_tensorflow(seed: int, place: Place | None = None) -> "Replicas":
+    """Import TensorFlow without its start-up chatter, set threads and random states, and meet the other replicas."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with chatter_withheld():
         import keras
 
         from trainer.learner import use_all_cores
+        from trainer.replicas import replicas_of
 
         use_all_cores()
+        # Before anything is computed: collective operations cannot be set up later.
+        replicas = replicas_of(place or Place())
         keras.utils.set_random_seed(seed)
+    return replicas
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import Any
 
 from trainer import __version__, features
 from trainer.arguments import parser, settings_of
+from trainer.cluster import Place, place_of
 from trainer.errors import UserError, exit_code
 from trainer.outputs import (
     Outputs,
@@ -36,18 +37,24 @@ def main(arguments: Sequence[str]) -> int:
 
         return smoke_test(schema, console)
     environment = process_environment()
+    place = place_of(environment)
+    if place.is_evaluator:
+        console.line("evaluator: nothing to do, because the chief evaluates")
+        return 0
     data_dir = check_data_dir(given.data_dir, environment)
     statistics = read_statistics(data_dir, schema)
     settings = settings_of(given).for_rows(statistics.rows["train"])
     outputs = outputs_of(given.job_dir, environment)
     metrics = finished(outputs, settings, statistics)
     if metrics is None:
-        metrics = run(data_dir, outputs, schema, statistics, settings, console)
+        metrics = run(data_dir, outputs, schema, statistics, settings, place, console)
         metrics["wall_seconds"] = round(time.monotonic() - started, 2)
-        write_json(outputs.metrics, metrics)
-    from trainer.metrics_table import report
+        if place.is_chief:
+            write_json(outputs.metrics, metrics)
+    if place.is_chief:
+        from trainer.metrics_table import report
 
-    report(metrics, outputs, statistics, schema, console)
+        report(metrics, outputs, statistics, schema, console)
     return 0
 
 
@@ -75,9 +82,28 @@ def run(
     schema: Schema,
     statistics: Statistics,
     settings: Settings,
+    place: Place,
     console: Console,
 ) -> dict[str, Any]:
-    """Record what the run is, and train; return its metrics."""
+    """Record what the run is, and train; return its metrics. The chief alone writes."""
+    if place.is_chief:
+        record(data_dir, outputs, statistics, settings)
+    console.line("start    loading TensorFlow")
+    from trainer.start import start_tensorflow
+
+    replicas = start_tensorflow(settings.seed, place)
+    from trainer.model import train_and_evaluate
+    from trainer.monitor import RunMonitor
+
+    told = console if place.is_chief else Console(quiet=True)
+    monitor = RunMonitor(outputs, schema.task, told, writes=place.is_chief)
+    return train_and_evaluate(
+        data_dir, outputs.model, schema, statistics, settings, monitor, replicas
+    )
+
+
+def record(data_dir: Path, outputs: Outputs, statistics: Statistics, settings: Settings) -> None:
+    """Write down what the run is."""
     make_job_dir(outputs)
     config = {
         "settings": settings.as_json(),
@@ -87,17 +113,9 @@ def run(
         "data_fingerprint": statistics.fingerprint,
         "python_version": sys.version.split()[0],
     }
-    write_json(outputs.config, config)
+    # First, so that another replica never takes the metrics of an earlier run for those of this one.
     outputs.metrics.unlink(missing_ok=True)
-    console.line("start    loading TensorFlow")
-    from trainer.start import start_tensorflow
-
-    start_tensorflow(settings.seed)
-    from trainer.model import train_and_evaluate
-    from trainer.monitor import RunMonitor
-
-    monitor = RunMonitor(outputs, schema.task, console)
-    return train_and_evaluate(data_dir, outputs.model, schema, statistics, settings, monitor)
+    write_json(outputs.config, config)
 
 
 if __name__ == "__main__":

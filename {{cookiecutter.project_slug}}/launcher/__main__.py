@@ -1,0 +1,128 @@
+"""The command line behind the nox sessions: `python -m launcher COMMAND`."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from launcher.console import Console, Refused, UserError
+from launcher.processes import EXIT_INTERRUPTED, end_children_on_terminate
+from launcher.project import Project
+
+EXIT_USER_ERROR = 2
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command: where its function is, what it does, and which options it takes."""
+
+    module: str
+    text: str
+    options: tuple[str, ...] = ()
+    passes_on: str = ""
+    """The module that gets the arguments which are no options of the command."""
+
+
+COMMANDS = {
+    "prepare": Command("training", "Prepare the table that job.toml names.", (), "trainer.prepare"),
+    "local_train": Command(
+        "training",
+        "Run the job on this machine.",
+        ("scale-tier", "region", "job-dir", "data-dir", "all-replicas", "preempt"),
+        "trainer.task",
+    ),
+    "predict": Command(
+        "training", "Predict rows with a trained model.", ("model", "input"), "trainer.predict"
+    ),
+    "smoke": Command(
+        "training", "Import the whole package and train one step.", (), "trainer.task"
+    ),
+    "check": Command(
+        "checks",
+        "Find what would fail in the cloud.",
+        ("scale-tier", "region", "bucket"),
+        "trainer.task",
+    ),
+    "tiers": Command("tiers", "List the machines that a region offers.", ("region",)),
+    "submit": Command(
+        "submit",
+        "Print the job for Google Cloud.",
+        ("scale-tier", "region", "bucket", "dry-run", "gcloud"),
+        "trainer.task",
+    ),
+}
+
+OPTIONS: dict[str, dict[str, object]] = {
+    "scale-tier": {"help": "the tier to run as, instead of job.toml's"},
+    "region": {"help": "the region, instead of job.toml's"},
+    "bucket": {"help": "the bucket, instead of job.toml's"},
+    "job-dir": {"help": "where the run is written, instead of the next runs/NNNN"},
+    "data-dir": {"help": "prepared data to train on, instead of job.toml's table"},
+    "all-replicas": {"action": "store_true", "help": "run every replica of a large tier"},
+    "preempt": {
+        "type": float,
+        "default": 0.0,
+        "metavar": "SECONDS",
+        "help": "kill a replica after so long, and go on as the service would",
+    },
+    "model": {"help": "a SavedModel, instead of the newest run's"},
+    "input": {"help": "rows to predict, one JSON object a line"},
+    "dry-run": {"action": "store_true", "help": "print the job as JSON"},
+    "gcloud": {"action": "store_true", "help": "print the job as a file for gcloud instead"},
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the launcher's command line; what it does not know goes on to the package, if that takes any."""
+    parser = argparse.ArgumentParser(prog="python -m launcher", allow_abbrev=False)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, command in COMMANDS.items():
+        rest = f" Other arguments go to python -m {command.passes_on}." if command.passes_on else ""
+        added = commands.add_parser(
+            name,
+            prog=f"nox -s {name} --",
+            description=command.text + rest,
+            allow_abbrev=False,
+        )
+        added.add_argument("-q", "--quiet", action="store_true", help="warnings and errors only")
+        added.add_argument("-v", "--verbose", action="store_true", help="everything, installs too")
+        for option in command.options:
+            added.add_argument(f"--{option}", **OPTIONS[option])  # type: ignore[arg-type]
+    return parser
+
+
+def run(given: argparse.Namespace, rest: list[str], console: Console) -> int:
+    """Run the command in the project of the working folder; return its exit code."""
+    command = COMMANDS[given.command]
+    if rest and not command.passes_on:
+        raise UserError(
+            f"unknown argument {rest[0]}",
+            f"the options that nox -s {given.command} -- --help lists",
+            "remove it",
+        )
+    function = getattr(importlib.import_module(f"launcher.{command.module}"), given.command)
+    return int(function(Project(Path.cwd()), given, rest, console))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command; return the exit code."""
+    end_children_on_terminate()
+    given, rest = parser().parse_known_args(arguments)
+    console = Console(quiet=given.quiet, verbose=given.verbose)
+    try:
+        return run(given, rest, console)
+    except UserError as error:
+        console.always(f"error: {error}")
+    except Refused as refused:
+        for finding in refused.findings:
+            console.always(f"error: {finding}")
+    except KeyboardInterrupt:
+        console.always("stopped")
+        return EXIT_INTERRUPTED
+    return EXIT_USER_ERROR
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

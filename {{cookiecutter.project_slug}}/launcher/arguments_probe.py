@@ -1,0 +1,84 @@
+"""Runs inside the clean environment: what a module's own parser says against flags. The module goes no further.
+
+Standard input is `{"module": NAME, "alone": [FLAGS, ...], "together": FLAGS}`; the last line of the output is
+`{"alone": [OBJECTION, ...], "together": OBJECTION, "flags": [FLAG, ...]}`, an objection "" if there is none. A module
+that never asks argparse gets no answer.
+"""
+
+import argparse
+import json
+import os
+import runpy
+import sys
+import threading
+from typing import Any, NoReturn
+
+LONGEST_SECONDS = 20.0
+
+
+class Objection(Exception):
+    """Says why a parser does not take the arguments."""
+
+
+def object_to(_parser: argparse.ArgumentParser, message: str) -> NoReturn:
+    """Take the place of `ArgumentParser.error`, which would end the process."""
+    raise Objection(message)
+
+
+def objection(parser: argparse.ArgumentParser, parse: Any, flags: list[str]) -> str:
+    """Return why the parser does not take the flags, "" if it does."""
+    try:
+        parse(parser, flags)
+    except Objection as error:
+        return str(error)
+    except SystemExit:
+        return ""
+    return ""
+
+
+def answer(parser: argparse.ArgumentParser, parse: Any, request: dict[str, Any]) -> NoReturn:
+    """Try the flags together, then each alone, when none that is required has to be there; end the process."""
+    together = objection(parser, parse, request["together"])
+    parts: list[Any] = [*parser._actions, *parser._mutually_exclusive_groups]
+    for part in parts:
+        part.required = False
+    alone = [objection(parser, parse, flags) for flags in request["alone"]]
+    flags = list(parser._option_string_actions)
+    print("\n" + json.dumps({"alone": alone, "together": together, "flags": flags}), flush=True)
+    os._exit(0)
+
+
+def refuse_work(event: str, arguments: tuple[Any, ...]) -> None:
+    """End the process before a module that does not parse arguments does its real work."""
+    writes = event == "open" and set(str(arguments[1] or "")) & set("wax+")
+    if event in ("socket.connect", "subprocess.Popen") or (writes and arguments[0] != os.devnull):
+        os._exit(0)
+
+
+def main() -> None:
+    """Start the module as a replica would, and answer when it parses its arguments."""
+    request = json.load(sys.stdin)
+    parse = argparse.ArgumentParser.parse_args
+    parse_known = argparse.ArgumentParser.parse_known_args
+
+    def parse_all(parser: argparse.ArgumentParser, *_given: Any, **_named: Any) -> NoReturn:
+        argparse.ArgumentParser.parse_known_args = parse_known  # type: ignore[method-assign]
+        answer(parser, parse, request)
+
+    def parse_some(parser: argparse.ArgumentParser, *_given: Any, **_named: Any) -> NoReturn:
+        argparse.ArgumentParser.parse_known_args = parse_known  # type: ignore[method-assign]
+        answer(parser, parse_known, request)
+
+    argparse.ArgumentParser.error = object_to  # type: ignore[assignment,method-assign]
+    argparse.ArgumentParser.parse_args = parse_all  # type: ignore[assignment,method-assign]
+    argparse.ArgumentParser.parse_known_args = parse_some  # type: ignore[assignment,method-assign]
+    sys.argv = [request["module"]]
+    timer = threading.Timer(LONGEST_SECONDS, os._exit, (0,))
+    timer.daemon = True
+    timer.start()
+    sys.addaudithook(refuse_work)
+    runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""The project's folder, what the launcher keeps in it, and what its commands share."""
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from launcher import spec
+from launcher.console import Console
+from launcher.environment import Environment
+from launcher.job import Job, read_job
+from launcher.package import SourceDistribution, build_source_distribution
+from launcher.processes import clean_variables, run_captured
+
+NOT_PREPARED = "not-prepared-yet"
+
+
+@dataclass(frozen=True)
+class Project:
+    """The project's folder and what the launcher keeps in it."""
+
+    folder: Path
+
+    @property
+    def job_file(self) -> Path:
+        """Where and how the job runs."""
+        return self.folder / "job.toml"
+
+    @property
+    def runs(self) -> Path:
+        """The folders of local runs."""
+        return self.folder / "runs"
+
+    @property
+    def distributions(self) -> Path:
+        """Where the source distribution is built."""
+        return self.folder / ".nox" / "dist"
+
+    @property
+    def training(self) -> Environment:
+        """What the cloud's machine has after it installed the package."""
+        folder = self.folder / ".nox" / "runtime"
+        takes = "about a minute the first time"
+        return Environment(folder, "local", "training environment", takes)
+
+    @property
+    def preparation(self) -> Environment:
+        """What preparing data needs, which training must not."""
+        folder = self.folder / ".nox" / "preparation"
+        return Environment(folder, "prepare", "preparation environment", "some seconds")
+
+    def absolute(self, path: str) -> str:
+        """Return a path that holds from any folder: relative ones start at the project, URLs and - stay."""
+        return path if "://" in path or path == "-" else str(self.folder / Path(path).expanduser())
+
+    def shown_path(self, path: str | Path) -> str:
+        """Return a path relative to the project where it lies below it."""
+        inside = Path(path).is_relative_to(self.folder)
+        return Path(path).relative_to(self.folder).as_posix() if inside else str(path)
+
+
+def job_of(project: Project, given: argparse.Namespace) -> Job:
+    """Return job.toml, with what the command line says instead: --scale-tier, --region, --bucket."""
+    job = read_job(project.job_file)
+    names = ("scale_tier", "region", "bucket")
+    said = {name: value for name in names if (value := getattr(given, name, None))}
+    return dataclasses.replace(job, cloud=dataclasses.replace(job.cloud, **said))
+
+
+def build(project: Project, console: Console) -> SourceDistribution:
+    """Build the source distribution and say which."""
+    distribution = build_source_distribution(project.folder, project.distributions, console)
+    console.step("package", f"{distribution.path.name}, {len(distribution.files)} files")
+    return distribution
+
+
+def run_of(
+    project: Project,
+    job: Job,
+    distribution: SourceDistribution,
+    name: str,
+    arguments: Sequence[str],
+    data_uri: str = "",
+) -> spec.Run:
+    """Return the run `name` of the job with the built package and, unless another is named, the prepared data."""
+    package = spec.package_uri(job, distribution.path.name, distribution.content)
+    return spec.Run(
+        name=name,
+        package_uri=package,
+        package_content=distribution.content,
+        data_uri=data_uri or spec.data_uri(job, prepared_fingerprint(project, job)),
+        arguments=tuple(arguments),
+        revision=git_revision(project),
+    )
+
+
+def prepared_fingerprint(project: Project, job: Job) -> str:
+    """Return the fingerprint of the prepared data, `NOT_PREPARED` if there is none yet."""
+    path = Path(project.absolute(job.data.prepared), "statistics.json")
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["fingerprint"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return NOT_PREPARED
+
+
+def git_revision(project: Project) -> str:
+    """Return the project's revision, which the trainer, who runs elsewhere, writes down; "" if there is none."""
+    try:
+        code, output = run_captured(["git", "rev-parse", "HEAD"], project.folder, clean_variables())
+    except OSError:
+        return ""
+    return "" if code else output.strip()
+
+
+def levels(given: argparse.Namespace) -> list[str]:
+    """Return the options that make the trainer as quiet or as verbose as the launcher."""
+    return ["-q"] * given.quiet + ["-v"] * given.verbose

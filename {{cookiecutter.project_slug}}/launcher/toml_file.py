@@ -1,0 +1,106 @@
+"""Reading TOML into dataclasses: unknown names and wrong types are refused, with the nearest right spelling."""
+
+import dataclasses
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from launcher.console import UserError, nearest, shown
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Section = TypeVar("Section")
+
+TYPE_NAMES = {
+    str: "text in quotes",
+    float: "a number",
+    int: "a whole number",
+    bool: "true or false",
+}
+
+
+def parse(path: Path) -> dict[str, Any]:
+    """Return the tables of a TOML file; raise `UserError` if it is missing or is not TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read ({error.strerror})",
+            "the file that says where and how the job runs",
+            "run the command in the project's folder, or restore the file",
+        ) from error
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path.name}: byte {error.start} is not UTF-8", "UTF-8 text", "save the file as UTF-8"
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(
+            f"{path.name}: {error}",
+            'TOML, such as name = "text" or epochs = 10',
+            "correct that line (text needs quotes, true and false are lower case)",
+        ) from error
+
+
+def section(table: Mapping[str, Any], name: str, kind: type[Section], file: str) -> Section:
+    """Return one section as the dataclass `kind`, whose fields say which keys it takes and of which type."""
+    values = subtable(table, name, file)
+    fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    required = [key for key, field in fields.items() if field.default is dataclasses.MISSING]
+    check_names(values, fields, required, f"{file} [{name}]", "key")
+    return kind(
+        **{
+            key: checked_value(value, fields[key], f"{file} [{name}] {key}")
+            for key, value in values.items()
+        }
+    )
+
+
+def subtable(table: Mapping[str, Any], name: str, file: str) -> Mapping[str, Any]:
+    """Return a section; raise `UserError` if it is a plain value."""
+    values = table.get(name, {})
+    if not isinstance(values, dict):
+        raise UserError(
+            f"{file}: {name} is {shown(values)}",
+            "a section",
+            f"write [{name}] on a line of its own",
+        )
+    return values
+
+
+def check_names(
+    values: Mapping[str, Any],
+    known: Iterable[str],
+    required: Iterable[str],
+    where: str,
+    noun: str,
+) -> None:
+    """Raise `UserError` for a name that is not known, or one that is missing."""
+    for name in values:
+        if name not in known:
+            guess = nearest(name, known)
+            raise UserError(
+                f"{where}: unknown {noun} {shown(name)}",
+                f"one of {', '.join(known)}",
+                f"write {guess} instead" if guess else "remove it",
+            )
+    for name in required:
+        if name not in values:
+            raise UserError(
+                f"{where}: the {noun} {name} is missing", f"the {noun} {name}", "add it"
+            )
+
+
+def checked_value(value: Any, field: dataclasses.Field[Any], where: str) -> Any:
+    """Return `value` if it is of the field's type, a whole number also where a number is asked for."""
+    kind: Any = field.type
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind:
+        raise UserError(f"{where} is {shown(value)}", TYPE_NAMES[kind], "correct the value")
+    if value == "" != field.default:
+        raise UserError(f"{where} is empty", TYPE_NAMES[kind], "fill it in")
+    return value

@@ -1,0 +1,160 @@
+"""Several processes that train one model: as one process would, with one that writes."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from trainer import checkpoint
+from trainer.cluster import Place, place_of
+from trainer.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[1]
+TASK = (sys.executable, "-m", "trainer.task")
+# 400 rows in batches of 50 and 3 replicas: no part is as large as the others.
+FLAGS = ("--batch-size", "50", "--dropout", "0", "--epochs", "3", "--learning-rate", "0.01")
+
+
+def config(cluster: object, task: object) -> dict[str, str]:
+    """Return an environment with TF_CONFIG."""
+    return {"TF_CONFIG": json.dumps({"cluster": cluster, "task": task, "environment": "cloud"})}
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, Place()),
+        (config({}, {}), Place()),
+        (config({"chief": ["a"]}, {"type": "chief", "index": 0}), Place()),
+        (
+            config({"chief": ["a"], "worker": ["b", "c"]}, {"type": "chief", "index": 0}),
+            Place(0, 3),
+        ),
+        (
+            config({"master": ["a"], "worker": ["b", "c"]}, {"type": "worker", "index": 1}),
+            Place(2, 3, is_chief=False),
+        ),
+        (config({"worker": ["b", "c"]}, {"type": "worker", "index": 0}), Place(0, 2)),
+        (
+            config({"chief": ["a"]}, {"type": "evaluator", "index": 0}),
+            Place(is_chief=False, is_evaluator=True),
+        ),
+    ],
+)
+def test_tf_config_tells_the_place(environment: dict[str, str], expected: Place) -> None:
+    assert place_of(environment) == expected
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"TF_CONFIG": "{"}, "TF_CONFIG cannot be read"),
+        ({"TF_CONFIG": "[]"}, "TF_CONFIG cannot be read"),
+        (config({"worker": ["a"]}, {"type": "worker", "index": 3}), "is none of its cluster"),
+        (config({"chief": ["a"], "ps": ["b"]}, {"type": "chief"}), "1 parameter servers"),
+    ],
+)
+def test_a_tf_config_that_cannot_be_right_is_refused(
+    environment: dict[str, str], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        place_of(environment)
+
+
+def start(
+    prepared: Path, job_dirs: Sequence[Path], flags: Sequence[str]
+) -> list["subprocess.Popen[str]"]:
+    """Start a replica for each of `job_dirs`, the chief first."""
+    hosts = free_hosts(len(job_dirs))
+    cluster = {"chief": hosts[:1], "worker": hosts[1:]}
+    places = [("chief", 0), *(("worker", index) for index in range(len(hosts) - 1))]
+    return [
+        subprocess.Popen(
+            [*TASK, "--data-dir", str(prepared), "--job-dir", str(job_dir), *flags],
+            cwd=ROOT,
+            env={**os.environ, **config(cluster, {"type": kind, "index": index})},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for job_dir, (kind, index) in zip(job_dirs, places, strict=True)
+    ]
+
+
+def free_hosts(count: int) -> list[str]:
+    """Return addresses on this machine that nothing listens on."""
+    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    hosts = [f"127.0.0.1:{listener.getsockname()[1]}" for listener in listeners]
+    for listener in listeners:
+        listener.close()
+    return hosts
+
+
+def run(prepared: Path, job_dirs: Sequence[Path], flags: Sequence[str] = FLAGS) -> None:
+    """Run replicas to their end, which has to be a good one."""
+    replicas = start(prepared, job_dirs, flags)
+    said = [replica.communicate(timeout=120)[1] for replica in replicas]
+    assert [replica.returncode for replica in replicas] == [0] * len(replicas), said
+
+
+def weights(job_dir: Path) -> list[Any]:
+    """Return the arrays of the last checkpoint."""
+    found = checkpoint.newest(job_dir / "checkpoints", pytest.fail)
+    assert found
+    return found[0]
+
+
+def metrics(job_dir: Path) -> dict[str, Any]:
+    """Return the final metrics."""
+    return dict(json.loads((job_dir / "metrics.json").read_text(encoding="utf-8")))
+
+
+@pytest.fixture(scope="module")
+def alone(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The job folder of a run of one process."""
+    folder = tmp_path_factory.mktemp("alone")
+    command = [*TASK, "--data-dir", str(prepared), "-q"]
+    subprocess.run([*command, "--job-dir", str(folder), *FLAGS], cwd=ROOT, check=True)
+    return folder
+
+
+def test_three_replicas_end_where_one_does_and_one_of_them_writes(
+    prepared: Path, alone: Path, tmp_path: Path
+) -> None:
+    chief, *others = (tmp_path / name for name in ("chief", "worker-0", "worker-1"))
+    run(prepared, [chief, *others])
+    assert not [path for path in others if path.exists()]
+    for array, expected in zip(weights(chief), weights(alone), strict=True):
+        np.testing.assert_allclose(array, expected, rtol=1e-3, atol=1e-4)
+    got, wanted = metrics(chief), metrics(alone)
+    assert got["loss"] == pytest.approx(wanted["loss"], rel=1e-3)
+    assert (got["steps"], got["epochs"]) == (wanted["steps"], wanted["epochs"])
+    assert (chief / "model" / "saved_model.pb").is_file()
+
+
+def test_a_stopped_run_of_two_goes_on_and_ends_like_one_that_was_not(
+    prepared: Path, alone: Path, tmp_path: Path
+) -> None:
+    job_dir = tmp_path / "job"
+    replicas = start(prepared, [job_dir, job_dir], FLAGS)
+    wait_for(replicas[0], "eval")
+    for replica in replicas:
+        replica.terminate()
+    for replica in replicas:
+        replica.communicate(timeout=60)
+    run(prepared, [job_dir, job_dir])
+    assert metrics(job_dir)["steps"] == metrics(alone)["steps"]
+    for array, expected in zip(weights(job_dir), weights(alone), strict=True):
+        np.testing.assert_allclose(array, expected, rtol=1e-3, atol=1e-4)
+
+
+def wait_for(replica: "subprocess.Popen[str]", word: str) -> None:
+    """Wait until a replica says a line that begins with `word`."""
+    assert replica.stderr is not None
+    assert any(line.startswith(word) for line in replica.stderr)

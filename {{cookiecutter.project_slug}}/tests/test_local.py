@@ -1,0 +1,180 @@
+"""The local executor: what a replica is told, and how a job of several ends."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from launcher.cluster import TASK_TYPES, Replica, replicas_of, shrunk, variables_for
+from launcher.console import Console, UserError
+from launcher.local import package_path, run_custom_job
+from launcher.runs import choose_job_dir
+from launcher.spec import RUN_LABEL, START
+
+ROOT = Path(__file__).resolve().parents[1]
+CONSOLE = Console()
+ROLE = "import json, os; role = json.loads(os.environ['TF_CONFIG'])['task']['type']; "
+SLEEP = "import time; time.sleep(60)"
+
+
+def job_of(code: str, *counts: int) -> dict[str, Any]:
+    """Return a CustomJob whose replicas run `code`: one pool for each of `counts`, empty for 0.
+
+    The module timeit runs the code that it is given, in an environment that holds no package of ours.
+    """
+    program = {
+        "imageUri": "image",
+        "command": ["/bin/sh", "-c", START.format(module="timeit"), "/gcs/b/package.tar.gz"],
+        "args": ["-n", "1", "-r", "1", code],
+        "env": [{"name": "OWN", "value": "yes"}],
+    }
+    pools = [{"replicaCount": str(n), "containerSpec": program} if n else {} for n in counts]
+    return {
+        "labels": {RUN_LABEL: "run-1"},
+        "jobSpec": {
+            "workerPoolSpecs": pools,
+            "baseOutputDirectory": {"outputUriPrefix": "gs://b/n/jobs/run-1"},
+        },
+    }
+
+
+def run(job: dict[str, Any], mount: Path, preempt_seconds: float = 0.0) -> int:
+    """Run a job with this interpreter."""
+    return run_custom_job(job, Path(sys.executable), mount, CONSOLE, preempt_seconds)
+
+
+def test_only_a_job_of_several_replicas_has_tf_config() -> None:
+    alone = variables_for(job_of("pass", 1), Replica(0, 0), {0: ["h:1"]})
+    assert "TF_CONFIG" not in alone
+    assert json.loads(alone["CLUSTER_SPEC"])["task"] == {"type": "workerpool0", "index": 0}
+    assert alone["AIP_MODEL_DIR"] == "gs://b/n/jobs/run-1/model/"
+    assert alone["OWN"] == "yes"
+
+
+def test_tf_config_names_every_replica_but_the_evaluator() -> None:
+    job = job_of("pass", 1, 2, 1, 1)
+    addresses = {0: ["h:1"], 1: ["h:2", "h:3"], 2: ["h:4"], 3: ["h:5"]}
+    config = json.loads(variables_for(job, Replica(1, 1), addresses)["TF_CONFIG"])
+    assert config["cluster"] == {"chief": ["h:1"], "worker": ["h:2", "h:3"], "ps": ["h:4"]}
+    assert config["task"] == {"type": "worker", "index": 1}
+    evaluator = json.loads(variables_for(job, Replica(3, 0), addresses)["TF_CONFIG"])
+    assert evaluator["task"] == {"type": TASK_TYPES[3], "index": 0}
+
+
+def test_an_empty_pool_has_no_replica() -> None:
+    assert replicas_of(job_of("pass", 1, 0, 1)) == [Replica(0, 0), Replica(2, 0)]
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"), [((1, 4), (1, 4)), ((1, 19), (1, 2)), ((1, 19, 11), (1, 2, 2))]
+)
+def test_a_large_job_keeps_its_shape(counts: tuple[int, ...], expected: tuple[int, ...]) -> None:
+    assert len(replicas_of(shrunk(job_of("pass", *counts)))) == sum(expected)
+
+
+def test_a_replica_gets_the_cloud_s_variables_and_no_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOME_TOKEN", "secret")
+    monkeypatch.setenv("PYTHONPATH", "/somewhere")
+    code = "import json, os; json.dump(dict(os.environ), open(os.environ['GCS_ROOT'] + '/e', 'w'))"
+    assert run(job_of(code, 1), tmp_path) == 0
+    seen = json.loads((tmp_path / "e").read_text())
+    assert seen["GCS_ROOT"] == str(tmp_path)
+    assert not {"SOME_TOKEN", "PYTHONPATH", "TF_CONFIG"} & set(seen)
+
+
+def test_a_dead_replica_stops_the_job_at_once_and_is_named(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    code = f"{ROLE}print('last words', flush=True) if role == 'worker' else None; os._exit(7) if role == 'worker' else None; {SLEEP}"
+    begin = time.monotonic()
+    assert run(job_of(code, 1, 1), tmp_path) == 1
+    assert time.monotonic() - begin < 5
+    said = capfd.readouterr().err
+    assert "error: worker 0 ended with exit code 7" in said
+    assert "worker 0 | last words" in said
+
+
+def test_the_primary_decides_and_the_others_are_ended(tmp_path: Path) -> None:
+    code = f"{ROLE}os._exit(0) if role == 'chief' else None; {SLEEP}"
+    begin = time.monotonic()
+    assert run(job_of(code, 1, 2), tmp_path) == 0
+    assert time.monotonic() - begin < 5
+
+
+def test_the_primary_s_own_failure_is_the_job_s(tmp_path: Path) -> None:
+    assert (
+        run(job_of(f"{ROLE}os._exit(3) if role == 'chief' else None; {SLEEP}", 1, 1), tmp_path) == 3
+    )
+    assert run(job_of("import os; os._exit(4)", 1), tmp_path) == 4
+
+
+def test_a_preempted_job_starts_again_and_ends(tmp_path: Path) -> None:
+    code = "import os, time; p = os.environ['GCS_ROOT'] + '/starts'; open(p, 'a').write('x'); time.sleep(2)"
+    assert run(job_of(code, 1), tmp_path, preempt_seconds=1.0) == 0
+    assert (tmp_path / "starts").read_text() == "xx"
+
+
+def test_what_is_left_in_the_working_folder_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="wrote 'model.bin' into its working folder"):
+        run(job_of("open('model.bin', 'w').close()", 1), tmp_path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_a_signal_to_the_launcher_leaves_no_replica(tmp_path: Path) -> None:
+    code = f"import os; open(os.environ['GCS_ROOT'] + '/' + str(os.getpid()), 'w').close(); {SLEEP}"
+    job = tmp_path / "job.json"
+    buckets = tmp_path / "buckets"
+    buckets.mkdir()
+    job.write_text(json.dumps(job_of(code, 1, 1)))
+    program = (
+        "import json, sys; from pathlib import Path; from launcher.console import Console;"
+        "from launcher.local import run_custom_job; from launcher.processes import end_children_on_terminate;"
+        "end_children_on_terminate();"
+        "run_custom_job(json.load(open(sys.argv[1])), Path(sys.executable), Path(sys.argv[2]), Console())"
+    )
+    launcher = subprocess.Popen(
+        [sys.executable, "-c", program, str(job), str(buckets)], cwd=ROOT, stderr=subprocess.DEVNULL
+    )
+    replicas = wait_for_files(buckets, 2)
+    launcher.send_signal(signal.SIGTERM)
+    launcher.wait(15)
+    assert not [pid for pid in replicas if alive(pid)]
+
+
+def wait_for_files(folder: Path, count: int) -> list[int]:
+    """Return the process ids that replicas have written as names of files."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        names = [path.name for path in folder.iterdir()]
+        if len(names) == count:
+            return [int(name) for name in names]
+        time.sleep(0.05)
+    raise AssertionError(f"{count} replicas did not start")
+
+
+def alive(pid: int) -> bool:
+    """Tell whether a process runs."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_the_package_of_a_job_is_found_in_the_mount(tmp_path: Path) -> None:
+    assert package_path(job_of("pass", 1), tmp_path) == tmp_path / "b" / "package.tar.gz"
+
+
+def test_an_empty_run_folder_is_taken_without_a_word(tmp_path: Path) -> None:
+    (tmp_path / "0001").mkdir()
+    assert choose_job_dir(tmp_path) == (tmp_path / "0001", False)
+    (tmp_path / "0001" / "config.json").touch()
+    assert choose_job_dir(tmp_path) == (tmp_path / "0001", True)
