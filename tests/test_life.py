@@ -138,7 +138,7 @@ MISTAKES = [
         "write 'numeric'",
     ),
     ("job.toml", lambda text: text.replace("eval_share", "eval_shar"), "write eval_share"),
-    ("job.toml", lambda text: text.replace("epochs = 0", "epoch = 3"), "--epoch 3"),
+    ("job.toml", lambda text: text.replace("epochs = 0", "epoch = 3"), "write epochs"),
 ]
 
 

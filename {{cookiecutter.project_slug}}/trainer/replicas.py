@@ -87,7 +87,7 @@ def lost_replicas_told() -> Any:
         tf.errors.UnavailableError,
     ) as error:
         raise UserError(
-            f"the replicas can no longer work together ({str(error.message).splitlines()[0]})",
+            f"the replicas can no longer work together ({type(error).__name__})",
             "every replica to run until the end",
             "look for the replica that ended first; the same command goes on from the last checkpoint",
         ) from error
