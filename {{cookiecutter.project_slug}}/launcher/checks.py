@@ -7,10 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from launcher.argument_checks import argument_findings
-from launcher.code_checks import code_findings
+from launcher.code_checks import code_findings, tensorflow_findings, tensorflow_of
 from launcher.console import Console, Refused, UserError
 from launcher.environment import ensure_environment
-from launcher.import_checks import import_time_findings, imported_findings
+from launcher.import_checks import (
+    import_time_findings,
+    imported_findings,
+    own_import_findings,
+)
 from launcher.imports import absent_modules, import_findings, imports_of
 from launcher.job import Job
 from launcher.job_checks import job_findings, ready_findings
@@ -96,17 +100,27 @@ def environment_findings(
 ) -> list[UserError]:
     """Return what is wrong with imports and arguments in a clean environment, or with that itself."""
     folder, environment = project.folder, project.training
+    # Another TensorFlow is a finding already; to install it too would only take a minute.
+    mispinned = tensorflow_findings(distribution.requirements, tensorflow_of(job))
+    if mispinned and not environment.python.exists():
+        return []
     try:
-        ensure_environment(environment, distribution, console)
+        if not mispinned:
+            ensure_environment(environment, distribution, console)
         found = imports_of(folder)
         modules = [each.module for each in found]
         absent = absent_modules(environment.python, modules, Path(tempfile.gettempdir()))
     except UserError as error:
         return [error]
     missing = import_findings(folder, found, absent, distribution.declared)
-    unfit = syntax_findings(folder) or left_out_findings(folder, distribution.files)
-    # What acts by its source is not imported: that could train.
-    if missing or unfit or import_time_findings(folder):
+    unfit = [
+        *syntax_findings(folder),
+        *left_out_findings(folder, distribution.files),
+        *own_import_findings(folder),
+        # What acts by its source is not imported: that could train.
+        *import_time_findings(folder),
+    ]
+    if missing or unfit or mispinned:
         return missing
     acting = imported_findings(environment, folder, distribution.content)
     return acting or argument_findings(environment.python, job, arguments)

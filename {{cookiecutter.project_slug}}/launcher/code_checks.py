@@ -7,9 +7,14 @@ from pathlib import Path
 
 from launcher.console import UserError, nearest, shown
 from launcher.google_cloud import google_cloud, kind_of
-from launcher.import_checks import acts, import_time_findings, is_main_guard
+from launcher.import_checks import (
+    acts,
+    import_time_findings,
+    is_main_guard,
+    own_import_findings,
+)
 from launcher.job import Job
-from launcher.package import EXTRA, SourceDistribution, python_files
+from launcher.package import EXTRA, SourceDistribution, python_files, texts_of
 from launcher.spec import runtime_kind
 from launcher.version_checks import version_findings
 
@@ -19,33 +24,42 @@ TENSORFLOWS = (
 )
 REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)\s*(?:\[[^]]*\])?\s*\(?([^;)@]*)\)?")
 CLAUSE = re.compile(r"(===|==|~=|!=|<=|>=|<|>)\s*([0-9][0-9.]*)")
+HOME = re.compile(r"(/home/|/Users/|~/|file://|[A-Za-z]:\\)[^\s]+")
 PUBLIC_IMAGE = re.compile(r"(?:docker\.io/)?tensorflow/tensorflow:([0-9]+\.[0-9]+)\S*")
 
 
 def runtime_of(job: Job) -> tuple[str, str]:
     """Return the TensorFlow and the Python of the job's machines, each "" if only their image knows."""
-    kind, image, facts = runtime_kind(job), job.runtime.image, google_cloud()
+    try:
+        kind, machines = runtime_kind(job), kind_of(job.tier())
+    except UserError:  # there is no such tier, which is a finding of its own
+        return "", ""
+    image, facts = job.runtime.image, google_cloud()
     public = PUBLIC_IMAGE.fullmatch(image)
     if kind != "executor" and public:
         return public[1], ""
     if kind == "stock" and not image:
-        entry = facts["stock_images"].get(kind_of(job.tier()))
+        entry = facts["stock_images"].get(machines)
     else:
         name = image.rpartition("/")[2].partition(":")[0]
         entry = facts["executor_images"].get(name) if kind == "executor" else None
     return (entry["tensorflow"], entry["python"]) if entry else ("", "")
 
 
+def tensorflow_of(job: Job) -> str:
+    """Return the TensorFlow of the job's machines, "" if only their image knows."""
+    return runtime_of(job)[0]
+
+
 def code_findings(job: Job, project: Path, distribution: SourceDistribution) -> list[UserError]:
     """Return what is wrong with the code for the machines of the job."""
-    try:
-        tensorflow, python = runtime_of(job)
-    except UserError:  # there is no such tier, which is a finding of its own
-        tensorflow, python = "", ""
+    python = runtime_of(job)[1]
     return [
         *entry_findings(job.cloud.module, project),
+        *own_import_findings(project),
+        *home_findings(project),
         *import_time_findings(project),
-        *tensorflow_findings(distribution.requirements, tensorflow),
+        *tensorflow_findings(distribution.requirements, tensorflow_of(job)),
         *(version_findings(project, python) if python else []),
     ]
 
@@ -56,20 +70,42 @@ def entry_findings(module: str, project: Path) -> list[UserError]:
     names = {name.removesuffix(".py").replace("/", "."): name for name in python_files(project)}
     name = names.get(module) or names.get(f"{module}.__main__")
     if not name:
-        startable = [each for each in names if not each.endswith("__")]
+        startable = [each for each in names if is_startable(project / names[each])]
         remedy = f"write {nearest(module, startable) or 'trainer.task'}"
         expected = "the dotted name of a module below trainer/"
         return [UserError(f"{where}: there is no such module", expected, remedy)]
-    try:
-        body = ast.parse((project / name).read_bytes()).body
-    except (SyntaxError, ValueError):
-        return []
-    guarded = any(isinstance(each, ast.If) and is_main_guard(each.test) for each in body)
-    if name.endswith("__main__.py") or guarded or any(map(acts, body)):
+    if is_startable(project / name):
         return []
     expected = 'an entry point in it, if __name__ == "__main__":'
     remedy = "add it, or name another module"
     return [UserError(f"{where}: {name} does nothing when it is started", expected, remedy)]
+
+
+def is_startable(path: Path) -> bool:
+    """Tell whether a module does something when it is started; one that cannot be parsed has a finding already."""
+    try:
+        body = ast.parse(path.read_bytes()).body
+    except (SyntaxError, ValueError):
+        return True
+    guarded = any(isinstance(each, ast.If) and is_main_guard(each.test) for each in body)
+    return path.name == "__main__.py" or guarded or any(map(acts, body))
+
+
+def home_findings(project: Path) -> list[UserError]:
+    """Return one finding for each module that holds the path of a file of somebody's home."""
+    homes = {
+        name: sorted(text for text in texts_of(project / name) if HOME.fullmatch(text))
+        for name in python_files(project)
+    }
+    return [
+        UserError(
+            f"{name} names {shown(texts[0])}, a place on this machine",
+            "a flag of the module, whose value a cloud job can read",
+            "add a flag, and give it a gs:// address in job.toml [arguments]",
+        )
+        for name, texts in homes.items()
+        if texts
+    ]
 
 
 def tensorflow_findings(requirements: Iterable[str], runtime: str) -> list[UserError]:

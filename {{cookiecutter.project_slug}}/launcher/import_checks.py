@@ -6,10 +6,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from launcher.console import UserError
+from launcher.console import UserError, nearest
 from launcher.environment import Environment
 from launcher.imports import is_type_checking
-from launcher.package import python_files
+from launcher.package import PACKAGE, python_files
 from launcher.processes import clean_variables, run_captured
 
 NOTE = "imported.json"
@@ -17,7 +17,17 @@ ACTS = {
     *("fit", "evaluate", "predict", "train", "train_on_batch", "compile_and_fit", "run", "main"),
     *("open", "urlopen", "urlretrieve", "check_output", "check_call", "system"),
     *("read_csv", "read_parquet", "read_table", "read_json", "read_excel", "read_text"),
-    *("read_bytes", "loadtxt", "genfromtxt", "load_data", "load_dataset"),
+    *(
+        "read_bytes",
+        "loadtxt",
+        "genfromtxt",
+        "load_data",
+        "load_dataset",
+        "read_file",
+        "list_files",
+    ),
+    *("TextLineDataset", "TFRecordDataset", "CsvDataset", "FixedLengthRecordDataset", "GFile"),
+    *("image_dataset_from_directory", "text_dataset_from_directory", "FileWriter"),
     *("make_csv_dataset", "write_text", "write_bytes", "mkdir", "makedirs", "save", "export"),
 }
 """What trains, reads or writes, whatever it is called on."""
@@ -90,6 +100,41 @@ def run_parts(node: ast.AST) -> Iterator[ast.AST]:
             yield from run_parts(child)
 
 
+def own_import_findings(project: Path) -> list[UserError]:
+    """Return one finding for each import of a module of the package that does not exist, in functions too."""
+    findings: dict[str, UserError] = {}
+    modules = [name.removesuffix(".py").replace("/", ".") for name in python_files(project)]
+    for name, line, module in own_imports(project):
+        if not (project / module.replace(".", "/")).is_dir() and module not in modules:
+            guess = nearest(module, modules)
+            findings[module] = UserError(
+                f"{name}, line {line}: imports {module}, which does not exist",
+                "a module below trainer/",
+                f"write {guess}" if guess else "correct the name",
+            )
+    return list(findings.values())
+
+
+def own_imports(project: Path) -> Iterator[tuple[str, int, str]]:
+    """Yield file, line and name of each module of the package that another imports from."""
+    for name in python_files(project):
+        try:
+            tree = ast.parse((project / name).read_bytes())
+        except (SyntaxError, ValueError):
+            continue
+        folder = name.split("/")[:-1]
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom):
+                start = folder[: len(folder) + 1 - node.level] if node.level else []
+                module = ".".join([*start, *([node.module] if node.module else [])])
+                found = [module]
+            else:
+                found = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            for module in found:
+                if module.partition(".")[0] == PACKAGE:
+                    yield name, node.lineno, module  # type: ignore[attr-defined]
+
+
 def called(call: ast.Call) -> str:
     """Return the last part of the name that is called."""
     return str(getattr(call.func, "attr", getattr(call.func, "id", "")))
@@ -106,7 +151,18 @@ def imported_findings(environment: Environment, project: Path, content: str) -> 
         found = import_all(environment.python, project)
         known = {"content": content, "found": found}
         note.write_text(json.dumps(known), encoding="utf-8")
-    return [import_time_finding(name, line, what) for name, line, what in known["found"]]
+    return [imported_finding(name, line, what) for name, line, what in known["found"]]
+
+
+def imported_finding(name: str, line: int, what: str) -> UserError:
+    """Return the finding for what an import did."""
+    if not what.startswith("fails"):
+        return import_time_finding(name, line, what)
+    return UserError(
+        f"{name}, line {line}: {what}, when it is imported in the training environment",
+        "modules that can be imported there",
+        "correct that line, or add what it needs to install_requires in setup.py",
+    )
 
 
 def import_all(python: Path, project: Path) -> list[tuple[str, int, str]]:

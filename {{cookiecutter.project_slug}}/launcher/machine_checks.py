@@ -35,7 +35,7 @@ def region_finding(region: str) -> UserError | None:
     # A zone, such as us-central1-a, is the likeliest mistake.
     guess = nearest(region[:-2] if region[-2:-1] == "-" else region, regions)
     return UserError(
-        f"there is no training in the region {shown(region)}",
+        f"there is no training in the region {shown(region)} (job.toml [job] region, or --region)",
         f"one of the {len(regions)} regions that offer it",
         f"write {guess or 'us-central1, for example'}",
     )

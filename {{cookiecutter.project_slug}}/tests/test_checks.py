@@ -255,6 +255,7 @@ def test_only_the_placeholder_is_not_ready() -> None:
         "for row in open('t.csv'):\n    pass",
         "class A:\n    rows = pandas.read_csv('t.csv')",
         "if True:\n    train()",
+        "ROWS = tf.data.TextLineDataset('t.csv')",
         "try:\n    DATA = load_data()\nexcept OSError:\n    DATA = None",
         "def f(rows=open('t.csv')):\n    return rows",
         "ROWS = [line for line in open('t.csv')]",
@@ -290,6 +291,24 @@ def write_module(folder: Path, text: str) -> Path:
     (folder / "trainer" / "__init__.py").touch()
     (folder / "trainer" / "a.py").write_text(text + "\n", encoding="utf-8")
     return folder
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def f():\n    from trainer.nosuch import x",
+        "def f():\n    from .nosuch import x",
+        "import trainer.nosuch",
+    ],
+)
+def test_a_module_of_the_package_that_does_not_exist(text: str, tmp_path: Path) -> None:
+    write_module(tmp_path, text)
+    assert "imports trainer.nosuch" in one(import_checks.own_import_findings(tmp_path))
+
+
+def test_modules_of_the_package_that_exist(tmp_path: Path) -> None:
+    write_module(tmp_path, "from trainer import a\nfrom . import a\nfrom .a import b\nimport os")
+    assert import_checks.own_import_findings(tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -338,7 +357,8 @@ def test_a_module_that_a_newer_python_removed(tmp_path: Path) -> None:
     ("module", "text", "part"),
     [
         ("trainer.tusk", "", "there is no such module"),
-        ("trainer/a.py", "", "write trainer.a"),
+        ("trainer/a.py", "if __name__ == '__main__':\n    f()", "write trainer.a"),
+        ("trainer.a:main", "def main():\n    pass", "write trainer.task"),
         ("trainer", "", "there is no such module"),
         ("trainer.a", "def main():\n    pass", "does nothing when it is started"),
         ("trainer.a", "TEXT = '''\nif __name__ == 0: 1\n'''", "does nothing when it is started"),
@@ -354,6 +374,11 @@ def test_modules_that_can_be_started(tmp_path: Path) -> None:
     (tmp_path / "trainer" / "__main__.py").touch()
     for module in ("trainer.a", "trainer"):
         assert code_checks.entry_findings(module, tmp_path) == []
+
+
+def test_a_path_of_somebodys_home_in_the_code(tmp_path: Path) -> None:
+    write_module(tmp_path, "def f():\n    return open('/home/me/t.csv')")
+    assert "a place on this machine" in one(code_checks.home_findings(tmp_path))
 
 
 @pytest.mark.parametrize(
