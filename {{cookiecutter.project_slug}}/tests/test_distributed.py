@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TASK = (sys.executable, "-m", "trainer.task")
 # 400 rows in batches of 50 and 3 replicas: no part is as large as the others.
 FLAGS = ("--batch-size", "50", "--dropout", "0", "--epochs", "3", "--learning-rate", "0.01")
+LONGER = ("--batch-size", "50", "--dropout", "0.1", "--epochs", "40")
 
 
 def config(cluster: object, task: object) -> dict[str, str]:
@@ -58,6 +59,8 @@ def test_tf_config_tells_the_place(environment: dict[str, str], expected: Place)
         ({"TF_CONFIG": "{"}, "TF_CONFIG cannot be read"),
         ({"TF_CONFIG": "[]"}, "TF_CONFIG cannot be read"),
         (config({"worker": ["a"]}, {"type": "worker", "index": 3}), "is none of its cluster"),
+        (config({"chief": ["a"], "worker": 2}, {"type": "chief"}), "'worker' are no list"),
+        (config({"chief": ["a"], "worker": "bc"}, {"type": "chief"}), "'worker' are no list"),
         (config({"chief": ["a"], "ps": ["b"]}, {"type": "chief"}), "1 parameter servers"),
     ],
 )
@@ -138,23 +141,38 @@ def test_three_replicas_end_where_one_does_and_one_of_them_writes(
     assert (chief / "model" / "saved_model.pb").is_file()
 
 
-def test_a_stopped_run_of_two_goes_on_and_ends_like_one_that_was_not(
-    prepared: Path, alone: Path, tmp_path: Path
+def test_a_signal_to_one_replica_stops_both_and_they_go_on_to_the_same_end(
+    prepared: Path, tmp_path: Path
 ) -> None:
-    job_dir = tmp_path / "job"
-    replicas = start(prepared, [job_dir, job_dir], FLAGS)
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    run(prepared, [whole, whole], LONGER)
+    replicas = start(prepared, [stopped, stopped], LONGER)
     wait_for(replicas[0], "eval")
-    for replica in replicas:
-        replica.terminate()
-    for replica in replicas:
-        replica.communicate(timeout=60)
-    run(prepared, [job_dir, job_dir])
-    assert metrics(job_dir)["steps"] == metrics(alone)["steps"]
-    for array, expected in zip(weights(job_dir), weights(alone), strict=True):
-        np.testing.assert_allclose(array, expected, rtol=1e-3, atol=1e-4)
+    replicas[1].terminate()
+    said = [replica.communicate(timeout=60)[1] for replica in replicas]
+    assert [replica.returncode for replica in replicas] == [143, 143], said
+    assert not (stopped / "metrics.json").is_file()
+    run(prepared, [stopped, stopped], LONGER)
+    for array, expected in zip(weights(stopped), weights(whole), strict=True):
+        np.testing.assert_array_equal(array, expected)
 
 
 def wait_for(replica: "subprocess.Popen[str]", word: str) -> None:
     """Wait until a replica says a line that begins with `word`."""
     assert replica.stderr is not None
     assert any(line.startswith(word) for line in replica.stderr)
+
+
+def test_a_lost_replica_ends_the_others_with_one_line(prepared: Path, tmp_path: Path) -> None:
+    job_dirs = [tmp_path / "job"] * 2
+    chief, worker = start(prepared, job_dirs, [*FLAGS, "--epochs", "1000"])
+    try:
+        wait_for(chief, "eval")
+        worker.kill()
+        lines = chief.communicate(timeout=60)[1].splitlines()
+        assert chief.returncode == 2, lines
+        wrong = [line for line in lines if not line.startswith(("eval", "train"))]
+        assert len(wrong) == 1 and wrong[0].startswith("error: the replicas can no longer"), lines
+    finally:
+        chief.kill()
+        worker.communicate()

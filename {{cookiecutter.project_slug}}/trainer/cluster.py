@@ -30,7 +30,7 @@ def place_of(environment: Mapping[str, str]) -> Place:
     if not text:
         return Place()
     cluster, task = parts_of_config(text)
-    if "ps" in cluster:
+    if cluster.get("ps"):
         raise UserError(
             f"TF_CONFIG names {len(cluster['ps'])} parameter servers",
             "a chief and workers: training is by all-reduce, which has no use for parameter servers",
@@ -57,6 +57,9 @@ def parts_of_config(text: str) -> tuple[dict[str, list[str]], dict[str, Any]]:
         raise unreadable(str(error), text) from error
     if not isinstance(cluster, dict) or not isinstance(task, dict):
         raise unreadable("cluster and task are no objects", text)
+    for kind, hosts in cluster.items():
+        if not isinstance(hosts, list):
+            raise unreadable(f"the addresses of {shown(kind)} are no list", text)
     # A job of one replica may say so, or say nothing.
     return cluster or {"chief": [""]}, task or {"type": "chief", "index": 0}
 

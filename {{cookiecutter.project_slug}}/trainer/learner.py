@@ -1,6 +1,7 @@
 """The model with its optimizer, as compiled graphs that take many steps per call."""
 
 import os
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,12 +12,13 @@ import tensorflow as tf
 from trainer.cluster import Place
 from trainer.errors import UserError
 from trainer.metrics import metrics_of
-from trainer.replicas import Replicas, lost_replicas_told
+from trainer.replicas import Replicas
 from trainer.settings import Settings
 from trainer.shards import Split, Window
 
 EVALUATION_ROWS = 8_192
 LEAST_ROWS_PER_PART = 64
+SEED_STATE = "seed_generator_state"  # the name that Keras gives it
 
 
 def use_all_cores() -> None:
@@ -53,6 +55,7 @@ class Learner:
         self.parts = parts_of(settings.batch_size // self.replicas.count)
         self.best: list[npt.NDArray[Any]] = []
         self._loaded: tuple[Window, tuple[Any, Any, Any]] | None = None
+        self.vary_dropout()
 
     @property
     def variables(self) -> list[Any]:
@@ -76,6 +79,34 @@ class Learner:
         for variable, array in zip(variables, own, strict=True):
             variable.assign(array)
         self.best = list(arrays[len(variables) :])
+        self.vary_dropout()
+
+    def vary_dropout(self) -> None:
+        """Let each replica leave out other units: all have been given the seeds of the first."""
+        if self.replicas.count > 1:
+            self._vary_dropout()
+
+    @tf.function  # type: ignore[untyped-decorator]
+    def _vary_dropout(self) -> None:
+        self.replicas.strategy.run(self._add_index_to_seeds)
+
+    def _add_index_to_seeds(self) -> None:
+        for variable in self.model.network.variables:
+            if variable.name == SEED_STATE:
+                variable.assign_add(tf.cast([self.replicas.index(), 0], variable.dtype))
+
+    def check_equal(self) -> None:
+        """Raise `UserError` if the weights of a process have drifted away from those of another."""
+        checksum = 0
+        for variable in self.model.network.trainable_variables:
+            checksum = zlib.crc32(variable.numpy().tobytes(), checksum)
+        # What float32 holds exactly.
+        if len(set(self.replicas.gathered(checksum % 2**24))) > 1:
+            raise UserError(
+                "the replicas end with different weights",
+                "the same weights on each, since all add up the same gradients",
+                "give all replicas the same machine type, package and data, and name another --job-dir",
+            )
 
     def keep_best(self) -> None:
         """Keep the present weights as the best so far."""
@@ -101,9 +132,9 @@ class Learner:
     ) -> tuple[float, int]:
         """Take the steps `first` to `last` on a window; return the last loss and the number of the next step."""
         bounds = [tf.constant(number, tf.int64) for number in (first, last, steps)]
-        with lost_replicas_told():
+        with self.replicas.loss_told():
             loss, reached = self.steps(*tensors, order, *bounds)
-            return self.replicas.mean(float(loss)) * self.replicas.place.count, int(reached)
+            return sum(self.replicas.gathered(float(loss))), int(reached)
 
     @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
     def steps(

@@ -72,9 +72,10 @@ def resumed(learner: Learner, monitor: Monitor) -> State:
 
 def check_agreement(learner: Learner, step: int) -> None:
     """Raise `UserError` if another process goes on from another step."""
-    if learner.replicas.mean(step) != step:
+    steps = learner.replicas.gathered(step)
+    if len(set(steps)) > 1:
         raise UserError(
-            f"this replica goes on from step {step}, another from a different one",
+            f"the replicas go on from the steps {', '.join(f'{number:.0f}' for number in steps)}",
             "one checkpoint for all replicas",
             "let all replicas see the same checkpoints folder, and start them together",
         )
@@ -109,6 +110,7 @@ def train(
         train_epoch(learner, train_split, settings, state, monitor)
         if state.epoch % every == 0 or is_over(state, settings):
             evaluate(learner, eval_split, settings, state, monitor)
+    learner.check_equal()
     monitor.end(state, learner)
     learner.use_best()
 
@@ -154,7 +156,7 @@ def train_window(
         loss, reached = learner.take_steps(tensors, order, first, last, steps)
         check_finite(loss, state.step + reached - first, window, learner)
         rows = window.rows * last // steps - window.rows * first // steps
-        seconds = learner.replicas.mean(time.monotonic() - started)
+        seconds = max(learner.replicas.gathered(time.monotonic() - started))
         advance(state, last - first, rows, seconds)
         monitor.after_steps(state, rows, loss, learner)
         call_steps = int(min(max((last - first) * SECONDS_PER_CALL / seconds, 1), MOST_CALL_STEPS))
@@ -202,5 +204,5 @@ def evaluate(
     state.stale_evaluations = 0 if improved else state.stale_evaluations + 1
     if settings.patience and improved:
         learner.keep_best()
-    state.total_seconds += learner.replicas.mean(time.monotonic() - started)
+    state.total_seconds += max(learner.replicas.gathered(time.monotonic() - started))
     monitor.after_evaluation(state, metrics)

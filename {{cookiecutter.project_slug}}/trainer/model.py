@@ -34,10 +34,11 @@ def train_and_evaluate(
 ) -> dict[str, Any]:
     """Train on the prepared shards in `data_dir`, export to `model_dir` and return the final metrics.
 
-    Every process of a job computes them; the chief alone exports. The metrics are those of the test split, if there is one: it is looked at here, once, and by nothing before.
+    Every process of a job computes them; the chief alone exports. The metrics are those of the test split, if there is
+    one: it is looked at here, once, and by nothing before.
     """
     splits = {name: Split(data_dir / name, schema, settings.memory_mb) for name in statistics.rows}
-    with replicas.scope():
+    with replicas.loss_told(), replicas.scope():
         model = Model(schema, statistics, settings)
         total_steps = loop.total_steps(splits["train"], settings)
         optimizer = build_optimizer(model.network, settings, total_steps)

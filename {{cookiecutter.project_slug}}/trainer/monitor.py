@@ -57,12 +57,14 @@ class RunMonitor:
     def after_steps(self, state: State, rows: int, loss: float, learner: Learner) -> None:
         """Show progress; save if it is time to; end the process if a signal asked for it."""
         self.progress.advance(state.step, rows, loss)
-        if self.stop_signal:
+        # A signal may reach one replica alone, or each during other steps: all stop after the same.
+        stop_signal = int(max(learner.replicas.gathered(self.stop_signal)))
+        if stop_signal:
             self.save(state, learner)
             self.console.line(
                 f"stopped  at step {state.step:,}; the same command goes on from there"
             )
-            raise SystemExit(128 + self.stop_signal)
+            raise SystemExit(128 + stop_signal)
         if time.monotonic() - self.saved > self.save_interval_seconds:
             self.save(state, learner)
 

@@ -1,6 +1,7 @@
 """The replicas that train one model together: processes of a cluster, the GPUs of a machine, or the cores of a TPU."""
 
 import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,15 @@ import tensorflow as tf
 
 from trainer.cluster import Place
 from trainer.errors import UserError
+from trainer.start import chatter_withheld
+
+FAILURES = (
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.InternalError,
+    tf.errors.UnavailableError,
+)
 
 
 class Replicas:
@@ -32,11 +42,28 @@ class Replicas:
         context = tf.distribute.get_replica_context()
         return tf.cast(context.replica_id_in_sync_group, tf.int64)
 
+    @contextlib.contextmanager
+    def loss_told(self) -> Iterator[None]:
+        """Turn the failure of a collective operation into a `UserError`."""
+        if self.place.count == 1:
+            yield
+            return
+        with chatter_withheld():
+            try:
+                yield
+            except FAILURES as error:
+                failure = type(error).__name__.removesuffix("Error")
+                raise UserError(
+                    f"the replicas can no longer work together ({failure})",
+                    "every replica to run until the end",
+                    "look for the replica that ended first; the same command goes on from the last checkpoint",
+                ) from error
+
     def summed(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return the sum of float32 `values` [n] over the processes, equal on each of them to the last bit."""
         if self.place.count == 1:
             return values
-        with lost_replicas_told():
+        with self.loss_told():
             return np.asarray(self._summed(tf.constant(values)).numpy())
 
     @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
@@ -46,13 +73,17 @@ class Replicas:
 
     def _total(self, values: Any) -> Any:
         """Return the sum over all replicas, of which a process with several GPUs counts once."""
-        own = values * (self.place.count / self.count)
+        first_of_process = self.index() % (self.count // self.place.count) == 0
+        own = tf.where(first_of_process, values, 0.0)
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, own)
 
-    def mean(self, value: float) -> float:
-        """Return the mean of a number over the processes: what all of them can decide by."""
-        total = self.summed(np.asarray([value], np.float32))[0]
-        return float(total) / self.place.count if self.place.count > 1 else value
+    def gathered(self, value: float) -> list[float]:
+        """Return the `value` of each process, rounded to float32: what all of them can decide by."""
+        if self.place.count == 1:
+            return [value]
+        values = np.zeros(self.place.count, np.float32)
+        values[self.place.index] = value
+        return [float(gathered) for gathered in self.summed(values)]
 
 
 def replicas_of(place: Place) -> Replicas:
@@ -72,22 +103,3 @@ def tpu_strategy() -> Any:
     tf.config.experimental_connect_to_cluster(resolver)
     tf.tpu.experimental.initialize_tpu_system(resolver)
     return tf.distribute.TPUStrategy(resolver)
-
-
-@contextlib.contextmanager
-def lost_replicas_told() -> Any:
-    """Turn the failure of a collective operation into a `UserError`."""
-    try:
-        yield
-    except (
-        tf.errors.AbortedError,
-        tf.errors.CancelledError,
-        tf.errors.DeadlineExceededError,
-        tf.errors.InternalError,
-        tf.errors.UnavailableError,
-    ) as error:
-        raise UserError(
-            f"the replicas can no longer work together ({type(error).__name__})",
-            "every replica to run until the end",
-            "look for the replica that ended first; the same command goes on from the last checkpoint",
-        ) from error

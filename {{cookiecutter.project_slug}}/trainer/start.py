@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from trainer.cluster import Place
+from trainer.errors import UserError
 
 if TYPE_CHECKING:
     from trainer.replicas import Replicas
@@ -40,6 +41,8 @@ def chatter_withheld() -> Iterator[None]:
         os.dup2(withheld.fileno(), 2)
         try:
             yield
+        except UserError:  # says it better
+            raise
         except BaseException:
             withheld.seek(0)
             os.write(original, withheld.read())
