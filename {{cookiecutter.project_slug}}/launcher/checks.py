@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from launcher.argument_checks import argument_findings
-from launcher.code_checks import code_findings, tensorflow_findings, tensorflow_of
+from launcher.code_checks import code_findings, runtime_of, tensorflow_findings
 from launcher.console import Console, Refused, UserError
 from launcher.environment import ensure_environment
 from launcher.import_checks import (
@@ -38,7 +38,8 @@ def check(project: Project, given: argparse.Namespace, rest: list[str], console:
     try:
         distribution = build(project, console)
     except UserError as error:
-        raise Refused([error, *job_only_findings(project, job, rest)]) from error
+        known = [*job_only_findings(project, job, rest), *syntax_findings(project.folder)]
+        raise Refused([error, *known]) from error
     report(findings(project, job, distribution, rest, console), project, console)
     for unready in ready_findings(job):
         console.step("warning", str(unready))
@@ -72,55 +73,64 @@ def findings(
     console: Console,
 ) -> list[UserError]:
     """Return all that can be known to be wrong without the cloud, each once."""
+    folder, python = project.folder, project.training.python
+    tensorflow = tensorflow_findings(distribution.requirements, runtime_of(job)[0])
+    unfit = unfit_findings(folder, distribution)
+    # To install another TensorFlow, which is a finding already, would only take a minute.
+    uninstalled = [] if tensorflow else install_findings(project, distribution, console)
     found = [
         *job_only_findings(project, job, arguments),
-        *left_out_findings(project.folder, distribution.files),
-        *data_findings(project.folder, distribution.files),
-        *code_findings(job, project.folder, distribution),
-        *environment_findings(project, job, distribution, arguments, console),
+        *unfit,
+        *data_findings(folder, distribution.files),
+        *code_findings(job, folder),
+        *tensorflow,
+        *uninstalled,
     ]
+    if python.exists() and not uninstalled:
+        missing = missing_findings(project, distribution)
+        found += missing
+        # What is unfit is not imported: that could train, or repeat what is said already.
+        if not (unfit or tensorflow or missing):
+            acting = imported_findings(project.training, folder, distribution.content)
+            found += acting or argument_findings(python, job, arguments)
     return list({str(finding): finding for finding in found}.values())
 
 
 def job_only_findings(project: Project, job: Job, arguments: Sequence[str]) -> list[UserError]:
-    """Return what is wrong with job.toml, and with the syntax of the modules."""
+    """Return what is wrong with job.toml and with the arguments after it."""
     return [
         *machine_findings(job),
         *job_findings(job, arguments, project.folder, datetime.date.today()),
-        *syntax_findings(project.folder),
     ]
 
 
-def environment_findings(
-    project: Project,
-    job: Job,
-    distribution: SourceDistribution,
-    arguments: Sequence[str],
-    console: Console,
-) -> list[UserError]:
-    """Return what is wrong with imports and arguments in a clean environment, or with that itself."""
-    folder, environment = project.folder, project.training
-    # Another TensorFlow is a finding already; to install it too would only take a minute.
-    mispinned = tensorflow_findings(distribution.requirements, tensorflow_of(job))
-    if mispinned and not environment.python.exists():
-        return []
-    try:
-        if not mispinned:
-            ensure_environment(environment, distribution, console)
-        found = imports_of(folder)
-        modules = [each.module for each in found]
-        absent = absent_modules(environment.python, modules, Path(tempfile.gettempdir()))
-    except UserError as error:
-        return [error]
-    missing = import_findings(folder, found, absent, distribution.declared)
-    unfit = [
+def unfit_findings(folder: Path, distribution: SourceDistribution) -> list[UserError]:
+    """Return why the modules cannot be imported, or should not be."""
+    return [
         *syntax_findings(folder),
         *left_out_findings(folder, distribution.files),
         *own_import_findings(folder),
-        # What acts by its source is not imported: that could train.
         *import_time_findings(folder),
     ]
-    if missing or unfit or mispinned:
-        return missing
-    acting = imported_findings(environment, folder, distribution.content)
-    return acting or argument_findings(environment.python, job, arguments)
+
+
+def install_findings(
+    project: Project, distribution: SourceDistribution, console: Console
+) -> list[UserError]:
+    """Install the package in its clean environment, unless it is there; return why that fails."""
+    try:
+        ensure_environment(project.training, distribution, console)
+    except UserError as error:
+        return [error]
+    return []
+
+
+def missing_findings(project: Project, distribution: SourceDistribution) -> list[UserError]:
+    """Return what the modules import that the clean environment does not have."""
+    found = imports_of(project.folder)
+    modules = [each.module for each in found]
+    try:
+        absent = absent_modules(project.training.python, modules, Path(tempfile.gettempdir()))
+    except UserError as error:
+        return [error]
+    return import_findings(project.folder, found, absent, distribution.declared)

@@ -7,14 +7,9 @@ from pathlib import Path
 
 from launcher.console import UserError, nearest, shown
 from launcher.google_cloud import google_cloud, kind_of
-from launcher.import_checks import (
-    acts,
-    import_time_findings,
-    is_main_guard,
-    own_import_findings,
-)
+from launcher.import_checks import acts, is_main_guard
 from launcher.job import Job
-from launcher.package import EXTRA, SourceDistribution, python_files, texts_of
+from launcher.package import EXTRA, python_files, texts_of
 from launcher.spec import runtime_kind
 from launcher.version_checks import version_findings
 
@@ -46,20 +41,12 @@ def runtime_of(job: Job) -> tuple[str, str]:
     return (entry["tensorflow"], entry["python"]) if entry else ("", "")
 
 
-def tensorflow_of(job: Job) -> str:
-    """Return the TensorFlow of the job's machines, "" if only their image knows."""
-    return runtime_of(job)[0]
-
-
-def code_findings(job: Job, project: Path, distribution: SourceDistribution) -> list[UserError]:
-    """Return what is wrong with the code for the machines of the job."""
+def code_findings(job: Job, project: Path) -> list[UserError]:
+    """Return what is wrong with the modules, though they can be imported, for the machines of the job."""
     python = runtime_of(job)[1]
     return [
         *entry_findings(job.cloud.module, project),
-        *own_import_findings(project),
         *home_findings(project),
-        *import_time_findings(project),
-        *tensorflow_findings(distribution.requirements, tensorflow_of(job)),
         *(version_findings(project, python) if python else []),
     ]
 

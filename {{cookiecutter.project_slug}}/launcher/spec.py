@@ -176,4 +176,4 @@ def arguments_of(pool: dict[str, Any]) -> list[str]:
 def variables_of(pool: dict[str, Any]) -> dict[str, str]:
     """Return the environment variables that a pool of a CustomJob sets."""
     started = pool.get("pythonPackageSpec") or pool["containerSpec"]
-    return {entry["name"]: entry["value"] for entry in started.get("env", [])}
+    return {entry["name"]: entry.get("value", "") for entry in started.get("env", [])}
