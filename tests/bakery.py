@@ -5,6 +5,7 @@ Run as a module, it writes the golden copies anew.
 
 import csv
 import gzip
+import importlib
 import io
 import random
 import shutil
@@ -171,3 +172,5 @@ def write_golden() -> None:
 
 if __name__ == "__main__":
     write_golden()
+    # Imports from this module, which has to be complete by then.
+    importlib.import_module("tests.specs").write_specs()

@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 from tests.bakery import COVERED, bake
+from tests.doubles import google_cloud
+from tests.doubles.executor import executor_runner
 
 
 def nox(project: Path, session: str, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -112,6 +114,39 @@ def test_a_second_run_installs_and_prepares_nothing(project: Path) -> None:
     said = ran(project, "local_train", "--max-steps", "5")
     assert "is current" in said
     assert "install " not in said and "uv pip" not in said
+
+
+@pytest.mark.minute
+def test_the_same_job_ends_alike_here_and_in_the_cloud(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = project / "job.toml"
+    mine = job.read_text(encoding="utf-8").replace("your-project-id", "some-project-1")
+    length = ("--max-steps", "50")
+    with (
+        changed(job, mine),
+        google_cloud(tmp_path, executor_runner(project, tmp_path, sys.executable)) as cloud,
+    ):
+        for name, value in cloud.variables.items():
+            monkeypatch.setenv(name, value)
+        ran(project, "local_train", *length, "--job-dir", "runs/here")
+        ran(project, "bucket")
+        ran(project, "prepare", "--upload")
+        ran(project, "check", "--cloud")
+        done = nox(project, "submit", *length, "--wait", "--poll-seconds", "1")
+    assert done.returncode == 0, done.stderr
+    here, there = metrics_of(project, "runs/here"), json.loads(done.stdout)
+    assert all(there[key] == here[key] for key in ("auc", "loss", "steps", "history"))
+    assert list(tmp_path.glob("*/census-income/jobs/*/model/saved_model.pb"))
+
+
+@pytest.mark.full
+def test_five_replicas_learn_what_one_does(project: Path) -> None:
+    length = ("--max-steps", "200")
+    said = ran(project, "local_train", *length, "--scale-tier", "STANDARD_1", "--job-dir", "runs/5")
+    ran(project, "local_train", *length, "--job-dir", "runs/1")
+    assert "5 processes share this machine" in said
+    assert abs(metrics_of(project, "runs/5")["auc"] - metrics_of(project, "runs/1")["auc"]) < 0.005
 
 
 MISTAKES = [

@@ -11,6 +11,7 @@ nox.options.reuse_venv = "yes"
 nox.options.sessions = ["tests", "lint"]
 
 LAUNCHER = ("uv>=0.5", "setuptools>=77", "tomli>=2; python_version < '3.11'")
+CLOUD = (*LAUNCHER, "google-cloud-aiplatform>=1.120,<3", "google-cloud-storage>=2.18")
 TESTS = ("--editable", ".[local,prepare]", "pytest>=8", "setuptools>=77")
 LINT = ("ruff>=0.9", "mypy>=1.13", "numpy>=1.26", "nox>=2024.4.15", "pytest>=8")
 
@@ -22,7 +23,7 @@ WRITE_STAMP = "import pathlib, sys; pathlib.Path(sys.argv[1]).write_text(sys.arg
 
 @nox.session
 def prepare(session: nox.Session) -> None:
-    """Clean, split and encode the table that job.toml names."""
+    """Clean, split and encode the table that job.toml names; -- --upload sends the result to the bucket."""
     launch(session)
 
 
@@ -46,7 +47,7 @@ def smoke(session: nox.Session) -> None:
 
 @nox.session
 def check(session: nox.Session) -> None:
-    """Find what would fail in the cloud."""
+    """Find what would fail in the cloud; -- --cloud looks at the bucket too."""
     launch(session)
 
 
@@ -57,8 +58,20 @@ def tiers(session: nox.Session) -> None:
 
 
 @nox.session
+def bucket(session: nox.Session) -> None:
+    """Create the job's bucket in the job's region, unless it is there; -- --dry-run."""
+    launch(session)
+
+
+@nox.session
+def image(session: nox.Session) -> None:
+    """Build an image of your own with Cloud Build; -- --dry-run."""
+    launch(session)
+
+
+@nox.session
 def submit(session: nox.Session) -> None:
-    """Print the job for Google Cloud; -- --dry-run as JSON, --gcloud as a file for gcloud."""
+    """Send the job to Google Cloud; -- --dry-run, --wait, --list, --cancel ID."""
     launch(session)
 
 
@@ -80,7 +93,7 @@ def lint(session: nox.Session) -> None:
 
 def launch(session: nox.Session) -> None:
     """Run the launcher's command of the session's name."""
-    install_if_changed(session, *LAUNCHER)
+    install_if_changed(session, *(CLOUD if talks_to_google(session) else LAUNCHER))
     session.run(
         "python",
         "-m",
@@ -93,6 +106,14 @@ def launch(session: nox.Session) -> None:
         interrupt_timeout=STOP_SECONDS,
         terminate_timeout=STOP_SECONDS,
     )
+
+
+def talks_to_google(session: nox.Session) -> bool:
+    """Tell whether the session needs Google's clients, which are large: no other session installs them."""
+    given = set(session.posargs)
+    if session.name in ("submit", "bucket", "image"):
+        return not given & {"--dry-run", "--gcloud", "-h", "--help"}
+    return bool(given & {"--cloud", "--upload"})
 
 
 def install_if_changed(session: nox.Session, *requirements: str) -> None:

@@ -26,7 +26,9 @@ class Command:
 
 
 COMMANDS = {
-    "prepare": Command("training", "Prepare the table that job.toml names.", (), "trainer.prepare"),
+    "prepare": Command(
+        "training", "Prepare the table that job.toml names.", ("upload",), "trainer.prepare"
+    ),
     "local_train": Command(
         "training",
         "Run the job on this machine.",
@@ -42,19 +44,33 @@ COMMANDS = {
     "check": Command(
         "checks",
         "Find what would fail in the cloud.",
-        ("scale-tier", "region", "bucket"),
+        ("scale-tier", "region", "bucket", "cloud"),
         "trainer.task",
     ),
     "tiers": Command("tiers", "List the machines that a region offers.", ("region",)),
     "submit": Command(
         "submit",
-        "Print the job for Google Cloud.",
-        ("scale-tier", "region", "bucket", "dry-run", "gcloud"),
+        "Send the job to Google Cloud.",
+        (
+            "scale-tier",
+            "region",
+            "bucket",
+            "dry-run",
+            "gcloud",
+            "wait",
+            "again",
+            "cancel",
+            "list",
+            "poll-seconds",
+        ),
         "trainer.task",
     ),
+    "bucket": Command("bucket", "Create the job's bucket.", ("region", "bucket", "dry-run")),
+    "image": Command("image", "Build an image of your own.", ("scale-tier", "region", "dry-run")),
 }
 
 OPTIONS: dict[str, dict[str, object]] = {
+    "upload": {"action": "store_true", "help": "send the prepared data to the bucket"},
     "scale-tier": {"help": "the tier to run as, instead of job.toml's"},
     "region": {"help": "the region, instead of job.toml's"},
     "bucket": {"help": "the bucket, instead of job.toml's"},
@@ -69,8 +85,19 @@ OPTIONS: dict[str, dict[str, object]] = {
     },
     "model": {"help": "a SavedModel, instead of the newest run's"},
     "input": {"help": "rows to predict, one JSON object a line"},
-    "dry-run": {"action": "store_true", "help": "print the job as JSON"},
+    "cloud": {"action": "store_true", "help": "look at the bucket too; needs credentials"},
+    "dry-run": {"action": "store_true", "help": "print what would be sent, and send nothing"},
     "gcloud": {"action": "store_true", "help": "print the job as a file for gcloud instead"},
+    "wait": {"action": "store_true", "help": "follow the job to its end"},
+    "again": {"action": "store_true", "help": "send it even if the same job is running"},
+    "cancel": {
+        "nargs": "?",
+        "const": "latest",
+        "metavar": "ID",
+        "help": "cancel a job, the last one if none is named",
+    },
+    "list": {"action": "store_true", "help": "list the jobs of the region"},
+    "poll-seconds": {"type": float, "default": 5.0, "help": argparse.SUPPRESS},
 }
 
 

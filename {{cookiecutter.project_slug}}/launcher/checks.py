@@ -26,7 +26,8 @@ from launcher.package import (
     python_files,
     syntax_findings,
 )
-from launcher.project import Project, build, job_of
+from launcher.project import Project, build, job_of, prepared_fingerprint
+from launcher.spec import data_uri
 
 
 def check(project: Project, given: argparse.Namespace, rest: list[str], console: Console) -> int:
@@ -40,7 +41,10 @@ def check(project: Project, given: argparse.Namespace, rest: list[str], console:
     except UserError as error:
         known = [*job_only_findings(project, job, rest), *syntax_findings(project.folder)]
         raise Refused([error, *known]) from error
-    report(findings(project, job, distribution, rest, console), project, console)
+    found = findings(project, job, distribution, rest, console)
+    if given.cloud:
+        found += ready_findings(job) or cloud_findings(project, job, console)
+    report(found, project, console)
     for unready in ready_findings(job):
         console.step("warning", str(unready))
     return 0
@@ -134,3 +138,21 @@ def missing_findings(project: Project, distribution: SourceDistribution) -> list
     except UserError as error:
         return [error]
     return import_findings(project.folder, found, absent, distribution.declared)
+
+
+def cloud_findings(project: Project, job: Job, console: Console) -> list[UserError]:
+    """Return what is wrong with the bucket and the data in it; say what may be."""
+    from launcher.bucket import bucket_findings, bucket_warnings
+    from launcher.storage import require_prepared, storage_client
+
+    client = storage_client(job.cloud.project)
+    found = bucket_findings(job, client)
+    if found:
+        return found
+    for warning in bucket_warnings(job, client):
+        console.always(f"warning: {warning}")
+    try:
+        require_prepared(client, data_uri(job, prepared_fingerprint(project, job)))
+    except UserError as error:
+        return [error]
+    return []

@@ -78,17 +78,24 @@ def build_source_distribution(project: Path, folder: Path, console: Console) -> 
 
 def write_reproducibly(path: Path) -> None:
     """Write an archive anew so that equal files make equal bytes, whenever and wherever it is built."""
-    content = archive_files(path)
     folder = path.name.removesuffix(".tar.gz")
+    path.write_bytes(
+        packed({f"{folder}/{name}": content for name, content in archive_files(path).items()})
+    )
+
+
+def packed(files: Mapping[str, bytes]) -> bytes:
+    """Return files as a gzipped tar archive; equal files make equal bytes."""
+    buffer = io.BytesIO()
     with (
-        path.open("wb") as file,
-        gzip.GzipFile("", "wb", fileobj=file, mtime=0) as packed,
-        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
+        gzip.GzipFile("", "wb", fileobj=buffer, mtime=0) as compressed,
+        tarfile.open(fileobj=compressed, mode="w", format=tarfile.PAX_FORMAT) as archive,
     ):
-        for name in sorted(content):
-            member = tarfile.TarInfo(f"{folder}/{name}")
-            member.size, member.mode = len(content[name]), 0o644
-            archive.addfile(member, io.BytesIO(content[name]))
+        for name in sorted(files):
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(files[name]), 0o644
+            archive.addfile(member, io.BytesIO(files[name]))
+    return buffer.getvalue()
 
 
 def raise_for_setup(path: Path) -> None:

@@ -130,7 +130,7 @@ def program(job: Job, run: Run) -> dict[str, Any]:
 
 
 def image_uri(job: Job, run: Run) -> str:
-    """Return the image that a container starts: the named one, the public one, or the one to be built from the Dockerfile."""
+    """Return the image that a container starts: the named one, the public one, or the one `nox -s image` builds."""
     if job.runtime.image:
         return job.runtime.image
     kind = kind_of(job.tier())

@@ -1,36 +1,93 @@
-"""The job as Google Cloud takes it: the JSON of the REST interface, or a file for gcloud. Sends nothing yet."""
+"""`nox -s submit`: check, build, upload, create, follow; and what else is done with jobs in the cloud."""
 
 import argparse
+import dataclasses
 import json
-import secrets
-import time
-from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from launcher import spec
+from launcher import following, spec, storage, submissions
+from launcher.answers import Refusal
+from launcher.bucket import bucket_findings, bucket_warnings
 from launcher.checks import require_sound
-from launcher.console import Console, UserError
+from launcher.cloud_jobs import cancel_job, list_jobs
+from launcher.console import Console, Refused
+from launcher.creation import the_job
+from launcher.gcloud import gcloud_file
+from launcher.job import Job
+from launcher.job_checks import ready_findings
+from launcher.package import SourceDistribution
 from launcher.project import NOT_PREPARED, Project, build, job_of, run_of
+from launcher.submissions import Submission
+from launcher.vertex import ENDED, CloudJob, JobService, load_sdk
 
-INDENT = "  "
+POLLS_PER_PAUSE = 5
+"""The first pause before looking for a job again is so many times shorter than that between two states."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Sending:
+    """What is about to be sent, and where to."""
+
+    project: Project
+    job: Job
+    distribution: SourceDistribution
+    run: spec.Run
+    console: Console
+    service: JobService
+    pause_seconds: float
+
+    @property
+    def folder(self) -> Path:
+        """Where submissions are kept."""
+        return submissions.folder_of(self.project)
+
+    def planned(self) -> Submission:
+        """Return what is written down before the job is created."""
+        custom_job, cloud = spec.custom_job(self.job, self.run), self.job.cloud
+        digest = submissions.digest_of(custom_job, cloud.project, cloud.region)
+        return Submission(self.run.name, digest, cloud.project, cloud.region, custom_job)
 
 
 def submit(project: Project, given: argparse.Namespace, rest: list[str], console: Console) -> int:
-    """Print the job, and nothing else, on standard output. Needs no credentials and no network."""
-    if not (given.dry_run or given.gcloud):
-        raise UserError(
-            "this version of the template prints a job, and does not send it",
-            "--dry-run or --gcloud",
-            "nox -s submit -- --gcloud > job.yaml, then give that file to gcloud ai custom-jobs create",
-        )
+    """Send the job to Google Cloud, or do with jobs there what an option says; return the exit code."""
     job = job_of(project, given)
+    if given.dry_run or given.gcloud:
+        return show(project, job, rest, bool(given.gcloud), console)
+    if unready := ready_findings(job):
+        raise Refused(unready)
+    if given.list:
+        return list_jobs(job)
+    if given.cancel is not None:
+        return cancel_job(project, job, str(given.cancel), console)
+    poll_seconds = getattr(given, "poll_seconds", None) or following.POLL_SECONDS
+    load_sdk()
+    with submissions.only_one(submissions.folder_of(project), console):
+        distribution = build(project, console)
+        require_sound(project, job, distribution, rest, console)
+        run = run_of(project, job, distribution, submissions.new_run_name(), rest)
+        if run.data_uri.endswith(NOT_PREPARED):
+            raise storage.not_prepared()
+        service = JobService(job.cloud.project, job.cloud.region)
+        pause = poll_seconds / POLLS_PER_PAUSE
+        sending = Sending(project, job, distribution, run, console, service, pause)
+        submission, cloud_job = send(sending, bool(given.again), bool(given.wait))
+    if given.wait or cloud_job.has_ended:
+        return follow(sending, submission, cloud_job, poll_seconds)
+    return 0
+
+
+def show(
+    project: Project, job: Job, arguments: list[str], for_gcloud: bool, console: Console
+) -> int:
+    """Print the job, and nothing else, on standard output. Needs no credentials and no network."""
     distribution = build(project, console)
-    require_sound(project, job, distribution, rest, console)
-    run = run_of(project, job, distribution, new_run_name(), rest)
+    require_sound(project, job, distribution, arguments, console)
+    run = run_of(project, job, distribution, submissions.new_run_name(), arguments)
     if run.data_uri.endswith(NOT_PREPARED):
         console.step("data", "not prepared yet: its address will end in its fingerprint")
     custom_job = spec.custom_job(job, run)
-    if given.gcloud:
+    if for_gcloud:
         print(gcloud_file(custom_job, job.cloud.project, job.cloud.region), end="")
     else:
         print(json.dumps(custom_job, indent=2))
@@ -38,50 +95,93 @@ def submit(project: Project, given: argparse.Namespace, rest: list[str], console
     return 0
 
 
-def new_run_name() -> str:
-    """Return a name for a run, unique enough for a label: the time in UTC, and six random digits."""
-    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
+def send(sending: Sending, again: bool, waits: bool) -> tuple[Submission, CloudJob]:
+    """Return the one job of what is sent, which was there already or is new, after telling the user of it."""
+    planned = sending.planned()
+    earlier = submissions.newest_like(sending.folder, planned.digest)
+    adopted = earlier if submissions.is_open(earlier, again) else None
+    cloud_job = known_job(sending.service, adopted)
+    if adopted is None and earlier and not again:
+        cloud_job = untold_job(sending.service, earlier, waits)
+        adopted = earlier if cloud_job else None
+    submission = adopted or planned
+    if cloud_job is None:
+        fill_bucket(sending)
+        submission = submissions.save(sending.folder, dataclasses.replace(submission, job=None))
+        cloud_job = create(sending, submission, may_exist=adopted is not None)
+    elif submission.told:
+        sending.console.step("job", "an equal job was sent before; --again sends another")
+    submission = submissions.save(
+        sending.folder,
+        dataclasses.replace(submission, job=cloud_job.resource, state=cloud_job.state),
+    )
+    waits = waits or cloud_job.has_ended
+    tell(cloud_job, sending.console, waits)
+    told = dataclasses.replace(submission, told=True, concluded=not waits)
+    return submissions.save(sending.folder, told), cloud_job
 
 
-def gcloud_file(custom_job: dict[str, Any], project: str, region: str) -> str:
-    """Return a file for `gcloud ai custom-jobs create --config`, with the command that takes it as a comment.
+def known_job(service: JobService, submission: Submission | None) -> CloudJob | None:
+    """Return the job of a submission as it is now, None if it has none, or none any more."""
+    if submission is None or submission.job is None:
+        return None
+    try:
+        return service.get(submission.job)
+    except Refusal as refusal:
+        if refusal.code != storage.CODE_MISSING:
+            raise
+    return None
 
-    Raises `UserError` for a job that gcloud refuses: one with an unused pool between two others.
-    """
-    job_spec = custom_job["jobSpec"]
-    if not all(job_spec["workerPoolSpecs"]):
-        raise UserError(
-            "gcloud refuses a job with an unused pool before a used one",
-            "pools without a gap",
-            "add a worker pool, or send the JSON of --dry-run with the REST interface",
+
+def untold_job(service: JobService, earlier: Submission, waits: bool) -> CloudJob | None:
+    """Return the job of an earlier submission if it has not ended, or if its verdict is wanted but not known yet."""
+    job = known_job(service, earlier) if earlier.state not in ENDED else None
+    return job if job and (waits or not job.has_ended) else None
+
+
+def fill_bucket(sending: Sending) -> None:
+    """See that the bucket can be used and has the data, and upload the package."""
+    job = sending.job
+    client = storage.storage_client(job.cloud.project)
+    if findings := bucket_findings(job, client):
+        raise Refused(findings)
+    for warning in bucket_warnings(job, client):
+        sending.console.always(f"warning: {warning}")
+    storage.require_prepared(client, sending.run.data_uri)
+    storage.upload_package(client, sending.distribution, sending.run.package_uri, sending.console)
+
+
+def create(sending: Sending, submission: Submission, may_exist: bool) -> CloudJob:
+    """Return the one job of a submission; a refusal by the service concludes it."""
+    try:
+        return the_job(
+            sending.service,
+            submission.custom_job,
+            submission.run,
+            sending.console,
+            sending.pause_seconds,
+            may_exist,
         )
-    labels = ",".join(f"{key}={value}" for key, value in custom_job["labels"].items())
-    command = f"gcloud ai custom-jobs create --project={project} --region={region}"
-    command += f" --display-name={custom_job['displayName']} --labels={labels} --config=FILE"
-    return "\n".join([f"# {command}", *yaml_lines(job_spec)]) + "\n"
+    except Refusal:
+        submissions.save(sending.folder, dataclasses.replace(submission, concluded=True))
+        raise
 
 
-def yaml_lines(value: dict[str, Any], depth: int = 0) -> Iterator[str]:
-    """Yield the lines of a mapping as YAML; every scalar is quoted as in JSON, which YAML reads."""
-    for key, content in value.items():
-        start = f"{INDENT * depth}{key}:"
-        if isinstance(content, dict):
-            yield start
-            yield from yaml_lines(content, depth + 1)
-        elif isinstance(content, list):
-            yield start
-            for item in content:
-                yield from yaml_item(item, depth)
-        else:
-            yield f"{start} {json.dumps(content)}"
+def tell(job: CloudJob, console: Console, waits: bool) -> None:
+    """Say where the job is and what can be done with it; its resource name goes to standard output."""
+    console.always(f"job      {job.id}, {job.state.lower()}: {job.address}")
+    if not waits:
+        print(job.resource)
+        console.step("next", "nox -s submit -- --wait follows it")
+    console.step("cancel", f"nox -s submit -- --cancel {job.id}")
+    console.step("outputs", f"gcloud storage cp -r {job.output} .")
 
 
-def yaml_item(item: Any, depth: int) -> Iterator[str]:
-    """Yield the lines of one item of a list."""
-    dash = f"{INDENT * depth}- "
-    if not isinstance(item, dict):
-        yield f"{dash}{json.dumps(item)}"
-        return
-    first, *others = yaml_lines(item, depth + 1)
-    yield dash + first.lstrip()
-    yield from others
+def follow(sending: Sending, submission: Submission, job: CloudJob, poll_seconds: float) -> int:
+    """Follow the job to its verdict, which concludes the submission; return the exit code."""
+
+    def note(ended: CloudJob) -> None:
+        concluded: Any = dataclasses.replace(submission, state=ended.state, concluded=True)
+        submissions.save(sending.folder, concluded)
+
+    return following.follow(sending.service, job, sending.console, note, poll_seconds)

@@ -23,10 +23,17 @@ BUCKET_MOUNT = "/gcs"
 
 
 def prepare(project: Project, given: argparse.Namespace, rest: list[str], console: Console) -> int:
-    """Prepare the data anew."""
+    """Prepare the data anew; with --upload, send it to the bucket unless it is there already."""
     job = job_of(project, given)
     distribution = build(project, console)
-    return run_prepare(project, job.data, distribution, [*rest, *levels(given)], console)
+    if not given.upload:
+        return run_prepare(project, job.data, distribution, [*rest, *levels(given)], console)
+    code = run_prepare(project, job.data, distribution, ["--reuse", *rest, *levels(given)], console)
+    if code:
+        return code
+    from launcher.bucket import upload_prepared
+
+    return upload_prepared(project, job, console)
 
 
 def local_train(

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from launcher import spec
+from launcher import image, spec
 from launcher.console import UserError
+from launcher.gcloud import gcloud_file
 from launcher.google_cloud import offered_tiers
 from launcher.job import Job, Runtime, Scheduling, read_job
-from launcher.submit import gcloud_file
+from launcher.package import packed
 
 ROOT = Path(__file__).resolve().parents[1]
 RUN = spec.Run(
@@ -106,3 +107,16 @@ def test_gcloud_s_file_says_the_same_and_names_its_command() -> None:
     assert '    machineType: "n1-standard-8"' in lines
     assert '  timeout: "604800s"' in lines
     assert json.dumps(RUN.data_uri) in text
+
+
+def test_the_request_for_an_image_names_its_content() -> None:
+    job = job_of("BASIC")
+    request = image.build_request(job, "an/image:1", RUN.package_content)
+    source = request["source"]["storageSource"]
+    assert source["object"] == f"{job.cloud.name}/images/{RUN.package_content[:16]}.tar.gz"
+    assert request["images"] == ["an/image:1"] and "an/image:1" in request["steps"][0]["args"]
+
+
+def test_equal_files_make_equal_archives() -> None:
+    assert packed({"b": b"1", "a": b"2"}) == packed({"a": b"2", "b": b"1"})
+    assert packed({"a": b"1"}) != packed({"a": b"2"}) != packed({"b": b"2"})

@@ -39,7 +39,7 @@ def main(arguments: Sequence[str]) -> int:
     environment = process_environment()
     place = place_of(environment)
     if place.is_evaluator:
-        console.line("evaluator: nothing to do, because the chief evaluates")
+        console.line("evaluator: nothing to do, because the replicas that train evaluate too")
         return 0
     data_dir = check_data_dir(given.data_dir, environment)
     statistics = read_statistics(data_dir, schema)

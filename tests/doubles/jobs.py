@@ -1,0 +1,151 @@
+"""A double of the job service, with the parts of the logging and build services that belong to jobs.
+
+Not modelled, because not documented: what a job that outlives its timeout becomes, how restarts of single
+replicas show, and when exactly a cancelled job's machines are gone.
+"""
+
+import datetime
+import itertools
+import threading
+import time
+from collections.abc import Iterable
+
+from tests.doubles.builds import Builds
+from tests.doubles.lifecycle import ENDED, Job, Runner, succeed
+from tests.doubles.logs import clauses, compared, list_entries
+from tests.doubles.objects import timestamp
+from tests.doubles.rules import Rules, parsed
+from tests.doubles.server import Answer, Json, Refusal, Request, Route, json_answer, routed
+from tests.doubles.storage import StorageService
+
+PARENT = "(projects/[^/]+/locations/([^/]+))"
+JOBS = f"/v1/{PARENT}/customJobs"
+JOB = "/v1/(projects/[^/]+/locations/[^/]+/customJobs/[^/:]+)"
+OPERATION = "/(?:v1|ui)/(projects/[^/]+/locations/[^/]+/operations/[^/]+)"
+FIRST_ID = 4_000_000_000_000_000_001
+EMPTY = "type.googleapis.com/google.protobuf.Empty"
+
+
+class JobService:
+    """The jobs of all projects and regions; each is run by `runner` in a thread."""
+
+    def __init__(
+        self,
+        storage: StorageService,
+        runner: Runner | None = None,
+        pace: float = 0.05,
+        today: datetime.date | None = None,
+    ) -> None:
+        """`pace` is the time in each state before RUNNING, in seconds; `today` decides what has ended."""
+        self.storage = storage
+        self.runner = runner or succeed
+        self.pace = pace
+        self.today = today or datetime.date.today()
+        self.jobs: dict[str, Job] = {}
+        """By name: projects/P/locations/R/customJobs/ID."""
+        self.builds = Builds()
+        self.ids = itertools.count(FIRST_ID)
+        self.lock = threading.RLock()
+        self.routes: list[Route] = [
+            ("POST", JOBS, self.create),
+            ("GET", JOBS, self.list_jobs),
+            ("GET", JOB, lambda request, name: json_answer(dict(self.job(name).resource))),
+            ("DELETE", JOB, self.delete),
+            ("POST", JOB + ":cancel", self.cancel),
+            ("GET", OPERATION, lambda request, name: json_answer(done_operation(name))),
+            ("POST", "/v2/entries:list", self.entries),
+            *self.builds.routes,
+        ]
+
+    def answer(self, request: Request) -> Answer:
+        """Return the answer to a request, or raise Refusal."""
+        return routed(self.routes, request)
+
+    def job(self, name: str) -> Job:
+        """Return a job by its whole name; raise Refusal if there is none."""
+        if name not in self.jobs:
+            raise Refusal(404, f"The CustomJob {name!r} does not exist.")
+        return self.jobs[name]
+
+    def create(self, request: Request, parent: str, region: str) -> Answer:
+        """Judge a job, then start its life."""
+        resource = parsed(request.json())
+        Rules(self.storage.facts, region, self.storage.buckets.get, self.today).check(resource)
+        with self.lock:
+            now = timestamp(time.time())
+            resource["name"] = f"{parent}/customJobs/{next(self.ids)}"
+            resource |= {"state": "JOB_STATE_QUEUED", "createTime": now, "updateTime": now}
+            job = Job(resource, self.runner, request.fault, self.pace)
+            self.jobs[resource["name"]] = job
+            answer = json_answer(resource)
+        job.start()
+        return answer
+
+    def list_jobs(self, request: Request, parent: str, region: str) -> Answer:
+        """List the jobs of a region that fit a filter, the newest first."""
+        wanted = clauses(request.value("filter"))
+        with self.lock:
+            jobs = [job for name, job in self.jobs.items() if name.startswith(f"{parent}/")]
+        found = [
+            dict(job.resource)
+            for job in reversed(jobs)
+            if all(fits(job.resource, *clause) for clause in wanted)
+        ]
+        first = int(request.value("pageToken") or 0)
+        size = int(request.value("pageSize") or 100)
+        page: Json = {"customJobs": found[first : first + size]}
+        if first + size < len(found):
+            page["nextPageToken"] = str(first + size)
+        return json_answer(page)
+
+    def cancel(self, request: Request, name: str) -> Answer:
+        """Ask a job to stop."""
+        self.job(name).request_cancel()
+        return json_answer({})
+
+    def delete(self, request: Request, name: str) -> Answer:
+        """Delete a job that has ended."""
+        job = self.job(name)
+        if job.resource["state"] not in ENDED:
+            raise Refusal(400, f"The CustomJob {name!r} has not ended: cancel it first.")
+        with self.lock:
+            del self.jobs[name]
+        parent = name.rpartition("/customJobs/")[0]
+        return json_answer(done_operation(f"{parent}/operations/{next(self.ids)}"))
+
+    def entries(self, request: Request) -> Answer:
+        """List the lines that jobs wrote."""
+        with self.lock:
+            jobs: Iterable[Job] = list(self.jobs.values())
+        return json_answer(list_entries(jobs, request.json()))
+
+    def close(self) -> None:
+        """Cancel every job and wait until none runs."""
+        for job in list(self.jobs.values()):
+            job.request_cancel()
+        for job in list(self.jobs.values()):
+            job.close()
+
+
+def fits(resource: Json, name: str, comparison: str, value: str) -> bool:
+    """Tell whether a job fits a clause of a filter; raise Refusal if the double doesn't know its field."""
+    known = {
+        "display_name": resource["displayName"],
+        "displayName": resource["displayName"],
+        "state": resource["state"],
+        "create_time": resource["createTime"],
+        "update_time": resource["updateTime"],
+    }
+    if name.startswith("labels."):
+        label = resource.get("labels", {}).get(name.removeprefix("labels."))
+        if comparison == ":" and value == "*":
+            return label is not None
+        return label is not None and compared(label, comparison, value)
+    if name not in known:
+        raise Refusal(400, f"Invalid filter: unknown field {name!r}")
+    return compared(known[name], comparison, value)
+
+
+def done_operation(name: str) -> Json:
+    """Return a long-running operation that is over: the double deletes at once."""
+    return {"name": name, "done": True, "response": {"@type": EMPTY}}

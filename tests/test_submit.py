@@ -1,0 +1,396 @@
+"""Submitting from a baked project to the doubles: whatever goes wrong, one job, one package, the right outcome."""
+
+import importlib
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.doubles import faults
+from tests.doubles.clients import wait_until
+from tests.doubles.faults import Fault
+from tests.doubles.server import Json
+from tests.specs import specs_of
+from tests.submitting import (
+    BUCKET,
+    DATA,
+    DRIVER,
+    METRICS,
+    PROJECT,
+    REGION,
+    SHARDS,
+    SLUG,
+    UPLOAD,
+    World,
+    a_world,
+    put_prepared,
+)
+
+pytestmark = pytest.mark.minute
+
+JOBS = "/customJobs[?]"
+KILLS = 20
+FIRST_STEPS = 1000
+LONGEST_SUBMIT_SECONDS = 5.0
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """A project whose data is prepared, and a cloud with its bucket."""
+    with a_world(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def ready(world: World) -> World:
+    """The same with the data uploaded."""
+    put_prepared(world)
+    return world
+
+
+def test_a_job_is_sent_followed_and_ends_with_its_metrics(ready: World) -> None:
+    done = ready.run("submit", "--wait", "--max-steps", "7")
+    assert json.loads(done.stdout) == METRICS
+    assert "step 1, loss 0.5" in done.stderr
+    assert f"gs://{BUCKET}/{SLUG}/jobs/" in done.stderr
+    (job,), (sent,), (package,) = ready.jobs, ready.submissions, ready.packages
+    assert sent["concluded"] and sent["state"] == "SUCCEEDED"
+    assert sent["job"] == job["name"]
+    assert normal(sent["custom_job"]) == normal(job)
+    arguments = sent["custom_job"]["jobSpec"]["workerPoolSpecs"][0]["containerSpec"]["args"]
+    assert arguments[-2:] == ["--max-steps", "7"]
+    assert str(package.relative_to(ready.root)) in json.dumps(sent["custom_job"])
+
+    ready.run("submit", "--max-steps", "7")
+    assert len(ready.jobs) == 2 and len(ready.packages) == 1
+    wait_until(lambda: ready.jobs[1]["state"] == "JOB_STATE_SUCCEEDED")
+    # What was told to be run next shows this job's verdict, though it has ended meanwhile.
+    done = ready.run("submit", "--wait", "--max-steps", "7")
+    assert json.loads(done.stdout) == METRICS
+    assert len(ready.jobs) == 2
+
+
+def normal(custom_job: Json) -> Json:
+    """Return a job as the SDK's type writes it, without what the service adds."""
+    types = importlib.import_module("google.cloud.aiplatform_v1.types")
+    json_format = importlib.import_module("google.protobuf.json_format")
+    kept = {key: custom_job[key] for key in ("displayName", "labels", "jobSpec")}
+    message = json_format.ParseDict(kept, types.CustomJob.pb(types.CustomJob()))
+    return dict(json_format.MessageToDict(message))
+
+
+@pytest.mark.full
+def test_an_equal_job_that_runs_is_not_paid_for_twice_unless_wanted(ready: World) -> None:
+    ready.pace[0] = 60.0
+    first = ready.run("submit").stdout.strip()
+    done = ready.run("submit")
+    assert done.stdout.strip() == first == ready.jobs[0]["name"]
+    assert "--again" in done.stderr
+    assert len(ready.jobs) == 1
+    second = ready.run("submit", "--again").stdout.strip()
+    assert second != first
+    headings, *rows = ready.run("submit", "--list").stdout.splitlines()
+    assert headings.startswith("ID")
+    assert [row.split()[0] for row in rows] == [name.rpartition("/")[2] for name in (second, first)]
+    assert "cancelled" in ready.run("submit", "--cancel").stderr
+    assert "cancelled" in ready.run("submit", "--cancel", first.rpartition("/")[2]).stderr
+    wait_until(lambda: all(job["state"] == "JOB_STATE_CANCELLED" for job in ready.jobs))
+    assert "has ended" in ready.run("submit", "--cancel", "latest").stderr
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    "fault",
+    [faults.ANSWER_LOST, faults.RESET_BEFORE, faults.UNAVAILABLE],
+    ids=["answer lost", "reset before", "unavailable"],
+)
+def test_a_lost_answer_makes_no_second_job(ready: World, fault: Fault) -> None:
+    ready.cloud.faults.plan("POST", JOBS, fault)
+    ready.cloud.faults.plan("GET", "customJobs.*labels.run", faults.UNAVAILABLE)
+    ready.run("submit", "--wait")
+    assert len(ready.jobs) == 1
+
+
+@pytest.mark.full
+def test_a_service_that_does_not_answer_is_asked_again_by_the_next_submit(ready: World) -> None:
+    ready.cloud.faults.plan("POST", JOBS, faults.ANSWER_LOST)
+    ready.cloud.faults.plan("GET", "customJobs.*labels.run", faults.UNAVAILABLE, times=100)
+    assert "run the same command again" in ready.run("submit", code=2).stderr
+    ready.cloud.faults.clear()
+    ready.run("submit", "--again")
+    assert len(ready.jobs) == len(ready.submissions) == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (faults.OVER_QUOTA, "custom_model_training_cpus"),
+        (faults.DENIED, "roles/aiplatform.user"),
+        (Fault(status=400, message="No such field."), "No such field"),
+    ],
+    ids=["quota", "denied", "invalid"],
+)
+def test_a_refusal_is_told_and_ends_the_matter(ready: World, fault: Fault, words: str) -> None:
+    ready.cloud.faults.plan("POST", JOBS, fault, times=3)
+    done = ready.run("submit", "--wait", code=2)
+    assert words in done.stderr and "; expected " in done.stderr
+    assert [sent["concluded"] for sent in ready.submissions] == [True]
+    assert not ready.jobs
+
+
+@pytest.mark.full
+def test_credentials_that_have_expired_can_be_renewed_and_the_submit_goes_on(ready: World) -> None:
+    ready.cloud.faults.plan("POST", JOBS, faults.EXPIRED, times=3)
+    assert "gcloud auth application-default login" in ready.run("submit", code=2).stderr
+    ready.cloud.faults.clear()
+    ready.run("submit", "--wait")
+    assert len(ready.jobs) == len(ready.submissions) == 1
+
+
+@pytest.mark.full
+def test_a_job_that_fails_says_why(ready: World) -> None:
+    ready.codes[0] = 3
+    ready.cloud.faults.plan("POST", "entries:list", faults.UNAVAILABLE)
+    done = ready.run("submit", "--wait", code=1)
+    assert "loss is not finite" in done.stderr
+    assert "non-zero status of 3" in done.stderr
+    assert ready.submissions[0]["state"] == "FAILED"
+
+
+@pytest.mark.full
+def test_a_log_that_cannot_be_read_and_a_state_that_cannot_be_asked_do_no_harm(
+    ready: World,
+) -> None:
+    ready.cloud.faults.plan("POST", "entries:list", faults.DENIED, times=1000)
+    ready.cloud.faults.plan("GET", "customJobs/[0-9]", faults.RESET_BEFORE, times=2)
+    assert json.loads(ready.run("submit", "--wait").stdout) == METRICS
+
+
+@pytest.mark.full
+def test_another_package_at_the_same_address_is_not_run(ready: World) -> None:
+    ready.run("submit", "--wait")
+    (package,) = ready.packages
+    package.write_bytes(b"something else")
+    assert "holds another package" in ready.run("submit", code=2).stderr
+    assert package.read_bytes() == b"something else"
+    assert len(ready.jobs) == 1
+
+
+@pytest.mark.full
+def test_a_package_that_arrives_damaged_is_sent_again(ready: World) -> None:
+    ready.cloud.faults.plan("POST", "/upload/", faults.CORRUPT)
+    ready.run("submit", "--wait")
+    assert len(ready.packages) == 1
+    ready.run("submit", "--wait")
+
+
+def test_what_is_wrong_with_the_data_or_the_bucket_is_told_before_a_job_is_made(
+    world: World,
+) -> None:
+    assert "nox -s prepare -- --upload" in world.run("submit", code=2).stderr
+    world.cloud.storage.create_bucket("all-of-europe", "EU")
+    done = world.run("submit", "--bucket", "all-of-europe", code=2)
+    assert "multi-region" in done.stderr and "--location=us-central1" in done.stderr
+    assert "nox -s bucket" in world.run("submit", "--bucket", "not-there-1", code=2).stderr
+    world.cloud.storage.unwritable(BUCKET)
+    assert "roles/storage.objectAdmin" in world.run("submit", code=2).stderr
+    world.cloud.faults.plan("GET", f"/b/{BUCKET}[?]", faults.DENIED)
+    assert "you may not look at it" in world.run("submit", code=2).stderr
+    (world.project / "data" / "prepared" / "statistics.json").unlink()
+    assert "the data is not prepared" in world.run("submit", code=2).stderr
+    assert not world.jobs and not world.submissions
+
+
+@pytest.mark.full
+def test_a_bucket_elsewhere_is_a_warning(world: World) -> None:
+    world.cloud.storage.create_bucket("far-away-1", "asia-east1")
+    assert "nox -s bucket" in world.run(*UPLOAD, "--bucket", "not-there-1", code=2).stderr
+    world.run(*UPLOAD, "--bucket", "far-away-1")
+    done = world.run("submit", "--bucket", "far-away-1")
+    assert "warning: the bucket gs://far-away-1 is in asia-east1" in done.stderr
+    assert len(world.jobs) == 1
+
+
+def test_the_bucket_is_created_right_and_only_once(world: World) -> None:
+    command = world.run("bucket", "--dry-run", "--bucket", "a-new-bucket-1").stdout
+    assert "--location=us-central1 --uniform-bucket-level-access" in command
+    assert "created" in world.run("bucket", "--bucket", "a-new-bucket-1").stderr
+    made = world.cloud.storage.buckets["a-new-bucket-1"]
+    assert (made["location"], made["locationType"]) == ("US-CENTRAL1", "region")
+    access = made["iamConfiguration"]
+    assert access["uniformBucketLevelAccess"]["enabled"]
+    assert access["publicAccessPrevention"] == "enforced"
+    again = world.run("bucket", "--bucket", "a-new-bucket-1").stderr
+    assert "is there" in again and "warning" not in again
+    done = world.run("bucket", "--bucket", "a-new-bucket-1", "--region", "europe-west4", code=2)
+    assert "is in us-central1" in done.stderr
+    assert "public" in world.run("bucket").stderr
+
+
+def test_the_data_goes_up_once_and_its_statistics_last(world: World) -> None:
+    world.cloud.faults.plan("POST", "/upload/", faults.UNAVAILABLE, times=2)
+    done = world.run(*UPLOAD)
+    assert f"{SHARDS + 1} files" in done.stderr
+    folder = world.root / DATA
+    names = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
+    assert len(names) == SHARDS + 1
+    uploads = [one for one in world.cloud.faults.log if "/upload/" in one.path]
+    newest = max(folder.rglob("*.*"), key=lambda path: path.stat().st_mtime_ns)
+    assert newest.name == "statistics.json"
+    assert f"0 files, 0.0 MB, to gs://{BUCKET}" in world.run(*UPLOAD).stderr
+    assert len(uploads) == len([one for one in world.cloud.faults.log if "/upload/" in one.path])
+
+
+@pytest.mark.full
+def test_an_upload_that_was_cut_off_goes_on_and_one_that_was_not_is_left_alone(
+    world: World,
+) -> None:
+    world.run(*UPLOAD)
+    folder = world.root / DATA
+    (folder / "train" / "00003.tfrecord").write_bytes(b"other")
+    assert "is not what was prepared here" in world.run(*UPLOAD, code=2).stderr
+    (folder / "statistics.json").unlink()
+    (folder / "train" / "00004.tfrecord").unlink()
+    assert "3 files" in world.run(*UPLOAD).stderr
+    source = world.project / "data" / "prepared"
+    for path in (source / "train").iterdir():
+        assert (folder / "train" / path.name).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.full
+def test_killed_at_any_moment_and_run_again_makes_one_job(ready: World) -> None:
+    choose = random.Random(KILLS)
+    ready.pace[0] = 1.0
+    for number in range(KILLS):
+        # Another argument makes another job.
+        steps = str(FIRST_STEPS + number)
+        arguments = ("submit", "--wait", "--max-steps", steps)
+        began = ready.start(*arguments)
+        moment = choose.uniform(0.0, LONGEST_SUBMIT_SECONDS)
+        time.sleep(moment)
+        began.send_signal(signal.SIGKILL)
+        began.communicate()
+        told = bool(ready.submissions) and ready.submissions[-1]["concluded"]
+        done = ready.run(*arguments)
+        assert json.loads(done.stdout) == METRICS
+        sent = [job for job in ready.jobs if f'"{steps}"' in json.dumps(job["jobSpec"])]
+        # Killed after its last word, the first one was done: then a second job was asked for.
+        assert len(sent) == 1 + (told and len(sent) == 2), f"killed after {moment:.2f} s"
+        assert len(ready.packages) == 1
+        assert all(each["concluded"] for each in ready.submissions)
+
+
+def test_killed_right_around_the_create_call_makes_one_job(ready: World) -> None:
+    for number, delay in enumerate((0.0, 3.0)):
+        fault = Fault(delay=delay) if delay else faults.RESET_BEFORE
+        ready.cloud.faults.plan("POST", JOBS, fault)
+        ready.cloud.faults.plan("GET", "labels.run", Fault(delay=3.0), times=0 if delay else 1)
+        arguments = ("submit", "--wait", "--max-steps", str(number))
+        began = ready.start(*arguments)
+        asked = ready.asked_for_job if delay else ready.lost_an_answer
+        wait_until(partial(asked, number), 30.0)
+        began.send_signal(signal.SIGKILL)
+        began.communicate()
+        assert ready.submissions[-1]["job"] is None
+        ready.run(*arguments)
+        assert len(ready.jobs) == number + 1
+        assert len(ready.submissions) == number + 1
+
+
+@pytest.mark.full
+def test_two_submits_at_once_make_one_job(ready: World) -> None:
+    ready.pace[0] = 3.0
+    both = [ready.start("submit"), ready.start("submit")]
+    said = [each.communicate()[0] for each in both]
+    assert [each.returncode for each in both] == [0, 0], said
+    assert len(ready.jobs) == 1, said
+
+
+@pytest.mark.full
+def test_ctrl_c_stops_following_and_not_the_job(ready: World) -> None:
+    ready.pace[0] = 60.0
+    began = ready.start("submit", "--wait")
+    wait_until(lambda: bool(ready.jobs) and ready.submissions[-1]["told"], 30.0)
+    time.sleep(0.5)
+    began.send_signal(signal.SIGINT)
+    said, _ = began.communicate(timeout=20)
+    assert began.returncode == 130
+    assert "goes on" in said and "--cancel" in said and "Traceback" not in said
+    assert ready.jobs[0]["state"] == "JOB_STATE_RUNNING"
+    ready.run("submit", "--cancel")
+    assert "cancelled" in ready.run("submit", "--wait", code=1).stderr
+    assert len(ready.jobs) == 1
+
+
+WITHOUT_SDK = "import sys; sys.modules['google'] = None; exec(sys.argv.pop(1))"
+
+
+@pytest.mark.full
+def test_printing_a_job_needs_no_sdk_and_the_sdk_takes_what_is_printed(world: World) -> None:
+    yaml: Any = importlib.import_module("yaml")
+    (world.project / "data" / "prepared" / "statistics.json").unlink()
+
+    def printed(*arguments: str) -> str:
+        command = [sys.executable, "-c", WITHOUT_SDK, DRIVER, "submit", *arguments]
+        done = subprocess.run(
+            command, cwd=world.project, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert "not prepared yet" in done.stderr
+        return done.stdout
+
+    shown = json.loads(printed("--dry-run"))
+    assert normal(shown)["displayName"] == SLUG
+    file = yaml.safe_load(printed("--gcloud"))
+    for each in (shown["jobSpec"], file):
+        each.pop("baseOutputDirectory")
+    assert file == shown["jobSpec"]
+    assert not world.cloud.faults.log and not (world.project / "runs").exists()
+
+
+EVERY_TIER = """
+import json, sys
+from launcher.vertex import JobService
+service = JobService(sys.argv[1], sys.argv[2])
+for name, custom_job in json.load(sys.stdin).items():
+    print(name, service.create(custom_job).resource)
+"""
+
+
+@pytest.mark.full
+def test_every_tier_arrives_as_it_is_printed(world: World) -> None:
+    specs = {
+        name: text.replace("gs://bucket/", f"gs://{BUCKET}/").replace(
+            "/gcs/bucket/", f"/gcs/{BUCKET}/"
+        )
+        for name, text in specs_of(world.project).items()
+        if "executor" not in name
+    }
+    jobs = {name: json.loads(text) for name, text in specs.items()}
+    chief = jobs["BASIC.stock"]["jobSpec"]["workerPoolSpecs"][0]
+    with_gap = json.loads(specs["BASIC.stock"])
+    with_gap["jobSpec"]["workerPoolSpecs"] = [chief, {}, chief]
+    jobs["with a gap"] = with_gap
+    done = subprocess.run(
+        [sys.executable, "-c", EVERY_TIER, PROJECT, REGION],
+        cwd=world.project,
+        env=world.variables,
+        input=json.dumps(jobs),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    arrived = {job["name"]: job for job in world.jobs}
+    for line in done.stdout.splitlines():
+        name, _, resource = line.rpartition(" ")
+        assert normal(arrived[resource]) == normal(jobs[name]), name
+    assert len(arrived) == len(jobs)

@@ -1,0 +1,59 @@
+"""The jobs that are in the cloud already: list them, cancel one."""
+
+from launcher import submissions
+from launcher.console import Console, UserError
+from launcher.job import Job
+from launcher.project import Project
+from launcher.vertex import CloudJob, JobService
+
+NEWEST = ("", "latest")
+SHOWN_OF_TIME = len("2026-01-01T00:00:00")
+HEADINGS = ("ID", "STATE", "CREATED (UTC)", "RUN", "NAME")
+
+
+def list_jobs(job: Job) -> int:
+    """Print the project's jobs in the region that bear the job's name, the newest first."""
+    service = JobService(job.cloud.project, job.cloud.region)
+    found = service.list(f'display_name="{job.cloud.name}"')
+    rows = [HEADINGS, *(row(each) for each in found)]
+    widths = [max(len(cells[n]) for cells in rows) for n in range(len(HEADINGS))]
+    for cells in rows:
+        padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+        print("  ".join(padded).rstrip())
+    return 0
+
+
+def row(job: CloudJob) -> tuple[str, ...]:
+    """Return the cells of one job."""
+    created = job.created[:SHOWN_OF_TIME].replace("T", " ")
+    return (job.id, job.state, created, job.run, job.name)
+
+
+def cancel_job(project: Project, job: Job, wanted: str, console: Console) -> int:
+    """Cancel a job by its number, or the newest that was sent from here."""
+    resource = resource_of(project, job, wanted)
+    _, owner, _, region, _, number = resource.split("/")
+    service = JobService(owner, region)
+    found = service.get(resource)
+    if found.has_ended:
+        console.always(f"job      {number} has ended: {found.state.lower()}")
+        return 0
+    service.cancel(resource)
+    console.always(f"job      {number} is being cancelled: {found.address}")
+    return 0
+
+
+def resource_of(project: Project, job: Job, wanted: str) -> str:
+    """Return the resource name of a number, "" or latest; raise `UserError` if nothing was sent from here."""
+    sent = [each.job for each in submissions.all_of(submissions.folder_of(project)) if each.job]
+    if wanted in NEWEST:
+        if not sent:
+            raise UserError(
+                "no job was sent from here",
+                "the number of a job",
+                "find it with nox -s submit -- --list, then --cancel NUMBER",
+            )
+        return sent[0]
+    parent = f"projects/{job.cloud.project}/locations/{job.cloud.region}"
+    known = (name for name in sent if name.rpartition("/")[2] == wanted)
+    return next(known, wanted if "/" in wanted else f"{parent}/customJobs/{wanted}")

@@ -1,0 +1,89 @@
+"""The lines that a job wrote, from Cloud Logging.
+
+Source: https://cloud.google.com/logging/docs/reference/v2/rest/v2/entries/list
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+ENDPOINT_VARIABLE = "CLOUDSDK_API_ENDPOINT_OVERRIDES_LOGGING"
+ENDPOINT = "https://logging.googleapis.com"
+PAGE_LINES = 1000
+MAXIMUM_PAGES = 20
+TIMEOUT_SECONDS = 10.0
+LATE = timedelta(seconds=60)
+"""Lines arrive out of order: each look goes back so far."""
+MICROSECOND_CHARACTERS = len("2026-01-01T00:00:00.000000")
+
+
+@dataclass
+class JobLog:
+    """The lines of one job that were not given out yet."""
+
+    project: str
+    job_id: str
+    credentials: Any
+    since: datetime
+    """Nothing before it is asked for."""
+    seen: set[str] = field(default_factory=set)
+
+    def new_lines(self) -> Iterator[str]:
+        """Yield the new lines; nothing, if the service has none or cannot be asked."""
+        # A job is not to be abandoned because its log cannot be read: no error of any kind ends the wait.
+        try:
+            entries = list(self.entries())
+        except Exception:
+            return
+        for entry in entries:
+            if entry["insertId"] not in self.seen:
+                self.seen.add(entry["insertId"])
+                self.since = max(self.since, moment(entry["timestamp"]) - LATE)
+                yield line_of(entry)
+
+    def entries(self) -> Iterator[Mapping[str, Any]]:
+        """Yield what the service has, page by page."""
+        from google.auth.transport.requests import AuthorizedSession
+
+        endpoint = os.environ.get(ENDPOINT_VARIABLE, "").rstrip("/") or ENDPOINT
+        body: dict[str, Any] = {
+            "resourceNames": [f"projects/{self.project}"],
+            "filter": self.filter(),
+            "orderBy": "timestamp asc",
+            "pageSize": PAGE_LINES,
+        }
+        with AuthorizedSession(self.credentials) as session:
+            for _ in range(MAXIMUM_PAGES):
+                answer = session.post(
+                    f"{endpoint}/v2/entries:list", json=body, timeout=TIMEOUT_SECONDS
+                )
+                answer.raise_for_status()
+                page = answer.json()
+                yield from page.get("entries", [])
+                if not page.get("nextPageToken"):
+                    return
+                body["pageToken"] = page["nextPageToken"]
+
+    def filter(self) -> str:
+        """Return the filter for the job's lines since the last look."""
+        since = self.since.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        job = f'resource.type="ml_job" AND resource.labels.job_id="{self.job_id}"'
+        return f'{job} AND timestamp>="{since}"'
+
+
+def line_of(entry: Mapping[str, Any]) -> str:
+    """Return an entry as one line, its replica first if it has one that is not the primary."""
+    structured = entry.get("jsonPayload", {})
+    text = str(entry.get("textPayload", structured.get("message", structured)))
+    replica = entry.get("resource", {}).get("labels", {}).get("task_name", "workerpool0-0")
+    prefix = "" if replica == "workerpool0-0" else f"{replica}: "
+    return prefix + text.rstrip()
+
+
+def moment(text: str) -> datetime:
+    """Return a time in UTC from RFC 3339, whose nanoseconds Python's own parser does not take."""
+    whole = text.rstrip("Z")[:MICROSECOND_CHARACTERS]
+    digits = whole if "." not in whole else whole.ljust(MICROSECOND_CHARACTERS, "0")
+    return datetime.fromisoformat(digits).replace(tzinfo=timezone.utc)

@@ -1,0 +1,309 @@
+"""Sending jobs, without Google's libraries: what is written down, what is sent once, and what is shown."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from launcher import spec, submissions
+from launcher.answers import ADVICE, Refusal, Unanswered, one_line, words_of
+from launcher.cloud_jobs import resource_of
+from launcher.console import Console, UserError
+from launcher.creation import CREATIONS, LONGEST_FACTOR, pauses, the_job
+from launcher.following import clock
+from launcher.job import Job, read_job
+from launcher.logs import line_of, moment
+from launcher.project import Project
+from launcher.storage import Differs, Remote, bar, check_strangers, parts_of
+from launcher.submissions import Submission
+from launcher.vertex import CloudJob, cloud_job, is_loopback
+
+ROOT = Path(__file__).resolve().parents[1]
+QUIET = Console(quiet=True)
+RESOURCE = "projects/p/locations/us-central1/customJobs/12"
+ACCEPTED = CloudJob(RESOURCE, "name", "a-run", "QUEUED", "2026-11-24T15:30:00Z", "", "gs://b/x")
+HOLD = """
+import sys, time
+from pathlib import Path
+from launcher.console import Console
+from launcher.submissions import only_one
+with only_one(Path(sys.argv[1]), Console()):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+class Lost(Exception):
+    """An answer that is lost on the way, after the service acted or before."""
+
+
+@dataclasses.dataclass
+class Service:
+    """A job service whose creations go as `plan` says: created, created-but-lost, lost, refused."""
+
+    plan: list[str]
+    silent_finds: int = 0
+    """So many looks get no answer."""
+    jobs: list[CloudJob] = dataclasses.field(default_factory=list)
+
+    def create(self, custom_job: Mapping[str, Any]) -> CloudJob:
+        """Create a job, or not, as planned."""
+        step = self.plan.pop(0)
+        if step == "refused":
+            raise Refusal("the job is not accepted", 429, "quota")
+        if step != "lost":
+            self.jobs.append(ACCEPTED)
+        if step != "created":
+            raise Unanswered("the job", Lost("reset"))
+        return ACCEPTED
+
+    def find(self, run: str) -> CloudJob | None:
+        """Return the job, if there is one."""
+        self.silent_finds -= 1
+        if self.silent_finds >= 0:
+            raise Unanswered("the list of jobs", Lost("reset"))
+        return self.jobs[-1] if self.jobs else None
+
+
+def created_by(service: Service, may_exist: bool = False) -> CloudJob:
+    """Return the job of a run, without pauses worth the name."""
+    return the_job(service, {}, "a-run", QUIET, 1e-4, may_exist)
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [["created"], ["created but lost"], ["lost", "created"], ["lost", "lost", "created but lost"]],
+    ids=str,
+)
+@pytest.mark.parametrize("silent_finds", [0, 2])
+def test_lost_answers_make_one_job(plan: list[str], silent_finds: int) -> None:
+    service = Service(list(plan), silent_finds)
+    assert created_by(service) == ACCEPTED
+    assert len(service.jobs) == 1
+
+
+def test_a_job_that_may_exist_is_looked_for_before_it_is_created() -> None:
+    service = Service([], jobs=[ACCEPTED])
+    assert created_by(service, may_exist=True) == ACCEPTED
+    assert len(service.jobs) == 1
+
+
+def test_nothing_is_created_as_long_as_nobody_says_that_it_is_not_there() -> None:
+    service = Service(["created"], silent_finds=100)
+    with pytest.raises(UserError, match="run the same command again"):
+        created_by(service, may_exist=True)
+    assert not service.jobs
+
+
+def test_a_service_that_loses_all_is_given_up_and_one_that_refuses_at_once() -> None:
+    with pytest.raises(UserError, match="no answer"):
+        created_by(Service(["lost"] * CREATIONS))
+    service = Service(["refused"])
+    with pytest.raises(Refusal, match="quota"):
+        created_by(service)
+    assert not service.plan
+
+
+def test_pauses_grow_up_to_a_bound_and_vary() -> None:
+    some = list(pauses(1.0, 10))
+    assert all(0.5 * min(2**n, LONGEST_FACTOR) <= pause for n, pause in enumerate(some))
+    assert max(some) <= LONGEST_FACTOR
+    assert some != list(pauses(1.0, 10))
+
+
+@pytest.fixture
+def job() -> Job:
+    """The project's own job."""
+    return read_job(ROOT / "job.toml")
+
+
+def custom_job_of(job: Job, name: str, *arguments: str) -> dict[str, Any]:
+    """Return the CustomJob of a run."""
+    return spec.custom_job(job, spec.Run(name, "gs://b/p.tar.gz", "0" * 64, "gs://b/d", arguments))
+
+
+def submission(run: str = "20261124-153000-abcdef", **changes: Any) -> Submission:
+    """Return a submission whose service has not answered yet."""
+    return dataclasses.replace(Submission(run, "digest", "p", "us-central1", {}), **changes)
+
+
+def test_jobs_that_differ_in_nothing_but_the_run_are_equal(job: Job) -> None:
+    def digest(name: str, *arguments: str, region: str = "us-central1") -> str:
+        return submissions.digest_of(custom_job_of(job, name, *arguments), "p", region)
+
+    assert digest("one") == digest("two")
+    assert digest("one") != digest("one", "--max-steps", "1")
+    assert digest("one") != digest("one", region="europe-west4")
+
+
+@pytest.mark.parametrize(
+    ("earlier", "again", "goes_on"),
+    [
+        (None, False, False),
+        (submission(), False, True),
+        (submission(), True, True),
+        (submission(job=RESOURCE, told=True), False, True),
+        (submission(job=RESOURCE, told=True), True, False),
+        (submission(concluded=True), False, False),
+        (submission(concluded=True), True, False),
+    ],
+)
+def test_what_is_gone_on_with(earlier: Submission | None, again: bool, goes_on: bool) -> None:
+    assert submissions.is_open(earlier, again) is goes_on
+
+
+def test_submissions_come_back_newest_first_and_what_is_none_is_left_out(tmp_path: Path) -> None:
+    old = submissions.save(tmp_path, submission("20261124-153000-ffffff"))
+    new = submissions.save(tmp_path, submission("20261124-153001-000000", job=RESOURCE))
+    (tmp_path / "20261125-000000-000000.json").write_text('{"run": "ha')
+    (tmp_path / "20261125-000001-000000.json").write_text("{}")
+    assert submissions.all_of(tmp_path) == [new, old]
+    assert submissions.newest_like(tmp_path, "digest") == new
+    assert submissions.newest_like(tmp_path, "another") is None
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_file_is_written_whole_or_stays_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "state.json"
+    submissions.write_whole(path, "before")
+
+    def fail(_: int) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="disk full"):
+        submissions.write_whole(path, "after")
+    assert [each.name for each in tmp_path.iterdir()] == ["state.json"]
+    assert path.read_text() == "before"
+
+
+def test_one_submit_at_a_time_and_a_killed_one_holds_nothing(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", HOLD, str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as holder:
+        try:
+            assert holder.stdout and holder.stdout.readline() == "held\n"
+            lock = submissions.only_one(tmp_path, QUIET, patience_seconds=0.0)
+            with pytest.raises(UserError, match="another submit"), lock:
+                pass
+        finally:
+            holder.kill()
+    with submissions.only_one(tmp_path, QUIET, patience_seconds=0.0):
+        pass
+
+
+def test_the_newest_job_is_cancelled_unless_another_is_named(tmp_path: Path, job: Job) -> None:
+    project = Project(tmp_path)
+    with pytest.raises(UserError, match="no job was sent from here"):
+        resource_of(project, job, "")
+    submissions.save(submissions.folder_of(project), submission(job=RESOURCE))
+    submissions.save(submissions.folder_of(project), submission("20271124-153000-abcdef"))
+    assert resource_of(project, job, "latest") == resource_of(project, job, "12") == RESOURCE
+    assert resource_of(project, job, "13").endswith(f"/locations/{job.cloud.region}/customJobs/13")
+
+
+@pytest.mark.parametrize(
+    ("files", "needed", "remote", "wrong"),
+    [
+        (["a", "statistics.json"], ["a", "statistics.json"], [], ""),
+        (["a", "statistics.json"], ["statistics.json"], ["a"], ""),
+        (["a", "statistics.json"], [], ["a", "statistics.json"], ""),
+        (["a", "statistics.json"], ["a"], ["a", "statistics.json"], "a"),
+        (["a", "statistics.json"], ["a", "statistics.json"], ["b"], "b"),
+    ],
+)
+def test_data_in_the_bucket_is_only_added_to(
+    files: list[str], needed: list[str], remote: list[str], wrong: str
+) -> None:
+    def checked() -> None:
+        there = {name: Remote(1, "", 1) for name in remote}
+        check_strangers("gs://b/d", {name: Path(name) for name in files}, needed, there)
+
+    if not wrong:
+        return checked()
+    with pytest.raises(Differs, match=f"gs://b/d/{wrong} is not"):
+        checked()
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("2026-11-24T15:30:00Z", 0),
+        ("2026-11-24T15:30:00.5Z", 500_000),
+        ("2026-11-24T15:30:00.123456789Z", 123_456),
+    ],
+)
+def test_times_are_read_whatever_their_digits(text: str, seconds: int) -> None:
+    read = moment(text)
+    assert (read.isoformat()[:19], read.microsecond) == ("2026-11-24T15:30:00", seconds)
+
+
+def test_log_lines_name_replicas_other_than_the_primary() -> None:
+    def entry(replica: str, **content: object) -> dict[str, Any]:
+        return {"resource": {"labels": {"task_name": replica}}, **content}
+
+    assert line_of(entry("workerpool0-0", textPayload="step 1\n")) == "step 1"
+    assert line_of(entry("workerpool1-2", jsonPayload={"message": "x"})) == "workerpool1-2: x"
+    assert line_of({"textPayload": "plain"}) == "plain"
+    assert line_of({"textPayload": ""}) == ""
+    assert line_of({"jsonPayload": {"loss": 1}}) == "{'loss': 1}"
+
+
+def test_what_the_service_answers_is_read_with_and_without_its_optional_fields() -> None:
+    least = cloud_job({"name": RESOURCE, "displayName": "n"})
+    assert (least.id, least.state, least.run, least.has_ended) == ("12", "UNKNOWN", "", False)
+    full = cloud_job(
+        {
+            "name": RESOURCE,
+            "displayName": "n",
+            "state": "JOB_STATE_FAILED",
+            "labels": {"run": "r"},
+            "error": {"message": "It\nfailed."},
+            "jobSpec": {"baseOutputDirectory": {"outputUriPrefix": "gs://b/x/"}},
+        }
+    )
+    assert (full.state, full.run, full.error, full.output) == (
+        "FAILED",
+        "r",
+        "It failed",
+        "gs://b/x",
+    )
+    assert full.has_ended and full.address.endswith("us-central1/training/12?project=p")
+
+
+@pytest.mark.parametrize("code", [*ADVICE, 418])
+def test_every_refusal_has_three_parts(code: int) -> None:
+    assert str(Refusal("the job", code, "No.\nNever")).count("; ") >= 2
+    assert "\n" not in str(Refusal("the job", code, "No.\nNever"))
+
+
+@pytest.mark.parametrize(
+    ("function", "given", "expected"),
+    [
+        (one_line, "", "nothing said"),
+        (words_of, "POST http://127.0.0.1:1/x?y: No.", "No."),
+        (words_of, 'POST https://x: {"error": {"message": "No."}}: (more)', "No."),
+        (words_of, "[1] plain", "[1] plain"),
+        (parts_of, "gs://b/x/y", ("b", "x/y")),
+        (clock, 59.9, "0:59"),
+        (clock, 3723.0, "1:02:03"),
+        (is_loopback, "http://127.0.0.1:80", True),
+        (is_loopback, "https://127.0.0.1", False),
+        (is_loopback, "http://127.0.0.1.example.com", False),
+        (is_loopback, "", False),
+    ],
+)
+def test_small_answers(function: Callable[[Any], object], given: object, expected: object) -> None:
+    assert function(given) == expected
+
+
+def test_the_bar_fills() -> None:
+    assert bar(1_000_000, 2_000_000).split()[1] == "[" + "#" * 15 + "." * 15 + "]"
+    assert bar(2_000_000, 2_000_000).split()[1] == "[" + "#" * 30 + "]"
+    assert "#" not in bar(0, 0)
