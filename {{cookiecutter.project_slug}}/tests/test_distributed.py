@@ -15,6 +15,13 @@ import pytest
 from trainer import checkpoint
 from trainer.cluster import Place, place_of
 from trainer.errors import UserError
+from trainer.learner import Learner
+from trainer.loop import check_agreement
+from trainer.model import Model, build_optimizer
+from trainer.replicas import Replicas
+from trainer.schema import Schema
+from trainer.settings import Settings
+from trainer.statistics import read_statistics
 
 ROOT = Path(__file__).resolve().parents[1]
 TASK = (sys.executable, "-m", "trainer.task")
@@ -176,3 +183,39 @@ def test_a_lost_replica_ends_the_others_with_one_line(prepared: Path, tmp_path: 
     finally:
         chief.kill()
         worker.communicate()
+
+
+def test_two_devices_end_where_one_does_and_draw_their_own_dropout(prepared: Path) -> None:
+    program = Path(__file__).with_name("two_devices.py")
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "2"}
+    done = subprocess.run(
+        [sys.executable, str(program), str(prepared)],
+        env=variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["difference"] < 1e-4
+    first, second = found["seeds"]
+    assert first != second
+
+
+class Disagreeing(Replicas):
+    """Two processes, of which the other always has another value."""
+
+    def gathered(self, value: float) -> list[float]:
+        return [value, value + 1]
+
+
+def test_replicas_that_disagree_are_told(schema: Schema, prepared: Path) -> None:
+    statistics = read_statistics(prepared, schema)
+    settings = Settings(hidden_units=(4,)).for_rows(statistics.rows["train"])
+    model = Model(schema, statistics, settings)
+    optimizer = build_optimizer(model.network, settings, 1)
+    learner = Learner(model, optimizer, settings, Disagreeing(Place()))
+    with pytest.raises(UserError, match="end with different weights"):
+        learner.check_equal()
+    with pytest.raises(UserError, match="go on from the steps 7, 8"):
+        check_agreement(learner, 7)

@@ -40,6 +40,7 @@ def test_every_tier_makes_a_job_whose_first_pool_is_one_replica(tier: str) -> No
     assert len(pools) == len(job.tier())
     for pool, wanted in zip(pools, job.tier().values(), strict=True):
         assert pool["machineSpec"]["machineType"] == wanted.machine
+        assert pool["replicaCount"] == str(wanted.replicas)
         assert pool["machineSpec"].get("acceleratorCount", 0) == wanted.accelerator_count
         assert spec.arguments_of(pool)[:2] == ["--data-dir", RUN.data_uri]
         assert spec.arguments_of(pool)[-2:] == ["--max-steps", "7"]
@@ -117,6 +118,9 @@ def test_the_request_for_an_image_names_its_content() -> None:
     assert request["images"] == ["an/image:1"] and "an/image:1" in request["steps"][0]["args"]
 
 
-def test_equal_files_make_equal_archives() -> None:
+def test_equal_files_make_equal_archives_at_any_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = packed({"a": b"1"})
+    monkeypatch.setattr("time.time", lambda: 1.0)
+    assert packed({"a": b"1"}) == before
     assert packed({"b": b"1", "a": b"2"}) == packed({"a": b"2", "b": b"1"})
     assert packed({"a": b"1"}) != packed({"a": b"2"}) != packed({"b": b"2"})

@@ -1,0 +1,81 @@
+"""Trains on one logical CPU and on two, as on two GPUs: `python tests/two_devices.py PREPARED` prints JSON.
+
+`difference` is the largest between the weights of both runs without dropout; `seeds` are the states of the random
+numbers of the two replicas of a run with it.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from trainer import features, loop
+from trainer.cluster import Place
+from trainer.learner import SEED_STATE, Learner
+from trainer.model import Model, build_optimizer
+from trainer.replicas import Replicas
+from trainer.schema import read_schema
+from trainer.settings import Settings
+from trainer.shards import Split
+from trainer.statistics import read_statistics
+
+STEPS = 6
+
+
+class Silent:
+    """A monitor that neither shows nor keeps anything."""
+
+    def newest_checkpoint(self) -> None:
+        """Begin anew."""
+
+    def nothing(self, *_: Any) -> None:
+        """Take no notice."""
+
+    begin = after_steps = after_evaluation = end = nothing
+
+
+def trained(prepared: Path, strategy: Any, dropout: float) -> Learner:
+    """Return the learner after a few steps from the same initial weights."""
+    schema = read_schema(features)
+    statistics = read_statistics(prepared, schema)
+    settings = Settings(dropout=dropout, max_steps=STEPS, batch_size=50, hidden_units=(8,))
+    settings = settings.for_rows(statistics.rows["train"])
+    keras.utils.set_random_seed(settings.seed)
+    replicas = Replicas(Place(), strategy)
+    with replicas.scope():
+        model = Model(schema, statistics, settings)
+        optimizer = build_optimizer(model.network, settings, STEPS)
+    learner = Learner(model, optimizer, settings, replicas)
+    train_split = Split(prepared / "train", schema, settings.memory_mb)
+    eval_split = Split(prepared / "eval", schema, settings.memory_mb)
+    loop.train(learner, train_split, eval_split, settings, loop.State(), Silent())
+    return learner
+
+
+def weights(learner: Learner) -> list[Any]:
+    """Return the trained arrays."""
+    return [variable.numpy() for variable in learner.model.network.trainable_variables]
+
+
+def main(prepared: Path) -> None:
+    """Train three times and print what came out."""
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    both = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    one, two = (weights(trained(prepared, strategy, 0.0)) for strategy in (None, both))
+    pairs = zip(one, two, strict=True)
+    network = trained(prepared, both, 0.5).model.network
+    (seed,) = (variable for variable in network.variables if variable.name == SEED_STATE)
+    found = {
+        "difference": max(float(np.abs(left - right).max()) for left, right in pairs),
+        "seeds": [value.numpy().tolist() for value in seed.value.values],
+    }
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
