@@ -71,7 +71,7 @@ class StorageService:
             ("GET", BUCKET, lambda request, bucket: json_answer(self.bucket(bucket))),
             ("PATCH|PUT", BUCKET, self.patch_bucket),
             ("DELETE", BUCKET, self.delete_bucket),
-            ("GET", BUCKET + "/iam/testPermissions", self.test_permissions),
+            ("GET", BUCKET + "/iam/testPermissions", self.permissions_held),
             ("POST|PUT", "(?:/resumable)?/upload" + BUCKET + "/o", self.uploads.answer),
             ("GET", BUCKET + "/o", self.list_objects),
             ("POST", OBJECT + "/(?:rewriteTo|copyTo)/b/([^/]+)/o/([^/]+)", self.copy),
@@ -172,7 +172,7 @@ class StorageService:
             self.saved(name)
             return Answer(204)
 
-    def test_permissions(self, request: Request, bucket: str) -> Answer:
+    def permissions_held(self, request: Request, bucket: str) -> Answer:
         """Return those of the asked permissions that the caller has."""
         asked = request.query.get("permissions", [])
         denied = self.denied.get(bucket, frozenset())

@@ -1,7 +1,7 @@
 """The jobs that are in the cloud already: list them, cancel one."""
 
 from launcher import submissions
-from launcher.console import Console, UserError
+from launcher.console import Console, UserError, print_table
 from launcher.job import Job
 from launcher.project import Project
 from launcher.vertex import CloudJob, JobService
@@ -15,11 +15,7 @@ def list_jobs(job: Job) -> int:
     """Print the project's jobs in the region that bear the job's name, the newest first."""
     service = JobService(job.cloud.project, job.cloud.region)
     found = service.list(f'display_name="{job.cloud.name}"')
-    rows = [HEADINGS, *(row(each) for each in found)]
-    widths = [max(len(cells[n]) for cells in rows) for n in range(len(HEADINGS))]
-    for cells in rows:
-        padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
-        print("  ".join(padded).rstrip())
+    print_table([HEADINGS, *(row(each) for each in found)])
     return 0
 
 

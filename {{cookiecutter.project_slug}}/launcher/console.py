@@ -41,6 +41,14 @@ class Console:
         print(text, file=sys.stderr, flush=True)
 
 
+def print_table(rows: Sequence[Sequence[str]]) -> None:
+    """Print rows to standard output with their cells aligned."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
+        print("  ".join(cells).rstrip())
+
+
 def shown(value: object, limit: int = 60) -> str:
     """Return `value` quoted for a message: printable, and at most `limit` characters."""
     text = repr(value) if str(value).isprintable() else ascii(value)

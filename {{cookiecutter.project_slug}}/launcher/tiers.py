@@ -1,14 +1,13 @@
 """What a region offers: the scale tiers, their machines, and how they may be scheduled."""
 
 import argparse
-from collections.abc import Sequence
 
-from launcher.console import Console
+from launcher.console import Console, print_table
 from launcher.google_cloud import Pool, Tier, accelerator_of, google_cloud
 from launcher.machine_checks import region_finding
 from launcher.project import Project, job_of
 
-HEADINGS = ("tier", "machines", "scheduling", "note")
+HEADINGS = ("tier", "machines", "scheduling", "default quota")
 
 
 def tiers(project: Project, given: argparse.Namespace, _rest: list[str], console: Console) -> int:
@@ -57,7 +56,7 @@ def regions_text(tier: Tier) -> str:
 def row_of(name: str, tier: Tier) -> tuple[str, ...]:
     """Return the row of a tier."""
     pools = ", ".join(pool_text(pool_name, pool) for pool_name, pool in tier.items())
-    return name, pools, scheduling_text(tier), note_of(name)
+    return name, pools, scheduling_text(tier), quota_text(tier)
 
 
 def pool_text(name: str, pool: Pool) -> str:
@@ -80,16 +79,8 @@ def scheduling_text(tier: Tier) -> str:
     return ", ".join([*strategies, "reservation"])
 
 
-def note_of(name: str) -> str:
-    """Return why a tier has its machines, and what its default quota is where that is none."""
-    offered = google_cloud()["tiers"].get(name)
-    own = not offered or not offered["pools"]
-    return "of job.toml" if own else str(offered["reason"])
-
-
-def print_table(rows: Sequence[Sequence[str]]) -> None:
-    """Print rows with aligned columns."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
-        print("  ".join(cells).rstrip())
+def quota_text(tier: Tier) -> str:
+    """Return the default quota of a tier whose machines a new project has none of, "" for the others."""
+    scarce = google_cloud()["zero_quota_accelerators"]
+    none = any(accelerator_of(pool) in scarce for pool in tier.values())
+    return "0: ask for more" if none else ""
