@@ -256,7 +256,9 @@ def test_the_tiers_of_a_region_are_a_table(project: Path) -> None:
     done = nox(project, "tiers", "--region", "europe-west4")
     assert done.returncode == 0, done.stderr
     here, _, elsewhere = done.stdout.partition("not in europe-west4:")
-    assert here.splitlines()[0].split() == ["tier", "machines", "scheduling", "note"]
+    headings = ["tier", "machines", "scheduling", "default", "quota"]
+    assert here.splitlines()[0].split() == headings
+    assert "\nL4 " in here and "0: ask for more" in here.partition("\nL4 ")[2].splitlines()[0]
     assert "\nL4 " in here and "flex_start" in here and "\nCUSTOM " in here
     assert elsewhere.split()[0] == "BASIC_TPU" and "us-west4" in elsewhere
 
