@@ -27,7 +27,10 @@ class Command:
 
 COMMANDS = {
     "prepare": Command(
-        "training", "Prepare the table that job.toml names.", ("upload",), "trainer.prepare"
+        "training",
+        "Prepare the table that job.toml names.",
+        ("upload", "region", "bucket"),
+        "trainer.prepare",
     ),
     "local_train": Command(
         "training",
