@@ -78,6 +78,14 @@ def test_a_job_is_sent_followed_and_ends_with_its_metrics(ready: World) -> None:
     assert len(ready.jobs) == 2
 
 
+@pytest.mark.full
+def test_a_submit_after_the_end_of_an_equal_job_sends_another(ready: World) -> None:
+    for number in (1, 2):
+        ready.run("submit")
+        assert len(ready.jobs) == number
+        wait_until(lambda: all(job["state"] == "JOB_STATE_SUCCEEDED" for job in ready.jobs))
+
+
 def normal(custom_job: Json) -> Json:
     """Return a job as the SDK's type writes it, without what the service adds."""
     types = importlib.import_module("google.cloud.aiplatform_v1.types")
@@ -233,6 +241,13 @@ def test_the_bucket_is_created_right_and_only_once(world: World) -> None:
     done = world.run("bucket", "--bucket", "a-new-bucket-1", "--region", "europe-west4", code=2)
     assert "is in us-central1" in done.stderr
     assert "public" in world.run("bucket").stderr
+
+
+def test_data_that_went_up_in_part_has_no_statistics(world: World) -> None:
+    world.cloud.faults.plan("POST", "/upload/", faults.DENIED, times=100, skip=SHARDS // 2)
+    assert "roles/storage.objectAdmin" in world.run(*UPLOAD, code=2).stderr
+    folder = world.root / DATA
+    assert list(folder.rglob("*.tfrecord")) and not (folder / "statistics.json").exists()
 
 
 def test_the_data_goes_up_once_and_its_statistics_last(world: World) -> None:
