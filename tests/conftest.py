@@ -1,11 +1,13 @@
-"""Every covered answer set, baked once."""
+"""Every covered answer set, baked once; and a project with a cloud of its own."""
 
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.bakery import Answers, answer_sets, bake
+from tests.submitting import World, a_world, put_prepared
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -26,3 +28,17 @@ def baked(covered: dict[str, Answers], tmp_path_factory: pytest.TempPathFactory)
     return {
         name: bake(tmp_path_factory.mktemp("baked"), answers) for name, answers in covered.items()
     }
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """A project whose data is prepared, and a cloud with its bucket."""
+    with a_world(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def ready(world: World) -> World:
+    """The same with the data uploaded."""
+    put_prepared(world)
+    return world

@@ -1,0 +1,88 @@
+"""The bucket and what goes into it before a job: created right, refused where it would not do, filled whole."""
+
+import pytest
+
+from tests.doubles import faults
+from tests.submitting import BUCKET, DATA, SHARDS, UPLOAD, World
+
+pytestmark = pytest.mark.minute
+
+
+def test_what_is_wrong_with_the_data_or_the_bucket_is_told_before_a_job_is_made(
+    world: World,
+) -> None:
+    assert "nox -s prepare -- --upload" in world.run("submit", code=2).stderr
+    world.cloud.storage.create_bucket("all-of-europe", "EU")
+    done = world.run("submit", "--bucket", "all-of-europe", code=2)
+    assert "multi-region" in done.stderr and "--location=us-central1" in done.stderr
+    assert "nox -s bucket" in world.run("submit", "--bucket", "not-there-1", code=2).stderr
+    world.cloud.storage.unwritable(BUCKET)
+    assert "roles/storage.objectAdmin" in world.run("submit", code=2).stderr
+    world.cloud.faults.plan("GET", f"/b/{BUCKET}[?]", faults.DENIED)
+    assert "you may not look at it" in world.run("submit", code=2).stderr
+    (world.project / "data" / "prepared" / "statistics.json").unlink()
+    assert "the data is not prepared" in world.run("submit", code=2).stderr
+    assert not world.jobs and not world.submissions
+
+
+@pytest.mark.full
+def test_a_bucket_elsewhere_is_a_warning(world: World) -> None:
+    world.cloud.storage.create_bucket("far-away-1", "asia-east1")
+    assert "nox -s bucket" in world.run(*UPLOAD, "--bucket", "not-there-1", code=2).stderr
+    world.run(*UPLOAD, "--bucket", "far-away-1")
+    done = world.run("submit", "--bucket", "far-away-1")
+    assert "warning: the bucket gs://far-away-1 is in asia-east1" in done.stderr
+    assert len(world.jobs) == 1
+
+
+def test_the_bucket_is_created_right_and_only_once(world: World) -> None:
+    command = world.run("bucket", "--dry-run", "--bucket", "a-new-bucket-1").stdout
+    assert "--location=us-central1 --uniform-bucket-level-access" in command
+    assert "created" in world.run("bucket", "--bucket", "a-new-bucket-1").stderr
+    made = world.cloud.storage.buckets["a-new-bucket-1"]
+    assert (made["location"], made["locationType"]) == ("US-CENTRAL1", "region")
+    access = made["iamConfiguration"]
+    assert access["uniformBucketLevelAccess"]["enabled"]
+    assert access["publicAccessPrevention"] == "enforced"
+    again = world.run("bucket", "--bucket", "a-new-bucket-1").stderr
+    assert "is there" in again and "warning" not in again
+    done = world.run("bucket", "--bucket", "a-new-bucket-1", "--region", "europe-west4", code=2)
+    assert "is in us-central1" in done.stderr
+    assert "public" in world.run("bucket").stderr
+
+
+def test_data_that_went_up_in_part_has_no_statistics(world: World) -> None:
+    world.cloud.faults.plan("POST", "/upload/", faults.DENIED, times=100, skip=SHARDS // 2)
+    assert "roles/storage.objectAdmin" in world.run(*UPLOAD, code=2).stderr
+    folder = world.root / DATA
+    assert list(folder.rglob("*.tfrecord")) and not (folder / "statistics.json").exists()
+
+
+def test_the_data_goes_up_once_and_its_statistics_last(world: World) -> None:
+    world.cloud.faults.plan("POST", "/upload/", faults.UNAVAILABLE, times=2)
+    done = world.run(*UPLOAD)
+    assert f"{SHARDS + 1} files" in done.stderr
+    folder = world.root / DATA
+    names = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
+    assert len(names) == SHARDS + 1
+    uploads = [one for one in world.cloud.faults.log if "/upload/" in one.path]
+    newest = max(folder.rglob("*.*"), key=lambda path: path.stat().st_mtime_ns)
+    assert newest.name == "statistics.json"
+    assert f"0 files, 0.0 MB, to gs://{BUCKET}" in world.run(*UPLOAD).stderr
+    assert len(uploads) == len([one for one in world.cloud.faults.log if "/upload/" in one.path])
+
+
+@pytest.mark.full
+def test_an_upload_that_was_cut_off_goes_on_and_one_that_was_not_is_left_alone(
+    world: World,
+) -> None:
+    world.run(*UPLOAD)
+    folder = world.root / DATA
+    (folder / "train" / "00003.tfrecord").write_bytes(b"other")
+    assert "is not what was prepared here" in world.run(*UPLOAD, code=2).stderr
+    (folder / "statistics.json").unlink()
+    (folder / "train" / "00004.tfrecord").unlink()
+    assert "3 files" in world.run(*UPLOAD).stderr
+    source = world.project / "data" / "prepared"
+    for path in (source / "train").iterdir():
+        assert (folder / "train" / path.name).read_bytes() == path.read_bytes()
