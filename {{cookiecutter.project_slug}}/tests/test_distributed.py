@@ -213,7 +213,7 @@ def test_replicas_that_disagree_are_told(schema: Schema, prepared: Path) -> None
     statistics = read_statistics(prepared, schema)
     settings = Settings(hidden_units=(4,)).for_rows(statistics.rows["train"])
     model = Model(schema, statistics, settings)
-    optimizer = build_optimizer(model.network, settings, 1)
+    optimizer = build_optimizer(model.network, settings, 1_000, 1)
     learner = Learner(model, optimizer, settings, Disagreeing(Place()))
     with pytest.raises(UserError, match="end with different weights"):
         learner.check_equal()

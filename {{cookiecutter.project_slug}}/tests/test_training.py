@@ -76,7 +76,9 @@ def trained(
     keras.utils.set_random_seed(settings.seed)
     train_split, eval_split = splits_of(prepared, schema, settings)
     model = Model(schema, statistics, settings)
-    optimizer = build_optimizer(model.network, settings, total_steps(train_split, settings))
+    optimizer = build_optimizer(
+        model.network, settings, train_split.rows, total_steps(train_split, settings)
+    )
     learner = Learner(model, optimizer, settings)
     train(learner, train_split, eval_split, settings, resumed(learner, monitor), monitor)
     return learner.arrays()
@@ -118,7 +120,7 @@ def test_graphs_are_traced_once(prepared: Path, schema: Schema, statistics: Stat
     settings = replace(SETTINGS, epochs=4)
     train_split, eval_split = splits_of(prepared, schema, settings)
     model = Model(schema, statistics, settings)
-    learner = Learner(model, build_optimizer(model.network, settings, 10), settings)
+    learner = Learner(model, build_optimizer(model.network, settings, 1_000, 10), settings)
     train(learner, train_split, eval_split, settings, State(), Recorder())
     assert learner.steps.experimental_get_tracing_count() == 1
 

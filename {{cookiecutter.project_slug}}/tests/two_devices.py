@@ -48,7 +48,7 @@ def trained(prepared: Path, strategy: Any, dropout: float) -> Learner:
     replicas = Replicas(Place(), strategy)
     with replicas.scope():
         model = Model(schema, statistics, settings)
-        optimizer = build_optimizer(model.network, settings, STEPS)
+        optimizer = build_optimizer(model.network, settings, 1_000, STEPS)
     learner = Learner(model, optimizer, settings, replicas)
     train_split = Split(prepared / "train", schema, settings.memory_mb)
     eval_split = Split(prepared / "eval", schema, settings.memory_mb)

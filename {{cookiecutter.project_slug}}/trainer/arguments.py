@@ -50,7 +50,7 @@ HYPERPARAMETERS = {
     "max_steps": (whole, "end after so many steps; 0: no limit"),
     "max_minutes": (positive, "end after so many minutes; 0: no limit"),
     "batch_size": (whole, "rows per step; 0: by the number of rows"),
-    "learning_rate": (positive, "peak of the cosine schedule"),
+    "learning_rate": (positive, "peak of the cosine schedule; 0: by the rows per step"),
     "hidden_units": (units, "widths of the hidden layers, such as 128,64,32"),
     "embedding_size": (at_least_one, "width of the vector of a code"),
     "dropout": (

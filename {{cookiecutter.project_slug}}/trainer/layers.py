@@ -37,23 +37,24 @@ class PiecewiseLinear(keras.layers.Layer):  # type: ignore[misc]
 
 
 class Crosses(keras.layers.Layer):  # type: ignore[misc]
-    """Gives each pair of codes a code of its own, `left * count of right + right`.
+    """Gives each pair of codes a code of its own, `left * count of right + right`, and puts it behind the codes.
 
-    Input int32 [rows, columns]; output int32 [rows, pairs]. A matrix product computes all pairs at once: float32 is exact
-    for codes below 2**24.
+    Input int32 [rows, columns]; output int32 [rows, columns + pairs]. A matrix product computes all at once: float32 is
+    exact for codes below 2**24.
     """
 
     def __init__(
         self, pairs: Sequence[tuple[int, int]], code_counts: Sequence[int], **options: Any
     ) -> None:
         super().__init__(**options)
-        self.weights_of_codes = np.zeros((len(code_counts), len(pairs)), np.float32)
+        crossed = np.zeros((len(code_counts), len(pairs)), np.float32)
         for pair, (left, right) in enumerate(pairs):
-            self.weights_of_codes[left, pair] = code_counts[right]
-            self.weights_of_codes[right, pair] = 1
+            crossed[left, pair] = code_counts[right]
+            crossed[right, pair] = 1
+        self.weights_of_codes = np.hstack([np.eye(len(code_counts), dtype=np.float32), crossed])
 
     def call(self, codes: Any) -> Any:
-        """Return the code of each pair."""
+        """Return the codes, then that of each pair."""
         return tf.cast(tf.matmul(tf.cast(codes, tf.float32), self.weights_of_codes), tf.int32)
 
 

@@ -43,6 +43,13 @@ def parts_of(batch_size: int) -> int:
     return max(1, min(cores(), batch_size // LEAST_ROWS_PER_PART))
 
 
+def input_specs(model: Any) -> tuple[Any, Any, Any]:
+    """Return the types of numbers [rows, numeric], codes [rows, coded] and labels [rows], for any number of rows."""
+    numbers, codes = (tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in model.network.inputs)
+    labels = tf.float32 if model.task == "regression" else tf.int32
+    return numbers, codes, tf.TensorSpec([None], labels)
+
+
 class Learner:
     """Steps and predictions of a model, compiled once."""
 
@@ -55,12 +62,32 @@ class Learner:
         self.parts = parts_of(settings.batch_size // self.replicas.count)
         self.best: list[npt.NDArray[Any]] = []
         self._loaded: tuple[Window, tuple[Any, Any, Any]] | None = None
+        numbers, codes, labels = input_specs(model)
+        number = tf.TensorSpec([], tf.int64)
+        # With signatures, because any other number of rows would have the graph traced again.
+        self.steps = tf.function(
+            self._steps,
+            [numbers, codes, labels, tf.TensorSpec([None], tf.int64), number, number, number],
+        )
+        self.gradient = self._gradient
+        if (
+            self.replicas.count == 1
+        ):  # else the graph would keep to the variables of the replica that traces it
+            specs = [numbers, codes, labels, tf.TensorSpec([], tf.float32)]
+            self.gradient = tf.function(self._gradient, specs, autograph=False)
+        self.predicted = tf.function(self._predicted, [numbers, codes], autograph=False)
+        self.part_predicted = tf.function(model.predictions, [numbers, codes], autograph=False)
         self.vary_dropout()
 
     @property
     def variables(self) -> list[Any]:
         """Everything that a checkpoint must hold: weights, random states, optimizer."""
         return [*self.model.network.variables, *self.optimizer.variables]
+
+    @property
+    def weights(self) -> list[Any]:
+        """What the network has learnt: its variables but the random states, which differ among replicas."""
+        return [one for one in self.model.network.variables if one.name != SEED_STATE]
 
     def arrays(self) -> list[npt.NDArray[Any]]:
         """Return the values of the variables, then those of the best network so far, if they were kept."""
@@ -110,11 +137,11 @@ class Learner:
 
     def keep_best(self) -> None:
         """Keep the present weights as the best so far."""
-        self.best = [variable.numpy() for variable in self.model.network.variables]
+        self.best = [variable.numpy() for variable in self.weights]
 
     def use_best(self) -> None:
         """Set the weights to the best that were kept, if any."""
-        for variable, array in zip(self.model.network.variables, self.best, strict=False):
+        for variable, array in zip(self.weights, self.best, strict=False):
             variable.assign(array)
 
     def tensors(self, window: Window) -> tuple[Any, Any, Any]:
@@ -136,8 +163,7 @@ class Learner:
             loss, reached = self.steps(*tensors, order, *bounds)
             return sum(self.replicas.gathered(float(loss))), int(reached)
 
-    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
-    def steps(
+    def _steps(
         self, numbers: Any, codes: Any, labels: Any, order: Any, first: Any, last: Any, steps: Any
     ) -> Any:
         """Take the steps `first` to `last` of the `steps` that cut `order`, int64 [rows], into equal batches.
@@ -153,6 +179,8 @@ class Learner:
             step += 1
         return loss, step
 
+    # Nothing from here on branches on tensors, and to convert it takes time.
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
     def step_everywhere(self, numbers: Any, codes: Any, labels: Any, rows: Any) -> Any:
         """Take one step on the rows of these numbers, int64 [batch], each replica on its part; return the loss."""
         count = tf.size(rows, tf.int64)
@@ -189,22 +217,19 @@ class Learner:
         self.optimizer.apply(totals, self.model.network.trainable_variables)
         return tf.add_n(losses)
 
-    def gradient(self, numbers: Any, codes: Any, labels: Any, rows: Any) -> tuple[Any, Any]:
+    def _gradient(self, numbers: Any, codes: Any, labels: Any, rows: Any) -> tuple[Any, Any]:
         """Return the loss of a part of a batch, as its share of the mean over `rows`, and its gradient."""
         with tf.GradientTape() as tape:
             outputs = self.model.network([numbers, codes], training=True)
             loss = tf.reduce_sum(self.model.losses(outputs, labels)) / rows
         return loss, tape.gradient(loss, self.model.network.trainable_variables)
 
-    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
-    def predicted(self, numbers: Any, codes: Any) -> Any:
+    def _predicted(self, numbers: Any, codes: Any) -> Any:
         """Return the model's predictions, a part of the rows per core."""
         rows = tf.shape(numbers)[0]
         cuts = [rows * part // self.parts for part in range(self.parts + 1)]
         parts = [slice(cuts[part], cuts[part + 1]) for part in range(self.parts)]
-        return tf.concat(
-            [self.model.predictions(numbers[part], codes[part]) for part in parts], axis=0
-        )
+        return tf.concat([self.part_predicted(numbers[part], codes[part]) for part in parts], 0)
 
     def evaluate(self, split: Split) -> tuple[dict[str, float], npt.NDArray[Any]]:
         """Return the metrics of a split, and its labels [rows]. The processes share the rows, and all get the same."""

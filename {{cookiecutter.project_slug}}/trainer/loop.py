@@ -195,14 +195,14 @@ def widest(window: Window, columns: Sequence[str]) -> str:
 def evaluate(
     learner: Learner, split: Split, settings: Settings, state: State, monitor: Monitor
 ) -> None:
-    """Evaluate the eval split, add to the history, and keep the best weights where patience asks for it."""
+    """Evaluate the eval split, add to the history, and keep the weights if they are the best so far."""
     started = time.monotonic()
     metrics, _ = learner.evaluate(split)
     name = MAIN_METRIC[learner.model.task]
     improved = all(is_better(name, metrics[name], earlier[name]) for earlier in state.history)
     state.history.append({"step": state.step, "epoch": state.epoch, **metrics})
     state.stale_evaluations = 0 if improved else state.stale_evaluations + 1
-    if settings.patience and improved:
+    if improved:
         learner.keep_best()
     state.total_seconds += max(learner.replicas.gathered(time.monotonic() - started))
     monitor.after_evaluation(state, metrics)

@@ -11,6 +11,7 @@ from trainer import loop
 from trainer.layers import Crosses, FusedEmbedding, PiecewiseLinear
 from trainer.learner import Learner
 from trainer.metrics import baseline_of
+from trainer.optimizer import FusedAdamW, Treatment
 from trainer.replicas import Replicas
 from trainer.schema import Schema
 from trainer.settings import Settings
@@ -21,6 +22,13 @@ from trainer.statistics import FIRST_VALUE_CODE, MISSING_CODE, UNSEEN_CODE, Stat
 LARGEST_CROSS = 2_000
 ROWS_PER_CROSS_CODE = 10
 WARM_UP_SHARE = 0.1
+WIDE, WIDE_RATE = (
+    "wide",
+    3.0,
+)  # a weight per value is met too rarely to be learnt at the network's rate
+ENOUGH_ROWS = (
+    30_000  # from here on, what is met rarely in a batch is still met often enough in the run
+)
 
 
 def train_and_evaluate(
@@ -41,7 +49,7 @@ def train_and_evaluate(
     with replicas.loss_told(), replicas.scope():
         model = Model(schema, statistics, settings)
         total_steps = loop.total_steps(splits["train"], settings)
-        optimizer = build_optimizer(model.network, settings, total_steps)
+        optimizer = build_optimizer(model.network, settings, statistics.rows["train"], total_steps)
     learner = Learner(model, optimizer, settings, replicas)
     state = loop.resumed(learner, monitor)
     loop.train(learner, splits["train"], splits["eval"], settings, state, monitor)
@@ -110,12 +118,9 @@ def build_network(schema: Schema, statistics: Statistics, settings: Settings) ->
         )
     if schema.coded:
         counts = statistics.code_counts()
-        deep.append(
-            keras.layers.Flatten()(
-                FusedEmbedding(counts, settings.embedding_size, deviation=0.1)(codes)
-            )
-        )
-        wide += wide_parts(codes, counts, statistics.rows["train"], outputs)
+        embedded = FusedEmbedding(counts, settings.embedding_size, deviation=0.1)(codes)
+        deep.append(keras.layers.Flatten()(embedded))
+        wide.append(wide_part(codes, counts, statistics.rows["train"], outputs))
     hidden = keras.layers.Concatenate()(deep) if len(deep) > 1 else deep[0]
     for units in settings.hidden_units:
         hidden = keras.layers.Dense(units, activation="relu", kernel_initializer="he_normal")(
@@ -126,15 +131,12 @@ def build_network(schema: Schema, statistics: Statistics, settings: Settings) ->
     return keras.Model([numbers, codes], scores)
 
 
-def wide_parts(codes: Any, counts: Sequence[int], rows: int, outputs: int) -> list[Any]:
+def wide_part(codes: Any, counts: Sequence[int], rows: int, outputs: int) -> Any:
     """Return the linear part: a weight per code, and per pair of codes where there are rows enough to learn it."""
-    parts = [keras.ops.sum(FusedEmbedding(counts, outputs, deviation=0.0)(codes), axis=1)]
     pairs = pairs_to_cross(counts, rows)
-    if pairs:
-        pair_counts = [counts[left] * counts[right] for left, right in pairs]
-        crossed = FusedEmbedding(pair_counts, outputs, deviation=0.0)(Crosses(pairs, counts)(codes))
-        parts.append(keras.ops.sum(crossed, axis=1))
-    return parts
+    all_counts = [*counts, *(counts[left] * counts[right] for left, right in pairs)]
+    table = FusedEmbedding(all_counts, outputs, deviation=0.0, name=WIDE)
+    return keras.ops.sum(table(Crosses(pairs, counts)(codes)), axis=1)
 
 
 def pairs_to_cross(counts: Sequence[int], rows: int) -> list[tuple[int, int]]:
@@ -144,7 +146,7 @@ def pairs_to_cross(counts: Sequence[int], rows: int) -> list[tuple[int, int]]:
     return [(a, b) for a in columns for b in columns if a < b and counts[a] * counts[b] <= limit]
 
 
-def build_optimizer(network: Any, settings: Settings, total_steps: int) -> Any:
+def build_optimizer(network: Any, settings: Settings, rows: int, total_steps: int) -> Any:
     """Return AdamW under a cosine schedule with warm-up; the weights of tables and biases do not decay."""
     warm_up = max(1, round(WARM_UP_SHARE * total_steps))
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -153,10 +155,20 @@ def build_optimizer(network: Any, settings: Settings, total_steps: int) -> Any:
         warmup_target=settings.learning_rate,
         warmup_steps=warm_up,
     )
-    optimizer = keras.optimizers.AdamW(schedule, weight_decay=settings.weight_decay)
-    optimizer.exclude_from_weight_decay(var_names=["bias", "table"])
+    treatments = {
+        variable.path: treatment(variable.path, settings, rows)
+        for variable in network.trainable_variables
+    }
+    optimizer = FusedAdamW(schedule, treatments)
     optimizer.build(network.trainable_variables)
     return optimizer
+
+
+def treatment(path: str, settings: Settings, rows: int) -> Treatment:
+    """Return how a variable is updated: kernels decay, and the linear part moves faster but with more evidence."""
+    if path.startswith(WIDE):
+        return Treatment(WIDE_RATE, epsilon=min(1.0, ENOUGH_ROWS / rows) / settings.batch_size)
+    return Treatment(decay=settings.weight_decay if path.endswith("kernel") else 0.0)
 
 
 class Serving(tf.Module):  # type: ignore[misc]
@@ -185,23 +197,38 @@ class Serving(tf.Module):  # type: ignore[misc]
             for name in types
         }
 
+    def codes(self, columns: dict[str, Any]) -> Any:
+        """Return the codes, int32 [rows, coded], of the columns' text: what `prepare` wrote for the same text."""
+        texts = {name: columns[self.parameters[name]] for name in self.schema.coded}
+        codes = self.codes_of(texts)
+        # Few cells have blanks around them, and copying all of them costs more than to look up.
+        return tf.cond(
+            tf.reduce_any(codes == UNSEEN_CODE),
+            lambda: self.codes_of({name: tf.strings.strip(texts[name]) for name in texts}),
+            lambda: codes,
+        )
+
+    def codes_of(self, texts: dict[str, Any]) -> Any:
+        """Return the codes, int32 [rows, coded], of text that has no blanks around it."""
+        return tf.stack([self.code(name, texts[name]) for name in texts], axis=1)
+
     def code(self, name: str, text: Any) -> Any:
-        """Return the codes, int32 [rows], of a column's text: what `prepare` wrote for the same text."""
-        stripped = tf.strings.strip(text)
-        codes = self.tables[self.parameters[name]].lookup(stripped)
+        """Return the codes, int32 [rows], of one column's text."""
         if name not in self.hashed:
-            return codes
-        buckets = tf.cast(tf.strings.to_hash_bucket_fast(stripped, self.hashed[name]), tf.int32)
+            return self.tables[self.parameters[name]].lookup(text)
+        text = tf.strings.strip(text)
+        codes = self.tables[self.parameters[name]].lookup(text)
+        buckets = tf.cast(tf.strings.to_hash_bucket_fast(text, self.hashed[name]), tf.int32)
         return tf.where(codes == MISSING_CODE, codes, 1 + buckets)
 
     def answer(self, **columns: Any) -> dict[str, Any]:
         """Return `probability` of the positive class, `probabilities` or `prediction`, and the `label` of a class."""
         numbers = [columns[self.parameters[name]] for name in self.schema.numeric]
-        codes = [self.code(name, columns[self.parameters[name]]) for name in self.schema.coded]
+        coded = bool(self.schema.coded)
         rows = tf.shape(next(iter(columns.values())))[0]
         predictions = self.model.predictions(
             tf.stack(numbers, axis=1) if numbers else tf.zeros([rows, 0]),
-            tf.stack(codes, axis=1) if codes else tf.zeros([rows, 0], tf.int32),
+            self.codes(columns) if coded else tf.zeros([rows, 0], tf.int32),
         )
         if self.schema.task == "regression":
             return {"prediction": predictions[:, 0]}
@@ -224,6 +251,8 @@ def code_table(vocabulary: Sequence[str], schema: Schema) -> Any:
 def export(model: Model, schema: Schema, statistics: Statistics, model_dir: Path) -> None:
     """Write the SavedModel with the signature `serving_default` on the raw columns, under their own names."""
     serving = Serving(model, schema, statistics)
-    signature = tf.function(serving.answer).get_concrete_function(**serving.inputs())
+    signature = tf.function(serving.answer, autograph=False).get_concrete_function(
+        **serving.inputs()
+    )
     tf.saved_model.save(serving, str(model_dir), signatures={"serving_default": signature})
     name_inputs(model_dir, serving.parameters)

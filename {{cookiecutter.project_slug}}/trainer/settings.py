@@ -10,18 +10,19 @@ MOST_EPOCHS, FEWEST_EPOCHS = 100, 2
 STEPS_PER_EPOCH = 100
 SMALL_DATA_ROWS, SMALL_DATA_DROPOUT = 200_000, 0.1
 LARGEST_BATCH, SMALLEST_BATCH = 1024, 32
+RATE_AT_256_ROWS = 3e-3
 MAY_CHANGE_ON_RESUME = ("epochs", "max_steps", "max_minutes", "patience")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What `task.py` hands to `model.py`; 0 epochs or rows per batch, and -1 for dropout: choose by the number of rows."""
+    """What `task.py` hands to `model.py`; 0 epochs, rows per batch or learning rate, and -1 for dropout: choose by the number of rows."""
 
     epochs: int = 0
     max_steps: int = 0
     max_minutes: float = 0.0
     batch_size: int = 0
-    learning_rate: float = 3e-3
+    learning_rate: float = 0.0
     hidden_units: tuple[int, ...] = (128, 64, 32)
     embedding_size: int = 8
     dropout: float = -1.0
@@ -39,6 +40,7 @@ class Settings:
             self,
             epochs=self.epochs or min(max(epochs, FEWEST_EPOCHS), MOST_EPOCHS),
             batch_size=batch_size,
+            learning_rate=self.learning_rate or suitable_rate(batch_size),
             dropout=dropout if self.dropout < 0 else self.dropout,
         )
 
@@ -51,6 +53,11 @@ def suitable_batch_size(rows: int) -> int:
     """Return a power of two that cuts `rows` into a hundred batches or more, within bounds."""
     batch_size = 1 << max(rows // STEPS_PER_EPOCH, 1).bit_length() - 1
     return min(max(batch_size, SMALLEST_BATCH), LARGEST_BATCH)
+
+
+def suitable_rate(batch_size: int) -> float:
+    """Return the peak learning rate: it grows slowly with the batch, whose gradient grows more certain."""
+    return RATE_AT_256_ROWS * float((batch_size / 256) ** 0.25)
 
 
 def check_unchanged(settings: Settings, earlier: dict[str, Any], job_dir: object) -> None:

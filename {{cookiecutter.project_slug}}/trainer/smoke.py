@@ -86,7 +86,9 @@ def train_and_serve(schema: Schema) -> float:
     statistics = made_up_statistics(schema)
     settings = Settings().for_rows(MADE_UP_ROWS)
     model = Model(schema, statistics, settings)
-    learner = Learner(model, build_optimizer(model.network, settings, total_steps=1), settings)
+    learner = Learner(
+        model, build_optimizer(model.network, settings, MADE_UP_ROWS, total_steps=1), settings
+    )
     raw = made_up_rows(schema)
     serving = Serving(model, schema, statistics)
     rows = np.arange(MADE_UP_ROWS)
