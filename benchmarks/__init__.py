@@ -1,0 +1,1 @@
+"""What this template's trainer is measured against, and how: `nox -s bench`."""

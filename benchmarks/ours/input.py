@@ -1,0 +1,38 @@
+"""Our input alone, streamed from prepared shards in shuffled batches: run inside a baked project."""
+
+import argparse
+import json
+import resource
+import time
+from pathlib import Path
+
+import numpy as np
+
+
+def main() -> None:
+    """Read all rows once, in batches, and print how long it took and how much memory."""
+    from trainer import features
+    from trainer.schema import read_schema
+    from trainer.shards import Split
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--memory-mb", type=int, required=True)
+    parser.add_argument("--batch-size", type=int, default=1024)
+    given = parser.parse_args()
+    started = time.perf_counter()
+    split = Split(given.data / "train", read_schema(features), given.memory_mb)
+    generator, rows = np.random.default_rng(1), 0
+    for window in split.windows(split.plan([1])):
+        order = generator.permutation(window.rows)
+        for begin in range(0, window.rows, given.batch_size):
+            chosen = order[begin : begin + given.batch_size]
+            batch = (window.numbers[chosen], window.codes[chosen], window.labels[chosen])
+            rows += len(batch[2])
+    seconds = time.perf_counter() - started
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"rows": rows, "seconds": seconds, "peak_mb": peak_mb, "fits": split.fits}))
+
+
+if __name__ == "__main__":
+    main()

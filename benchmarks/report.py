@@ -1,0 +1,88 @@
+"""What was measured, as a table, as JSON and as a chart."""
+
+import json
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape
+
+from benchmarks.targets import Row
+
+FOLDER = Path(__file__).parent
+RESULTS, CHART = FOLDER / "results.json", FOLDER / "chart.svg"
+LABEL_WIDTH, BAR_WIDTH, LINE_HEIGHT = 260, 420, 22
+OURS_COLOUR, OTHER_COLOUR = "#1a73e8", "#9aa0a6"
+
+
+def lines(rows: Sequence[Row]) -> list[str]:
+    """Return the table."""
+    return [
+        f"{'':6s} {'':36s} {'median':>12s} {'low':>12s} {'high':>12s} {'ratio':>7s} {'wanted':>7s}",
+        *(line(row) for row in rows),
+    ]
+
+
+def line(row: Row) -> str:
+    """Return one line of the table."""
+    figures = [row.measured.median, row.measured.low, row.measured.high]
+    shown = " ".join(
+        f"{figure:12,.0f}" if figure >= 1_000 else f"{figure:12.4g}" for figure in figures
+    )
+    ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
+    wanted = "" if row.wanted is None else f"{row.wanted:g}"
+    verdict = "" if row.wanted is None else ("met" if row.met else "MISSED")
+    metric = "" if row.metric is None else f"AUC {row.metric:.4f}"
+    return f"{row.target:6s} {row.name:36s} {shown} {ratio:>7s} {wanted:>7s} {verdict} {metric} {row.unit}".rstrip()
+
+
+def keep(target: str, rows: Sequence[Row], rounds: int) -> None:
+    """Put the rows of a target into `results.json`, in the place of its earlier ones."""
+    results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    results[target] = {
+        "date": date.today().isoformat(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
+        "rounds": rounds,
+        "rows": [{**asdict(row), "met": row.met} for row in rows],
+    }
+    RESULTS.write_text(json.dumps(dict(sorted(results.items())), indent=2) + "\n")
+    CHART.write_text(chart(results))
+
+
+def chart(results: dict[str, Any]) -> str:
+    """Return an SVG of the whole jobs: a bar of seconds for each program."""
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for found in results.values():
+        for row in found["rows"]:
+            if row["unit"] == "s" and row["metric"] is not None:
+                groups.setdefault(row["target"], []).append(row)
+    parts, top = [], 0
+    for title, rows in groups.items():
+        parts.append(text(4, top + 18, f"{title}: seconds for the whole job", "bold"))
+        top += LINE_HEIGHT + 6
+        longest = max(row["measured"]["median"] for row in rows)
+        for row in rows:
+            parts.append(bar(top, row["name"], row["measured"]["median"], longest))
+            top += LINE_HEIGHT
+        top += 12
+    width = LABEL_WIDTH + BAR_WIDTH + 80
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{top}" font-family="sans-serif" font-size="13">'
+    background = f'<rect width="{width}" height="{top}" fill="white"/>'
+    return "\n".join([head, background, *parts, "</svg>"]) + "\n"
+
+
+def bar(top: int, name: str, seconds: float, longest: float) -> str:
+    """Return one bar with its name and its figure."""
+    length = max(2, round(BAR_WIDTH * seconds / longest))
+    colour = OURS_COLOUR if name == "ours" else OTHER_COLOUR
+    shape = f'<rect x="{LABEL_WIDTH}" y="{top + 3}" width="{length}" height="{LINE_HEIGHT - 6}" fill="{colour}"/>'
+    figure = text(LABEL_WIDTH + length + 6, top + 16, f"{seconds:.1f}")
+    return "\n".join([text(16, top + 16, name), shape, figure])
+
+
+def text(left: int, base: int, words: str, weight: str = "normal") -> str:
+    """Return a piece of text."""
+    return f'<text x="{left}" y="{base}" font-weight="{weight}">{escape(words)}</text>'

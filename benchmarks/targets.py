@@ -1,0 +1,267 @@
+"""The targets of performance, one function each: what is run, what it is held against, and whether that is met."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.measure import Sample, Spread, alternate, run, spread
+from benchmarks.workbench import PREPARE, RUNTIME, SCRIPTS, Table, Workbench
+
+AUC_TOLERANCE = 0.001
+LONG_FIT_ROWS = 5_000_000
+STREAM_MEMORY_MB = 64
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: how a program did, and its ratio against ours with the ratio that is wanted."""
+
+    target: str
+    name: str
+    unit: str
+    measured: Spread
+    ratio: float | None = None
+    wanted: float | None = None
+    metric: float | None = None
+
+    @property
+    def met(self) -> bool:
+        """Whether what is wanted is reached; true of a line that wants nothing."""
+        return self.wanted is None or (self.ratio is not None and self.ratio >= self.wanted)
+
+
+Samples = Mapping[str, Sequence[Sample]]
+
+
+def seconds(samples: Sequence[Sample]) -> Spread:
+    """Return the wall times of whole processes."""
+    return spread([sample.seconds for sample in samples])
+
+
+def reported(samples: Sequence[Sample], key: str) -> Spread:
+    """Return what the programs themselves reported."""
+    return spread([float(sample.report[key]) for sample in samples])
+
+
+def slower_rows(target: str, samples: Samples, wanted: Mapping[str, float]) -> list[Row]:
+    """Return lines of whole processes: how many times longer than ours each of the others takes."""
+    ours = seconds(samples["ours"]).median
+    rows = []
+    for name, taken in samples.items():
+        measured = seconds(taken)
+        metric = taken[-1].report.get("metric")
+        ratio = None if name == "ours" else measured.median / ours
+        rows.append(Row(target, name, "s", measured, ratio, wanted.get(name), metric))
+    return rows
+
+
+def metric_row(target: str, samples: Samples) -> Row:
+    """Return the line that holds our AUC against the best of the others."""
+    metrics = {name: float(taken[-1].report["metric"]) for name, taken in samples.items()}
+    best = max(value for name, value in metrics.items() if name != "ours")
+    lead = metrics["ours"] - best + AUC_TOLERANCE
+    return Row(target, "AUC above best - 0.001", "AUC", spread([metrics["ours"]]), lead, 0.0)
+
+
+def p1(bench: Workbench) -> list[Row]:
+    """From a CSV file to an exported model, one epoch."""
+    sizes = {"P1 1M": (1_000_000, 200_000, {"estimator": 4, "make_csv": 5, "lightgbm_trees": 2})}
+    if bench.quick:
+        sizes = {"P1 200k": (200_000, 16_000, {})}
+    rows = []
+    for target, (size, test_size, wanted) in sizes.items():
+        rows += whole_jobs(bench, target, bench.table(size, test_size), wanted)
+    return rows
+
+
+def p1_long(bench: Workbench) -> list[Row]:
+    """The same for five million rows."""
+    if bench.quick:
+        return []
+    wanted = {"estimator": 6.0, "make_csv": 9.0, "lightgbm_trees": 4.0}
+    return whole_jobs(bench, "P1 5M", bench.table(LONG_FIT_ROWS, 200_000), wanted)
+
+
+def whole_jobs(
+    bench: Workbench, target: str, table: Table, wanted: Mapping[str, float]
+) -> list[Row]:
+    """Run ours and the peers on a table from its CSV file."""
+    variants = {
+        "ours": bench.prepare_and_train(table, epochs=1),
+        "estimator": bench.peer("estimator", "estimator", table, epochs=1),
+        "make_csv": bench.peer("make_csv", "keras", table, epochs=1),
+        "lightgbm_trees": bench.peer("lightgbm_trees", "trees", table, epochs=1),
+        "hist_gradient_boosting": bench.peer("hist_gradient_boosting", "trees", table, epochs=1),
+    }
+    samples = alternate(variants, bench.rounds)
+    return [*slower_rows(target, samples, wanted), metric_row(target, samples)]
+
+
+def p2(bench: Workbench) -> list[Row]:
+    """A small job, three epochs, on prepared shards as a user runs it."""
+    table = bench.table(30_000, 16_000)
+    data = bench.folder / "outputs" / "prepared-small"
+    bench.prepare(table, data)()
+    imported = [bench.ours(RUNTIME), "-c", "import tensorflow"]
+    variants: dict[str, Callable[[], Sample]] = {
+        "ours": bench.train(table, data, epochs=3),
+        "import tensorflow": lambda: run(imported, bench.folder),
+        "estimator": bench.peer("estimator", "estimator", table, epochs=3),
+        "make_csv": bench.peer("make_csv", "keras", table, epochs=3),
+        "feature_space": bench.peer("feature_space", "keras", table, epochs=3),
+    }
+    samples = alternate(variants, bench.rounds)
+    rows = slower_rows("P2", samples, {"estimator": 3, "make_csv": 2, "feature_space": 4})
+    rest = seconds(samples["ours"]).median - seconds(samples["import tensorflow"]).median
+    return [*rows, Row("P2", "2 s over ours but import", "s", spread([rest]), 2 / rest, 1.0)]
+
+
+def p3(bench: Workbench) -> list[Row]:
+    """The input alone, streamed in windows."""
+    table = bench.table(200_000 if bench.quick else 1_000_000, 16_000 if bench.quick else 200_000)
+    data = bench.folder / "outputs" / f"prepared-{table.name}"
+    bench.prepare(table, data)()
+    script = SCRIPTS / "ours" / "input.py"
+    flags = ("--data", data, "--memory-mb", str(STREAM_MEMORY_MB))
+    ours = [bench.ours(RUNTIME), script, *flags]
+    peer_flags = ("--schema", table.schema, "--train", table.train, "--max-rows", "100000")
+    peer = [bench.environment("keras"), SCRIPTS / "peers" / "make_csv_input.py", *peer_flags]
+    project = bench.baked(table)
+    samples = alternate(
+        {
+            "ours": lambda: run(inside(ours, project), project),
+            "make_csv": lambda: run(peer, project),
+        },
+        bench.rounds,
+    )
+    speeds = {
+        name: spread([sample.report["rows"] / sample.report["seconds"] for sample in taken])
+        for name, taken in samples.items()
+    }
+    ratio = speeds["ours"].median / speeds["make_csv"].median
+    return [
+        Row("P3", "ours", "rows/s", speeds["ours"]),
+        Row("P3", "make_csv", "rows/s", speeds["make_csv"], ratio, 50.0),
+    ]
+
+
+def inside(command: Sequence[object], project: Path) -> list[object]:
+    """Return a command that runs a script of ours with the baked package in reach."""
+    python, script, *flags = command
+    start = f"import runpy, sys; sys.path.insert(0, {str(project)!r}); sys.argv = sys.argv[1:]"
+    run_script = f"{start}; runpy.run_path(sys.argv[0], run_name='__main__')"
+    return [python, "-c", run_script, script, *flags]
+
+
+def p4(bench: Workbench) -> list[Row]:
+    """The step alone, on encoded arrays in memory."""
+    arrays = encoded(bench)
+    project = bench.baked(bench.table(30_000, 16_000))
+    ours = inside([bench.ours(RUNTIME), SCRIPTS / "ours" / "step.py", "--arrays", arrays], project)
+    fit = [bench.environment("keras"), SCRIPTS / "peers" / "keras_step.py", "--arrays", arrays]
+    build = ("--build", bench.folder / "outputs")
+    kernel = [bench.environment("keras"), SCRIPTS / "kernel" / "kernel.py", "--arrays", arrays]
+    stock = ("--jit", "auto", "--steps-per-execution")
+    samples = alternate(
+        {
+            "ours": lambda: run(ours, project),
+            "Keras fit": lambda: run([*fit, *stock, "1"], project),
+            "Keras fit, 64 steps per execution": lambda: run([*fit, *stock, "64"], project),
+            "the same with XLA": lambda: run([*fit, "--steps-per-execution", "64"], project),
+            "C kernel": lambda: run([*kernel, *build], project),
+        },
+        bench.rounds,
+    )
+    return faster_rows(
+        "P4", samples, {"Keras fit": 2.2, "Keras fit, 64 steps per execution": 1.6, "C kernel": 0.5}
+    )
+
+
+def faster_rows(target: str, samples: Samples, wanted: Mapping[str, float]) -> list[Row]:
+    """Return lines of reported speeds: how many times faster than each of the others ours is."""
+    speeds = {name: reported(taken, "rows_per_second") for name, taken in samples.items()}
+    ours = speeds["ours"].median
+    return [
+        Row(
+            target,
+            name,
+            "rows/s",
+            speed,
+            None if name == "ours" else ours / speed.median,
+            wanted.get(name),
+        )
+        for name, speed in speeds.items()
+    ]
+
+
+def encoded(bench: Workbench) -> Path:
+    """Return a file of encoded arrays: a million made-up rows, as wide as the synthetic table."""
+    path = bench.folder / "tables" / "encoded.npz"
+    if not path.exists():
+        generator = np.random.default_rng(1)
+        counts = np.array([9, 16, 7, 15, 6, 5, 2, 42], np.int32)
+        rows = 1_000_000
+        codes = np.stack([generator.integers(0, count, rows) for count in counts], axis=1)
+        numbers = generator.normal(size=(rows, 6)).astype(np.float32)
+        labels = (numbers[:, 0] + codes[:, 3] / 5 + generator.normal(size=rows) > 1.5).astype(
+            np.int32
+        )
+        np.savez(path, numbers=numbers, codes=codes.astype(np.int32), labels=labels, counts=counts)
+    return path
+
+
+def p5(bench: Workbench) -> list[Row]:
+    """The preparation, against a bare copy of the file by the same engine."""
+    table = bench.table(
+        200_000 if bench.quick else LONG_FIT_ROWS, 16_000 if bench.quick else 200_000
+    )
+    output = bench.folder / "outputs" / "prepared-p5"
+    target = bench.folder / "outputs" / "copy.parquet"
+    copy = [bench.ours(PREPARE), SCRIPTS / "ours" / "duckdb_copy.py", table.train, target]
+    samples = alternate(
+        {"ours": bench.prepare(table, output), "DuckDB copy": lambda: run(copy, bench.folder)},
+        bench.rounds,
+    )
+    return slower_rows("P5", samples, {"DuckDB copy": 0.5})
+
+
+def p8(bench: Workbench) -> list[Row]:
+    """The serving signature, one row and batches."""
+    table = bench.table(30_000, 16_000)
+    data = bench.folder / "outputs" / "prepared-small"
+    bench.prepare(table, data)()
+    bench.train(table, data, epochs=1)()
+    exported = bench.peer("keras_serving", "keras", table, epochs=1)()
+    script = [bench.environment("keras"), SCRIPTS / "ours" / "serve.py", "--table", table.test]
+    outputs = bench.folder / "outputs"
+    samples = alternate(
+        {
+            "ours": lambda: run([*script, "--model", outputs / "ours" / "model"], outputs),
+            "Keras model.export": lambda: run(
+                [*script, "--model", outputs / "keras_serving"], outputs
+            ),
+        },
+        bench.rounds,
+    )
+    rows = faster_rows("P8", samples, {"Keras model.export": 3.0})
+    one = {name: reported(taken, "one_seconds") for name, taken in samples.items()}
+    ratio = one["Keras model.export"].median / one["ours"].median
+    print(f"  the peer's export took {exported.report['export_seconds']:.2f} s")
+    return [
+        *rows,
+        Row("P8", "ours, one row", "s", one["ours"]),
+        Row("P8", "Keras model.export, one row", "s", one["Keras model.export"], ratio, 1.0),
+    ]
+
+
+TARGETS: dict[str, Callable[[Workbench], list[Row]]] = {
+    "P1": p1,
+    "P1L": p1_long,
+    "P2": p2,
+    "P3": p3,
+    "P4": p4,
+    "P5": p5,
+    "P8": p8,
+}

@@ -1,0 +1,176 @@
+"""Where a benchmark works: environments, tables and baked projects below one folder, made once and used again."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks import synthetic
+from benchmarks.measure import BenchmarkFailed, Sample, run
+
+REPOSITORY = Path(__file__).parent.parent
+SCRIPTS = Path(__file__).parent
+PEERS = SCRIPTS / "peers"
+PYTHON_VERSION = "3.11"  # the newest that TensorFlow 2.15, the last with Estimators, has wheels for
+PREPARE, RUNTIME = "prepare", "local"  # the extras of the baked package
+TRAIN_PART, TEST_PART = 0, 1
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table for training and one for the test, and what their columns are."""
+
+    name: str
+    train: Path
+    test: Path
+    schema: Path
+    rows: int
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """The folder of a benchmark, and how thorough it is."""
+
+    folder: Path
+    quick: bool
+    rounds: int
+
+    def environment(self, name: str) -> Path:
+        """Return the interpreter of a peer's environment."""
+        return self.built(name, [], PEERS / f"requirements-{name}.txt")
+
+    def ours(self, extra: str) -> Path:
+        """Return the interpreter of an environment with what the baked package requires for `extra`."""
+        setup = self.baked(self.table(30_000, 16_000)) / "setup.py"
+        return self.built(f"ours-{extra}", ["--extra", extra], setup)
+
+    def built(self, name: str, flags: Sequence[str], requirements: Path) -> Path:
+        """Return the interpreter of an environment that holds what a file requires, built anew if the file changed."""
+        folder = self.folder / "environments" / name
+        python, record = folder / "bin" / "python", folder / "requirements.txt"
+        wanted = requirements.read_text()
+        if not record.exists() or record.read_text() != wanted:
+            print(f"  building the environment {name}", flush=True)
+            uv("venv", "--clear", "--python", PYTHON_VERSION, folder)
+            install = ("pip", "install", "--compile-bytecode", "--python", python)
+            uv(*install, *flags, "-r", requirements)
+            record.write_text(wanted)
+        return python
+
+    def table(self, rows: int, test_rows: int) -> Table:
+        """Return a synthetic table of `rows` training rows and `test_rows` others."""
+        folder = self.folder / "tables" / f"synthetic-{rows}"
+        folder.mkdir(parents=True, exist_ok=True)
+        table = Table(
+            folder.name, folder / "train.csv", folder / "test.csv", folder / "schema.json", rows
+        )
+        for path, count, part in (
+            (table.train, rows, TRAIN_PART),
+            (table.test, test_rows, TEST_PART),
+        ):
+            if not path.exists():
+                synthetic.write_table(path, count, part)
+        table.schema.write_text(json.dumps(synthetic.SCHEMA))
+        return table
+
+    def baked(self, table: Table) -> Path:
+        """Return a project baked for the columns of `table`."""
+        from cookiecutter.main import cookiecutter
+
+        schema = json.loads(table.schema.read_text())
+        kinds = {name: "numeric" for name in schema["numeric"]} | {
+            name: "categorical" for name in schema["categorical"]
+        }
+        answers: dict[str, Any] = {
+            "project_name": table.name,
+            "data_path": str(table.train),
+            "label": schema["label"],
+            "features": ",".join(f"{name}:{kind}" for name, kind in kinds.items()),
+            "smoke_test": "skip",
+        }
+        return Path(
+            cookiecutter(
+                str(REPOSITORY),
+                no_input=True,
+                default_config=True,
+                overwrite_if_exists=True,
+                extra_context=answers,
+                output_dir=str(self.folder / "projects"),
+            )
+        )
+
+    def peer(self, name: str, environment: str, table: Table, epochs: int) -> Callable[[], Sample]:
+        """Return a run of a peer's recipe, from the CSV file to its exported model."""
+        python = self.environment(environment)
+        output = self.folder / "outputs" / name
+        paths = ("--schema", table.schema, "--train", table.train, "--test", table.test)
+        command = [
+            python,
+            PEERS / f"{name}.py",
+            *paths,
+            "--output",
+            output,
+            "--epochs",
+            str(epochs),
+        ]
+
+        def measured() -> Sample:
+            shutil.rmtree(output, ignore_errors=True)
+            output.mkdir(parents=True)
+            return run(command, self.folder)
+
+        return measured
+
+    def prepare(self, table: Table, output: Path) -> Callable[[], Sample]:
+        """Return a run of our preparation of a table."""
+        project, python = self.baked(table), self.ours(PREPARE)
+        paths = ("--train", table.train, "--test", table.test, "--output", output)
+
+        def measured() -> Sample:
+            shutil.rmtree(output, ignore_errors=True)
+            return run([python, "-m", "trainer.prepare", *paths, "--quiet"], project)
+
+        return measured
+
+    def train(self, table: Table, data: Path, epochs: int) -> Callable[[], Sample]:
+        """Return a run of our training on prepared data; its report is that of `metrics.json`."""
+        project, python = self.baked(table), self.ours(RUNTIME)
+        output = self.folder / "outputs" / "ours"
+        flags = ("--data-dir", data, "--job-dir", output, "--epochs", str(epochs), "--quiet")
+
+        def measured() -> Sample:
+            shutil.rmtree(output, ignore_errors=True)
+            sample = run([python, "-m", "trainer.task", *flags], project)
+            metrics = json.loads((output / "metrics.json").read_text())
+            metrics["metric"] = metrics.get("auc", metrics.get("rmse"))
+            return Sample(sample.seconds, sample.peak_mb, metrics)
+
+        return measured
+
+    def prepare_and_train(self, table: Table, epochs: int) -> Callable[[], Sample]:
+        """Return both of our runs, one after the other, as one."""
+        data = self.folder / "outputs" / f"prepared-{table.name}"
+        steps = (self.prepare(table, data), self.train(table, data, epochs))
+
+        def measured() -> Sample:
+            samples = [step() for step in steps]
+            return Sample(
+                sum(sample.seconds for sample in samples),
+                max(sample.peak_mb for sample in samples),
+                samples[-1].report,
+            )
+
+        return measured
+
+
+def uv(*arguments: object) -> None:
+    """Run uv; raise `BenchmarkFailed` if it fails."""
+    if subprocess.run(["uv", "--quiet", *map(str, arguments)], check=False).returncode:
+        raise BenchmarkFailed(
+            f"uv {' '.join(map(str, arguments))} failed",
+            "every requirement to be installable",
+            "see what uv says above; a network is needed the first time",
+        )
