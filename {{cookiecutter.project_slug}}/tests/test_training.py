@@ -116,15 +116,6 @@ def test_the_number_of_steps_per_call_changes_nothing(
     assert all(np.array_equal(one, other) for one, other in zip(expected, arrays, strict=True))
 
 
-def test_graphs_are_traced_once(prepared: Path, schema: Schema, statistics: Statistics) -> None:
-    settings = replace(SETTINGS, epochs=4)
-    train_split, eval_split = splits_of(prepared, schema, settings)
-    model = Model(schema, statistics, settings)
-    learner = Learner(model, build_optimizer(model.network, settings, 1_000, 10), settings)
-    train(learner, train_split, eval_split, settings, State(), Recorder())
-    assert learner.steps.experimental_get_tracing_count() == 1
-
-
 def test_steps_end_the_run_in_the_middle_of_an_epoch(
     prepared: Path, schema: Schema, statistics: Statistics
 ) -> None:

@@ -69,7 +69,7 @@ class Learner:
             self._steps,
             [numbers, codes, labels, tf.TensorSpec([None], tf.int64), number, number, number],
         )
-        self.gradient = self._gradient
+        self.gradient: Any = self._gradient
         if (
             self.replicas.count == 1
         ):  # else the graph would keep to the variables of the replica that traces it

@@ -1,0 +1,161 @@
+"""How much work training does, counted instead of timed: a slow path shows here without a stopwatch."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from trainer import shards
+from trainer.learner import Learner
+from trainer.loop import State, train
+from trainer.model import Model, build_optimizer
+from trainer.schema import Schema
+from trainer.settings import Settings
+from trainer.shards import RowGroup, Split, Window
+from trainer.statistics import Statistics, read_statistics
+
+SETTINGS = Settings(epochs=4, batch_size=64, learning_rate=1e-3, hidden_units=(16, 8), dropout=0.1)
+STEPS = 200
+
+
+class Silence:
+    """A monitor that counts how often the loop comes back from the graph."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def newest_checkpoint(self) -> None:
+        return None
+
+    def begin(self, total_steps: int, state: State) -> None:
+        self.total_steps = total_steps
+
+    def after_steps(self, state: State, rows: int, loss: float, learner: Learner) -> None:
+        self.calls += 1
+
+    def after_evaluation(self, state: State, metrics: dict[str, float]) -> None:
+        pass
+
+    def end(self, state: State, learner: Learner) -> None:
+        pass
+
+
+@pytest.fixture
+def statistics(prepared: Path, schema: Schema) -> Statistics:
+    """What was learnt from the made-up rows."""
+    return read_statistics(prepared, schema)
+
+
+@pytest.fixture
+def learner(schema: Schema, statistics: Statistics) -> Learner:
+    """A learner that has not traced anything."""
+    model = Model(schema, statistics, SETTINGS)
+    return Learner(model, build_optimizer(model.network, SETTINGS, 1_000, 100), SETTINGS)
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> list[RowGroup]:
+    """Every row group that is read from disk from now on."""
+    found: list[RowGroup] = []
+    read_window = shards.read_window
+
+    def counted(groups: list[RowGroup], schema: Schema) -> Window:
+        found.extend(groups)
+        return read_window(groups, schema)
+
+    monkeypatch.setattr(shards, "read_window", counted)
+    return found
+
+
+def trained(learner: Learner, prepared: Path, schema: Schema, settings: Settings) -> Silence:
+    """Train and evaluate; return the monitor."""
+    monitor = Silence()
+    splits = [Split(prepared / name, schema, settings.memory_mb) for name in ("train", "eval")]
+    train(learner, splits[0], splits[1], settings, State(), monitor)
+    return monitor
+
+
+def traces(learner: Learner) -> list[int]:
+    """Return how often each graph was traced."""
+    graphs = (learner.steps, learner.gradient, learner.predicted, learner.part_predicted)
+    return [graph.experimental_get_tracing_count() for graph in graphs]
+
+
+def test_each_graph_is_traced_once_whatever_the_number_of_rows(
+    learner: Learner, prepared: Path, schema: Schema
+) -> None:
+    trained(learner, prepared, schema, SETTINGS)
+    learner.evaluate(Split(prepared / "train", schema, SETTINGS.memory_mb))
+    assert traces(learner) == [1, 1, 1, 1]
+
+
+def test_many_steps_are_one_call(learner: Learner, prepared: Path, schema: Schema) -> None:
+    settings = replace(SETTINGS, batch_size=4, epochs=3)
+    monitor = trained(learner, prepared, schema, settings)
+    assert monitor.total_steps > 200
+    assert monitor.calls < monitor.total_steps / 10
+
+
+def test_a_table_that_fits_is_read_once(
+    learner: Learner, prepared: Path, schema: Schema, reads: list[RowGroup]
+) -> None:
+    trained(learner, prepared, schema, SETTINGS)
+    assert sorted(str(group) for group in reads) == sorted({str(group) for group in reads})
+
+
+def test_a_table_that_does_not_fit_is_read_once_per_epoch(
+    learner: Learner,
+    prepared: Path,
+    schema: Schema,
+    reads: list[RowGroup],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Split, "fits", False)
+    trained(learner, prepared, schema, replace(SETTINGS, epochs=2))
+    groups = Split(prepared / "train", schema, SETTINGS.memory_mb).groups
+    assert [reads.count(group) for group in groups] == [2] * len(groups)
+
+
+@contextmanager
+def python_calls() -> Iterator[Callable[[], int]]:
+    """Count the calls of Python functions inside the block."""
+    count = 0
+
+    def counted(frame: FrameType, event: str, argument: Any) -> None:
+        nonlocal count
+        count += event == "call"
+
+    sys.setprofile(counted)
+    try:
+        yield lambda: count
+    finally:
+        sys.setprofile(None)
+
+
+def calls_for(learner: Learner, window: Window, steps: int) -> int:
+    """Return how many Python functions are called for some steps on a window, and for predicting it."""
+    import tensorflow as tf
+
+    order = tf.constant(np.arange(window.rows))
+    with python_calls() as called:
+        learner.take_steps(learner.tensors(window), order, 0, steps, steps)
+        learner.window_predictions(window)
+        return called()
+
+
+def test_no_python_runs_per_row_or_per_step(
+    learner: Learner, prepared: Path, schema: Schema
+) -> None:
+    whole = Split(prepared / "train", schema, SETTINGS.memory_mb).whole()
+    rows = whole.rows // 2
+    half = Window(whole.numbers[:rows], whole.codes[:rows], whole.labels[:rows])
+    for window in (half, whole):  # the first calls trace and fill caches
+        calls_for(learner, window, 2)
+    few = calls_for(learner, half, 1)
+    assert calls_for(learner, whole, STEPS) - few < STEPS / 2
