@@ -17,13 +17,17 @@ TESTS = (
     "pytest>=8",
     "hypothesis>=6.100",
     "cruft>=2.16",
+    "numpy>=1.26",
     "pyarrow>=16",
     "tomli>=2; python_version < '3.11'",
 )
 # What talks to the doubles of Google Cloud; the baked project installs the same by itself.
 CLOUD = ("google-cloud-aiplatform>=1.120,<3", "google-cloud-storage>=2.18", "setuptools>=77")
 LINT = ("mypy>=1.13", *TESTS)
+BENCH = ("numpy>=1.26", "pyarrow>=16")
 TABLES = ("palmerpenguins==0.1.6", "plotnine==0.15.9")
+
+SOURCES = ("cmle_extension", "benchmarks", "tests", "noxfile.py")
 
 DEMO = Path("demo", "census-income")
 DEMO_AUC = 0.915
@@ -76,11 +80,18 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def bench(session: nox.Session) -> None:
+    """Measure the trainer against what people use today; -- --quick, -- P2 P4 for some targets only."""
+    session.install(*ENGINE, *BENCH)
+    session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Check style, formatting and types of the template's own Python."""
     session.install(*ENGINE, *LINT)
-    session.run("ruff", "check", "cmle_extension", "tests", "noxfile.py")
-    session.run("ruff", "format", "--check", "cmle_extension", "tests", "noxfile.py", "hooks")
+    session.run("ruff", "check", *SOURCES)
+    session.run("ruff", "format", "--check", *SOURCES, "hooks")
     session.run("mypy")
 
 

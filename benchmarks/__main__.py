@@ -6,9 +6,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.catalogue import TARGETS
 from benchmarks.measure import BenchmarkFailed
 from benchmarks.report import keep, lines
-from benchmarks.targets import TARGETS, Row
+from benchmarks.targets import Row
 from benchmarks.workbench import Workbench
 
 ROUNDS = 5

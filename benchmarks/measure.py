@@ -12,6 +12,18 @@ from pathlib import Path
 from typing import Any
 
 LINES_SHOWN = 12
+# The last ones are for what a smoke test installs.
+KEPT_VARIABLES = (
+    "PATH",
+    "HOME",
+    "TMPDIR",
+    "LANG",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+)
 
 
 class BenchmarkFailed(Exception):
@@ -61,7 +73,7 @@ def run(command: Sequence[object], folder: Path) -> Sample:
     if process.returncode:
         shown = "\n".join("\n".join(texts).splitlines()[-LINES_SHOWN:])
         raise BenchmarkFailed(
-            f"{shown}\n{' '.join(map(str, command))} ended with exit code {process.returncode}",
+            f"{' '.join(map(str, command))} ended with {process.returncode}:\n{shown}\n",
             "every program of the benchmark to end with 0",
             f"run it by itself in {folder}",
         )
@@ -70,10 +82,8 @@ def run(command: Sequence[object], folder: Path) -> Sample:
 
 def variables() -> dict[str, str]:
     """Return the environment of a measured program: nothing of Python's or nox's own."""
-    kept = ("PATH", "HOME", "TMPDIR", "LANG")
-    return {name: os.environ[name] for name in kept if name in os.environ} | {
-        "TF_CPP_MIN_LOG_LEVEL": "2"
-    }
+    kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
+    return {**kept, "TF_CPP_MIN_LOG_LEVEL": "2"}
 
 
 def text_of(stream: Any) -> str:

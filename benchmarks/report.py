@@ -14,6 +14,7 @@ from benchmarks.targets import Row
 
 FOLDER = Path(__file__).parent
 RESULTS, CHART = FOLDER / "results.json", FOLDER / "chart.svg"
+REAL = "R"
 LABEL_WIDTH, BAR_WIDTH, LINE_HEIGHT = 260, 420, 22
 OURS_COLOUR, OTHER_COLOUR = "#1a73e8", "#9aa0a6"
 
@@ -35,7 +36,7 @@ def line(row: Row) -> str:
     ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
     wanted = "" if row.wanted is None else f"{row.wanted:g}"
     verdict = "" if row.wanted is None else ("met" if row.met else "MISSED")
-    metric = "" if row.metric is None else f"AUC {row.metric:.4f}"
+    metric = "" if row.metric is None else f"{row.metric_name} {row.metric:.4f}"
     return f"{row.target:6s} {row.name:36s} {shown} {ratio:>7s} {wanted:>7s} {verdict} {metric} {row.unit}".rstrip()
 
 
@@ -57,7 +58,7 @@ def chart(results: dict[str, Any]) -> str:
     groups: dict[str, list[dict[str, Any]]] = {}
     for found in results.values():
         for row in found["rows"]:
-            if row["unit"] == "s" and row["metric"] is not None:
+            if row["metric"] is not None and not row["target"].startswith(REAL):
                 groups.setdefault(row["target"], []).append(row)
     parts, top = [], 0
     for title, rows in groups.items():

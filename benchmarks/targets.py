@@ -1,7 +1,7 @@
 """The targets of performance, one function each: what is run, what it is held against, and whether that is met."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,8 @@ from benchmarks.workbench import PREPARE, RUNTIME, SCRIPTS, Table, Workbench
 AUC_TOLERANCE = 0.001
 LONG_FIT_ROWS = 5_000_000
 STREAM_MEMORY_MB = 64
+MOST_EXPORT_SECONDS = 0.5
+FEW_ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Row:
     ratio: float | None = None
     wanted: float | None = None
     metric: float | None = None
+    metric_name: str = "AUC"
 
     @property
     def met(self) -> bool:
@@ -81,7 +84,12 @@ def p1_long(bench: Workbench) -> list[Row]:
     if bench.quick:
         return []
     wanted = {"estimator": 6.0, "make_csv": 9.0, "lightgbm_trees": 4.0}
-    return whole_jobs(bench, "P1 5M", bench.table(LONG_FIT_ROWS, 200_000), wanted)
+    return whole_jobs(few_rounds(bench), "P1 5M", bench.table(LONG_FIT_ROWS, 200_000), wanted)
+
+
+def few_rounds(bench: Workbench) -> Workbench:
+    """Return the same for programs that take minutes."""
+    return replace(bench, rounds=min(bench.rounds, FEW_ROUNDS))
 
 
 def whole_jobs(
@@ -233,7 +241,7 @@ def p8(bench: Workbench) -> list[Row]:
     data = bench.folder / "outputs" / "prepared-small"
     bench.prepare(table, data)()
     bench.train(table, data, epochs=1)()
-    exported = bench.peer("keras_serving", "keras", table, epochs=1)()
+    exports = export_rows(bench, table, data)
     script = [bench.environment("keras"), SCRIPTS / "ours" / "serve.py", "--table", table.test]
     outputs = bench.folder / "outputs"
     samples = alternate(
@@ -248,12 +256,30 @@ def p8(bench: Workbench) -> list[Row]:
     rows = faster_rows("P8", samples, {"Keras model.export": 3.0})
     one = {name: reported(taken, "one_seconds") for name, taken in samples.items()}
     ratio = one["Keras model.export"].median / one["ours"].median
-    print(f"  the peer's export took {exported.report['export_seconds']:.2f} s")
     return [
         *rows,
         Row("P8", "ours, one row", "s", one["ours"]),
         Row("P8", "Keras model.export, one row", "s", one["Keras model.export"], ratio, 1.0),
+        *exports,
     ]
+
+
+def export_rows(bench: Workbench, table: Table, data: Path) -> list[Row]:
+    """Return lines of the seconds that an export takes; the peer's is the one that answers later."""
+    project = bench.baked(table)
+    script = [bench.ours(RUNTIME), SCRIPTS / "ours" / "export.py", "--data", data]
+    samples = alternate(
+        {
+            "ours, export": lambda: run(inside(script, project), project),
+            "Keras model.export, export": bench.peer("keras_serving", "keras", table, epochs=1),
+        },
+        bench.rounds,
+    )
+    ours, peer = (reported(taken, "export_seconds") for taken in samples.values())
+    rows = [Row("P8", name, "s", each) for name, each in zip(samples, (ours, peer), strict=True)]
+    limit = spread([MOST_EXPORT_SECONDS])
+    ratio = MOST_EXPORT_SECONDS / ours.median
+    return [*rows, Row("P8", "0.5 s over ours, export", "s", limit, ratio, 1.0)]
 
 
 TARGETS: dict[str, Callable[[Workbench], list[Row]]] = {

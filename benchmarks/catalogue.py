@@ -1,0 +1,24 @@
+"""Every target by its name, in the order in which they are run."""
+
+from collections.abc import Callable
+
+from benchmarks import targets
+from benchmarks.creation import p6
+from benchmarks.growth import p3_memory, p5_memory
+from benchmarks.real import r1
+from benchmarks.replicas import p7
+from benchmarks.targets import Row
+from benchmarks.workbench import Workbench
+
+TARGETS: dict[str, Callable[[Workbench], list[Row]]] = dict(
+    sorted(
+        {
+            **targets.TARGETS,
+            "P3M": p3_memory,
+            "P5M": p5_memory,
+            "P6": p6,
+            "P7": p7,
+            "R1": r1,
+        }.items()
+    )
+)

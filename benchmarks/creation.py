@@ -1,0 +1,64 @@
+"""A new project, with and without its smoke test, once the environments of an earlier one are there."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.measure import BenchmarkFailed, Sample, alternate, run, spread
+from benchmarks.targets import Row, seconds
+from benchmarks.workbench import REPOSITORY, SCRIPTS, Workbench
+
+IMPORTS, SPARE_SECONDS = 1.5, 2.0
+SLUG = "census-income"
+
+
+def p6(bench: Workbench) -> list[Row]:
+    """A new project with its smoke test, in an environment that is warm."""
+    # The first time, the smoke test builds the project's environments; baked again over itself, it finds them.
+    baking(bench, "auto")()
+    python = output_of(bench, "auto") / SLUG / ".nox" / "runtime" / "bin" / "python"
+    if not python.exists():
+        raise BenchmarkFailed(
+            f"the smoke test built no environment in {python.parent}",
+            "nox and uv to work in the new project",
+            f"run `nox -s smoke` in {output_of(bench, 'auto') / SLUG}",
+        )
+    samples = alternate(
+        {
+            "bake, smoke test": baking(bench, "auto"),
+            "bake": baking(bench, "skip"),
+            "import tensorflow": lambda: run([python, "-c", "import tensorflow"], bench.folder),
+        },
+        bench.rounds,
+    )
+    times = {name: seconds(taken) for name, taken in samples.items()}
+    allowed = allowed_seconds(times["bake"].median, times["import tensorflow"].median)
+    measured = times["bake, smoke test"]
+    rows = [Row("P6", name, "s", time) for name, time in times.items()]
+    limit = Row(
+        "P6",
+        "bake + 1.5 imports + 2 s",
+        "s",
+        spread([allowed]),
+        allowed / measured.median,
+        1.0,
+    )
+    return [*rows, limit]
+
+
+def allowed_seconds(bake: float, tensorflow: float) -> float:
+    """Return how long a bake with its smoke test may take."""
+    return bake + IMPORTS * tensorflow + SPARE_SECONDS
+
+
+def output_of(bench: Workbench, smoke_test: str) -> Path:
+    """Return where projects with this answer are made."""
+    return bench.folder / "outputs" / f"baked-{smoke_test}"
+
+
+def baking(bench: Workbench, smoke_test: str) -> Callable[[], Sample]:
+    """Return a run of cookiecutter with the default answers."""
+    python = bench.built("creation", [], SCRIPTS / "ours" / "requirements-creation.txt")
+    output = output_of(bench, smoke_test)
+    command = [python, "-m", "cookiecutter", REPOSITORY, "--no-input", "--default-config"]
+    command += ["--overwrite-if-exists", "--output-dir", output, f"smoke_test={smoke_test}"]
+    return lambda: run(command, bench.folder)

@@ -1,0 +1,101 @@
+"""Memory as rows grow, of the input and of the preparation; and how little of a step's time the input takes."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.measure import Sample, alternate, run, spread
+from benchmarks.targets import STREAM_MEMORY_MB, Row, few_rounds, inside
+from benchmarks.workbench import RUNTIME, SCRIPTS, Table, Workbench
+
+FLAT = 1 / 1.1  # the memory grows by less than a tenth
+STEPS_PER_INPUT = 10.0  # the input takes at most a tenth of the step's time
+QUICK_ROWS = (200_000, 1_000_000)
+INPUT_ROWS, PREPARE_ROWS = (1_000_000, 20_000_000), (5_000_000, 20_000_000)
+QUICK_STREAM_MEMORY_MB = 16
+
+
+def p3_memory(bench: Workbench) -> list[Row]:
+    """The input's memory from a million rows to twenty, and its time as a share of the step's."""
+    tables = tables_of(bench, INPUT_ROWS)
+    samples = alternate(
+        {shown(table.rows): streaming(bench, table) for table in tables}, few_rounds(bench).rounds
+    )
+    small, large = samples.values()
+    speed = spread([sample.report["rows"] / sample.report["seconds"] for sample in small])
+    trained = bench.train(tables[0], prepared(bench, tables[0]), epochs=1)()
+    share = speed.median / float(trained.report["rows_per_second"])
+    budget = memory_mb(bench) / max(float(sample.report["input_mb"]) for sample in large)
+    return [
+        *growth_rows(
+            "P3M", {name: peaks(taken, "peak_mb") for name, taken in samples.items()}, FLAT
+        ),
+        Row("P3M", "input over imports", "MB", spread(peaks(large, "input_mb")), budget, 1.0),
+        Row("P3M", "input against our training", "rows/s", speed, share, STEPS_PER_INPUT),
+    ]
+
+
+def p5_memory(bench: Workbench) -> list[Row]:
+    """The preparation's memory from five million rows to twenty."""
+    tables = tables_of(bench, PREPARE_ROWS)
+    samples = alternate(
+        {
+            shown(table.rows): bench.prepare(table, prepared_folder(bench, table))
+            for table in tables
+        },
+        few_rounds(bench).rounds,
+    )
+    # Small tables leave the allowed memory unused, so that what is flat later grows at first.
+    wanted = None if bench.quick else FLAT
+    found = {name: [sample.peak_mb for sample in taken] for name, taken in samples.items()}
+    return growth_rows("P5M", found, wanted)
+
+
+def growth_rows(target: str, megabytes: dict[str, list[float]], wanted: float | None) -> list[Row]:
+    """Return a line for the small and one for the large table: by how much the memory of the first is less."""
+    (small, first), (large, second) = ((name, spread(values)) for name, values in megabytes.items())
+    ratio = first.median / second.median
+    return [
+        Row(target, small, "MB", first),
+        Row(target, large, "MB", second, ratio, wanted),
+    ]
+
+
+def peaks(samples: list[Sample], key: str) -> list[float]:
+    """Return what the programs reported of their memory."""
+    return [float(sample.report[key]) for sample in samples]
+
+
+def tables_of(bench: Workbench, sizes: tuple[int, int]) -> list[Table]:
+    """Return a small and a large table."""
+    tests = 16_000 if bench.quick else 200_000
+    return [bench.table(rows, tests) for rows in (QUICK_ROWS if bench.quick else sizes)]
+
+
+def shown(rows: int) -> str:
+    """Return a number of rows as a name."""
+    return f"{rows:,} rows"
+
+
+def prepared_folder(bench: Workbench, table: Table) -> Path:
+    """Return where the prepared shards of a table go."""
+    return bench.folder / "outputs" / f"prepared-{table.name}"
+
+
+def prepared(bench: Workbench, table: Table) -> Path:
+    """Return the folder of a table's prepared shards, prepared now."""
+    folder = prepared_folder(bench, table)
+    bench.prepare(table, folder)()
+    return folder
+
+
+def memory_mb(bench: Workbench) -> int:
+    """Return the memory that the input may take: too little for the rows of either table."""
+    return QUICK_STREAM_MEMORY_MB if bench.quick else STREAM_MEMORY_MB
+
+
+def streaming(bench: Workbench, table: Table) -> Callable[[], Sample]:
+    """Return a run of the input alone on a table."""
+    project = bench.baked(table)
+    flags = ("--data", prepared(bench, table), "--memory-mb", memory_mb(bench))
+    command = inside([bench.ours(RUNTIME), SCRIPTS / "ours" / "input.py", *flags], project)
+    return lambda: run(command, project)

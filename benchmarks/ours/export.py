@@ -1,0 +1,41 @@
+"""How long our export takes, as at the end of a run: run inside a baked project."""
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+
+
+def main() -> None:
+    """Build the network, evaluate as a run does before it exports, then export and print how long that took."""
+    from trainer import features
+    from trainer.schema import read_schema
+    from trainer.settings import Settings
+    from trainer.shards import Split
+    from trainer.start import start_tensorflow
+    from trainer.statistics import read_statistics
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", type=Path, required=True)
+    given = parser.parse_args()
+    schema = read_schema(features)
+    facts = read_statistics(given.data, schema)
+    settings = Settings(epochs=1).for_rows(facts.rows["train"])
+    start_tensorflow(settings.seed)
+    from trainer.learner import Learner
+    from trainer.model import Model, build_optimizer, export
+
+    model = Model(schema, facts, settings)
+    optimizer = build_optimizer(model.network, settings, facts.rows["train"], 1)
+    learner = Learner(model, optimizer, settings)
+    learner.evaluate(Split(given.data / "eval", schema, settings.memory_mb))
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        export(model, schema, facts, Path(folder))
+        seconds = time.perf_counter() - started
+    print(json.dumps({"export_seconds": seconds}))
+
+
+if __name__ == "__main__":
+    main()

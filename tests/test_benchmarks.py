@@ -1,0 +1,108 @@
+"""The benchmark's own arithmetic: what is timed, what counts, and what is called met."""
+
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from benchmarks import synthetic
+from benchmarks.__main__ import main
+from benchmarks.catalogue import TARGETS
+from benchmarks.measure import BenchmarkFailed, Sample, alternate, last_object, run, spread
+from benchmarks.report import chart, line
+from benchmarks.targets import Row, faster_rows, metric_row, slower_rows
+
+
+def samples(*seconds: float, **report: float) -> list[Sample]:
+    """Return one sample per number of seconds, all with the same report."""
+    return [Sample(number, 100.0, report) for number in seconds]
+
+
+def test_variants_take_turns_and_their_first_run_does_not_count() -> None:
+    order: list[str] = []
+
+    def variant(name: str) -> Sample:
+        order.append(name)
+        return Sample(float(len(order)), 0.0, {})
+
+    found = alternate({"a": lambda: variant("a"), "b": lambda: variant("b")}, rounds=2)
+    assert order == ["a", "b"] * 3
+    assert [sample.seconds for sample in found["b"]] == [4.0, 6.0]
+
+
+def test_a_slower_program_has_a_ratio_above_one() -> None:
+    rows = slower_rows(
+        "P9", {"ours": samples(2, 1, 3), "theirs": samples(8, 8, 90)}, {"theirs": 4.0}
+    )
+    assert [(row.ratio, row.met) for row in rows] == [(None, True), (4.0, True)]
+    assert not slower_rows("P9", {"ours": samples(2), "theirs": samples(7)}, {"theirs": 4.0})[1].met
+
+
+def test_a_faster_program_has_a_ratio_below_one() -> None:
+    found = {
+        "ours": samples(1, rows_per_second=100.0),
+        "kernel": samples(1, rows_per_second=400.0),
+    }
+    row = faster_rows("P9", found, {"kernel": 0.5})[1]
+    assert (row.ratio, row.met) == (0.25, False)
+
+
+@pytest.mark.parametrize(("ours", "met"), [(0.88, True), (0.8795, True), (0.8785, False)])
+def test_accuracy_may_stay_a_thousandth_behind_the_best(ours: float, met: bool) -> None:
+    found = {
+        "ours": samples(1, metric=ours),
+        "one": samples(1, metric=0.88),
+        "other": samples(1, metric=0.5),
+    }
+    assert metric_row("P9", found).met is met
+
+
+def test_a_missed_target_is_named() -> None:
+    assert "MISSED" in line(Row("P9", "theirs", "s", spread([3.0]), 1.5, 2.0))
+    assert "MISSED" not in line(Row("P9", "theirs", "s", spread([3.0]), 2.5, 2.0))
+
+
+def test_the_report_is_the_last_line() -> None:
+    assert last_object('{"rows": 1}\nnoise\n{"rows": 2}\n') == {"rows": 2}
+    assert last_object("no object") == last_object("") == {}
+
+
+def test_a_program_that_fails_ends_the_benchmark_with_its_last_lines(tmp_path: Path) -> None:
+    with pytest.raises(BenchmarkFailed, match=r"(?s)said before.*ended with exit code 3"):
+        run([sys.executable, "-c", "print('said before'); raise SystemExit(3)"], tmp_path)
+
+
+def test_the_chart_is_sound_and_shows_whole_jobs_alone() -> None:
+    shown = Row("P2", "a < b", "s", spread([3.0]), 1.5, 2.0, 0.9)
+    hidden = Row("P2", "step", "rows/s", spread([3.0]))
+    rows = [
+        {
+            "target": row.target,
+            "name": row.name,
+            "unit": row.unit,
+            "metric": row.metric,
+            "measured": {"median": row.measured.median},
+        }
+        for row in (shown, hidden)
+    ]
+    text = "".join(ElementTree.fromstring(chart({"P2": {"rows": rows}})).itertext())
+    assert "a < b" in text
+    assert "step" not in text
+
+
+def test_a_table_is_the_same_each_time_and_its_parts_differ(tmp_path: Path) -> None:
+    for name, part in (("one", 0), ("same", 0), ("other", 1)):
+        synthetic.write_table(tmp_path / name, 50, part)
+    one, same, other = (
+        (tmp_path / name).read_text().splitlines() for name in ("one", "same", "other")
+    )
+    assert one == same
+    assert not set(one[1:]) & set(other[1:])
+
+
+def test_an_unknown_target_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["P99"])
+    assert "no target P99" in capsys.readouterr().err
+    assert {"P1", "P2", "P3", "P4", "P5", "P8"} <= set(TARGETS)
