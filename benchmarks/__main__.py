@@ -41,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"  took {time.monotonic() - started:.0f} s", flush=True)
         rows += found
         if found and not given.quick:
-            keep(name, found, bench.rounds)
+            keep(name, found, bench.rounds, bench.versions())
     print("\n".join(lines(rows)))
     return 0 if given.quick or all(row.met for row in rows) else 1
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from benchmarks.measure import BenchmarkFailed, Sample, alternate, run, spread
 from benchmarks.targets import Row, seconds
-from benchmarks.workbench import REPOSITORY, SCRIPTS, Workbench
+from benchmarks.workbench import SCRIPTS, Workbench
 
 IMPORTS, SPARE_SECONDS = 1.5, 2.0
 SLUG = "census-income"
@@ -59,6 +59,6 @@ def baking(bench: Workbench, smoke_test: str) -> Callable[[], Sample]:
     """Return a run of cookiecutter with the default answers."""
     python = bench.built("creation", [], SCRIPTS / "ours" / "requirements-creation.txt")
     output = output_of(bench, smoke_test)
-    command = [python, "-m", "cookiecutter", REPOSITORY, "--no-input", "--default-config"]
+    command = [python, "-m", "cookiecutter", bench.template(), "--no-input", "--default-config"]
     command += ["--overwrite-if-exists", "--output-dir", output, f"smoke_test={smoke_test}"]
     return lambda: run(command, bench.folder)

@@ -73,7 +73,7 @@ def run(command: Sequence[object], folder: Path) -> Sample:
     if process.returncode:
         shown = "\n".join("\n".join(texts).splitlines()[-LINES_SHOWN:])
         raise BenchmarkFailed(
-            f"{' '.join(map(str, command))} ended with {process.returncode}:\n{shown}\n",
+            f"{shown}\n{' '.join(map(str, command))} ended with exit code {process.returncode}",
             "every program of the benchmark to end with 0",
             f"run it by itself in {folder}",
         )

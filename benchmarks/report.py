@@ -3,7 +3,7 @@
 import json
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -40,17 +40,28 @@ def line(row: Row) -> str:
     return f"{row.target:6s} {row.name:36s} {shown} {ratio:>7s} {wanted:>7s} {verdict} {metric} {row.unit}".rstrip()
 
 
-def keep(target: str, rows: Sequence[Row], rounds: int) -> None:
+def keep(
+    target: str, rows: Sequence[Row], rounds: int, versions: Mapping[str, Sequence[str]]
+) -> None:
     """Put the rows of a target into `results.json`, in the place of its earlier ones."""
     results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     results[target] = {
         "date": date.today().isoformat(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
+        "machine": machine(),
+        "versions": versions,
         "rounds": rounds,
         "rows": [{**asdict(row), "met": row.met} for row in rows],
     }
     RESULTS.write_text(json.dumps(dict(sorted(results.items())), indent=2) + "\n")
     CHART.write_text(chart(results))
+
+
+def machine() -> str:
+    """Return the processor and how many cores of it there are."""
+    facts = Path("/proc/cpuinfo")
+    lines = facts.read_text(encoding="utf-8").splitlines() if facts.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{(models or [platform.machine()])[0]}, {os.cpu_count()} cores, {platform.system()}"
 
 
 def chart(results: dict[str, Any]) -> str:

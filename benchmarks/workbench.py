@@ -17,6 +17,7 @@ PEERS = SCRIPTS / "peers"
 PYTHON_VERSION = "3.11"  # the newest that TensorFlow 2.15, the last with Estimators, has wheels for
 PREPARE, RUNTIME = "prepare", "local"  # the extras of the baked package
 TRAIN_PART, TEST_PART = 0, 1
+DECISIVE = ("duckdb", "keras", "lightgbm", "pyarrow", "scikit_learn", "tensorflow_cpu")
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,15 @@ class Workbench:
             record.write_text(wanted)
         return python
 
+    def versions(self) -> dict[str, list[str]]:
+        """Return what decides the speed of each environment that there is."""
+        found: dict[str, list[str]] = {}
+        for path in sorted(self.folder.glob("environments/*/lib/*/site-packages/*.dist-info")):
+            name, _, version = path.name.removesuffix(".dist-info").partition("-")
+            if name in DECISIVE:
+                found.setdefault(path.parents[3].name, []).append(f"{name} {version}")
+        return found
+
     def table(self, rows: int, test_rows: int) -> Table:
         """Return a synthetic table of `rows` training rows and `test_rows` others."""
         folder = self.folder / "tables" / f"synthetic-{rows}"
@@ -75,6 +85,16 @@ class Workbench:
                 synthetic.write_table(path, count, part)
         table.schema.write_text(json.dumps(synthetic.SCHEMA))
         return table
+
+    def template(self) -> Path:
+        """Return a copy of the template as a clone has it: cookiecutter would bake what tools leave behind, or fail."""
+        folder = self.folder / "template"
+        shutil.rmtree(folder, ignore_errors=True)
+        left_behind = shutil.ignore_patterns("__pycache__", ".*_cache")
+        for name in ("cmle_extension", "hooks", "{{cookiecutter.project_slug}}"):
+            shutil.copytree(REPOSITORY / name, folder / name, ignore=left_behind)
+        shutil.copy2(REPOSITORY / "cookiecutter.json", folder)
+        return folder
 
     def baked(self, table: Table) -> Path:
         """Return a project baked for the columns of `table`."""
@@ -93,7 +113,7 @@ class Workbench:
         }
         return Path(
             cookiecutter(
-                str(REPOSITORY),
+                str(self.template()),
                 no_input=True,
                 default_config=True,
                 overwrite_if_exists=True,

@@ -1,5 +1,6 @@
 """The benchmark's own arithmetic: what is timed, what counts, and what is called met."""
 
+import json
 import sys
 from pathlib import Path
 from xml.etree import ElementTree
@@ -9,7 +10,11 @@ import pytest
 from benchmarks import synthetic
 from benchmarks.__main__ import main
 from benchmarks.catalogue import TARGETS
+from benchmarks.creation import allowed_seconds
+from benchmarks.growth import growth_rows
 from benchmarks.measure import BenchmarkFailed, Sample, alternate, last_object, run, spread
+from benchmarks.ours.replicas import tf_config
+from benchmarks.real import divided
 from benchmarks.report import chart, line
 from benchmarks.targets import Row, faster_rows, metric_row, slower_rows
 
@@ -106,3 +111,31 @@ def test_an_unknown_target_is_refused(capsys: pytest.CaptureFixture[str]) -> Non
         main(["P99"])
     assert "no target P99" in capsys.readouterr().err
     assert {"P1", "P2", "P3", "P4", "P5", "P8"} <= set(TARGETS)
+
+
+def test_a_single_round_is_a_trial_without_a_run_that_does_not_count() -> None:
+    assert [sample.seconds for sample in alternate({"a": lambda: samples(3)[0]}, 1)["a"]] == [3]
+
+
+@pytest.mark.parametrize(("large", "met"), [(109.0, True), (111.0, False)])
+def test_memory_is_flat_if_it_grows_by_less_than_a_tenth(large: float, met: bool) -> None:
+    rows = growth_rows("P9", {"small": [100.0, 99.0, 101.0], "large": [large]}, 1 / 1.1)
+    assert [row.met for row in rows] == [True, met]
+
+
+def test_a_smoke_test_may_take_half_as_long_again_as_the_import_and_two_seconds() -> None:
+    assert allowed_seconds(bake=1.0, tensorflow=2.0) == 6.0
+
+
+def test_a_fifth_of_a_real_table_is_for_the_test_and_always_the_same_one() -> None:
+    rows = [{"number": str(number)} for number in range(100)]
+    train, test = divided(rows)
+    assert (len(train), len(test)) == (80, 20)
+    assert sorted(train + test, key=rows.index) == rows
+    assert divided(rows) == (train, test) != (rows[:80], rows[80:])
+
+
+def test_two_replicas_are_a_chief_and_a_worker_of_the_same_cluster() -> None:
+    chief, worker = (json.loads(tf_config(["a:1", "b:2"], index)) for index in (0, 1))
+    assert chief["cluster"] == worker["cluster"] == {"chief": ["a:1"], "worker": ["b:2"]}
+    assert (chief["task"]["type"], worker["task"]) == ("chief", {"type": "worker", "index": 0})
