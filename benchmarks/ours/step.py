@@ -39,7 +39,7 @@ def learner_of(arrays: Any, batch_size: int, steps: int) -> Any:
 
     settings = Settings(batch_size=batch_size, learning_rate=1e-3, weight_decay=0.0)
     model = Model.__new__(Model)  # its losses, on another network
-    model.task, model.output_count, model.columns = "binary", 2, ()
+    model.task, model.output_count, model.columns, model.members = "binary", 2, (), 1
     model.network = network_of(arrays["numbers"].shape[1], arrays["counts"])
     optimizer = build_optimizer(model.network, settings, len(arrays["labels"]), steps)
     return Learner(model, optimizer, settings)

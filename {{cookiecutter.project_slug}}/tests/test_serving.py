@@ -23,13 +23,17 @@ from trainer.statistics import read_statistics
 TOLERANCE = 1e-5
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=[1, 3])
 def exported(
-    prepared: Path, schema: Schema, tmp_path_factory: pytest.TempPathFactory
+    prepared: Path,
+    schema: Schema,
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
 ) -> tuple[Model, Path]:
-    """A model with random weights, none of them zero, and its export."""
+    """A model with random weights, none of them zero, and its export; then an ensemble of three."""
     statistics = read_statistics(prepared, schema)
-    model = Model(schema, statistics, Settings(hidden_units=(8,)).for_rows(100))
+    settings = Settings(hidden_units=(8,), ensemble=request.param)
+    model = Model(schema, statistics, settings.for_rows(100))
     for variable in model.network.trainable_variables:
         variable.assign(tf.random.stateless_normal(variable.shape, [1, 2], stddev=0.3))
     folder = tmp_path_factory.mktemp("model")

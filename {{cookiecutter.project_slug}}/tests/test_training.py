@@ -124,6 +124,29 @@ def test_steps_end_the_run_in_the_middle_of_an_epoch(
     assert monitor.state.step == monitor.total_steps == 7
 
 
+def test_an_ensemble_answers_the_mean_of_members_that_differ(
+    prepared: Path, schema: Schema, statistics: Statistics
+) -> None:
+    model = Model(schema, statistics, replace(SETTINGS, ensemble=3))
+    window = Split(prepared / "eval", schema, SETTINGS.memory_mb).whole()
+    outputs = model.network([window.numbers, window.codes])
+    members = [model.answers(outputs[:, member]) for member in range(3)]
+    assert not np.allclose(members[0], members[1])
+    assert np.allclose(
+        model.predictions(window.numbers, window.codes), np.mean(members, axis=0), atol=1e-6
+    )
+    own = [model.own_losses(outputs[:, member], window.labels) for member in range(3)]
+    assert np.allclose(model.losses(outputs, window.labels), np.mean(own, axis=0), atol=1e-6)
+
+
+def test_an_ensemble_learns(prepared: Path, schema: Schema, statistics: Statistics) -> None:
+    monitor = Recorder()
+    settings = replace(SETTINGS, ensemble=4, epochs=8, learning_rate=0.01)
+    trained(prepared, schema, statistics, settings, monitor)
+    losses = [evaluation["loss"] for evaluation in monitor.state.history]
+    assert min(losses) < losses[0]
+
+
 def test_minutes_end_the_run(prepared: Path, schema: Schema, statistics: Statistics) -> None:
     monitor = Recorder()
     trained(

@@ -53,6 +53,10 @@ HYPERPARAMETERS = {
     "learning_rate": (positive, "peak of the cosine schedule; 0: by the rows per step"),
     "hidden_units": (units, "widths of the hidden layers, such as 128,64,32"),
     "embedding_size": (at_least_one, "width of the vector of a code"),
+    "ensemble": (
+        at_least_one,
+        "members of an ensemble that share all layers but the last; 1: none",
+    ),
     "dropout": (
         share,
         "share of the hidden units that a step leaves out; by the number of rows if not given",

@@ -78,3 +78,54 @@ class FusedEmbedding(keras.layers.Layer):  # type: ignore[misc]
     def call(self, codes: Any) -> Any:
         """Return the vector of each code."""
         return tf.gather(tf.convert_to_tensor(self.table), codes + self.offsets)
+
+
+class Members(keras.layers.Layer):  # type: ignore[misc]
+    """Gives each row to every member of an ensemble, scaled by weights of the member's own.
+
+    Input float32 [rows, width]; output float32 [rows, members, width]. The members share all layers that follow and still
+    learn different functions. See Gorishniy et al. 2024, "TabM: Advancing Tabular Deep Learning with Parameter-Efficient
+    Ensembling".
+    """
+
+    def __init__(self, members: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.members = members
+
+    def build(self, shape: Sequence[int]) -> None:
+        """Make the weights: signs at random, so that the members differ from the start."""
+        signs = np.random.default_rng(self.members).choice([-1.0, 1.0], (self.members, shape[-1]))
+        self.scale = self.add_weight(
+            shape=signs.shape,
+            initializer=lambda *_, **__: tf.constant(signs, tf.float32),
+            name="scale",
+        )
+
+    def call(self, values: Any) -> Any:
+        """Return the rows as each member sees them."""
+        return values[:, None, :] * tf.convert_to_tensor(self.scale)
+
+
+class Heads(keras.layers.Layer):  # type: ignore[misc]
+    """A dense layer of its own for each member. Input float32 [rows, members, width]; output [rows, members, outputs]."""
+
+    def __init__(self, outputs: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.outputs_per_member = outputs
+
+    def build(self, shape: Sequence[int]) -> None:
+        """Make the weights."""
+        _, members, width = shape
+        self.kernel = self.add_weight(
+            shape=(members, width, self.outputs_per_member),
+            initializer="glorot_uniform",
+            name="kernel",
+        )
+        self.bias = self.add_weight(
+            shape=(members, self.outputs_per_member), initializer="zeros", name="bias"
+        )
+
+    def call(self, hidden: Any) -> Any:
+        """Return the outputs of each member."""
+        kernel, bias = tf.convert_to_tensor(self.kernel), tf.convert_to_tensor(self.bias)
+        return tf.einsum("rmw,mwo->rmo", hidden, kernel) + bias

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from trainer import loop
-from trainer.layers import Crosses, FusedEmbedding, PiecewiseLinear
+from trainer.layers import Crosses, FusedEmbedding, Heads, Members, PiecewiseLinear
 from trainer.learner import Learner
 from trainer.metrics import baseline_of
 from trainer.optimizer import FusedAdamW, Treatment
@@ -76,10 +76,19 @@ class Model:
         self.columns = schema.numeric
         self.label = statistics.label
         self.output_count = 1 if schema.task == "regression" else len(statistics.label.classes)
+        self.members = settings.ensemble
         self.network = build_network(schema, statistics, settings)
 
     def losses(self, outputs: Any, labels: Any) -> Any:
-        """Return the loss of each row, float32 [rows]: cross-entropy, or the squared error in standard deviations."""
+        """Return the loss of each row, float32 [rows]; of an ensemble, the mean of its members' own losses."""
+        if self.members == 1:
+            return self.own_losses(outputs, labels)
+        flat = tf.reshape(outputs, [-1, outputs.shape[-1]])
+        own = self.own_losses(flat, tf.repeat(labels, self.members))
+        return tf.reduce_mean(tf.reshape(own, [-1, self.members]), axis=1)
+
+    def own_losses(self, outputs: Any, labels: Any) -> Any:
+        """Return cross-entropies, or squared errors in standard deviations: float32 [rows]."""
         if self.task == "regression":
             return tf.square(outputs[:, 0] - (labels - self.label.mean) / self.label.deviation)
         if self.task == "binary":
@@ -91,6 +100,13 @@ class Model:
     def predictions(self, numbers: Any, codes: Any) -> Any:
         """Return probabilities [rows, classes], or predictions [rows, 1] in the label's own unit."""
         outputs = self.network([numbers, codes], training=False)
+        if self.members == 1:
+            return self.answers(outputs)
+        own = self.answers(tf.reshape(outputs, [-1, outputs.shape[-1]]))
+        return tf.reduce_mean(tf.reshape(own, [-1, self.members, self.output_count]), axis=1)
+
+    def answers(self, outputs: Any) -> Any:
+        """Return what outputs [rows, outputs] mean."""
         if self.task == "regression":
             return outputs * self.label.deviation + self.label.mean
         if self.task == "multiclass":
@@ -102,7 +118,7 @@ def build_network(schema: Schema, statistics: Statistics, settings: Settings) ->
     """Return the wide-and-deep network as a Keras model.
 
     Inputs: numbers float32 [rows, numeric] (NaN where missing) and codes int32 [rows, coded]. Output float32 [rows,
-    outputs]: logits, or the label in standard deviations from its mean.
+    outputs], or [rows, members, outputs] of an ensemble: logits, or the label in standard deviations from its mean.
     """
     outputs = len(statistics.label.classes) if schema.task == "multiclass" else 1
     numbers = keras.Input((len(schema.numeric),), name="numbers")
@@ -122,13 +138,19 @@ def build_network(schema: Schema, statistics: Statistics, settings: Settings) ->
         deep.append(keras.layers.Flatten()(embedded))
         wide.append(wide_part(codes, counts, statistics.rows["train"], outputs))
     hidden = keras.layers.Concatenate()(deep) if len(deep) > 1 else deep[0]
+    if settings.ensemble > 1:
+        hidden = Members(settings.ensemble)(hidden)
     for units in settings.hidden_units:
         hidden = keras.layers.Dense(units, activation="relu", kernel_initializer="he_normal")(
             hidden
         )
         hidden = keras.layers.Dropout(settings.dropout)(hidden)
-    scores = keras.layers.Add()([keras.layers.Dense(outputs)(hidden), *wide])
-    return keras.Model([numbers, codes], scores)
+    if settings.ensemble > 1:
+        wide = [keras.layers.Reshape((1, outputs))(part) for part in wide]
+        scores = Heads(outputs)(hidden)
+    else:
+        scores = keras.layers.Dense(outputs)(hidden)
+    return keras.Model([numbers, codes], keras.layers.Add()([scores, *wide]))
 
 
 def wide_part(codes: Any, counts: Sequence[int], rows: int, outputs: int) -> Any:

@@ -25,6 +25,7 @@ class Settings:
     learning_rate: float = 0.0
     hidden_units: tuple[int, ...] = (128, 64, 32)
     embedding_size: int = 8
+    ensemble: int = 1
     dropout: float = -1.0
     weight_decay: float = 1e-2
     patience: int = 0
