@@ -9,7 +9,7 @@ from benchmarks.workbench import RUNTIME, SCRIPTS, Table, Workbench
 
 FLAT = 1 / 1.1  # the memory grows by less than a tenth
 STEPS_PER_INPUT = 10.0  # the input takes at most a tenth of the step's time
-QUICK_ROWS = (200_000, 1_000_000)
+QUICK_ROWS = (200_000, 400_000)
 INPUT_ROWS, PREPARE_ROWS = (1_000_000, 20_000_000), (5_000_000, 20_000_000)
 QUICK_STREAM_MEMORY_MB = 16
 

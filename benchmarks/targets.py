@@ -72,7 +72,7 @@ def p1(bench: Workbench) -> list[Row]:
     """From a CSV file to an exported model, one epoch."""
     sizes = {"P1 1M": (1_000_000, 200_000, {"estimator": 4, "make_csv": 5, "lightgbm_trees": 2})}
     if bench.quick:
-        sizes = {"P1 200k": (200_000, 16_000, {})}
+        sizes = {"P1 30k": (30_000, 16_000, {})}
     rows = []
     for target, (size, test_size, wanted) in sizes.items():
         rows += whole_jobs(bench, target, bench.table(size, test_size), wanted)
@@ -205,12 +205,12 @@ def faster_rows(target: str, samples: Samples, wanted: Mapping[str, float]) -> l
 
 
 def encoded(bench: Workbench) -> Path:
-    """Return a file of encoded arrays: a million made-up rows, as wide as the synthetic table."""
-    path = bench.folder / "tables" / "encoded.npz"
+    """Return a file of encoded arrays: made-up rows, as wide as the synthetic table."""
+    rows = 200_000 if bench.quick else 1_000_000
+    path = bench.folder / "tables" / f"encoded-{rows}.npz"
     if not path.exists():
         generator = np.random.default_rng(1)
         counts = np.array([9, 16, 7, 15, 6, 5, 2, 42], np.int32)
-        rows = 1_000_000
         codes = np.stack([generator.integers(0, count, rows) for count in counts], axis=1)
         numbers = generator.normal(size=(rows, 6)).astype(np.float32)
         labels = (numbers[:, 0] + codes[:, 3] / 5 + generator.normal(size=rows) > 1.5).astype(

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks import synthetic
+from benchmarks import report, synthetic
 from benchmarks.__main__ import main
 from benchmarks.catalogue import TARGETS
 from benchmarks.creation import allowed_seconds
@@ -139,3 +139,18 @@ def test_two_replicas_are_a_chief_and_a_worker_of_the_same_cluster() -> None:
     chief, worker = (json.loads(tf_config(["a:1", "b:2"], index)) for index in (0, 1))
     assert chief["cluster"] == worker["cluster"] == {"chief": ["a:1"], "worker": ["b:2"]}
     assert (chief["task"]["type"], worker["task"]) == ("chief", {"type": "worker", "index": 0})
+
+
+def test_a_target_that_is_run_again_replaces_its_own_results_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "RESULTS", tmp_path / "results.json")
+    monkeypatch.setattr(report, "CHART", tmp_path / "chart.svg")
+    for target, seconds in (("P1", 3.0), ("P2", 5.0), ("P1", 4.0)):
+        row = Row(target, "theirs", "s", spread([seconds]), 1.5, 2.0, 0.9)
+        report.keep(target, [row], 5, {"keras": ["keras 3"]})
+    results = json.loads((tmp_path / "results.json").read_text())
+    found = {target: kept["rows"][0]["measured"]["values"] for target, kept in results.items()}
+    assert found == {"P1": [4.0], "P2": [5.0]}
+    assert (results["P1"]["rounds"], results["P1"]["rows"][0]["met"]) == (5, False)
+    assert (tmp_path / "chart.svg").read_text().count("seconds for the whole job") == 2
