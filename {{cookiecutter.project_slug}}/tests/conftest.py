@@ -10,6 +10,7 @@ import pytest
 from trainer import features, prepare
 from trainer.schema import Schema, read_schema
 from trainer.start import start_tensorflow
+from trainer.statistics import Statistics, read_statistics
 
 Row = dict[str, str]
 VALUES = ("red", " blue \t", "zitronengelb ✓", "a, b", 'say "so"', "it's")
@@ -44,7 +45,9 @@ def cell(kind: str, choose: random.Random) -> str:
         return ""
     if kind == "numeric":
         return choose.choice(NUMBERS)
-    return choose.choice(VALUES) if kind == "categorical" else f"user {choose.randrange(300)}"
+    if kind == "categorical":
+        return choose.choice(VALUES)
+    return choose.choice(("", " ", "\t")) + f"user {choose.randrange(300)}"
 
 
 def write_table(path: Path, schema: Schema, rows: Sequence[Row]) -> Path:
@@ -115,3 +118,9 @@ def prepared(
     arguments = ["--train", train, "--test", test, "--output", output, "--eval-share", "0.25", "-q"]
     assert prepare.main([str(argument) for argument in arguments]) == 0
     return output
+
+
+@pytest.fixture(scope="session")
+def statistics(prepared: Path, schema: Schema) -> Statistics:
+    """What was learnt from the prepared rows."""
+    return read_statistics(prepared, schema)

@@ -120,6 +120,12 @@ def test_defaults_follow_the_number_of_rows(rows: int, epochs: int, batch: int) 
     assert Settings(epochs=3, batch_size=7).for_rows(rows).batch_size == 7
 
 
+def test_the_learning_rate_follows_the_batch_unless_it_is_given() -> None:
+    rates = [Settings(batch_size=size).for_rows(1_000).learning_rate for size in (32, 256, 1024)]
+    assert rates == sorted(set(rates))
+    assert Settings(learning_rate=0.5).for_rows(1_000).learning_rate == 0.5
+
+
 def test_the_smoke_test_tells_which_module_does_not_import(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(name: str) -> None:
         raise ModuleNotFoundError("No module named 'pandas'")

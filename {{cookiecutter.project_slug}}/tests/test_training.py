@@ -13,21 +13,15 @@ import pytest
 from trainer import checkpoint, task
 from trainer.errors import UserError
 from trainer.learner import Learner
-from trainer.loop import State, resumed, total_steps, train
+from trainer.loop import State, evaluate, resumed, total_steps, train
 from trainer.metrics import MAIN_METRIC
 from trainer.model import Model, build_optimizer
 from trainer.schema import Schema
 from trainer.settings import Settings
 from trainer.shards import Split
-from trainer.statistics import Statistics, read_statistics
+from trainer.statistics import Statistics
 
 SETTINGS = Settings(epochs=3, batch_size=64, hidden_units=(16, 8), dropout=0.1, seed=3)
-
-
-@pytest.fixture
-def statistics(prepared: Path, schema: Schema) -> Statistics:
-    """What was learnt from the made-up rows."""
-    return read_statistics(prepared, schema)
 
 
 class Recorder:
@@ -140,11 +134,28 @@ def test_an_ensemble_answers_the_mean_of_members_that_differ(
 
 
 def test_an_ensemble_learns(prepared: Path, schema: Schema, statistics: Statistics) -> None:
-    monitor = Recorder()
-    settings = replace(SETTINGS, ensemble=4, epochs=8, learning_rate=0.01)
-    trained(prepared, schema, statistics, settings, monitor)
-    losses = [evaluation["loss"] for evaluation in monitor.state.history]
-    assert min(losses) < losses[0]
+    settings = replace(SETTINGS, ensemble=4, learning_rate=0.01)
+    split, _ = splits_of(prepared, schema, settings)
+    model = Model(schema, statistics, settings)
+    learner = Learner(model, build_optimizer(model.network, settings, split.rows, 60), settings)
+    before, _ = learner.evaluate(split)
+    for _ in range(6):
+        learner.take_steps(learner.tensors(split.whole()), np.arange(split.rows), 0, 10, 10)
+    assert learner.evaluate(split)[0]["loss"] < before["loss"]
+
+
+def test_the_linear_part_moves_faster_and_by_evidence(
+    schema: Schema, statistics: Statistics
+) -> None:
+    model = Model(schema, statistics, SETTINGS)
+    treatments = build_optimizer(model.network, SETTINGS, 300, 10).treatments
+    wide = [treatments.pop(path) for path in list(treatments) if path == "wide/table"]
+    assert len(wide) == bool(schema.coded)
+    assert all(one.rate_factor > 1 and one.epsilon == 1 / SETTINGS.batch_size for one in wide)
+    assert {one.decay for path, one in treatments.items() if path.endswith("kernel")} == {
+        SETTINGS.weight_decay
+    }
+    assert all(one.rate_factor == 1 for one in treatments.values())
 
 
 def test_minutes_end_the_run(prepared: Path, schema: Schema, statistics: Statistics) -> None:
@@ -155,9 +166,7 @@ def test_minutes_end_the_run(prepared: Path, schema: Schema, statistics: Statist
     assert 0 < monitor.state.epoch < 10_000
 
 
-def test_patience_ends_the_run_with_the_best_weights(
-    prepared: Path, schema: Schema, statistics: Statistics
-) -> None:
+def test_patience_ends_the_run(prepared: Path, schema: Schema, statistics: Statistics) -> None:
     monitor = Recorder()
     settings = replace(SETTINGS, epochs=20, patience=2, learning_rate=1.0)
     trained(prepared, schema, statistics, settings, monitor)
@@ -165,6 +174,25 @@ def test_patience_ends_the_run_with_the_best_weights(
     values = [entry[name] for entry in monitor.state.history]
     best = min(values) if schema.task == "regression" else max(values)
     assert values.index(best) == len(values) - 1 - monitor.state.stale_evaluations
+
+
+def test_a_run_ends_with_the_weights_of_its_best_evaluation(
+    prepared: Path, schema: Schema, statistics: Statistics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = Model(schema, statistics, SETTINGS)
+    learner = Learner(model, build_optimizer(model.network, SETTINGS, 1_000, 10), SETTINGS)
+    best = [variable.numpy() for variable in learner.weights]
+    values = (1.0, 2.0) if schema.task == "regression" else (2.0, 1.0)
+    found = iter([({MAIN_METRIC[schema.task]: value}, None) for value in values])
+    monkeypatch.setattr(learner, "evaluate", lambda split: next(found))
+    state, (_, eval_split) = State(), splits_of(prepared, schema, SETTINGS)
+    for _ in values:
+        evaluate(learner, eval_split, SETTINGS, state, Recorder())
+        for variable in learner.weights:
+            variable.assign(variable + 1)
+    learner.use_best()
+    ended = [variable.numpy() for variable in learner.weights]
+    assert all(np.array_equal(one, other) for one, other in zip(best, ended, strict=True))
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from test_training import Recorder, splits_of
 
 from trainer import shards
 from trainer.learner import Learner
@@ -18,38 +19,10 @@ from trainer.model import Model, build_optimizer
 from trainer.schema import Schema
 from trainer.settings import Settings
 from trainer.shards import RowGroup, Split, Window
-from trainer.statistics import Statistics, read_statistics
+from trainer.statistics import Statistics
 
 SETTINGS = Settings(epochs=4, batch_size=64, learning_rate=1e-3, hidden_units=(16, 8), dropout=0.1)
 STEPS = 200
-
-
-class Silence:
-    """A monitor that counts how often the loop comes back from the graph."""
-
-    def __init__(self) -> None:
-        self.calls = 0
-
-    def newest_checkpoint(self) -> None:
-        return None
-
-    def begin(self, total_steps: int, state: State) -> None:
-        self.total_steps = total_steps
-
-    def after_steps(self, state: State, rows: int, loss: float, learner: Learner) -> None:
-        self.calls += 1
-
-    def after_evaluation(self, state: State, metrics: dict[str, float]) -> None:
-        pass
-
-    def end(self, state: State, learner: Learner) -> None:
-        pass
-
-
-@pytest.fixture
-def statistics(prepared: Path, schema: Schema) -> Statistics:
-    """What was learnt from the made-up rows."""
-    return read_statistics(prepared, schema)
 
 
 @pytest.fixture
@@ -73,11 +46,10 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[RowGroup]:
     return found
 
 
-def trained(learner: Learner, prepared: Path, schema: Schema, settings: Settings) -> Silence:
+def trained(learner: Learner, prepared: Path, schema: Schema, settings: Settings) -> Recorder:
     """Train and evaluate; return the monitor."""
-    monitor = Silence()
-    splits = [Split(prepared / name, schema, settings.memory_mb) for name in ("train", "eval")]
-    train(learner, splits[0], splits[1], settings, State(), monitor)
+    monitor = Recorder()
+    train(learner, *splits_of(prepared, schema, settings), settings, State(), monitor)
     return monitor
 
 
@@ -99,14 +71,15 @@ def test_many_steps_are_one_call(learner: Learner, prepared: Path, schema: Schem
     settings = replace(SETTINGS, batch_size=4, epochs=3)
     monitor = trained(learner, prepared, schema, settings)
     assert monitor.total_steps > 200
-    assert monitor.calls < monitor.total_steps / 10
+    assert len(monitor.rows) < monitor.total_steps / 10
 
 
 def test_a_table_that_fits_is_read_once(
     learner: Learner, prepared: Path, schema: Schema, reads: list[RowGroup]
 ) -> None:
+    splits = splits_of(prepared, schema, SETTINGS)
     trained(learner, prepared, schema, SETTINGS)
-    assert sorted(str(group) for group in reads) == sorted({str(group) for group in reads})
+    assert reads == [group for split in splits for group in split.groups]
 
 
 def test_a_table_that_does_not_fit_is_read_once_per_epoch(

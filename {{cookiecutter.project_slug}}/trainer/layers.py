@@ -94,16 +94,18 @@ class Members(keras.layers.Layer):  # type: ignore[misc]
 
     def build(self, shape: Sequence[int]) -> None:
         """Make the weights: signs at random, so that the members differ from the start."""
-        signs = np.random.default_rng(self.members).choice([-1.0, 1.0], (self.members, shape[-1]))
         self.scale = self.add_weight(
-            shape=signs.shape,
-            initializer=lambda *_, **__: tf.constant(signs, tf.float32),
-            name="scale",
+            shape=(self.members, shape[-1]), initializer=random_signs, name="scale"
         )
 
     def call(self, values: Any) -> Any:
         """Return the rows as each member sees them."""
         return values[:, None, :] * tf.convert_to_tensor(self.scale)
+
+
+def random_signs(shape: Sequence[int], dtype: Any = None) -> Any:
+    """Return 1 or -1 at random, of `shape`."""
+    return keras.ops.sign(keras.random.normal(shape, dtype=dtype))
 
 
 class Heads(keras.layers.Layer):  # type: ignore[misc]

@@ -69,12 +69,11 @@ class Learner:
             self._steps,
             [numbers, codes, labels, tf.TensorSpec([None], tf.int64), number, number, number],
         )
-        self.gradient: Any = self._gradient
-        if (
-            self.replicas.count == 1
-        ):  # else the graph would keep to the variables of the replica that traces it
-            specs = [numbers, codes, labels, tf.TensorSpec([], tf.float32)]
-            self.gradient = tf.function(self._gradient, specs, autograph=False)
+        self.gradient = tf.function(
+            self._gradient,
+            [numbers, codes, labels, tf.TensorSpec([], tf.float32)],
+            autograph=False,
+        )
         self.predicted = tf.function(self._predicted, [numbers, codes], autograph=False)
         self.part_predicted = tf.function(model.predictions, [numbers, codes], autograph=False)
         self.vary_dropout()

@@ -1,6 +1,6 @@
 """The model, from prepared rows to the serving signature: data, network, loss, training, export."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +22,10 @@ from trainer.statistics import FIRST_VALUE_CODE, MISSING_CODE, UNSEEN_CODE, Stat
 LARGEST_CROSS = 2_000
 ROWS_PER_CROSS_CODE = 10
 WARM_UP_SHARE = 0.1
-WIDE, WIDE_RATE = (
-    "wide",
-    3.0,
-)  # a weight per value is met too rarely to be learnt at the network's rate
-ENOUGH_ROWS = (
-    30_000  # from here on, what is met rarely in a batch is still met often enough in the run
-)
+# The linear part: a weight per value is met too rarely to be learnt at the network's rate.
+WIDE, WIDE_RATE = "wide", 3.0
+# With so many rows, what is met rarely in a batch is still met often enough in a run.
+ENOUGH_ROWS = 30_000
 
 
 def train_and_evaluate(
@@ -188,7 +185,7 @@ def build_optimizer(network: Any, settings: Settings, rows: int, total_steps: in
 
 def treatment(path: str, settings: Settings, rows: int) -> Treatment:
     """Return how a variable is updated: kernels decay, and the linear part moves faster but with more evidence."""
-    if path.startswith(WIDE):
+    if path == f"{WIDE}/table":
         return Treatment(WIDE_RATE, epsilon=min(1.0, ENOUGH_ROWS / rows) / settings.batch_size)
     return Treatment(decay=settings.weight_decay if path.endswith("kernel") else 0.0)
 
@@ -222,13 +219,10 @@ class Serving(tf.Module):  # type: ignore[misc]
     def codes(self, columns: dict[str, Any]) -> Any:
         """Return the codes, int32 [rows, coded], of the columns' text: what `prepare` wrote for the same text."""
         texts = {name: columns[self.parameters[name]] for name in self.schema.coded}
-        codes = self.codes_of(texts)
-        # Few cells have blanks around them, and copying all of them costs more than to look up.
-        return tf.cond(
-            tf.reduce_any(codes == UNSEEN_CODE),
-            lambda: self.codes_of({name: tf.strings.strip(texts[name]) for name in texts}),
-            lambda: codes,
-        )
+        # A vocabulary tells that a cell may have blanks around it, a hash does not; to copy all cells costs too much.
+        codes = self.codes_of(stripped(texts, self.hashed))
+        unseen = tf.reduce_any(codes == UNSEEN_CODE)
+        return tf.cond(unseen, lambda: self.codes_of(stripped(texts, texts)), lambda: codes)
 
     def codes_of(self, texts: dict[str, Any]) -> Any:
         """Return the codes, int32 [rows, coded], of text that has no blanks around it."""
@@ -236,21 +230,19 @@ class Serving(tf.Module):  # type: ignore[misc]
 
     def code(self, name: str, text: Any) -> Any:
         """Return the codes, int32 [rows], of one column's text."""
-        if name not in self.hashed:
-            return self.tables[self.parameters[name]].lookup(text)
-        text = tf.strings.strip(text)
         codes = self.tables[self.parameters[name]].lookup(text)
+        if name not in self.hashed:
+            return codes
         buckets = tf.cast(tf.strings.to_hash_bucket_fast(text, self.hashed[name]), tf.int32)
         return tf.where(codes == MISSING_CODE, codes, 1 + buckets)
 
     def answer(self, **columns: Any) -> dict[str, Any]:
         """Return `probability` of the positive class, `probabilities` or `prediction`, and the `label` of a class."""
         numbers = [columns[self.parameters[name]] for name in self.schema.numeric]
-        coded = bool(self.schema.coded)
         rows = tf.shape(next(iter(columns.values())))[0]
         predictions = self.model.predictions(
             tf.stack(numbers, axis=1) if numbers else tf.zeros([rows, 0]),
-            self.codes(columns) if coded else tf.zeros([rows, 0], tf.int32),
+            self.codes(columns) if self.schema.coded else tf.zeros([rows, 0], tf.int32),
         )
         if self.schema.task == "regression":
             return {"prediction": predictions[:, 0]}
@@ -258,6 +250,13 @@ class Serving(tf.Module):  # type: ignore[misc]
         if self.schema.task == "binary":
             return {"probability": predictions[:, 1], "label": label}
         return {"probabilities": predictions, "label": label}
+
+
+def stripped(texts: dict[str, Any], columns: Container[str]) -> dict[str, Any]:
+    """Return text, string [rows] by column, without blanks around it in some `columns`."""
+    return {
+        name: tf.strings.strip(text) if name in columns else text for name, text in texts.items()
+    }
 
 
 def code_table(vocabulary: Sequence[str], schema: Schema) -> Any:

@@ -1,5 +1,6 @@
 """Prepared shards as arrays: all rows at once where they fit in memory, else one window of row groups after another."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -135,8 +136,7 @@ def read_window(groups: Sequence[RowGroup], schema: Schema) -> Window:
         rows, np.float32 if schema.task == "regression" else np.int32
     )
     begin = 0
-    for path, indices in by_file(groups):
-        table = pq.ParquetFile(path).read_row_groups(indices, use_threads=False)
+    for table in tables(groups):
         end = begin + table.num_rows
         for column, name in enumerate(schema.numeric):
             numbers[begin:end, column] = table.column(name).to_numpy()
@@ -147,11 +147,9 @@ def read_window(groups: Sequence[RowGroup], schema: Schema) -> Window:
     return Window(numbers, codes, labels)
 
 
-def by_file(groups: Sequence[RowGroup]) -> list[tuple[Path, list[int]]]:
-    """Return consecutive row groups of the same file together."""
-    files: list[tuple[Path, list[int]]] = []
-    for group in groups:
-        if not files or files[-1][0] != group.path:
-            files.append((group.path, []))
-        files[-1][1].append(group.index)
-    return files
+def tables(groups: Sequence[RowGroup]) -> Iterator[pa.Table]:
+    """Yield the rows of each group: one at a time, because those of a whole window would take its memory once more."""
+    for path, of_file in itertools.groupby(groups, lambda group: group.path):
+        file = pq.ParquetFile(path)
+        for group in of_file:
+            yield file.read_row_group(group.index, use_threads=False)
