@@ -1,10 +1,9 @@
 """Memory as rows grow, of the input and of the preparation; and how little of a step's time the input takes."""
 
 from collections.abc import Callable
-from pathlib import Path
 
-from benchmarks.measure import Sample, alternate, run, spread
-from benchmarks.targets import STREAM_MEMORY_MB, Row, few_rounds, inside
+from benchmarks.measure import Sample, Spread, alternate, run, spread
+from benchmarks.targets import STREAM_MEMORY_MB, Row, few_rounds, inside, reported
 from benchmarks.workbench import RUNTIME, SCRIPTS, Table, Workbench
 
 FLAT = 1 / 1.1  # the memory grows by less than a tenth
@@ -22,14 +21,15 @@ def p3_memory(bench: Workbench) -> list[Row]:
     )
     small, large = samples.values()
     speed = spread([sample.report["rows"] / sample.report["seconds"] for sample in small])
-    trained = bench.train(tables[0], prepared(bench, tables[0]), epochs=1)()
+    trained = bench.train(tables[0], bench.prepared(tables[0]), epochs=1)()
     share = speed.median / float(trained.report["rows_per_second"])
-    budget = memory_mb(bench) / max(float(sample.report["input_mb"]) for sample in large)
+    used = reported(large, "input_mb")
+    budget = memory_mb(bench) / used.high
     return [
         *growth_rows(
-            "P3M", {name: peaks(taken, "peak_mb") for name, taken in samples.items()}, FLAT
+            "P3M", {name: reported(taken, "peak_mb") for name, taken in samples.items()}, FLAT
         ),
-        Row("P3M", "input over imports", "MB", spread(peaks(large, "input_mb")), budget, 1.0),
+        Row("P3M", "input over imports", "MB", used, budget, 1.0),
         Row("P3M", "input against our training", "rows/s", speed, share, STEPS_PER_INPUT),
     ]
 
@@ -39,30 +39,25 @@ def p5_memory(bench: Workbench) -> list[Row]:
     tables = tables_of(bench, PREPARE_ROWS)
     samples = alternate(
         {
-            shown(table.rows): bench.prepare(table, prepared_folder(bench, table))
+            shown(table.rows): bench.prepare(table, bench.folder / "outputs" / "prepared-p5")
             for table in tables
         },
         few_rounds(bench).rounds,
     )
     # Small tables leave the allowed memory unused, so that what is flat later grows at first.
     wanted = None if bench.quick else FLAT
-    found = {name: [sample.peak_mb for sample in taken] for name, taken in samples.items()}
+    found = {name: spread([sample.peak_mb for sample in taken]) for name, taken in samples.items()}
     return growth_rows("P5M", found, wanted)
 
 
-def growth_rows(target: str, megabytes: dict[str, list[float]], wanted: float | None) -> list[Row]:
+def growth_rows(target: str, megabytes: dict[str, Spread], wanted: float | None) -> list[Row]:
     """Return a line for the small and one for the large table: by how much the memory of the first is less."""
-    (small, first), (large, second) = ((name, spread(values)) for name, values in megabytes.items())
+    (small, first), (large, second) = megabytes.items()
     ratio = first.median / second.median
     return [
         Row(target, small, "MB", first),
         Row(target, large, "MB", second, ratio, wanted),
     ]
-
-
-def peaks(samples: list[Sample], key: str) -> list[float]:
-    """Return what the programs reported of their memory."""
-    return [float(sample.report[key]) for sample in samples]
 
 
 def tables_of(bench: Workbench, sizes: tuple[int, int]) -> list[Table]:
@@ -76,18 +71,6 @@ def shown(rows: int) -> str:
     return f"{rows:,} rows"
 
 
-def prepared_folder(bench: Workbench, table: Table) -> Path:
-    """Return where the prepared shards of a table go."""
-    return bench.folder / "outputs" / f"prepared-{table.name}"
-
-
-def prepared(bench: Workbench, table: Table) -> Path:
-    """Return the folder of a table's prepared shards, prepared now."""
-    folder = prepared_folder(bench, table)
-    bench.prepare(table, folder)()
-    return folder
-
-
 def memory_mb(bench: Workbench) -> int:
     """Return the memory that the input may take: too little for the rows of either table."""
     return QUICK_STREAM_MEMORY_MB if bench.quick else STREAM_MEMORY_MB
@@ -96,6 +79,6 @@ def memory_mb(bench: Workbench) -> int:
 def streaming(bench: Workbench, table: Table) -> Callable[[], Sample]:
     """Return a run of the input alone on a table."""
     project = bench.baked(table)
-    flags = ("--data", prepared(bench, table), "--memory-mb", memory_mb(bench))
+    flags = ("--data", bench.prepared(table), "--memory-mb", memory_mb(bench))
     command = inside([bench.ours(RUNTIME), SCRIPTS / "ours" / "input.py", *flags], project)
     return lambda: run(command, project)

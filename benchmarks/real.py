@@ -15,6 +15,7 @@ from typing import Any
 from benchmarks.measure import Sample, alternate
 from benchmarks.targets import Row, slower_rows
 from benchmarks.workbench import REPOSITORY, Table, Workbench, uv
+from cmle_extension.adult import COMMENT, HEADER
 
 SPLIT_SEED, TEST_SHARE = 20_130_101, 0.2
 LATE_MINUTES = 15
@@ -70,9 +71,6 @@ def census(bench: Workbench) -> Table:
 def adult(folder: Path, part: str) -> Rows:
     """Return one of the two files of the sample; its lines have no header, and some a dot behind the label."""
     (path,) = folder.glob(f"*adult.{part}.gz*")
-    sys.path.insert(0, str(REPOSITORY))
-    from cmle_extension.adult import COMMENT, HEADER
-
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         whole = [line for line in lines if line.strip() and not line.startswith(COMMENT)]
     cells = csv.reader(whole, skipinitialspace=True)

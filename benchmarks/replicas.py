@@ -1,6 +1,5 @@
 """Two replicas on one machine against one process, at the same global batch."""
 
-from benchmarks.growth import prepared
 from benchmarks.measure import alternate, run
 from benchmarks.targets import Row, inside, reported
 from benchmarks.workbench import RUNTIME, SCRIPTS, Workbench
@@ -14,7 +13,7 @@ def p7(bench: Workbench) -> list[Row]:
     table = bench.table(*size)
     script = [bench.ours(RUNTIME), SCRIPTS / "ours" / "replicas.py", "--data"]
     project = bench.baked(table)
-    command = inside([*script, prepared(bench, table)], project)
+    command = inside([*script, bench.prepared(table)], project)
     samples = alternate(
         {
             "one process": lambda: run([*command, "--replicas", 1], project),

@@ -155,6 +155,12 @@ class Workbench:
 
         return measured
 
+    def prepared(self, table: Table) -> Path:
+        """Return the folder of a table's prepared data, prepared now."""
+        output = self.folder / "outputs" / f"prepared-{table.name}"
+        self.prepare(table, output)()
+        return output
+
     def train(self, table: Table, data: Path, epochs: int) -> Callable[[], Sample]:
         """Return a run of our training on prepared data; its report is that of `metrics.json`."""
         project, python = self.baked(table), self.ours(RUNTIME)

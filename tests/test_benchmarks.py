@@ -119,7 +119,9 @@ def test_a_single_round_is_a_trial_without_a_run_that_does_not_count() -> None:
 
 @pytest.mark.parametrize(("large", "met"), [(109.0, True), (111.0, False)])
 def test_memory_is_flat_if_it_grows_by_less_than_a_tenth(large: float, met: bool) -> None:
-    rows = growth_rows("P9", {"small": [100.0, 99.0, 101.0], "large": [large]}, 1 / 1.1)
+    rows = growth_rows(
+        "P9", {"small": spread([100.0, 99.0, 101.0]), "large": spread([large])}, 1 / 1.1
+    )
     assert [row.met for row in rows] == [True, met]
 
 
