@@ -16,7 +16,6 @@ import table  # its clock starts before scikit-learn is imported
 from typing import Any
 
 import joblib
-import numpy as np
 import pandas as pd
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
@@ -41,12 +40,6 @@ def create_model(schema: table.Schema, frame: pd.DataFrame) -> Any:
     return make_pipeline(encoder.set_output(transform="pandas"), model)
 
 
-def predict(schema: table.Schema, model: Any, frame: pd.DataFrame) -> np.ndarray:
-    """Return the probability of the positive class, or the value."""
-    features = frame[list(schema.columns)]
-    return model.predict_proba(features)[:, 1] if schema.binary else model.predict(features)
-
-
 def main() -> None:
     import_seconds = table.seconds_since_start()
     options = table.parser(__doc__).parse_args()
@@ -58,12 +51,10 @@ def main() -> None:
     train_seconds = table.seconds_since_start() - started
     options.output.mkdir(parents=True, exist_ok=True)
     joblib.dump(model, options.output / "model.joblib")
-    test = table.read_frame(schema, options.test)
-    test_labels = table.encode_labels(schema, test[schema.label])
     table.report(
         rows=len(frame),
         epochs=options.epochs,
-        metric=table.metric(schema, test_labels, predict(schema, model, test)),
+        metric=table.tested(schema, model, options.test),
         import_seconds=import_seconds,
         train_seconds=train_seconds,
     )

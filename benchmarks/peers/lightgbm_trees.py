@@ -15,7 +15,6 @@ import table  # its clock starts before LightGBM is imported
 from typing import Any
 
 import lightgbm
-import numpy as np
 import pandas as pd
 
 
@@ -27,12 +26,6 @@ def train(options: Any, schema: table.Schema, frame: pd.DataFrame) -> Any:
     )
     labels = table.encode_labels(schema, frame[schema.label])
     return model.fit(frame[list(schema.columns)], labels)
-
-
-def predict(schema: table.Schema, model: Any, frame: pd.DataFrame) -> np.ndarray:
-    """Return the probability of the positive class, or the value."""
-    features = frame[list(schema.columns)]
-    return model.predict_proba(features)[:, 1] if schema.binary else model.predict(features)
 
 
 def main() -> None:
@@ -48,12 +41,10 @@ def main() -> None:
     train_seconds = table.seconds_since_start() - started
     options.output.mkdir(parents=True, exist_ok=True)
     model.booster_.save_model(options.output / "model.txt")
-    test = table.read_frame(schema, options.test)
-    labels = table.encode_labels(schema, test[schema.label])
     table.report(
         rows=len(frame),
         epochs=options.epochs,
-        metric=table.metric(schema, labels, predict(schema, model, test)),
+        metric=table.tested(schema, model, options.test),
         import_seconds=import_seconds,
         train_seconds=train_seconds,
     )

@@ -122,6 +122,14 @@ def metric(schema: Schema, labels: np.ndarray, predictions: np.ndarray) -> float
     return float(np.sqrt(np.mean((labels - predictions) ** 2)))
 
 
+def tested(schema: Schema, model: Any, path: Path) -> float:
+    """Return the metric on a test file of a model with scikit-learn's interface."""
+    frame = read_frame(schema, path)
+    features = frame[list(schema.columns)]
+    chosen = model.predict_proba(features)[:, 1] if schema.binary else model.predict(features)
+    return metric(schema, encode_labels(schema, frame[schema.label]), chosen)
+
+
 def auc(labels: np.ndarray, predictions: np.ndarray) -> float:
     """Return the ROC AUC by the ranks of the positives; a tie counts half."""
     import numpy as np
