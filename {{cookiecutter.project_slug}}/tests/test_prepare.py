@@ -35,11 +35,14 @@ def test_every_row_is_in_one_split(
 def test_shards_are_the_same_bytes_when_prepared_again(
     schema: Schema, rows: list[Row], tmp_path: Path
 ) -> None:
-    train = write_table(tmp_path / "train.data", schema, rows)
+    # As many as several threads take a part of.
+    train = write_table(tmp_path / "train.data", schema, rows * 1_000)
     for output in ("one", "two"):
         run(train, tmp_path / output)
     one, two = (sorted((tmp_path / output).rglob("*.parquet")) for output in ("one", "two"))
     assert one and [path.read_bytes() for path in one] == [path.read_bytes() for path in two]
+    first, second = (read_statistics(tmp_path / output, schema) for output in ("one", "two"))
+    assert first == second
 
 
 def test_the_order_of_rows_does_not_change_the_split(
@@ -88,6 +91,19 @@ def test_a_typo_in_a_number_is_rejected_with_its_reason(
     assert "4O is not a finite number" in (tmp_path / "output" / "rejects.csv").read_text(
         encoding="utf-8"
     )
+
+
+def test_a_missing_marker_may_be_a_number(
+    schema: Schema, rows: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not schema.numeric:
+        pytest.skip("no numeric column")
+    name = schema.numeric[0]
+    marked = [{**row, name: "-999"} for row in rows]
+    monkeypatch.setattr(features, "MISSING", ("-999",))
+    run(write_table(tmp_path / "train.data", schema, marked), tmp_path / "output")
+    statistics = read_statistics(tmp_path / "output", schema)
+    assert statistics.numeric[name].missing == statistics.rows["train"]
 
 
 def test_too_many_rejects_fail_and_leave_only_the_rejects(

@@ -1,5 +1,6 @@
 """Serving: the exported model answers on raw cells what training computes on prepared shards."""
 
+import hashlib
 import io
 import json
 from collections.abc import Sequence
@@ -44,6 +45,16 @@ def exported(
     return model, folder
 
 
+def as_prepared(schema: Schema, rows: list[Row]) -> list[Row]:
+    """Return raw rows in the order of the shards: that of their keys."""
+
+    def key(row: Row) -> str:
+        cells = [row[name] for name in (*schema.used, schema.label)]
+        return hashlib.md5("\x1f".join(cells).encode()).hexdigest()
+
+    return sorted(rows, key=key)
+
+
 def raw_columns(schema: Schema, rows: list[Row]) -> dict[str, Any]:
     """Return raw cells as a client would send them: numbers, NaN where missing, and text as it stands."""
     columns: dict[str, Any] = {
@@ -76,8 +87,8 @@ def test_serving_on_raw_cells_equals_training_on_shards(
     model, folder = exported
     window = Split(prepared / "test", schema, memory_mb=64).whole()
     expected = model.predictions(tf.constant(window.numbers), tf.constant(window.codes)).numpy()
-    starts = range(0, len(held_out_rows), batch_size)
-    batches = [held_out_rows[start : start + batch_size] for start in starts]
+    rows = as_prepared(schema, held_out_rows)
+    batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
     found = served(folder, schema, batches)
     if schema.task != "multiclass":
         expected = expected[:, -1]

@@ -59,8 +59,8 @@ def label_statistics(connection: Any, schema: Schema) -> Label:
         number = sql.number("label")
         query = f"SELECT AVG({number}), STDDEV_POP({number}) FROM prepared WHERE split = 'train'"
         mean, deviation = run(connection, query).fetchone()
-        return Label((), (), mean, deviation or 1.0)
-    counted = dict(run(connection, sql.value_counts("label")).fetchall())
+        return Label((), (), stable(mean), stable(deviation or 1.0))
+    counted = dict(run(connection, sql.class_counts()).fetchall())
     classes = sorted(counted)
     check_classes(classes, schema)
     if schema.task == "binary":
@@ -99,12 +99,17 @@ def numeric_statistics(connection: Any, schema: Schema, train_rows: int) -> dict
         result[name] = Numeric(
             minimum=minimum or 0.0,
             maximum=maximum or 0.0,
-            mean=mean or 0.0,
-            deviation=deviation or 1.0,
+            mean=stable(mean or 0.0),
+            deviation=stable(deviation or 1.0),
             missing=missing,
             boundaries=boundaries(known, schema.boundaries),
         )
     return result
+
+
+def stable(value: float) -> float:
+    """Return `value` without the last digits, which depend on the order in which threads add up."""
+    return float(f"{value:.12g}")
 
 
 def boundaries(values: npt.NDArray[np.float64], count: int) -> tuple[float, ...]:
@@ -129,7 +134,9 @@ def vocabularies(connection: Any, schema: Schema) -> dict[str, tuple[str, ...]]:
     """Return the values of each categorical column that stand in more than one training row, frequent first."""
     result = {}
     for index, name in enumerate(schema.of_kind("categorical")):
-        counted = run(connection, sql.value_counts(f"t{index}", schema.vocabulary_limit)).fetchall()
+        counted = run(
+            connection, sql.value_counts(f"cells_{index}", schema.vocabulary_limit)
+        ).fetchall()
         result[name] = tuple(value for value, frequency in counted if frequency >= LEAST_FREQUENCY)
     return result
 
@@ -139,9 +146,11 @@ def vocabulary_codes(values: Sequence[str]) -> dict[str, int]:
     return {value: FIRST_VALUE_CODE + position for position, value in enumerate(values)}
 
 
-def hashed_codes(connection: Any, column: str, buckets: int) -> dict[str, int]:
+def hashed_codes(connection: Any, cells: str, buckets: int) -> dict[str, int]:
     """Return the code of each value of a hashed column: 1 and up, as the serving signature computes it."""
-    values = run(connection, sql.distinct_values(column)).fetchall()
+    values = run(
+        connection, f"SELECT DISTINCT value FROM {cells} WHERE value IS NOT NULL"
+    ).fetchall()
     return {value: 1 + fingerprint64(value) % buckets for (value,) in values}
 
 

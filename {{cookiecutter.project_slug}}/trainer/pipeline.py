@@ -11,7 +11,7 @@ from trainer import learn, sql
 from trainer.errors import UserError, shown
 from trainer.progress import Console
 from trainer.schema import Schema
-from trainer.statistics import UNSEEN_CODE, Label, Statistics
+from trainer.statistics import Label, Statistics
 from trainer.table import Table, source_sql
 
 SHARD_ROWS = 1 << 20
@@ -37,17 +37,18 @@ class Request:
     memory_mb: int
 
 
-def database(path: Path, memory_mb: int) -> Any:
-    """Return a DuckDB connection whose tables lie in `path`, which spills beside it and never goes online."""
+def database(spill: Path, memory_mb: int) -> Any:
+    """Return a DuckDB connection whose tables lie in memory and, beyond that, in `spill`; it never goes online."""
     import duckdb
 
     settings = {
         "memory_limit": f"{memory_mb}MB",
-        "temp_directory": str(path.with_name("spill")),
+        "temp_directory": str(spill),
+        "preserve_insertion_order": "false",  # each query whose order matters says which
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
     }
-    return duckdb.connect(str(path), config=settings)
+    return duckdb.connect(config=settings)
 
 
 def read_tables(
@@ -180,7 +181,7 @@ def write_rejects(connection: Any, table: Table, path: Path) -> tuple[int, str]:
 def rejected_rows(connection: Any, table: Table) -> Iterator[tuple[int | None, str, str, bool]]:
     """Yield line (if known), reason, text and whether there is a label, for each row or line that is rejected."""
     queries = [
-        "SELECT NULL, reason, cells, label IS NOT NULL FROM prepared WHERE reason IS NOT NULL"
+        "SELECT NULL, reason, cells, label IS NOT NULL FROM prepared WHERE reason IS NOT NULL ORDER BY row_key"
     ]
     queries += [] if table.parquet else [BAD_LINES]
     for query in queries:
@@ -225,23 +226,32 @@ def drop_unknown_labels(connection: Any, label: Label, console: Console) -> None
         connection.execute(f"DELETE FROM {unknown}")
 
 
+def count_cells(connection: Any, schema: Schema) -> None:
+    """Create the tables of the different cells of each coded column: `cells_<index>(cell, value, train_rows)`."""
+    for index in range(len(schema.coded)):
+        query = sql.in_duckdb(sql.cells(f"t{index}", schema))
+        connection.execute(f"CREATE TABLE cells_{index} AS {query}")
+
+
 def write_codes(connection: Any, schema: Schema, statistics: Statistics) -> None:
-    """Create the tables that map the text of each coded column to its code: `codes_<index>`."""
+    """Create the tables that map the text of each coded column to its code: `codes_<index>(cell, code)`."""
     for index, name in enumerate(schema.coded):
         if name in statistics.vocabularies:
             codes = learn.vocabulary_codes(statistics.vocabularies[name])
         else:
-            codes = learn.hashed_codes(connection, f"t{index}", statistics.hashed[name])
-        learn.create_codes(connection, f"codes_{index}", codes)
+            codes = learn.hashed_codes(connection, f"cells_{index}", statistics.hashed[name])
+        learn.create_codes(connection, f"values_{index}", codes)
+        of_cells = sql.in_duckdb(sql.cell_codes(f"cells_{index}", f"values_{index}"))
+        connection.execute(f"CREATE TABLE codes_{index} AS {of_cells}")
 
 
 def write_shards(connection: Any, schema: Schema, split: str, folder: Path) -> None:
-    """Write one split as Parquet files of at most `SHARD_ROWS` rows, in the order of the source."""
+    """Write one split as Parquet files of at most `SHARD_ROWS` rows."""
     import pyarrow.parquet
 
     folder.mkdir()
     names = [*schema.numeric, *schema.coded, schema.label]
-    reader = connection.sql(sql.in_duckdb(sql.encoded(schema, split, UNSEEN_CODE))).to_arrow_reader(
+    reader = connection.sql(sql.in_duckdb(sql.encoded(schema, split))).to_arrow_reader(
         ROW_GROUP_ROWS
     )
     target = shard_schema(schema, names)
@@ -272,9 +282,7 @@ def shard_schema(schema: Schema, names: Sequence[str]) -> Any:
 def write_examples(connection: Any, schema: Schema, path: Path) -> None:
     """Write a few raw rows that were not trained on, as `predict` and the serving signature take them."""
     columns = sql.text_and_numbers(schema)
-    rows = connection.execute(
-        f"SELECT {', '.join(columns.values())} FROM prepared WHERE split <> 'train' ORDER BY split DESC, row_key LIMIT {EXAMPLE_ROWS}"
-    ).fetchall()
+    rows = learn.run(connection, sql.examples(schema, EXAMPLE_ROWS)).fetchall()
     lines = [json.dumps(dict(zip(columns, row, strict=True)), ensure_ascii=False) for row in rows]
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 

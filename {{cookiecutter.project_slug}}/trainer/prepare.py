@@ -21,7 +21,7 @@ from trainer.schema import Schema, read_schema
 from trainer.statistics import FILE_NAME, Statistics, write_statistics
 from trainer.table import Table, open_table
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 def parser() -> argparse.ArgumentParser:
@@ -130,11 +130,12 @@ def prepare(
     partial = request.output.with_name(request.output.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    connection = pipeline.database(partial / "work.duckdb", request.memory_mb)
+    connection = pipeline.database(partial / "spill", request.memory_mb)
     try:
         rejected = pipeline.read_tables(connection, request, schema, tables, partial, console)
         label = learn.label_statistics(connection, schema)
         pipeline.drop_unknown_labels(connection, label, console)
+        pipeline.count_cells(connection, schema)
         statistics = learn.learn(connection, schema, label, rejected, fingerprint)
         pipeline.write_codes(connection, schema, statistics)
         for split in statistics.rows:
@@ -148,7 +149,6 @@ def prepare(
         raise
     connection.close()
     shutil.rmtree(partial / "spill", ignore_errors=True)
-    (partial / "work.duckdb").unlink()
     replace(partial, request.output)
     report(statistics, request.output, time.monotonic() - started, console)
 

@@ -1,9 +1,16 @@
 """The preparation as SQL in BigQuery's dialect: it runs here in DuckDB and, unchanged, where tables are larger.
 
-Input is a relation `source` with the used columns as text, `c0` … `cN` in the order of `Schema.used`, and `label`.
+Input is a relation `source` with the used columns as text, `c0` … `cN` in the order of `Schema.used`, and `label`; an
+empty cell is '', never NULL.
+
+What costs most is what is done once per cell of every row. So a number is cleaned only where it cannot be cast as it
+stands, and text is kept as it stands and cleaned once per value, where values are counted and given codes.
 """
 
+import math
+
 from trainer.schema import Schema
+from trainer.statistics import MISSING_CODE, UNSEEN_CODE
 
 SEPARATOR = "\\x1f"
 LARGEST_FLOAT32 = "3.4e38"
@@ -33,10 +40,15 @@ def stripped(column: str) -> str:
     return f"IF({edges}, TRIM({column}, {literal(BLANKS)}), {column})"
 
 
-def present(column: str, schema: Schema) -> str:
-    """Return SQL for a stripped cell, NULL where it is a missing marker."""
-    markers = ", ".join(literal(marker) for marker in dict.fromkeys(("", *schema.missing)))
-    return f"IF({column} IN ({markers}), NULL, {column})"
+def markers(schema: Schema) -> tuple[str, ...]:
+    """Return the texts that stand for a missing cell."""
+    return tuple(dict.fromkeys(("", *schema.missing)))
+
+
+def known(column: str, schema: Schema) -> str:
+    """Return SQL for a cell without surrounding blanks, NULL where it is a missing marker."""
+    listed = ", ".join(map(literal, markers(schema)))
+    return f"IF({stripped(column)} IN ({listed}), NULL, {stripped(column)})"
 
 
 def number(column: str) -> str:
@@ -44,38 +56,61 @@ def number(column: str) -> str:
     return f"SAFE_CAST({column} AS FLOAT64)"
 
 
+def raw_number(column: str, schema: Schema) -> str:
+    """Return SQL for a cell as FLOAT64, NULL where it is no number; what is missing may still be NaN."""
+    if any(is_finite_number(marker) for marker in markers(schema)):
+        return number(known(column, schema))
+    return f"IFNULL({number(column)}, {number(stripped(column))})"
+
+
+def is_finite_number(text: str) -> bool:
+    """Tell whether a text, such as a missing marker of -999, is a number to SQL as well."""
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def finite(value: str) -> str:
+    """Return SQL for whether a number fits in float32; not true of NaN and NULL."""
+    return f"IFNULL(ABS({value}) <= {LARGEST_FLOAT32}, FALSE)"
+
+
 def rejection(schema: Schema) -> str:
     """Return SQL for why a row cannot be used, NULL where it can; `x<index>` and `y` are the numbers of the row."""
     numeric = [(f"c{index}", f"x{index}", name) for index, name in enumerate(schema.numeric)]
-    numeric += [("label", "y", schema.label)] if schema.task == "regression" else []
-    cases = [
-        f"WHEN {text} IS NOT NULL AND NOT IFNULL(ABS({value}) <= {LARGEST_FLOAT32}, FALSE)"
-        f" THEN CONCAT({literal(name)}, ': ', SUBSTR({text}, 1, 60), ' is not a finite number')"
-        for text, value, name in numeric
-    ]
+    cases = [unusable(value, known(text, schema), text, name) for text, value, name in numeric]
+    if schema.task == "regression":
+        cases.append(unusable("y", "label", "label", schema.label))
     missing_label = f"WHEN label IS NULL THEN {literal(f'{schema.label}: the label is missing')}"
     return f"CASE {missing_label} {' '.join(cases)} ELSE NULL END"
 
 
-def judged_rows(schema: Schema, deduplicate: bool) -> str:
-    """Return SQL that cleans, casts and judges each row of `source`.
+def unusable(value: str, text: str, shown_text: str, name: str) -> str:
+    """Return a branch of CASE for a cell that is neither missing nor a finite number."""
+    reason = (
+        f"CONCAT({literal(name)}, ': ', SUBSTR({shown_text}, 1, 60), ' is not a finite number')"
+    )
+    return f"WHEN NOT {finite(value)} AND {text} IS NOT NULL THEN {reason}"
 
-    Columns: `x0` … numbers, `t0` … text of the coded columns, `label`, `reason` (NULL for a good row), `cells` (the text
-    of a bad row) and `row_key`, an INT64 made of the MD5 of the row.
+
+def judged_rows(schema: Schema, deduplicate: bool) -> str:
+    """Return SQL that casts and judges each row of `source`.
+
+    Columns: `x0` … numbers, `t0` … text of the coded columns as it stands, `label`, `reason` (NULL for a good row), `cells`
+    (the text of a bad row) and `row_key`, an INT64 made of the MD5 of the row.
     """
     columns = [f"c{index}" for index in range(len(schema.used))]
-    cells = [*columns, "label"]
-    bare = ", ".join(f"{stripped(column)} AS {column}" for column in cells)
-    known = ", ".join(f"{present(column, schema)} AS {column}" for column in cells)
+    row = f"ARRAY_TO_STRING([{', '.join([*columns, 'label'])}], '{SEPARATOR}')"
     label = f"CAST({schema.label_sql} AS STRING)" if schema.label_sql else "label"
-    numbers = [f"{number(f'c{index}')} AS x{index}" for index in range(len(schema.numeric))]
-    row = f", '{SEPARATOR}', ".join(f"IFNULL({column}, '')" for column in cells)
+    numbers = [
+        f"{raw_number(f'c{index}', schema)} AS x{index}" for index in range(len(schema.numeric))
+    ]
     unique = "QUALIFY ROW_NUMBER() OVER (PARTITION BY row_text ORDER BY row_key) = 1"
     return (
-        f"WITH bare AS (SELECT {bare} FROM source), cleaned AS (SELECT {known} FROM bare),"
-        f" labelled AS (SELECT {', '.join(columns)}, {label} AS label FROM cleaned),"
-        f" numbered AS (SELECT {', '.join([*columns, *numbers])}, label, {number('label')} AS y,"
-        f" CONCAT({row}) AS row_text FROM labelled),"
+        f"WITH cleaned AS (SELECT {', '.join(columns)}, {known('label', schema)} AS label, {row} AS row_text FROM source),"
+        f" labelled AS (SELECT {', '.join([*columns, *numbers])}, {label} AS label, row_text FROM cleaned),"
+        f" numbered AS (SELECT *, {number('label')} AS y FROM labelled),"
         f" judged AS (SELECT *, {rejection(schema)} AS reason, {KEY} AS row_key FROM numbered)"
         f" SELECT {', '.join(kept_columns(schema))}, label, reason,"
         f" IF(reason IS NULL, NULL, row_text) AS cells, row_key FROM judged"
@@ -86,7 +121,7 @@ def judged_rows(schema: Schema, deduplicate: bool) -> str:
 def kept_columns(schema: Schema) -> list[str]:
     """Return SQL for the columns that later steps read: numbers as such, the rest as text."""
     count = len(schema.numeric)
-    numbers = [f"x{index}" for index in range(count)]
+    numbers = [f"IF({finite(f'x{index}')}, x{index}, NULL) AS x{index}" for index in range(count)]
     return numbers + [f"c{count + index} AS t{index}" for index in range(len(schema.coded))]
 
 
@@ -119,38 +154,60 @@ def sample(schema: Schema, share: float) -> str:
     return f"SELECT {columns} FROM prepared WHERE split = 'train' AND {part} < {threshold}"
 
 
-def value_counts(column: str, limit: int | None = None) -> str:
-    """Return SQL for the values of a text column in the training rows, most frequent first."""
-    counted = (
-        f"SELECT {column} AS value, COUNT(*) AS frequency FROM prepared"
-        f" WHERE split = 'train' AND {column} IS NOT NULL GROUP BY value"
-    )
-    return counted + (
-        f" ORDER BY frequency DESC, value LIMIT {limit}" if limit else " ORDER BY value"
+def class_counts() -> str:
+    """Return SQL for the labels of the training rows and how many rows have each."""
+    return "SELECT label, COUNT(*) FROM prepared WHERE split = 'train' GROUP BY label"
+
+
+def cells(column: str, schema: Schema) -> str:
+    """Return SQL for the different cells of a text column: as they stand, their value, and how many training rows each has."""
+    counted = f"SELECT {column} AS cell, COUNTIF(split = 'train') AS train_rows FROM prepared GROUP BY cell"
+    return f"SELECT cell, {known('cell', schema)} AS value, train_rows FROM ({counted}) AS counted"
+
+
+def value_counts(counted: str, limit: int) -> str:
+    """Return SQL for the most frequent values of the training rows, most frequent first, from what `cells` counts."""
+    return (
+        f"SELECT value, SUM(train_rows) AS frequency FROM {counted} WHERE value IS NOT NULL AND train_rows > 0"
+        f" GROUP BY value ORDER BY frequency DESC, value LIMIT {limit}"
     )
 
 
-def distinct_values(column: str) -> str:
-    """Return SQL for every value of a text column, in all splits."""
-    return f"SELECT DISTINCT {column} AS value FROM prepared WHERE {column} IS NOT NULL"
+def cell_codes(counted: str, codes: str) -> str:
+    """Return SQL for the code of each cell that `cells` counts, by its value in the table `codes`."""
+    code = f"IF(cells.value IS NULL, {MISSING_CODE}, IFNULL({codes}.code, {UNSEEN_CODE}))"
+    return (
+        f"SELECT cells.cell AS cell, {code} AS code FROM {counted} AS cells"
+        f" LEFT JOIN {codes} ON {codes}.value = cells.value"
+    )
 
 
 def text_and_numbers(schema: Schema) -> dict[str, str]:
-    """Return the column of `prepared` that holds each used column, in the order of `features.py`."""
+    """Return SQL over `prepared` for the value of each used column, in the order of `features.py`."""
     held = {name: f"x{index}" for index, name in enumerate(schema.numeric)}
-    held |= {name: f"t{index}" for index, name in enumerate(schema.coded)}
+    held |= {name: known(f"t{index}", schema) for index, name in enumerate(schema.coded)}
     return {name: held[name] for name in schema.columns if name in held}
 
 
-def encoded(schema: Schema, split: str, unseen_code: int) -> str:
-    """Return SQL for one split as numbers and codes, joined to the tables `codes_<index>(value, code)`.
+def examples(schema: Schema, count: int) -> str:
+    """Return SQL for a few rows that are not trained on, each used column as its value."""
+    chosen = (
+        f"SELECT * FROM prepared WHERE split <> 'train' ORDER BY split DESC, row_key LIMIT {count}"
+    )
+    values = ", ".join(text_and_numbers(schema).values())
+    return f"SELECT {values} FROM ({chosen}) AS chosen ORDER BY split DESC, row_key"
 
-    Columns: `x0` … FLOAT64, `k0` … INT64 (0 where missing), `label` INT64 or FLOAT64.
+
+def encoded(schema: Schema, split: str) -> str:
+    """Return SQL for one split as numbers and codes, joined to the tables `codes_<index>(cell, code)`.
+
+    Columns: `x0` … FLOAT64, `k0` … INT64 (0 where missing), `label` INT64 or FLOAT64. The order is that of the rows' keys:
+    always the same, and as good as shuffled, however the table was sorted.
     """
-    coded = range(len(schema.coded))
     numbers = [f"r.x{index} AS x{index}" for index in range(len(schema.numeric))]
-    codes = [f"IF(r.t{i} IS NULL, 0, IFNULL(codes_{i}.code, {unseen_code})) AS k{i}" for i in coded]
-    joins = [f"LEFT JOIN codes_{index} ON codes_{index}.value = r.t{index}" for index in coded]
+    coded = range(len(schema.coded))
+    codes = [f"codes_{index}.code AS k{index}" for index in coded]
+    joins = [f"JOIN codes_{index} ON codes_{index}.cell = r.t{index}" for index in coded]
     if schema.task == "regression":
         label = f"{number('r.label')} AS label"
     else:
@@ -158,5 +215,5 @@ def encoded(schema: Schema, split: str, unseen_code: int) -> str:
         joins.append("JOIN classes ON classes.value = r.label")
     return (
         f"SELECT {', '.join([*numbers, *codes, label])} FROM prepared AS r {' '.join(joins)}"
-        f" WHERE r.split = {literal(split)}"
+        f" WHERE r.split = {literal(split)} ORDER BY r.row_key"
     )

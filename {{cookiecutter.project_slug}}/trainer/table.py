@@ -115,14 +115,16 @@ def reader(table: Table, schema: Schema, strict: bool) -> str:
     names = [f"p{position}" for position in range(len(table.names))]
     if table.parquet:
         columns = ", ".join(
-            f"CAST({identifier(name)} AS VARCHAR) AS {position}"
+            f"COALESCE(CAST({identifier(name)} AS VARCHAR), '') AS {position}"
             for name, position in zip(table.names, names, strict=True)
         )
         return f"(SELECT {columns} FROM read_parquet({path}))"
     types = "{" + ", ".join(f"'{name}': 'VARCHAR'" for name in names) + "}"
+    never_null = "[" + ", ".join(f"'{name}'" for name in names) + "]"
     return (
         f"read_csv({path}, columns = {types}, auto_detect = false, store_rejects = true,"
-        f" delim = {text_literal(schema.delimiter)}, quote = '\"', escape = '\"', nullstr = '',"
+        f" delim = {text_literal(schema.delimiter)}, quote = '\"', escape = '\"',"
+        f" force_not_null = {never_null},"
         f" header = {str(not schema.header).lower()}, comment = {text_literal(schema.comment)},"
         f" max_line_size = {LONGEST_LINE_BYTES}, strict_mode = {str(strict).lower()})"
     )
