@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from benchmarks import targets
 from benchmarks.creation import p6
+from benchmarks.curves import grow
 from benchmarks.growth import p3_memory, p5_memory
 from benchmarks.real import r1
 from benchmarks.replicas import p7
@@ -14,6 +15,7 @@ TARGETS: dict[str, Callable[[Workbench], list[Row]]] = dict(
     sorted(
         {
             **targets.TARGETS,
+            "GROW": grow,
             "P3M": p3_memory,
             "P5M": p5_memory,
             "P6": p6,

@@ -11,6 +11,7 @@ from benchmarks import report, synthetic
 from benchmarks.__main__ import main
 from benchmarks.catalogue import TARGETS
 from benchmarks.creation import allowed_seconds
+from benchmarks.curves import exponents_of
 from benchmarks.growth import growth_rows
 from benchmarks.measure import BenchmarkFailed, Sample, alternate, last_object, run, spread
 from benchmarks.ours.replicas import tf_config
@@ -156,3 +157,8 @@ def test_a_target_that_is_run_again_replaces_its_own_results_alone(
     assert found == {"P1": [4.0], "P2": [5.0]}
     assert (results["P1"]["rounds"], results["P1"]["rows"][0]["met"]) == (5, False)
     assert (tmp_path / "chart.svg").read_text().count("seconds for the whole job") == 2
+
+
+def test_an_exponent_tells_how_a_figure_grows() -> None:
+    found = exponents_of({10: 3.0, 100: 30.0, 10_000: 30.0})
+    assert found == {100: pytest.approx(1.0), 10_000: pytest.approx(0.0)}

@@ -41,7 +41,7 @@ def database(spill: Path, memory_mb: int) -> Any:
     """Return a DuckDB connection whose tables lie in memory and, beyond that, in `spill`; it never goes online."""
     import duckdb
 
-    settings = {
+    settings: dict[str, Any] = {
         "memory_limit": f"{memory_mb}MB",
         "temp_directory": str(spill),
         "preserve_insertion_order": "false",  # each query whose order matters says which

@@ -17,7 +17,9 @@ from trainer.schema import Schema
 
 BYTES_PER_VALUE = 4
 COPIES_OF_THE_WHOLE = 2  # the arrays, and the tensors made of them
-WINDOWS_IN_MEMORY = 3  # the one that is read ahead, the present one, and its tensors
+# While one takes the place of another: both, the tensors of both, and the one that is read ahead.
+WINDOWS_IN_MEMORY = 5
+READER_MB = 24  # what pyarrow takes for itself, measured
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,13 @@ class Split:
     """The shards of one split, and how many of their rows fit in memory."""
 
     def __init__(self, folder: Path, schema: Schema, memory_mb: int) -> None:
+        pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps what was freed
         self.schema = schema
         self.groups = row_groups(folder)
         self.rows = sum(group.rows for group in self.groups)
         bytes_per_row = BYTES_PER_VALUE * (len(schema.used) + 1)
-        self._rows_in_memory = max(1, memory_mb * 2**20 // bytes_per_row)
+        for_rows_mb = max(memory_mb - READER_MB, memory_mb / 2)
+        self._rows_in_memory = max(1, int(for_rows_mb * 2**20) // bytes_per_row)
         self._whole: Window | None = None
 
     @property
