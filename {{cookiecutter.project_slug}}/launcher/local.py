@@ -21,7 +21,12 @@ from launcher.cluster import Addresses, Replica, pools_of, replicas_of, variable
 from launcher.console import Console, Refused, UserError, shown
 from launcher.environment import Environment, ensure_environment
 from launcher.package import read_source_distribution
-from launcher.processes import EXIT_INTERRUPTED, end_children_on_terminate, run_visible
+from launcher.processes import (
+    EXIT_INTERRUPTED,
+    end_children_on_terminate,
+    run_visible,
+    signals_postponed,
+)
 from launcher.spec import arguments_of, module_of
 
 EXIT_USER_ERROR = 2
@@ -98,7 +103,8 @@ def run_cluster(
             start_all(members, conditions, started)
         ended = replicas.wait(started)
     finally:
-        replicas.end_all(started)
+        with signals_postponed():
+            replicas.end_all(started)
     return verdict(ended or started[0], started, console)
 
 
@@ -111,7 +117,8 @@ def start_all(
     prefixes = replicas.prefixes([member.name for member in members])
     for member, prefix in zip(members, prefixes, strict=True):
         command, folder, variables = start_of(member, addresses, conditions)
-        started.append(replicas.start(member.name, command, folder, variables, prefix))
+        with signals_postponed():
+            started.append(replicas.start(member.name, command, folder, variables, prefix))
 
 
 def preempt(started: Sequence[replicas.Process], seconds: float, console: Console) -> None:

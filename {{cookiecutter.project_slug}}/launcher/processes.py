@@ -1,10 +1,11 @@
 """Starting other programs so that none is left behind and none inherits what it should not."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -37,6 +38,27 @@ def _raise_terminated(_number: int, _frame: FrameType | None) -> None:
     raise Terminated
 
 
+@contextlib.contextmanager
+def signals_postponed() -> Iterator[None]:
+    """Let a signal that asks this process to end wait until the block is done.
+
+    One that came between the start of a child and the note of it would leave that child behind.
+    """
+    asked: list[int] = []
+    numbers: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM)
+    earlier = {
+        number: signal.signal(number, lambda received, _: asked.append(received))
+        for number in numbers
+    }
+    try:
+        yield
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+        if asked:
+            signal.raise_signal(asked[0])
+
+
 def clean_variables(**more: str) -> dict[str, str]:
     """Return the environment variables for a child: ours without the leaks, and `more`."""
     kept = {name: value for name, value in os.environ.items() if name not in LEAKS}
@@ -45,12 +67,15 @@ def clean_variables(**more: str) -> dict[str, str]:
 
 def run_visible(command: Sequence[str], folder: Path, variables: Mapping[str, str]) -> int:
     """Run a program on this terminal; return its exit code, 128 + n if signal n ended it or us."""
-    child = subprocess.Popen(command, cwd=folder, env=variables)
+    started: list[subprocess.Popen[bytes]] = []
     try:
-        code = child.wait()
+        with signals_postponed():
+            started.append(subprocess.Popen(command, cwd=folder, env=variables))
+        code = started[0].wait()
     except KeyboardInterrupt as request:
-        # Ctrl-C reaches the whole foreground group, a SIGTERM to the launcher only the launcher.
-        _end(child, knows=not isinstance(request, Terminated))
+        for child in started:
+            # Ctrl-C reaches the whole foreground group, a SIGTERM to the launcher only the launcher.
+            _end(child, knows=not isinstance(request, Terminated))
         return EXIT_INTERRUPTED
     return code if code >= 0 else 128 - code
 

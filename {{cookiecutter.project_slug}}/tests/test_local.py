@@ -14,6 +14,7 @@ import pytest
 from launcher.cluster import TASK_TYPES, Replica, replicas_of, shrunk, variables_for
 from launcher.console import Console, UserError
 from launcher.local import package_path, run_custom_job
+from launcher.processes import signals_postponed
 from launcher.runs import choose_job_dir
 from launcher.spec import RUN_LABEL, START
 
@@ -145,13 +146,21 @@ def test_a_signal_to_the_launcher_leaves_no_replica(tmp_path: Path) -> None:
     )
     replicas = wait_for_files(buckets, 2)
     launcher.send_signal(signal.SIGTERM)
-    launcher.wait(15)
+    launcher.wait(60)
     assert not [pid for pid in replicas if alive(pid)]
+
+
+def test_a_signal_waits_until_the_child_that_is_being_started_is_known() -> None:
+    known = []
+    with pytest.raises(KeyboardInterrupt), signals_postponed():
+        signal.raise_signal(signal.SIGINT)
+        known.append("child")
+    assert known == ["child"]
 
 
 def wait_for_files(folder: Path, count: int) -> list[int]:
     """Return the process ids that replicas have written as names of files."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         names = [path.name for path in folder.iterdir()]
         if len(names) == count:
