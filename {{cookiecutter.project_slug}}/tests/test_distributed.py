@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from trainer import checkpoint
-from trainer.cluster import Place, place_of
+from trainer.cluster import Place, place_of, require_chief
 from trainer.errors import UserError
 from trainer.learner import Learner
 from trainer.loop import check_agreement
@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[1]
 TASK = (sys.executable, "-m", "trainer.task")
 # 400 rows in batches of 50 and 3 replicas: no part is as large as the others.
 FLAGS = ("--batch-size", "50", "--dropout", "0", "--epochs", "3", "--learning-rate", "0.01")
-LONGER = ("--batch-size", "50", "--dropout", "0.1", "--epochs", "40")
+LONGER = ("--batch-size", "50", "--dropout", "0.1", "--epochs", "20")
 
 
 def config(cluster: object, task: object) -> dict[str, str]:
@@ -207,6 +207,34 @@ class Disagreeing(Replicas):
 
     def gathered(self, value: float) -> list[float]:
         return [value, value + 1]
+
+
+def test_only_the_chief_may_write_the_model() -> None:
+    cluster = {"chief": ["a:1"], "worker": ["b:1"]}
+    require_chief({})
+    require_chief(config(cluster, {"type": "chief", "index": 0}))
+    with pytest.raises(UserError, match=r"replica 1 of 2.* is about to write.*; .*chief alone"):
+        require_chief(config(cluster, {"type": "worker", "index": 0}))
+
+
+def test_rows_that_are_trained_on_twice_are_told(schema: Schema, prepared: Path) -> None:
+    statistics = read_statistics(prepared, schema)
+    settings = Settings(hidden_units=(4,)).for_rows(statistics.rows["train"])
+    model = Model(schema, statistics, settings)
+    learner = Learner(model, build_optimizer(model.network, settings, 1_000, 1), settings)
+    learner.replicas = TwoAlike(Place())
+    learner.check_shared(32, 64)
+    with pytest.raises(UserError, match="trained on 128 rows of batches that hold 64; expected"):
+        learner.check_shared(64, 64)
+
+
+class TwoAlike(Replicas):
+    """Two processes that always have the same value."""
+
+    count = 2
+
+    def gathered(self, value: float) -> list[float]:
+        return [value, value]
 
 
 def test_replicas_that_disagree_are_told(schema: Schema, prepared: Path) -> None:

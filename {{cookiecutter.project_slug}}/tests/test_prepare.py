@@ -1,6 +1,7 @@
 """Preparation: every row is either used or accounted for, and nothing leaks from eval into what is learnt."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow.parquet
@@ -129,6 +130,38 @@ def test_a_ragged_line_is_rejected(schema: Schema, rows: list[Row], tmp_path: Pa
     assert "Expected Number of Columns" in rejects
 
 
+@pytest.mark.parametrize("line_end", [b"\r\n", b"\n"], ids=["strict", "lenient"])
+def test_what_a_quote_that_is_not_closed_swallows_is_counted(
+    schema: Schema, rows: list[Row], tmp_path: Path, line_end: bytes
+) -> None:
+    if not schema.delimiter:
+        pytest.skip("a Parquet file has no lines")
+    train = write_table(tmp_path / "train.data", schema, rows)
+    plain = [row for row in rows if not {'"', schema.delimiter} & set("".join(row.values()))] * 30
+    more = write_table(tmp_path / "more.data", schema, plain).read_bytes()
+    swallowed = more if schema.header else more.partition(b"\r\n")[2]
+    with train.open("ab") as file:
+        file.write(b'"' + swallowed.replace(b"\r\n", line_end))
+    run(train, tmp_path / "output", "--max-rejected-share", "0.99")
+    statistics = read_statistics(tmp_path / "output", schema)
+    assert statistics.rejected >= len(plain)
+    assert sum(statistics.rows.values()) + statistics.rejected == len(rows) + len(plain)
+
+
+def test_blank_lines_and_lines_within_cells_are_no_lost_rows(
+    schema: Schema, rows: list[Row], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if not schema.delimiter:
+        pytest.skip("a Parquet file has no lines")
+    long = [{**row, **dict.fromkeys(schema.coded, "one\ntwo")} for row in rows[:9]]
+    train = write_table(tmp_path / "train.data", schema, [*rows, *long])
+    with train.open("ab") as file:
+        file.write(b"\r\n\r\n")
+    run(train, tmp_path / "output")
+    assert read_statistics(tmp_path / "output", schema).rejected == 0
+    assert "cannot be used" not in capsys.readouterr().err
+
+
 def test_two_kinds_of_line_ends_in_a_file_lose_no_row(
     schema: Schema, rows: list[Row], tmp_path: Path
 ) -> None:
@@ -190,6 +223,33 @@ def test_prepared_data_is_reused_until_something_changes(
         assert prepare.main([*arguments, *extra]) == 0
         said.append("is current" in capsys.readouterr().err)
     assert said == [False, True, False]
+
+
+def test_a_column_of_too_many_values_is_told(
+    schema: Schema,
+    rows: list[Row],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if not schema.of_kind("categorical"):
+        pytest.skip("no categorical column")
+    monkeypatch.setattr(features, "VOCABULARY_LIMIT", 2)
+    run(write_table(tmp_path / "train.data", schema, rows), tmp_path / "output")
+    assert '"hashed" in trainer/features.py keeps more apart' in capsys.readouterr().err
+    vocabularies = read_statistics(tmp_path / "output", schema).vocabularies.values()
+    assert max(map(len, vocabularies)) == 2
+
+
+def test_two_preparations_at_once_do_not_meet(
+    schema: Schema, rows: list[Row], tmp_path: Path
+) -> None:
+    train = write_table(tmp_path / "train.data", schema, rows * 100)
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(run, train, tmp_path / "output") for _ in range(2)]
+        assert [each.result() for each in both] == [0, 0]
+    assert sum(read_statistics(tmp_path / "output", schema).rows.values()) == 100 * len(rows)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["output", "train.data"]
 
 
 def test_a_folder_with_other_files_is_left_alone(

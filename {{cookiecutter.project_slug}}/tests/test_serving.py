@@ -115,9 +115,12 @@ def test_any_column_name_gets_a_parameter_of_its_own() -> None:
         'say "hi"',
         "column_0",
         "lambda",
+        "Label",
+        "LABEL",
+        "Column_0",
     ]
     parameters = parameter_names(names)
-    assert len(set(parameters.values())) == len(names)
+    assert len({value.lower() for value in parameters.values()}) == len(names)
     assert parameters["x"] == "x" and all(value.isidentifier() for value in parameters.values())
 
 

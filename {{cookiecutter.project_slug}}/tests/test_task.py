@@ -1,5 +1,6 @@
 """The entry point and what it stands on: arguments, schema, outputs."""
 
+import errno
 import subprocess
 import sys
 from dataclasses import fields, replace
@@ -52,6 +53,37 @@ def test_wrong_arguments_end_with_one_line(
     with pytest.raises(SystemExit, match="2"):
         task.main(given)
     assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("error", "part"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device", "runs/1/x"),
+            "runs/1/x cannot be read or written (No space left on device)",
+        ),
+        (PermissionError(errno.EACCES, "Permission denied", "runs/1/x"), "(Permission denied)"),
+        (RuntimeError("model/variables: No space left on device [Op:SaveV2]"), "make room"),
+        (RuntimeError("model/variables; File too large [Op:SaveV2]"), "(File too large)"),
+    ],
+)
+def test_a_file_system_that_fails_is_told_in_one_line(
+    error: Exception, part: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def program(arguments: object) -> int:
+        raise error
+
+    assert errors.exit_code(program, []) == errors.EXIT_USER_ERROR
+    said = capsys.readouterr().err
+    assert part in said and said.count("\n") == 1
+
+
+def test_an_error_of_the_program_s_own_is_not_hidden() -> None:
+    def program(arguments: object) -> int:
+        raise FileNotFoundError(errno.ENOENT, "No such file", "x")
+
+    with pytest.raises(FileNotFoundError):
+        errors.exit_code(program, [])
 
 
 def test_a_user_error_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,6 +1,8 @@
 """Training: the real loop on made-up rows, stopped, resumed and compared."""
 
+import errno
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +15,11 @@ import pytest
 from trainer import checkpoint, task
 from trainer.errors import UserError
 from trainer.learner import Learner
+from trainer.locks import held
 from trainer.loop import State, evaluate, resumed, total_steps, train
 from trainer.metrics import MAIN_METRIC
 from trainer.model import Model, build_optimizer
+from trainer.monitor import save_interval
 from trainer.schema import Schema
 from trainer.settings import Settings
 from trainer.shards import Split
@@ -262,6 +266,69 @@ def test_other_hyperparameters_in_the_same_job_dir_are_refused(
         UserError, match=r"--dropout 0.1 \(now 0.5\).*name another --job-dir; nothing was changed"
     ):
         run_task(prepared, tmp_path / "job", "--dropout", "0.5")
+
+
+def test_a_job_dir_that_another_run_writes_to_is_refused(prepared: Path, tmp_path: Path) -> None:
+    def refuse() -> None:
+        raise AssertionError("nobody else holds it")
+
+    told = "another run is writing to .*; expected a job folder for each run; .* another --job-dir"
+    with held(tmp_path / "job", refuse), pytest.raises(UserError, match=told):
+        run_task(prepared, tmp_path / "job")
+    assert not list((tmp_path / "job").iterdir())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="limits of POSIX")
+def test_a_disk_that_takes_no_checkpoint_costs_a_warning(
+    prepared: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    assert run_task(prepared, tmp_path / "job") == 0
+    assert "cannot be saved ([Errno 28] No space left on device)" in capsys.readouterr().err
+    assert not list((tmp_path / "job" / "checkpoints").iterdir())
+    assert (tmp_path / "job" / "model" / "saved_model.pb").is_file()
+
+
+@pytest.mark.parametrize(("cost", "interval"), [(0.01, 10.0), (1.0, 50.0), (60.0, 600.0)])
+def test_a_slow_disk_is_written_to_less_often(cost: float, interval: float) -> None:
+    assert save_interval(cost) == pytest.approx(interval)
+
+
+def test_a_checkpoint_that_cannot_be_read_is_passed_over(tmp_path: Path) -> None:
+    warnings: list[str] = []
+    checkpoint.save(tmp_path, 1, [np.ones(3)], {"step": 1})
+    (tmp_path / "step-0000000002.checkpoint").mkdir()  # whoever reads it gets an OSError
+    found = checkpoint.newest(tmp_path, warnings.append)
+    assert found is not None and found[1] == {"step": 1} and len(warnings) == 1
+
+
+def test_checkpoints_that_are_all_damaged_are_not_passed_over_in_silence(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path, 1, [np.ones(3)], {"step": 1}).write_bytes(b"cut short")
+    with pytest.raises(UserError, match="none of the 1 checkpoints in .* can be read; expected"):
+        checkpoint.newest(tmp_path, lambda _: None)
+
+
+def test_a_signature_that_answers_otherwise_is_refused(
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = Model.predictions
+    served: list[bool] = []
+
+    def dishonest(model: Model, numbers: Any, codes: Any) -> Any:
+        # Traced once for evaluation, and then again for the signature.
+        served.append(True)
+        return honest(model, numbers, codes) * (1.01 if len(served) > 1 else 1.0)
+
+    monkeypatch.setattr(Model, "predictions", dishonest)
+    with pytest.raises(UserError, match="the exported model answers the rows of .* away from"):
+        run_task(prepared, tmp_path / "job")
+    assert not (tmp_path / "job" / "metrics.json").exists()
 
 
 @pytest.mark.parametrize(

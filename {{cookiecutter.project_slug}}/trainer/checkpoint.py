@@ -4,6 +4,7 @@ A file is the SHA-256 of its payload, a line feed, and the payload, an uncompres
 does not fit is passed over, so nothing depends on renames being atomic, which Cloud Storage FUSE does not promise.
 """
 
+import contextlib
 import hashlib
 import io
 import json
@@ -14,6 +15,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from trainer.errors import UserError
 
 KEPT = 2
 SUFFIX = ".checkpoint"
@@ -26,11 +29,16 @@ def save(folder: Path, step: int, arrays: Arrays, state: dict[str, Any]) -> Path
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step-{step:010d}{SUFFIX}"
     partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
-        file.write(packed(arrays, state))
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    try:
+        with partial.open("wb") as file:
+            file.write(packed(arrays, state))
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):  # on a full disk it only takes room
+            partial.unlink()
+        raise
     for old in sorted(folder.glob(f"*{SUFFIX}"))[:-KEPT]:
         old.unlink()
     return path
@@ -39,12 +47,25 @@ def save(folder: Path, step: int, arrays: Arrays, state: dict[str, Any]) -> Path
 def newest(
     folder: Path, warn: Callable[[str], None]
 ) -> tuple[list[npt.NDArray[Any]], dict[str, Any]] | None:
-    """Return arrays and state of the newest sound checkpoint in `folder`, or None; warn of spoilt ones."""
-    for path in sorted(folder.glob(f"*{SUFFIX}"), reverse=True):
-        content = unpacked(path.read_bytes())
-        if content is not None:
-            return content
-        warn(f"{path} is damaged and is passed over; an earlier checkpoint is used if there is one")
+    """Return arrays and state of the newest sound checkpoint in `folder`, or None if there is none; warn of spoilt ones.
+
+    Raises `UserError` if there are only spoilt ones.
+    """
+    paths = sorted(folder.glob(f"*{SUFFIX}"), reverse=True)
+    for path in paths:
+        with contextlib.suppress(OSError):
+            content = unpacked(path.read_bytes())
+            if content is not None:
+                return content
+        warn(
+            f"{path} is damaged or cannot be read, and is passed over; an earlier checkpoint is used if there is one"
+        )
+    if paths:
+        raise UserError(
+            f"none of the {len(paths)} checkpoints in {folder} can be read",
+            "at least one that is whole",
+            "remove that folder to begin anew, or name another --job-dir",
+        )
     return None
 
 

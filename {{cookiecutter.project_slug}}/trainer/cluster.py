@@ -48,6 +48,17 @@ def place_of(environment: Mapping[str, str]) -> Place:
     return Place(hosts.index(here), len(hosts), hosts.index(here) == 0)
 
 
+def require_chief(environment: Mapping[str, str]) -> None:
+    """Raise `UserError` unless this process is the chief: what all replicas write to the same outputs is spoilt."""
+    place = place_of(environment)
+    if not place.is_chief:
+        raise UserError(
+            f"replica {place.index} of {place.count}, which is not the chief, is about to write the model",
+            "the chief alone to write, because all replicas have the same outputs",
+            "export where `replicas.place.is_chief` holds, as in trainer/model.py",
+        )
+
+
 def parts_of_config(text: str) -> tuple[dict[str, list[str]], dict[str, Any]]:
     """Return cluster and task of TF_CONFIG."""
     try:

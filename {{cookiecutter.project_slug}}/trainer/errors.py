@@ -1,10 +1,16 @@
 """Errors that a user can mend, told in three parts and without a traceback."""
 
+import errno
+import os
 import sys
 from collections.abc import Callable, Sequence
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
+STORAGE_FAULTS = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ESTALE),
+)
 
 
 class UserError(Exception):
@@ -30,3 +36,24 @@ def exit_code(program: Callable[[Sequence[str]], int], arguments: Sequence[str])
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return EXIT_INTERRUPTED
+    except Exception as error:
+        told = storage_fault(error)
+        if told is None:
+            raise
+        print(f"error: {told}", file=sys.stderr)
+        return EXIT_USER_ERROR
+
+
+def storage_fault(error: Exception) -> UserError | None:
+    """Return what to tell of a file system that fails, None for any other error."""
+    # TensorFlow and DuckDB have errors of their own, which repeat the system's words.
+    reasons = [os.strerror(number) for number in STORAGE_FAULTS]
+    said = [reason for reason in reasons if reason in str(error)]
+    if not said:
+        return None
+    where = (isinstance(error, OSError) and error.filename) or "what this run writes"
+    return UserError(
+        f"{where} cannot be read or written ({said[0]})",
+        "room on the disk, and the right to write there",
+        "make room or name another folder; the same command goes on from the last checkpoint",
+    )

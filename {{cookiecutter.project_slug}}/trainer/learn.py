@@ -1,6 +1,6 @@
 """What `prepare` learns from the training rows: boundaries, vocabularies, classes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from trainer.statistics import FIRST_VALUE_CODE, Label, Numeric, Statistics
 SAMPLE_ROWS = 200_000
 LEAST_FREQUENCY = 2
 SPIKE_SHARE = 0.3
+HASHED_AT_ONCE = 100_000
 
 
 def learn(
@@ -146,24 +147,25 @@ def vocabulary_codes(values: Sequence[str]) -> dict[str, int]:
     return {value: FIRST_VALUE_CODE + position for position, value in enumerate(values)}
 
 
-def hashed_codes(connection: Any, cells: str, buckets: int) -> dict[str, int]:
-    """Return the code of each value of a hashed column: 1 and up, as the serving signature computes it."""
-    values = run(
-        connection, f"SELECT DISTINCT value FROM {cells} WHERE value IS NOT NULL"
-    ).fetchall()
-    return {value: 1 + fingerprint64(value) % buckets for (value,) in values}
+def hashed_codes(connection: Any, cells: str, buckets: int) -> Iterator[dict[str, int]]:
+    """Yield the code of each value of a hashed column, some at a time: 1 and up, as the serving signature computes it."""
+    query = f"SELECT DISTINCT value FROM {cells} WHERE value IS NOT NULL"
+    # On a cursor of its own, because what is yielded is put into a table while this one is read.
+    cursor = run(connection.cursor(), query)
+    while rows := cursor.fetchmany(HASHED_AT_ONCE):
+        yield {value: 1 + fingerprint64(value) % buckets for (value,) in rows}
 
 
-def create_codes(connection: Any, name: str, codes: Mapping[str, int]) -> None:
+def create_codes(connection: Any, name: str, parts: Iterable[Mapping[str, int]]) -> None:
     """Create the table `name(value, code)`."""
     import pyarrow
 
-    mapping = pyarrow.table(
-        {
+    connection.execute(f"CREATE TABLE {name} (value VARCHAR, code BIGINT)")
+    for codes in parts:
+        columns = {
             "value": pyarrow.array(list(codes), pyarrow.string()),
             "code": pyarrow.array(list(codes.values()), pyarrow.int64()),
         }
-    )
-    connection.register("mapping", mapping)
-    connection.execute(f"CREATE TEMP TABLE {name} AS SELECT * FROM mapping")
-    connection.unregister("mapping")
+        connection.register("mapping", pyarrow.table(columns))
+        connection.execute(f"INSERT INTO {name} SELECT * FROM mapping")
+        connection.unregister("mapping")

@@ -18,6 +18,7 @@ from trainer.shards import Split, Window
 
 EVALUATION_ROWS = 8_192
 LEAST_ROWS_PER_PART = 64
+ROUNDING = 1e-4  # what replicas tell each other is rounded to float32
 SEED_STATE = "seed_generator_state"  # the name that Keras gives it
 
 
@@ -159,35 +160,54 @@ class Learner:
         """Take the steps `first` to `last` on a window; return the last loss and the number of the next step."""
         bounds = [tf.constant(number, tf.int64) for number in (first, last, steps)]
         with self.replicas.loss_told():
-            loss, reached = self.steps(*tensors, order, *bounds)
+            loss, reached, trained = self.steps(*tensors, order, *bounds)
+            batches = len(order) * int(reached) // steps - len(order) * first // steps
+            self.check_shared(int(trained), batches)
             return sum(self.replicas.gathered(float(loss))), int(reached)
+
+    def check_shared(self, trained: int, batches: int) -> None:
+        """Raise `UserError` unless the rows that each replica has `trained` on add up to those of the batches."""
+        if self.replicas.count == 1:
+            return
+        total = sum(self.replicas.gathered(trained))
+        if abs(total - batches) > batches * ROUNDING:
+            raise UserError(
+                f"the replicas trained on {total:,.0f} rows of batches that hold {batches:,}",
+                "each row on one replica",
+                "let step_on_part in trainer/learner.py give each replica a part of its own",
+            )
 
     def _steps(
         self, numbers: Any, codes: Any, labels: Any, order: Any, first: Any, last: Any, steps: Any
     ) -> Any:
         """Take the steps `first` to `last` of the `steps` that cut `order`, int64 [rows], into equal batches.
 
-        Returns the loss of the last step taken, as far as this process has a part in it, and the number of the next
-        one. A loss that is not finite ends it early, unless there are other replicas, which cannot know.
+        Returns the loss of the last step taken, as far as this process has a part in it, the number of the next one, and
+        how many rows this process trained on. A loss that is not finite ends it early, unless there are other replicas, which cannot know.
         """
         rows = tf.size(order, tf.int64)
-        loss, step = tf.constant(0.0), first
+        loss, step, trained = tf.constant(0.0), first, tf.constant(0, tf.int64)
         while step < last and (self.replicas.count > 1 or tf.math.is_finite(loss)):
             batch = order[rows * step // steps : rows * (step + 1) // steps]
-            loss = self.step_everywhere(numbers, codes, labels, batch)
+            loss, taken = self.step_everywhere(numbers, codes, labels, batch)
+            trained += taken
             step += 1
-        return loss, step
+        return loss, step, trained
 
     # Nothing from here on branches on tensors, and to convert it takes time.
     @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
     def step_everywhere(self, numbers: Any, codes: Any, labels: Any, rows: Any) -> Any:
-        """Take one step on the rows of these numbers, int64 [batch], each replica on its part; return the loss."""
+        """Take one step on the rows of these numbers, int64 [batch], each replica on its part.
+
+        Returns the loss and the number of rows, as far as this process has a part in them.
+        """
         count = tf.size(rows, tf.int64)
         if self.replicas.count == 1:
             return self.step(numbers, codes, labels, rows, count)
         strategy = self.replicas.strategy
-        losses = strategy.run(self.step_on_part, (numbers, codes, labels, rows, count))
-        return tf.add_n(strategy.experimental_local_results(losses))
+        results = strategy.run(self.step_on_part, (numbers, codes, labels, rows, count))
+        losses, counts = map(strategy.experimental_local_results, results)
+        return tf.add_n(losses), tf.add_n(counts)
 
     def step_on_part(self, numbers: Any, codes: Any, labels: Any, rows: Any, count: Any) -> Any:
         """Take this replica's part in a step: no row is another's, and none is left out."""
@@ -196,9 +216,9 @@ class Learner:
         return self.step(numbers, codes, labels, own, count)
 
     def step(self, numbers: Any, codes: Any, labels: Any, rows: Any, batch_rows: Any) -> Any:
-        """Take one step on the rows of these numbers, int64, of a batch of `batch_rows`; return their part of its loss.
+        """Take one step on the rows of these numbers, int64, of a batch of `batch_rows`.
 
-        The optimizer adds up the gradients of all replicas.
+        Returns their part of its loss, and how many they are. The optimizer adds up the gradients of all replicas.
         """
         count = tf.size(rows, tf.int64)
         losses, gradients = [], []
@@ -214,7 +234,7 @@ class Learner:
             gradients.append([tf.convert_to_tensor(tensor) for tensor in gradient])
         totals = [tf.add_n(tensors) for tensors in zip(*gradients, strict=True)]
         self.optimizer.apply(totals, self.model.network.trainable_variables)
-        return tf.add_n(losses)
+        return tf.add_n(losses), count
 
     def _gradient(self, numbers: Any, codes: Any, labels: Any, rows: Any) -> tuple[Any, Any]:
         """Return the loss of a part of a batch, as its share of the mean over `rows`, and its gradient."""

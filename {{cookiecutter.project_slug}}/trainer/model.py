@@ -8,10 +8,13 @@ import keras
 import tensorflow as tf
 
 from trainer import loop
+from trainer.agreement import check_serving
+from trainer.cluster import require_chief
 from trainer.layers import Crosses, FusedEmbedding, Heads, Members, PiecewiseLinear
 from trainer.learner import Learner
 from trainer.metrics import baseline_of
 from trainer.optimizer import FusedAdamW, Treatment
+from trainer.outputs import process_environment
 from trainer.replicas import Replicas
 from trainer.schema import Schema
 from trainer.settings import Settings
@@ -53,7 +56,8 @@ def train_and_evaluate(
     last = "test" if "test" in splits else "eval"
     metrics, labels = learner.evaluate(splits[last])
     if replicas.place.is_chief:
-        export(model, schema, statistics, model_dir)
+        signature = export(model, schema, statistics, model_dir)
+        check_serving(signature, parameter_names(schema.used), learner, splits[last], data_dir)
     return {
         **metrics,
         "split": last,
@@ -269,11 +273,16 @@ def code_table(vocabulary: Sequence[str], schema: Schema) -> Any:
     return tf.lookup.StaticHashTable(entries, default_value=UNSEEN_CODE)
 
 
-def export(model: Model, schema: Schema, statistics: Statistics, model_dir: Path) -> None:
-    """Write the SavedModel with the signature `serving_default` on the raw columns, under their own names."""
+def export(model: Model, schema: Schema, statistics: Statistics, model_dir: Path) -> Any:
+    """Write the SavedModel with the signature `serving_default` on the raw columns, under their own names; return that.
+
+    Raises `UserError` on a replica that is not the chief.
+    """
+    require_chief(process_environment())
     serving = Serving(model, schema, statistics)
     signature = tf.function(serving.answer, autograph=False).get_concrete_function(
         **serving.inputs()
     )
     tf.saved_model.save(serving, str(model_dir), signatures={"serving_default": signature})
     name_inputs(model_dir, serving.parameters)
+    return signature

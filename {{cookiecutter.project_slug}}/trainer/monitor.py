@@ -75,11 +75,19 @@ class RunMonitor:
         self.console.line(
             f"eval     epoch {state.epoch}  step {state.step:,}  {shown_metrics(metrics)}"
         )
-        with self.writer.as_default(step=state.step):
-            for name, value in metrics.items():
-                tf.summary.scalar(f"eval/{name}", value)
-        self.writer.flush()
+        self.summarize(state.step, metrics)
         report_to_tuning(self.metric, metrics[self.metric], state.step, process_environment())
+
+    def summarize(self, step: int, metrics: dict[str, float]) -> None:
+        """Write what TensorBoard shows; nothing else depends on it."""
+        assert self.writer is not None
+        try:
+            with self.writer.as_default(step=step):
+                for name, value in metrics.items():
+                    tf.summary.scalar(f"eval/{name}", value)
+            self.writer.flush()
+        except tf.errors.OpError as error:
+            self.console.warning(f"{self.outputs.logs} cannot be written ({error.message})")
 
     def end(self, state: State, learner: Learner) -> None:
         """Save, so that a longer run can go on from here."""
@@ -90,9 +98,17 @@ class RunMonitor:
         if not self.writes or state.step == self.saved_step:
             return
         started = time.monotonic()
-        checkpoint.save(self.outputs.checkpoints, state.step, learner.arrays(), state.as_json())
-        self.saved, self.saved_step = time.monotonic(), state.step
-        wanted = (self.saved - started) / SAVE_SHARE
-        self.save_interval_seconds = min(
-            max(wanted, FIRST_SAVE_INTERVAL_SECONDS), LONGEST_SAVE_INTERVAL_SECONDS
-        )
+        try:
+            checkpoint.save(self.outputs.checkpoints, state.step, learner.arrays(), state.as_json())
+        except OSError as error:
+            self.console.warning(f"step {state.step:,} cannot be saved ({error}); training goes on")
+        else:
+            self.saved_step = state.step
+        self.saved = time.monotonic()
+        self.save_interval_seconds = save_interval(self.saved - started)
+
+
+def save_interval(cost_seconds: float) -> float:
+    """Return the seconds until the next checkpoint, so many that saving takes a small share of the run on a slow disk too."""
+    wanted = max(cost_seconds / SAVE_SHARE, FIRST_SAVE_INTERVAL_SECONDS)
+    return min(wanted, LONGEST_SAVE_INTERVAL_SECONDS)

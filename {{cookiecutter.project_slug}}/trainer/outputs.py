@@ -1,15 +1,17 @@
 """Where a run writes: the job folder or the folders that Vertex AI names, and the files in them."""
 
+import contextlib
 import json
 import os
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from trainer.errors import UserError, shown
+from trainer.locks import held
 
 BUCKET_MOUNT = "/gcs"
 TUNING_METRIC_FILE = "/tmp/hypertune/output.metrics"
@@ -77,8 +79,12 @@ def outputs_of(job_dir: str | None, environment: Mapping[str, str]) -> Outputs:
     return Outputs(base, model, checkpoints, logs)
 
 
-def make_job_dir(outputs: Outputs) -> None:
-    """Create the job folder; raise `UserError` if that is not possible."""
+@contextlib.contextmanager
+def sole_run(outputs: Outputs, writes: bool) -> Iterator[None]:
+    """Keep other runs out of the job folder, if this process `writes` to it; raise `UserError` if that is not possible."""
+    if not writes:
+        yield
+        return
     try:
         outputs.job_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -87,6 +93,16 @@ def make_job_dir(outputs: Outputs) -> None:
             "a folder that this process may write",
             "name another --job-dir",
         ) from error
+
+    def refuse() -> None:
+        raise UserError(
+            f"another run is writing to {outputs.job_dir}",
+            "a job folder for each run",
+            "wait until that run has ended, or name another --job-dir",
+        )
+
+    with held(outputs.job_dir, refuse):
+        yield
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

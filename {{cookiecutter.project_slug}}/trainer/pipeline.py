@@ -2,17 +2,18 @@
 
 import csv
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from trainer import learn, sql
 from trainer.errors import UserError, shown
+from trainer.lines import lines_without_row
 from trainer.progress import Console
 from trainer.schema import Schema
 from trainer.statistics import Label, Statistics
-from trainer.table import Table, source_sql
+from trainer.table import Table, reader, source_sql
 
 SHARD_ROWS = 1 << 20
 ROW_GROUP_ROWS = 1 << 16
@@ -63,19 +64,19 @@ def read_tables(
 
     Raises `UserError` beyond the rejected share that is allowed.
     """
-    rejected = total = 0
+    rejected = kept = 0
     first = ""
     for table, split in zip(tables, ("train", "test"), strict=False):
         console.line(f"data     reading {shown_path(table.path)}")
         judge_rows(connection, request, schema, table, split, console)
-        bad, reason = write_rejects(connection, table, folder / "rejects.csv")
-        total += bad
+        lost = lines_without_row(connection, table, schema, count(connection, "prepared") - kept)
+        bad, reason = write_rejects(connection, table, lost, folder / "rejects.csv")
         rejected += bad
         first = first or reason
         warn_of_unlabelled(connection, table, console)
         connection.execute("DELETE FROM prepared WHERE reason IS NOT NULL")
-    total += count(connection, "prepared")
-    check_rejected(rejected, total, first, request, console)
+        kept = count(connection, "prepared")
+    check_rejected(rejected, rejected + kept, first, request, console)
     return rejected
 
 
@@ -115,15 +116,16 @@ def run_on_source(
     """Run a query over the view `source` of the file; read leniently what DuckDB's strict CSV reader gives up on."""
     import duckdb
 
-    view = "CREATE OR REPLACE TEMP VIEW source AS"
-    connection.execute(f"{view} {source_sql(table, schema)}")
+    view = "CREATE OR REPLACE TEMP VIEW"
+    connection.execute(f"{view} whole AS SELECT * FROM {reader(table, schema)}")
+    connection.execute(f"{view} source AS {source_sql(table, schema)}")
     try:
         connection.execute(query)
     except duckdb.InvalidInputException as error:
         if "strict mode" not in str(error):
             raise
         console.warning(f"{table.path.name} has different kinds of line ends; it is read leniently")
-        connection.execute(f"{view} {source_sql(table, schema, strict=False)}")
+        connection.execute(f"{view} whole AS SELECT * FROM {reader(table, schema, strict=False)}")
         connection.execute(query)
 
 
@@ -160,8 +162,8 @@ def is_about_sql(error: Exception) -> bool:
     return isinstance(error, (*faults, duckdb.CatalogException))
 
 
-def write_rejects(connection: Any, table: Table, path: Path) -> tuple[int, str]:
-    """Append the unusable rows of `prepared`, and the lines that are no rows.
+def write_rejects(connection: Any, table: Table, lost: int, path: Path) -> tuple[int, str]:
+    """Append the unusable rows of `prepared`, the lines that are no rows, and a word on `lost` lines that are in none.
 
     Returns how many there are besides those without a label, and the first of them.
     """
@@ -175,7 +177,11 @@ def write_rejects(connection: Any, table: Table, path: Path) -> tuple[int, str]:
                 number += 1
                 where = f"{table.path.name}, line {line}" if line else table.path.name
                 first = first or f"{where}: {reason}"
-    return number, first
+        if lost:
+            reason = f"{lost:,} line(s) in no row, as after a quote that is not closed"
+            writer.writerow([table.path.name, "", reason, ""])
+            first = first or f"{table.path.name}: {reason}"
+    return number + lost, first
 
 
 def rejected_rows(connection: Any, table: Table) -> Iterator[tuple[int | None, str, str, bool]]:
@@ -215,7 +221,7 @@ def drop_unknown_labels(connection: Any, label: Label, console: Console) -> None
     if not label.classes:
         return
     learn.create_codes(
-        connection, "classes", {value: code for code, value in enumerate(label.classes)}
+        connection, "classes", [{value: code for code, value in enumerate(label.classes)}]
     )
     unknown = "prepared WHERE label NOT IN (SELECT value FROM classes)"
     left_out = count(connection, unknown)
@@ -226,18 +232,26 @@ def drop_unknown_labels(connection: Any, label: Label, console: Console) -> None
         connection.execute(f"DELETE FROM {unknown}")
 
 
-def count_cells(connection: Any, schema: Schema) -> None:
+def count_cells(connection: Any, schema: Schema, console: Console) -> None:
     """Create the tables of the different cells of each coded column: `cells_<index>(cell, value, train_rows)`."""
-    for index in range(len(schema.coded)):
+    for index, name in enumerate(schema.coded):
         query = sql.in_duckdb(sql.cells(f"t{index}", schema))
         connection.execute(f"CREATE TABLE cells_{index} AS {query}")
+        cells = count(connection, f"cells_{index}")
+        if schema.columns[name] == "categorical" and cells > schema.vocabulary_limit:
+            console.warning(
+                f"{shown(name)} has {cells:,} different cells: the {schema.vocabulary_limit:,} most frequent values"
+                ' are told apart, and all others are one; "hashed" in trainer/features.py keeps more apart'
+            )
 
 
 def write_codes(connection: Any, schema: Schema, statistics: Statistics) -> None:
     """Create the tables that map the text of each coded column to its code: `codes_<index>(cell, code)`."""
     for index, name in enumerate(schema.coded):
         if name in statistics.vocabularies:
-            codes = learn.vocabulary_codes(statistics.vocabularies[name])
+            codes: Iterable[dict[str, int]] = [
+                learn.vocabulary_codes(statistics.vocabularies[name])
+            ]
         else:
             codes = learn.hashed_codes(connection, f"cells_{index}", statistics.hashed[name])
         learn.create_codes(connection, f"values_{index}", codes)

@@ -45,9 +45,11 @@ def main(arguments: Sequence[str]) -> int:
     start_tensorflow(seed=0)
     parameters = input_parameters(given.model)
     check_columns(rows, parameters, str(given.input))
-    write_lines(
-        json.dumps(answer, ensure_ascii=False) for answer in answers(given.model, parameters, rows)
-    )
+    import tensorflow as tf
+
+    signature = tf.saved_model.load(str(given.model)).signatures["serving_default"]
+    found = answers(signature, parameters, rows)
+    write_lines(json.dumps(answer, ensure_ascii=False) for answer in found)
     return 0
 
 
@@ -112,12 +114,11 @@ def check_columns(
 
 
 def answers(
-    model: Path, parameters: Mapping[str, str], rows: Sequence[Mapping[str, Any]]
+    signature: Any, parameters: Mapping[str, str], rows: Sequence[Mapping[str, Any]]
 ) -> Iterator[dict[str, Any]]:
-    """Yield the model's answer to each row."""
+    """Yield the answer of a model's signature to each row."""
     import tensorflow as tf
 
-    signature = tf.saved_model.load(str(model)).signatures["serving_default"]
     types = {name: spec.dtype for name, spec in signature.structured_input_signature[1].items()}
     pending = iter(rows)
     while batch := list(itertools.islice(pending, BATCH_ROWS)):

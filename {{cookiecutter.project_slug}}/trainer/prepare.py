@@ -15,6 +15,7 @@ from pathlib import Path
 
 from trainer import features, learn, pipeline
 from trainer.errors import UserError, exit_code
+from trainer.locks import held
 from trainer.pipeline import Request, rejects_beside, shown_path
 from trainer.progress import Console
 from trainer.schema import Schema, read_schema
@@ -69,10 +70,19 @@ def main(arguments: Sequence[str]) -> int:
     schema = read_schema(features)
     tables = [open_table(path, schema) for path in (request.train, request.test) if path]
     fingerprint = fingerprint_of(request, schema, tables)
+    current = f"data     {shown_path(request.output)} is current"
     if given.reuse and is_current(request.output, fingerprint):
-        console.line(f"data     {shown_path(request.output)} is current")
+        console.line(current)
         return 0
-    prepare(request, schema, tables, fingerprint, console)
+    partial = request.output.with_name(request.output.name + ".partial")
+    waiting = f"data     waiting for another preparation of {shown_path(request.output)}"
+    with held(partial, lambda: console.line(waiting)):
+        if given.reuse and is_current(request.output, fingerprint):
+            partial.rmdir()
+            console.line(current)
+            return 0
+        clear(partial)
+        prepare(request, schema, tables, fingerprint, partial, console)
     return 0
 
 
@@ -122,20 +132,31 @@ def is_current(output: Path, fingerprint: str) -> bool:
     return bool(json.loads(path.read_text(encoding="utf-8")).get("fingerprint") == fingerprint)
 
 
+def clear(folder: Path) -> None:
+    """Remove what an earlier run that was ended has left in a folder, but not the folder, which is held."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
 def prepare(
-    request: Request, schema: Schema, tables: Sequence[Table], fingerprint: str, console: Console
+    request: Request,
+    schema: Schema,
+    tables: Sequence[Table],
+    fingerprint: str,
+    partial: Path,
+    console: Console,
 ) -> None:
-    """Write the prepared data beside `request.output` and put it there only when it is complete."""
+    """Write the prepared data to `partial`, beside `request.output`, and put it there only when it is complete."""
     started = time.monotonic()
-    partial = request.output.with_name(request.output.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
     connection = pipeline.database(partial / "spill", request.memory_mb)
     try:
         rejected = pipeline.read_tables(connection, request, schema, tables, partial, console)
         label = learn.label_statistics(connection, schema)
         pipeline.drop_unknown_labels(connection, label, console)
-        pipeline.count_cells(connection, schema)
+        pipeline.count_cells(connection, schema, console)
         statistics = learn.learn(connection, schema, label, rejected, fingerprint)
         pipeline.write_codes(connection, schema, statistics)
         for split in statistics.rows:

@@ -86,6 +86,10 @@ class Split:
                     coming = reader.submit(read_window, groups, self.schema)
                 yield window
 
+    def beginning(self) -> Window:
+        """Return the first rows, all if they fit in memory."""
+        return self.whole() if self.fits else read_window(self.groups[:1], self.schema)
+
     def whole(self) -> Window:
         """Return all rows, read once."""
         if self._whole is None:

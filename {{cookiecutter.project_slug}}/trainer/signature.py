@@ -7,6 +7,7 @@ names to them.
 
 import keyword
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,19 +15,25 @@ INPUT_PREFIX = "serving_default_"
 
 
 def parameter_names(columns: Sequence[str]) -> dict[str, str]:
-    """Return a parameter name for each column: its own where Python and TensorFlow allow it, else `column_<number>`."""
-    plain = [
+    """Return a parameter name for each column: its own where Python and TensorFlow allow it, else `column_<number>`.
+
+    TensorFlow takes names that differ in case alone for the same.
+    """
+    counts = Counter(name.lower() for name in columns)
+    plain = {
         name
         for name in columns
-        if re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) and not keyword.iskeyword(name)
-    ]
-    taken = set(plain)
+        if re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name)
+        and not keyword.iskeyword(name)
+        and counts[name.lower()] == 1
+    }
+    taken = {name.lower() for name in plain}
     names = {}
     for number, name in enumerate(columns):
         parameter = name if name in plain else f"column_{number}"
         while parameter in taken and parameter != name:
             parameter += "_"
-        taken.add(parameter)
+        taken.add(parameter.lower())
         names[name] = parameter
     return names
 

@@ -98,19 +98,19 @@ def missing_column(path: Path, names: Sequence[str], name: str) -> UserError:
     )
 
 
-def source_sql(table: Table, schema: Schema, strict: bool = True) -> str:
-    """Return DuckDB SQL that reads the used columns of `table` as text: `c0` … `cN` and `label`.
-
-    Not `strict` takes what standard CSV does not allow, such as two kinds of line ends in one file.
-    """
+def source_sql(table: Table, schema: Schema) -> str:
+    """Return DuckDB SQL that takes the used columns out of the view `whole`: `c0` … `cN` and `label`."""
     positions = {name: f"p{position}" for position, name in enumerate(table.names)}
     columns = [f"{positions[name]} AS c{index}" for index, name in enumerate(schema.used)]
     columns.append(f"{positions[schema.label]} AS label")
-    return f"SELECT {', '.join(columns)} FROM {reader(table, schema, strict)}"
+    return f"SELECT {', '.join(columns)} FROM whole"
 
 
-def reader(table: Table, schema: Schema, strict: bool) -> str:
-    """Return DuckDB's table function for the file, with columns `p0` … `pN` of type VARCHAR."""
+def reader(table: Table, schema: Schema, strict: bool = True) -> str:
+    """Return DuckDB's table function for the file, with columns `p0` … `pN` of type VARCHAR.
+
+    Not `strict` takes what standard CSV does not allow, such as two kinds of line ends in one file.
+    """
     path = text_literal(glob_escaped(str(table.path)))
     names = [f"p{position}" for position in range(len(table.names))]
     if table.parquet:

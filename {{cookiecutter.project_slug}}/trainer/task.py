@@ -14,10 +14,10 @@ from trainer.outputs import (
     Outputs,
     check_data_dir,
     git_revision,
-    make_job_dir,
     outputs_of,
     process_environment,
     read_json,
+    sole_run,
     write_json,
 )
 from trainer.progress import Console
@@ -45,12 +45,13 @@ def main(arguments: Sequence[str]) -> int:
     statistics = read_statistics(data_dir, schema)
     settings = settings_of(given).for_rows(statistics.rows["train"])
     outputs = outputs_of(given.job_dir, environment)
-    metrics = finished(outputs, settings, statistics)
-    if metrics is None:
-        metrics = run(data_dir, outputs, schema, statistics, settings, place, console)
-        metrics["wall_seconds"] = round(time.monotonic() - started, 2)
-        if place.is_chief:
-            write_json(outputs.metrics, metrics)
+    with sole_run(outputs, place.is_chief):
+        metrics = finished(outputs, settings, statistics)
+        if metrics is None:
+            metrics = run(data_dir, outputs, schema, statistics, settings, place, console)
+            metrics["wall_seconds"] = round(time.monotonic() - started, 2)
+            if place.is_chief:
+                write_json(outputs.metrics, metrics)
     if place.is_chief:
         from trainer.metrics_table import report
 
@@ -104,7 +105,6 @@ def run(
 
 def record(data_dir: Path, outputs: Outputs, statistics: Statistics, settings: Settings) -> None:
     """Write down what the run is."""
-    make_job_dir(outputs)
     config = {
         "settings": settings.as_json(),
         "package_version": __version__,
