@@ -13,7 +13,11 @@ nox.options.sessions = ["tests", "lint"]
 LAUNCHER = ("uv>=0.5", "setuptools>=77", "tomli>=2; python_version < '3.11'")
 CLOUD = (*LAUNCHER, "google-cloud-aiplatform>=1.120,<3", "google-cloud-storage>=2.18")
 TESTS = ("--editable", ".[local,prepare]", "pytest>=8", "setuptools>=77")
+AUDIT = ("pip-audit>=2.7", "zizmor>=1.5")
 LINT = ("ruff>=0.9", "mypy>=1.13", "numpy>=1.26", "nox>=2024.4.15", "pytest>=8")
+
+# With it in place, the environments have just these versions, and their hashes are checked.
+LOCK = "requirements.lock"
 
 # Longer than the launcher gives the trainer to save and leave after Ctrl-C.
 STOP_SECONDS = 20.0
@@ -89,6 +93,25 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("mypy")
+
+
+@nox.session
+def lock(session: nox.Session) -> None:
+    """Pin everything that setup.py requires, with hashes, in requirements.lock; -- --upgrade takes newer versions."""
+    install_if_changed(session, *LAUNCHER)
+    extras = ("--extra", "local", "--extra", "prepare")
+    pinned = ("--universal", "--python-version", "3.10", "--generate-hashes", "--output-file", LOCK)
+    session.run("uv", "pip", "compile", "--quiet", "setup.py", *extras, *pinned, *session.posargs)
+
+
+@nox.session
+def audit(session: nox.Session) -> None:
+    """Look for known holes in what requirements.lock pins, and for careless workflows; needs the network."""
+    if not Path(LOCK).is_file():
+        session.error(f"there is no {LOCK}; expected the pinned versions; run `nox -s lock` first")
+    install_if_changed(session, *AUDIT)
+    session.run("zizmor", "--offline", "--quiet", ".github/workflows")
+    session.run("pip-audit", "--requirement", LOCK, "--require-hashes", "--disable-pip", "--strict")
 
 
 def launch(session: nox.Session) -> None:

@@ -27,6 +27,7 @@ from launcher.package import (
     syntax_findings,
 )
 from launcher.project import Project, build, job_of, prepared_fingerprint
+from launcher.secret_checks import secret_findings
 from launcher.spec import data_uri
 
 
@@ -105,6 +106,7 @@ def job_only_findings(project: Project, job: Job, arguments: Sequence[str]) -> l
     return [
         *machine_findings(job),
         *job_findings(job, arguments, project.folder, datetime.date.today()),
+        *secret_findings(job, arguments),
     ]
 
 

@@ -1,5 +1,7 @@
 """Clean environments: exactly what the source distribution declares, and nothing else."""
 
+import dataclasses
+import hashlib
 import json
 import os
 import platform
@@ -24,12 +26,13 @@ Work = Literal["nothing", "package", "everything"]
 
 @dataclass(frozen=True)
 class Environment:
-    """A clean environment: its folder, its extra, what it is for, and how long it takes to build."""
+    """A clean environment: its folder, its extra, what it is for, how long it takes to build, and the file that pins it."""
 
     folder: Path
     extra: str
     purpose: str
     takes: str
+    lock: Path | None = None
 
     @property
     def python(self) -> Path:
@@ -45,14 +48,16 @@ class State:
     python: str
     requirements: tuple[str, ...]
     content: str
+    pinned: str = ""
 
 
-def wanted_state(distribution: SourceDistribution, extra: str) -> State:
+def wanted_state(distribution: SourceDistribution, extra: str, lock: Path | None = None) -> State:
     """Return what an environment with this distribution must have been built from."""
     return State(
         python=f"{platform.python_implementation()} {platform.python_version()} {platform.machine()}",
         requirements=distribution.requirements_of(extra),
         content=distribution.content,
+        pinned=hashlib.sha256(lock.read_bytes()).hexdigest() if lock and lock.is_file() else "",
     )
 
 
@@ -60,7 +65,7 @@ def needed_work(found: State | None, wanted: State) -> Work:
     """Return what has to be installed: nothing, the package alone, or everything from scratch."""
     if found == wanted:
         return "nothing"
-    if found and (found.python, found.requirements) == (wanted.python, wanted.requirements):
+    if found and dataclasses.replace(found, content=wanted.content) == wanted:
         return "package"
     return "everything"
 
@@ -69,8 +74,8 @@ def found_state(environment: Environment) -> State | None:
     """Return what the environment was built from, None if it is absent or was left half built."""
     try:
         state = json.loads((environment.folder / STATE_FILE).read_text(encoding="utf-8"))
-        found = State(state["python"], tuple(state["requirements"]), state["content"])
-    except (OSError, ValueError, KeyError):
+        found = State(**{**state, "requirements": tuple(state["requirements"])})
+    except (OSError, ValueError, KeyError, TypeError):
         return None
     return found if environment.python.exists() else None
 
@@ -79,7 +84,7 @@ def ensure_environment(
     environment: Environment, distribution: SourceDistribution, console: Console
 ) -> None:
     """Make the environment hold just this distribution, with as little work as that takes."""
-    wanted = wanted_state(distribution, environment.extra)
+    wanted = wanted_state(distribution, environment.extra, environment.lock)
     work = needed_work(found_state(environment), wanted)
     if work == "nothing":
         return
@@ -130,6 +135,8 @@ def rebuild(environment: Environment, name: str, wheel: Path, console: Console) 
     )
     arguments = ["pip", "install", "--python", str(environment.python)]
     arguments += [f"{name}[{environment.extra}] @ {wheel.as_uri()}"]
+    if environment.lock and environment.lock.is_file():  # its hashes are checked too
+        arguments += ["--constraint", str(environment.lock)]
     # Importing TensorFlow takes three times as long where its bytecode was not compiled.
     run_uv([*arguments, "--compile-bytecode"], environment, console)
 

@@ -39,17 +39,22 @@ class Project:
         return self.folder / ".nox" / "dist"
 
     @property
+    def lock(self) -> Path:
+        """Every requirement's version and hash, if `nox -s lock` has written them."""
+        return self.folder / "requirements.lock"
+
+    @property
     def training(self) -> Environment:
         """What the cloud's machine has after it installed the package."""
         folder = self.folder / ".nox" / "runtime"
         takes = "about a minute the first time"
-        return Environment(folder, "local", "training environment", takes)
+        return Environment(folder, "local", "training environment", takes, self.lock)
 
     @property
     def preparation(self) -> Environment:
         """What preparing data needs, which training must not."""
         folder = self.folder / ".nox" / "preparation"
-        return Environment(folder, "prepare", "preparation environment", "some seconds")
+        return Environment(folder, "prepare", "preparation environment", "some seconds", self.lock)
 
     def absolute(self, path: str) -> str:
         """Return a path that holds from any folder: relative ones start at the project, URLs and - stay."""

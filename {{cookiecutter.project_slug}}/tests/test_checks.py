@@ -11,6 +11,7 @@ from launcher import job_checks, machine_checks
 from launcher.console import UserError
 from launcher.google_cloud import Pool, google_cloud, offered_tiers, training_regions
 from launcher.job import Cloud, Data, Job, Runtime, Scheduling
+from launcher.secret_checks import secret_findings
 from launcher.tiers import parted, scheduling_text
 
 DATA = Data(train="t.csv", eval_share=0.1, max_rejected_share=0.0, prepared="data/prepared")
@@ -204,6 +205,42 @@ def test_names_that_google_takes() -> None:
 )
 def test_a_value_that_is_refused(sections: dict[str, Any], part: str) -> None:
     assert part in one(of_job(job_of(**sections)))
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"environment": {"DB_PASSWORD": "hunter2hunter2"}},
+        {"environment": {"HF_TOKEN": "hf_" + "a" * 34}},
+        {"environment": {"SETTINGS": "ghp_" + "a" * 36}},
+        {"environment": {"ENDPOINT": "https://me:hunter2hunter2@example.com/x"}},
+        {"environment": {"KEY_FILE": '{"type": "service_account", "id": "hunter2hunter2"}'}},
+        {"arguments": {"api_key": "hunter2hunter2"}},
+        {"labels": {"owner": "akia"}, "environment": {"ID": "AKIA" + "A" * 16}},
+    ],
+)
+def test_a_secret_is_refused_and_not_repeated(sections: dict[str, Any]) -> None:
+    found = one(secret_findings(job_of(**sections), []))
+    assert "looks like a secret" in found and "Secret Manager" in found
+    assert "hunter2" not in found and "aaa" not in found and "AAA" not in found
+
+
+@pytest.mark.parametrize("arguments", [["--token=hunter2hunter2"], ["--token", "hunter2hunter2"]])
+def test_a_secret_after_the_command_is_refused(arguments: list[str]) -> None:
+    assert "--token looks like a secret" in one(secret_findings(job_of(), arguments))
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"TOKEN_COUNT": "128", "MAX_TOKENS": "many", "TOKENIZER": "words"},
+        {"DB_PASSWORD": "projects/p/secrets/db/versions/latest"},
+        {"USE_TOKEN": "true", "PASSWORD_FILE": "gs://bucket/file", "SECRET": ""},
+        {"URL": "https://example.com:8080/a@b", "SEED": "20240501"},
+    ],
+)
+def test_what_is_no_secret(variables: dict[str, str]) -> None:
+    assert secret_findings(job_of(environment=variables), []) == []
 
 
 def test_an_image_fits_its_machines() -> None:

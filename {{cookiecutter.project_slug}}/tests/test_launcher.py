@@ -4,6 +4,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -245,6 +246,17 @@ def test_only_what_changed_is_installed() -> None:
         needed_work(State("CPython 3.11.1", wanted.requirements, "digest"), wanted) == "everything"
     )
     assert needed_work(State(wanted.python, ("numpy>=2",), "digest"), wanted) == "everything"
+    assert needed_work(replace(wanted, pinned="other versions"), wanted) == "everything"
+
+
+def test_what_pins_the_requirements_is_part_of_an_environment(tmp_path: Path) -> None:
+    project = write_files(tmp_path, {"setup.py": SETUP, "trainer/__init__.py": ""})
+    lock = project / "requirements.lock"
+    states = [wanted_state(built(project), "local", lock).pinned]
+    for version in ("1.26.4", "2.0.0"):
+        lock.write_text(f"numpy=={version}\n")
+        states.append(wanted_state(built(project), "local", lock).pinned)
+    assert states[0] == "" and len(set(states)) == 3
 
 
 def test_another_extra_s_requirements_do_not_rebuild_an_environment(tmp_path: Path) -> None:
