@@ -24,10 +24,16 @@ TESTS = (
 # What talks to the doubles of Google Cloud; the baked project installs the same by itself.
 CLOUD = ("google-cloud-aiplatform>=1.120,<3", "google-cloud-storage>=2.18", "setuptools>=77")
 LINT = ("mypy>=1.13", *TESTS)
+AUDIT = ("pip-audit>=2.7", "zizmor>=1.5")
 BENCH = ("numpy>=1.26", "pyarrow>=16")
 TABLES = ("palmerpenguins==0.1.6", "plotnine==0.15.9")
 
 SOURCES = ("cmle_extension", "benchmarks", "tests", "noxfile.py")
+
+DRILLS = sorted(
+    Path("tests", f"test_{name}.py")
+    for name in ("fault_matrix", "hostile", "hostile_data", "kills", "load", "mistakes")
+)
 
 DEMO = Path("demo", "census-income")
 DEMO_AUC = 0.915
@@ -77,6 +83,23 @@ def tests(session: nox.Session) -> None:
     tensorflow = DEMO.absolute() / ".nox" / "runtime" / "bin" / "python"
     variables = {"TENSORFLOW_PYTHON": str(tensorflow)} if tensorflow.exists() else {}
     session.run("python", "-m", "pytest", "-m", SPEEDS[speed], *arguments, env=variables)
+
+
+@nox.session
+def drills(session: nox.Session) -> None:
+    """Run every failure drill whole, which takes an hour or two: kills, faults, hostile input, load."""
+    session.install(*ENGINE, *TESTS, *CLOUD, env={"UV_COMPILE_BYTECODE": "1"})
+    given = session.posargs or [str(path) for path in DRILLS]
+    session.run("python", "-m", "pytest", "-s", *given, env={"DRILLS": "whole"})
+
+
+@nox.session
+def audit(session: nox.Session) -> None:
+    """Look for careless workflows, of the template and of what it bakes; and for known holes in the engine."""
+    session.install(*AUDIT, *ENGINE)
+    folders = (".github/workflows", "{{cookiecutter.project_slug}}/.github/workflows")
+    session.run("zizmor", "--offline", *folders)
+    session.run("pip-audit", "--local", "--strict")
 
 
 @nox.session

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.bakery import Answers, answer_sets, bake
+from tests.mistakes import PAIR
 from tests.submitting import World, a_world, put_prepared
+from tests.test_life import ran
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -28,6 +30,16 @@ def baked(covered: dict[str, Answers], tmp_path_factory: pytest.TempPathFactory)
     return {
         name: bake(tmp_path_factory.mktemp("baked"), answers) for name, answers in covered.items()
     }
+
+
+@pytest.fixture(scope="session")
+def lived_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project of defaults that has trained: with its environments, its data, and a tier of two replicas."""
+    project = bake(tmp_path_factory.mktemp("lived-in"), {})
+    job = project / "job.toml"
+    job.write_text(job.read_text(encoding="utf-8") + PAIR, encoding="utf-8")
+    ran(project, "local_train", "--max-steps", "1")
+    return project
 
 
 @pytest.fixture

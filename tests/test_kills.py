@@ -1,0 +1,198 @@
+"""Killed at any moment and started again, a preparation and a run end as if nothing had been.
+
+A few moments each here; `nox -s drills` takes the whole number.
+"""
+
+import hashlib
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.doubles.server import Json
+from tests.drill import SEED, many
+from tests.test_life import nox, ran
+
+pytestmark = pytest.mark.full
+
+# Saves several times a second, so that most kills have something to spoil.
+TASK = """
+import sys
+from trainer import errors, monitor, task
+
+monitor.FIRST_SAVE_INTERVAL_SECONDS = 0.1
+monitor.SAVE_SHARE = 1.0
+sys.exit(errors.exit_code(task.main, sys.argv[1:]))
+"""
+# As a full disk: no file can grow beyond what the smallest ones take.
+FULL_DISK = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))"
+FLAGS = ("--epochs", "6", "--hidden-units", "32,16", "-q")
+LONGEST_SECONDS = 300.0
+
+
+def prepare(lived_in: Path, output: Path) -> list[str]:
+    """Return the command that prepares the census sample."""
+    python = lived_in / ".nox" / "preparation" / "bin" / "python"
+    data = [f"--{part}" for part in ("train", "test")]
+    files = [str(lived_in / "data" / f"adult.{name}.gz") for name in ("data", "test")]
+    paths = [word for pair in zip(data, files, strict=True) for word in pair]
+    return [str(python), "-m", "trainer.prepare", *paths, "--output", str(output), "-q"]
+
+
+def train(lived_in: Path, job_dir: Path) -> list[str]:
+    """Return the command of a run of one process."""
+    python = lived_in / ".nox" / "runtime" / "bin" / "python"
+    data = str(lived_in / "data" / "prepared")
+    return [str(python), "-c", TASK, "--data-dir", data, "--job-dir", str(job_dir), *FLAGS]
+
+
+def ended(command: Sequence[str], folder: Path) -> float:
+    """Run a command to its good end; return the seconds that it took."""
+    started = time.monotonic()
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, check=False, timeout=LONGEST_SECONDS
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert "Traceback" not in done.stderr
+    return time.monotonic() - started
+
+
+def killed(command: Sequence[str], folder: Path, seconds: float) -> None:
+    """Run a command and kill it after a while, unless it has ended well before."""
+    process = subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+    said = process.communicate()[1]
+    assert process.returncode in (0, -9), said[-4000:]
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """Return a digest of every file below a folder."""
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def outcome(job_dir: Path) -> Mapping[str, Any]:
+    """Return all of a finished run that must not depend on how often it was killed."""
+    metrics: Json = json.loads((job_dir / "metrics.json").read_text(encoding="utf-8"))
+    newest = max((job_dir / "checkpoints").glob("*.checkpoint"))
+    payload = newest.read_bytes().partition(b"\n")[2]
+    variables = job_dir / "model" / "variables" / "variables.data-00000-of-00001"
+    timed = {"wall_seconds", "rows_per_second"}
+    return {
+        **{key: value for key, value in metrics.items() if key not in timed},
+        "checkpoint": newest.name,
+        "rows trained on": state_of(payload)["rows"],
+        "weights": hashlib.sha256(variables.read_bytes()).hexdigest(),
+    }
+
+
+def state_of(payload: bytes) -> Json:
+    """Return the state in the payload of a checkpoint."""
+    import io
+
+    with np.load(io.BytesIO(payload), allow_pickle=False) as archive:
+        state: Json = json.loads(archive["state"].tobytes())
+    return state
+
+
+def test_a_preparation_that_is_killed_is_made_again_whole(lived_in: Path, tmp_path: Path) -> None:
+    choose, output = random.Random(SEED), tmp_path / "output"
+    ended(prepare(lived_in, tmp_path / "whole"), tmp_path)
+    seconds = ended(prepare(lived_in, tmp_path / "whole"), tmp_path)
+    for _ in range(many(2, 10)):
+        shutil.rmtree(output, ignore_errors=True)
+        killed(prepare(lived_in, output), tmp_path, choose.uniform(0.0, 1.1 * seconds))
+        assert not output.exists() or digests(output) == digests(tmp_path / "whole")
+        ended(prepare(lived_in, output), tmp_path)
+        assert digests(output) == digests(tmp_path / "whole")
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["output", "whole"]
+
+
+def test_a_run_that_is_killed_ends_with_the_same_bits(lived_in: Path, tmp_path: Path) -> None:
+    choose = random.Random(SEED)
+    seconds = ended(train(lived_in, tmp_path / "whole"), tmp_path)
+    expected = outcome(tmp_path / "whole")
+    for chain in range(many(1, 10)):
+        job_dir = tmp_path / f"chain-{chain}"
+        for _ in range(3):
+            # Nothing is written before TensorFlow is there.
+            moment = choose.uniform(0.4 * seconds, 1.05 * seconds)
+            killed(train(lived_in, job_dir), tmp_path, moment)
+        ended(train(lived_in, job_dir), tmp_path)
+        assert outcome(job_dir) == expected
+        shutil.rmtree(job_dir)
+
+
+def test_a_full_disk_ends_in_a_line_and_the_run_goes_on_with_room(
+    lived_in: Path, tmp_path: Path
+) -> None:
+    ended(train(lived_in, tmp_path / "whole"), tmp_path)
+    python, flag, program, *rest = train(lived_in, tmp_path / "full")
+    done = subprocess.run(
+        [python, flag, FULL_DISK + program, *rest], capture_output=True, text=True, check=False
+    )
+    said = done.stderr
+    assert done.returncode == 2 and "Traceback" not in said, said[-4000:]
+    assert "cannot be saved" in said
+    assert len([line for line in said.splitlines() if line.startswith("error: ")]) == 1, said
+    ended(train(lived_in, tmp_path / "full"), tmp_path)
+    assert outcome(tmp_path / "full") == outcome(tmp_path / "whole")
+
+
+def test_a_replica_that_is_killed_ends_the_job_which_goes_on_to_the_same_end(
+    lived_in: Path,
+) -> None:
+    choose = random.Random(SEED)
+    length = ("--scale-tier", "PAIR", "--epochs", "4", "--job-dir")
+    started = time.monotonic()
+    ran(lived_in, "local_train", *length, "runs/pair")
+    seconds = time.monotonic() - started
+    expected = outcome(lived_in / "runs" / "pair")
+    for number in range(many(1, 10)):
+        run = f"runs/pair-{number}"
+        command = [sys.executable, "-m", "nox", "-f", str(lived_in / "noxfile.py"), "-s"]
+        process = subprocess.Popen(
+            [*command, "local_train", "--", *length, run],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        time.sleep(choose.uniform(0.5 * seconds, seconds))
+        victims = replicas_of(run)
+        if victims:
+            os.kill(choose.choice(victims), 9)
+        assert process.wait(60) != 0 or not victims
+        done = nox(lived_in, "local_train", *length, run)
+        assert done.returncode == 0, done.stderr[-4000:]
+        assert outcome(lived_in / run) == expected
+        shutil.rmtree(lived_in / run)
+
+
+def replicas_of(run: str) -> list[int]:
+    """Return the process ids of the replicas of the job whose outputs have this run's name."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (path / "cmdline").read_bytes().decode().split("\0")
+            variables = (path / "environ").read_bytes().decode(errors="replace")
+        except OSError:
+            continue
+        if "trainer.task" in words and f"/{Path(run).name}/" in variables:
+            found.append(int(path.name))
+    return found

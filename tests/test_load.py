@@ -1,0 +1,110 @@
+"""Much at once and much of it: submits, shards, columns, values. Less here; `nox -s drills` takes the whole number."""
+
+import json
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pytest
+
+from tests.bakery import bake
+from tests.drill import SEED, many
+from tests.submitting import DATA, World
+from tests.test_life import ran
+
+pytestmark = pytest.mark.full
+
+PREPARE_MB = 1_024
+# What Python, its libraries and DuckDB's own buffers take beside the memory that is allowed for SQL.
+BESIDE_MB = 700
+
+
+def test_many_submits_at_once_make_one_job_each(ready: World) -> None:
+    count = many(4, 50)
+    started = [ready.start("submit", "--max-steps", str(number)) for number in range(count)]
+    said = [each.communicate(timeout=600)[0] for each in started]
+    assert [each.returncode for each in started] == [0] * count, said
+    assert len(ready.jobs) == len({json.dumps(job["jobSpec"]) for job in ready.jobs}) == count
+    assert len(ready.packages) == 1
+
+
+def test_equal_submits_at_once_make_one_job(ready: World) -> None:
+    ready.pace[0] = 60.0
+    count = many(3, 20)
+    started = [ready.start("submit") for _ in range(count)]
+    said = [each.communicate(timeout=600)[0] for each in started]
+    assert [each.returncode for each in started] == [0] * count, said
+    assert len(ready.jobs) == 1, said
+
+
+def test_a_bucket_of_many_shards(ready: World) -> None:
+    folder = ready.root / DATA / "train"
+    for number in range(many(1_500, 10_000)):
+        (folder / f"more-{number:05}.parquet").write_bytes(b"x")
+    started = time.monotonic()
+    ready.run("submit", "--wait")
+    assert time.monotonic() - started < 60
+    assert len(ready.jobs) == 1
+
+
+def prepare(lived_in: Path, project: Path, *options: str) -> tuple[str, float]:
+    """Prepare a project's table with the environment of another; return what was said, and the largest memory in MB."""
+    python = lived_in / ".nox" / "preparation" / "bin" / "python"
+    program = (
+        "import resource, sys;"
+        "from trainer.prepare import main; code = main(sys.argv[1:]);"
+        "print('MB', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024); sys.exit(code)"
+    )
+    output = str(project / "data" / "prepared")
+    done = subprocess.run(
+        [str(python), "-c", program, "--output", output, *options],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return done.stderr, float(done.stdout.split()[-1])
+
+
+def test_a_table_of_many_columns(tmp_path: Path) -> None:
+    columns, rows = many(100, 5_000), 400
+    generator = np.random.default_rng(SEED)
+    table = {
+        f"n{number}": generator.normal(size=rows).astype(np.float32)
+        for number in range(columns // 2)
+    }
+    values = np.array(["red", "green", "blue"])
+    table |= {
+        f"c{number}": values[generator.integers(0, 3, rows)] for number in range(columns // 2)
+    }
+    table["label"] = np.where(table["n0"] > 0, "yes", "no")
+    pa.csv.write_csv(pa.table(table), tmp_path / "wide.csv")
+    answers = {"project_slug": "wide", "data_path": str(tmp_path / "wide.csv"), "label": "label"}
+    project = bake(tmp_path / "output", answers)
+    said = ran(project, "local_train", "--epochs", "2")
+    assert "error" not in said
+
+
+def test_a_column_of_many_values(lived_in: Path, tmp_path: Path) -> None:
+    values = many(300_000, 10_000_000)
+    names = pa.array(np.char.add("user-", np.arange(values).astype(str)))
+    table = {
+        "user": names,
+        "amount": np.random.default_rng(SEED).normal(size=values),
+        "label": np.where(np.arange(values) % 3 == 0, "yes", "no"),
+    }
+    path = tmp_path / "deep.csv"
+    pa.csv.write_csv(pa.table(table), path)
+    answers = {"project_slug": "deep", "data_path": str(path), "label": "label"}
+    for kind in ("hashed", "categorical"):
+        features = f"user:{kind},amount:numeric"
+        project = bake(tmp_path / kind, {**answers, "features": features})
+        said, used_mb = prepare(
+            lived_in, project, "--train", str(path), "--memory-mb", str(PREPARE_MB)
+        )
+        assert used_mb < PREPARE_MB + BESIDE_MB, said
+        assert ('"hashed" in trainer/features.py' in said) == (kind == "categorical")

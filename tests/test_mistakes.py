@@ -1,0 +1,154 @@
+"""Every mistake of the catalogue, planted in a baked project, is caught at home: a sample of those that need a run here.
+
+`nox -s drills` plants all and writes docs/mistakes.md from what was told.
+"""
+
+import random
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.bakery import ROOT
+from tests.drill import SEED, WHOLE, many
+from tests.mistakes import LOCAL, WHAT, Mistake, shuffled_columns
+from tests.submitting import World
+from tests.test_checks import LAYERS, NEWER, PLANTS, check, errors, last, planted
+from tests.test_life import changed, nox, ran
+
+pytestmark = pytest.mark.full
+
+PAGE = ROOT / "docs" / "mistakes.md"
+HEAD = """# Mistakes, and where they are caught
+
+Each row was planted in a freshly baked project by `tests/test_mistakes.py`, and this page written by `nox -s drills`. The seconds are
+those of the whole command on two cores, with the environments in place. Kin of each, for which the code was not written, are planted too.
+
+| | mistake | command | seconds | message |
+|---|---|---|---|---|
+"""
+TUNING = """
+Mistakes 10 and 11 are about a study for hyperparameter tuning, which this version does not have.
+"""
+
+Told = dict[int, tuple[str, str, float, str]]
+
+
+@pytest.fixture(scope="module")
+def project(lived_in: Path) -> Path:
+    """The project to plant mistakes in, whose checks have run once."""
+    (lived_in / "trainer" / "words.txt").write_text("some words", encoding="utf-8")
+    ran(lived_in, "check")
+    return lived_in
+
+
+@pytest.fixture(scope="module")
+def told() -> Iterator[Told]:
+    """What was told about each mistake; a whole drill makes the page of it."""
+    found: Told = {}
+    yield found
+    if WHOLE and set(found) == set(WHAT):
+        rows = "".join(
+            f"| {number} | {what} | `{command}` | {seconds:.1f} | {message} |\n"
+            for number, (what, command, seconds, message) in sorted(found.items())
+        )
+        PAGE.write_text(HEAD + rows + TUNING, encoding="utf-8")
+
+
+def note(told: Told, number: int, command: str, seconds: float, message: str) -> None:
+    """Keep what was told first about a mistake."""
+    plain = message.removeprefix("error: ").replace("|", "\\|").replace(str(ROOT), "…")
+    told.setdefault(number, (WHAT[number], command, seconds, plain))
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    random.Random(SEED).sample(LOCAL, many(5, len(LOCAL))),
+    ids=lambda each: f"{each.number} {each.kin}".strip(),
+)
+def test_a_mistake_is_caught_by_training_here(project: Path, told: Told, mistake: Mistake) -> None:
+    run = f"runs/mistake-{mistake.number}"
+    with planted(project, mistake.file, mistake.change):
+        started = time.monotonic()
+        done = nox(project, mistake.session, *mistake.arguments, "--job-dir", run)
+        seconds = time.monotonic() - started
+    shutil.rmtree(project / run, ignore_errors=True)
+    said = done.stdout + done.stderr
+    assert done.returncode != 0 and mistake.words in said, said[-4000:]
+    assert "Traceback" not in said, said[-4000:]
+    line = next(line for line in said.splitlines() if mistake.words in line and "error: " in line)
+    assert "; expected " in line or "exit code" in line, line
+    command = " ".join(("nox -s", mistake.session, *("--", *mistake.arguments)))
+    note(told, mistake.number, command, seconds, line[line.index("error: ") :])
+
+
+def test_another_order_of_columns_is_caught_by_preparing(project: Path, told: Told) -> None:
+    with planted(project, "job.toml", shuffled_columns(project)):
+        started = time.monotonic()
+        done = nox(project, "prepare")
+        seconds = time.monotonic() - started
+    assert done.returncode != 0 and "cannot be used" in done.stderr, done.stderr
+    [line] = [line for line in done.stderr.splitlines() if "error: " in line]
+    note(told, 25, "nox -s prepare", seconds, line)
+
+
+def test_a_run_that_cannot_resume_is_told(project: Path, told: Told) -> None:
+    run = ("--job-dir", "runs/spoilt")
+    ran(project, "local_train", "--epochs", "1", *run)
+    for path in (project / "runs" / "spoilt" / "checkpoints").iterdir():
+        path.write_bytes(path.read_bytes()[:-100])
+    started = time.monotonic()
+    done = nox(project, "local_train", "--epochs", "2", *run)
+    seconds = time.monotonic() - started
+    assert done.returncode != 0 and "can be read; expected" in done.stderr, done.stderr
+    line = next(line for line in done.stderr.splitlines() if "error: none of" in line)
+    note(told, 29, "nox -s local_train", seconds, line)
+
+
+def test_every_mistake_of_a_file_is_caught_by_the_check(project: Path, told: Told) -> None:
+    # With their kin they are planted in test_checks.py; here the first of each, for the page.
+    firsts = {int(plant[0]): plant for plant in PLANTS if plant[0].isdigit()}
+    for number, (_, file, change, part) in sorted(firsts.items()):
+        with planted(project, file, change):
+            started = time.monotonic()
+            [finding] = errors(check(project))
+            note(told, number, "nox -s check", time.monotonic() - started, finding)
+        assert part in finding
+
+
+def test_a_newer_python_s_module_is_caught_by_the_check(project: Path, told: Told) -> None:
+    facts = project / "launcher" / "google_cloud.json"
+    older = facts.read_text(encoding="utf-8").replace(
+        '"2.21", "python": "3.11"', '"2.21", "python": "3.10"'
+    )
+    _, text, part = NEWER[0]
+    with changed(facts, older), planted(project, LAYERS, last(text)):
+        started = time.monotonic()
+        [finding] = errors(check(project))
+        note(told, 6, "nox -s check", time.monotonic() - started, finding)
+    assert part in finding
+
+
+def test_a_bucket_that_will_not_do_is_caught_before_a_job_is_made(world: World, told: Told) -> None:
+    world.cloud.storage.create_bucket("all-of-europe", "EU")
+    world.cloud.storage.create_bucket("far-away-1", "asia-east1")
+    cases = ((20, "not-there-1", "nox -s bucket"), (21, "all-of-europe", "multi-region"))
+    for number, name, words in cases:
+        started = time.monotonic()
+        done = world.run("submit", "--bucket", name, code=2)
+        [line] = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+        assert words in line
+        note(told, number, "nox -s check -- --cloud, submit", time.monotonic() - started, line)
+    world.run("prepare", "--upload", "--bucket", "far-away-1")
+    started = time.monotonic()
+    done = world.run("submit", "--bucket", "far-away-1")
+    [line] = [line for line in done.stderr.splitlines() if line.startswith("warning: the bucket")]
+    note(told, 22, "nox -s check -- --cloud, submit", time.monotonic() - started, line)
+    assert len(world.jobs) == 1
+
+
+@pytest.mark.skipif(not WHOLE, reason="the page is that of a whole drill")
+def test_the_page_has_every_mistake(told: Told) -> None:
+    assert set(told) == set(WHAT)
