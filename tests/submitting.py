@@ -23,12 +23,14 @@ FINGERPRINT = "f" * 64
 DATA = f"{BUCKET}/{SLUG}/data/{FINGERPRINT[:16]}"
 SHARDS = 12
 METRICS = {"auc": 0.5, "split": "test"}
-# Checks and preparation have tests of their own, and need environments with TensorFlow and DuckDB.
+# Checks and preparation have tests of their own, and need environments with TensorFlow and DuckDB. A service that says
+# nothing for long is waited for as while a laptop sleeps, which nobody does here.
 DRIVER = """
 import sys
-from launcher import submit, training
+from launcher import following, submit, training
 from launcher.__main__ import main
 
+following.UNANSWERED_SECONDS = 30.0
 submit.require_sound = lambda *_: None
 training.run_prepare = lambda *_: 0
 sys.exit(main(sys.argv[1:]))

@@ -1,7 +1,6 @@
 """Both doubles for playing by hand: `python -m tests.doubles ROOT --project DIR`, until Ctrl-C."""
 
 import argparse
-import contextlib
 import shlex
 import signal
 import sys
@@ -32,12 +31,10 @@ def main() -> None:
     given = parser().parse_args()
     root = given.root.resolve()
     stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
     runner = given.project and executor_runner(given.project.resolve(), root, given.python)
-    with (
-        google_cloud(root, runner, ports=tuple(given.ports)) as cloud,
-        contextlib.suppress(KeyboardInterrupt),
-    ):
+    with google_cloud(root, runner, ports=tuple(given.ports)) as cloud:
         name, _, region = (given.bucket or "").partition("@")
         if name and name not in cloud.storage.buckets:
             cloud.storage.create_bucket(name, region or "us-central1")
