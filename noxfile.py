@@ -23,6 +23,8 @@ TESTS = (
 )
 # What talks to the doubles of Google Cloud; the baked project installs the same by itself.
 CLOUD = ("google-cloud-aiplatform>=1.120,<3", "google-cloud-storage>=2.18", "setuptools>=77")
+# What reports metrics to hyperparameter tuning elsewhere.
+HYPERTUNE = ("cloudml-hypertune==0.1.0.dev6",)
 LINT = ("mypy>=1.13", *TESTS)
 AUDIT = ("pip-audit>=2.7", "zizmor>=1.5")
 BENCH = ("numpy>=1.26", "pyarrow>=16")
@@ -76,7 +78,9 @@ def tests(session: nox.Session) -> None:
     speed = arguments.pop(0) if arguments and arguments[0] in SPEEDS else "minute"
     # Google's clients take three times as long to import where their bytecode was not compiled.
     compiled = {"UV_COMPILE_BYTECODE": "1"}
-    session.install(*ENGINE, *TESTS, *(CLOUD if speed != "fast" else ()), env=compiled)
+    session.install(
+        *ENGINE, *TESTS, *((*CLOUD, *HYPERTUNE) if speed != "fast" else ()), env=compiled
+    )
     if speed == "full":
         session.install("--no-deps", *TABLES)
     # The one test that needs TensorFlow itself takes the demo's, and is skipped where there was none.
@@ -88,7 +92,7 @@ def tests(session: nox.Session) -> None:
 @nox.session
 def drills(session: nox.Session) -> None:
     """Run every failure drill whole, which takes an hour or two: kills, faults, hostile input, load."""
-    session.install(*ENGINE, *TESTS, *CLOUD, env={"UV_COMPILE_BYTECODE": "1"})
+    session.install(*ENGINE, *TESTS, *CLOUD, *HYPERTUNE, env={"UV_COMPILE_BYTECODE": "1"})
     given = session.posargs or [str(path) for path in DRILLS]
     session.run("python", "-m", "pytest", "-s", *given, env={"DRILLS": "whole"})
 

@@ -18,6 +18,7 @@ PAIR = (
     '[tiers.PAIR.chief]\nmachine = "n1-standard-4"\n[tiers.PAIR.worker]\nmachine = "n1-standard-4"\n'
     "replicas = 1"
 )
+SHORT_STUDY = ("--local", "--trials", "1", "--parallel", "1", "--max-steps", "20")
 TOGETHER = ("--scale-tier", "PAIR", "--epochs", "2")
 
 
@@ -46,6 +47,8 @@ WHAT = {
     7: "no such module, or none that starts",
     8: "code runs on import",
     9: "an argument that `task.py` does not know, or of the wrong type",
+    10: "a study parameter that is no flag, or has a value that its flag refuses",
+    11: "the study's metric is never reported",
     12: "too many arguments or variables; a label or name that Google refuses",
     13: "a region that offers no training",
     14: "a machine or accelerator that cannot be had so",
@@ -109,6 +112,7 @@ WORDS = 'def words():\n    with open("trainer/words.txt") as file:\n        retu
 
 LOCAL: tuple[Mistake, ...] = (
     local(4, LAYERS, last(WORDS), "words.txt"),
+    Mistake(11, WHAT[11], "tune", SHORT_STUDY, JOB, key("metric", '"acu"'), "it reported auc, and not acu"),
     local(24, FEATURES, without("age"), "has a column 'age' that trainer/features.py does not name"),
     local(24, FEATURES, swap('"age": ', '"agee": '), "did you mean 'age'?", "a column that is not there"),
     local(24, FEATURES, swap('"workclass": "categorical"', '"workclass": "numeric"'), "is not a finite number", "another type"),

@@ -140,7 +140,17 @@ def assert_holds(project: Path, answers: Answers, names: list[str]) -> None:
         assert list(columns) == names, answers
 
 
-SECTIONS = {"job", "runtime", "scheduling", "data", "arguments", "labels", "environment", "tiers"}
+SECTIONS = {
+    "job",
+    "runtime",
+    "scheduling",
+    "data",
+    "arguments",
+    "labels",
+    "environment",
+    "study",
+    "tiers",
+}
 
 
 def templated(answer: str) -> bool:

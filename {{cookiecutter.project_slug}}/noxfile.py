@@ -12,7 +12,8 @@ nox.options.sessions = ["tests", "lint"]
 
 LAUNCHER = ("uv>=0.5", "setuptools>=77", "tomli>=2; python_version < '3.11'")
 CLOUD = (*LAUNCHER, "google-cloud-aiplatform>=1.120,<3", "google-cloud-storage>=2.18")
-TESTS = ("--editable", ".[local,prepare]", "pytest>=8", "setuptools>=77")
+STUDY = (*LAUNCHER, "optuna>=4,<6", "matplotlib>=3.8")
+TESTS = ("--editable", ".[local,prepare]", "optuna>=4,<6", "pytest>=8", "setuptools>=77")
 AUDIT = ("pip-audit>=2.7", "zizmor>=1.5")
 LINT = ("ruff>=0.9", "mypy>=1.13", "numpy>=1.26", "nox>=2024.4.15", "pytest>=8")
 
@@ -80,6 +81,12 @@ def submit(session: nox.Session) -> None:
 
 
 @nox.session
+def tune(session: nox.Session) -> None:
+    """Tune by the study of job.toml; -- --local on this machine, --dry-run, --wait, --list, --cancel ID."""
+    launch(session)
+
+
+@nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests; arguments after -- go to pytest."""
     install_if_changed(session, *TESTS)
@@ -116,7 +123,7 @@ def audit(session: nox.Session) -> None:
 
 def launch(session: nox.Session) -> None:
     """Run the launcher's command of the session's name."""
-    install_if_changed(session, *(CLOUD if talks_to_google(session) else LAUNCHER))
+    install_if_changed(session, *requirements_of(session))
     session.run(
         "python",
         "-m",
@@ -131,12 +138,15 @@ def launch(session: nox.Session) -> None:
     )
 
 
-def talks_to_google(session: nox.Session) -> bool:
-    """Tell whether the session needs Google's clients, which are large: no other session installs them."""
+def requirements_of(session: nox.Session) -> tuple[str, ...]:
+    """Return what the launcher needs for a command: Google's clients, which are large, only where it talks to Google."""
     given = set(session.posargs)
-    if session.name in ("submit", "bucket", "image"):
-        return not given & {"--dry-run", "--gcloud", "-h", "--help"}
-    return bool(given & {"--cloud", "--upload"})
+    talks = session.name in ("submit", "bucket", "image", "tune")
+    if session.name == "tune" and "--local" in given:
+        return STUDY
+    if talks and not given & {"--dry-run", "--gcloud", "-h", "--help"}:
+        return CLOUD
+    return CLOUD if given & {"--cloud", "--upload"} else LAUNCHER
 
 
 def install_if_changed(session: nox.Session, *requirements: str) -> None:

@@ -17,6 +17,7 @@ from tests.doubles.objects import timestamp
 from tests.doubles.rules import Rules, parsed
 from tests.doubles.server import Answer, Json, Refusal, Request, Route, json_answer, routed
 from tests.doubles.storage import StorageService
+from tests.doubles.tuning import TuningJobs
 
 PARENT = "(projects/[^/]+/locations/([^/]+))"
 JOBS = f"/v1/{PARENT}/customJobs"
@@ -44,6 +45,7 @@ class JobService:
         self.jobs: dict[str, Job] = {}
         """By name: projects/P/locations/R/customJobs/ID."""
         self.builds = Builds()
+        self.tuning = TuningJobs(self.runner, self.judge)
         self.ids = itertools.count(FIRST_ID)
         self.lock = threading.RLock()
         self.routes: list[Route] = [
@@ -55,6 +57,7 @@ class JobService:
             ("GET", OPERATION, lambda request, name: json_answer(done_operation(name))),
             ("POST", "/v2/entries:list", self.entries),
             *self.builds.routes,
+            *self.tuning.routes,
         ]
 
     def answer(self, request: Request) -> Answer:
@@ -67,10 +70,14 @@ class JobService:
             raise Refusal(404, f"The CustomJob {name!r} does not exist.")
         return self.jobs[name]
 
+    def judge(self, region: str, resource: Json) -> None:
+        """Raise Refusal with every problem of a job."""
+        Rules(self.storage.facts, region, self.storage.buckets.get, self.today).check(resource)
+
     def create(self, request: Request, parent: str, region: str) -> Answer:
         """Judge a job, then start its life."""
         resource = parsed(request.json())
-        Rules(self.storage.facts, region, self.storage.buckets.get, self.today).check(resource)
+        self.judge(region, resource)
         with self.lock:
             now = timestamp(time.time())
             resource["name"] = f"{parent}/customJobs/{next(self.ids)}"
@@ -121,6 +128,7 @@ class JobService:
 
     def close(self) -> None:
         """Cancel every job and wait until none runs."""
+        self.tuning.close()
         for job in list(self.jobs.values()):
             job.request_cancel()
         for job in list(self.jobs.values()):

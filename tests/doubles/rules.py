@@ -153,14 +153,14 @@ def refusal(problems: list[Problem]) -> Refusal:
     return Refusal(400, message, details)
 
 
-def parsed(body: Json) -> Json:
-    """Return a body as the SDK's CustomJob has it, enums by name; raise Refusal for unknown fields."""
+def parsed(body: Json, kind: str = "CustomJob") -> Json:
+    """Return a body as the SDK's type of that name has it, enums by name; raise Refusal for unknown fields."""
     json_format = importlib.import_module("google.protobuf.json_format")
-    custom_job = importlib.import_module("google.cloud.aiplatform_v1.types").CustomJob
+    sdk_type = getattr(importlib.import_module("google.cloud.aiplatform_v1.types"), kind)
     try:
-        message = json_format.ParseDict(body, custom_job.pb(custom_job()))
+        message = json_format.ParseDict(body, sdk_type.pb(sdk_type()))
     except json_format.ParseError as error:
-        raise refusal([("custom_job", f"Invalid JSON payload received. {error}")]) from error
+        raise refusal([("body", f"Invalid JSON payload received. {error}")]) from error
     content: Json = json_format.MessageToDict(message)
     return content
 

@@ -35,7 +35,7 @@ COMMANDS = {
     "local_train": Command(
         "training",
         "Run the job on this machine.",
-        ("scale-tier", "region", "job-dir", "data-dir", "all-replicas", "preempt"),
+        ("scale-tier", "region", "job-dir", "data-dir", "all-replicas", "preempt", "trial"),
         "trainer.task",
     ),
     "predict": Command(
@@ -60,6 +60,26 @@ COMMANDS = {
             "bucket",
             "dry-run",
             "gcloud",
+            "wait",
+            "again",
+            "cancel",
+            "list",
+            "trial",
+            "poll-seconds",
+        ),
+        "trainer.task",
+    ),
+    "tune": Command(
+        "tuning",
+        "Run the study of job.toml.",
+        (
+            "local",
+            "scale-tier",
+            "region",
+            "bucket",
+            "trials",
+            "parallel",
+            "dry-run",
             "wait",
             "again",
             "cancel",
@@ -100,6 +120,12 @@ OPTIONS: dict[str, dict[str, object]] = {
         "help": "cancel a job, the last one if none is named",
     },
     "list": {"action": "store_true", "help": "list the jobs of the region"},
+    "trial": {
+        "help": "take the arguments of a trial of the newest local study: best, or its number"
+    },
+    "local": {"action": "store_true", "help": "run the study on this machine"},
+    "trials": {"type": int, "help": "how many trials, instead of job.toml's"},
+    "parallel": {"type": int, "help": "how many trials at once, instead of job.toml's"},
     "poll-seconds": {"type": float, "default": 5.0, "help": argparse.SUPPRESS},
 }
 

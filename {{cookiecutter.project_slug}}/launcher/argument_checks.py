@@ -10,6 +10,7 @@ from typing import Any
 from launcher.console import UserError, nearest, shown
 from launcher.job import Argument, Job, argument_flags, flag_name
 from launcher.processes import clean_variables, run_captured
+from launcher.study import Study
 
 UNKNOWN = re.compile(r"unrecognized arguments: (--?[\w-]+)")
 REFUSED = re.compile(r"argument ([^:]+): (.*)", re.DOTALL)
@@ -21,33 +22,41 @@ def argument_findings(python: Path, job: Job, arguments: Sequence[str]) -> list[
 
     Each argument of job.toml is tried alone too, so that one that is wrong does not hide another.
     """
-    tried = {name: value for name, value in job.arguments.items() if value is not False}
+    tried = {
+        where(name, value): argument_flags({name: value})
+        for name, value in job.arguments.items()
+        if value is not False
+    }
+    tried |= study_flags(job.study)
     flags = [*DATA_DIR, *argument_flags(job.arguments), *arguments]
-    answer = ask(
-        python,
-        {
-            "module": job.cloud.module,
-            "alone": [argument_flags({name: value}) for name, value in tried.items()],
-            "together": flags,
-        },
-    )
+    request = {"module": job.cloud.module, "alone": [*tried.values()], "together": flags}
+    answer = ask(python, request)
     if not answer:
         return []
     known, module = answer["flags"], job.cloud.module
     objections = dict(zip(tried, answer["alone"], strict=True))
     objections |= {
-        name: f"unrecognized arguments: --{flag_name(name)}"
+        where(name, value): f"unrecognized arguments: --{flag_name(name)}"
         for name, value in job.arguments.items()
         if value is False and not is_flag(name, known)
     }
     alone = [
-        finding_of(message, where(name, job.arguments[name]), module, known)
-        for name, message in objections.items()
+        finding_of(message, place, module, known)
+        for place, message in objections.items()
         if message
     ]
     if alone or not answer["together"]:
         return alone
     return [finding_of(answer["together"], "the job's arguments", module, known)]
+
+
+def study_flags(study: Study | None) -> dict[str, list[str]]:
+    """Return what the study's bounds and values are on the command line, by where they stand in job.toml."""
+    return {
+        f"job.toml [study.parameters.{name}] {shown(value)}": [f"--{flag_name(name)}", str(value)]
+        for name, parameter in (study.parameters if study else {}).items()
+        for value in parameter.samples()
+    }
 
 
 def where(name: str, value: Argument) -> str:
@@ -74,6 +83,8 @@ def finding_of(message: str, place: str, module: str, known: Sequence[str]) -> U
         remedy = f"write {spelt}" if guess else "remove it"
     else:
         remedy = f"write {guess}" if guess else "remove it, or add the flag"
+    if place.startswith("job.toml [study"):
+        place = f"{place.partition(']')[0]}]"  # the same for each of its values
     return UserError(
         f"{place}: {module} has no flag {unknown[1]}",
         f"a flag that python -m {module} --help lists",

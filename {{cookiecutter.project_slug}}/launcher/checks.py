@@ -29,6 +29,7 @@ from launcher.package import (
 from launcher.project import Project, build, job_of, prepared_fingerprint
 from launcher.secret_checks import secret_findings
 from launcher.spec import data_uri
+from launcher.study_checks import study_findings
 
 
 def check(project: Project, given: argparse.Namespace, rest: list[str], console: Console) -> int:
@@ -107,6 +108,7 @@ def job_only_findings(project: Project, job: Job, arguments: Sequence[str]) -> l
         *machine_findings(job),
         *job_findings(job, arguments, project.folder, datetime.date.today()),
         *secret_findings(job, arguments),
+        *study_findings(job),
     ]
 
 

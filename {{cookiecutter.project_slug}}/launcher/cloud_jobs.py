@@ -11,9 +11,9 @@ SHOWN_OF_TIME = len("2026-01-01T00:00:00")
 HEADINGS = ("ID", "STATE", "CREATED (UTC)", "RUN", "NAME")
 
 
-def list_jobs(job: Job) -> int:
+def list_jobs(job: Job, kind: type[JobService]) -> int:
     """Print the project's jobs in the region that bear the job's name, the newest first."""
-    service = JobService(job.cloud.project, job.cloud.region)
+    service = kind(job.cloud.project, job.cloud.region)
     found = service.list(f'display_name="{job.cloud.name}"')
     print_table([HEADINGS, *(row(each) for each in found)])
     return 0
@@ -25,11 +25,13 @@ def row(job: CloudJob) -> tuple[str, ...]:
     return (job.id, job.state, created, job.run, job.name)
 
 
-def cancel_job(project: Project, job: Job, wanted: str, console: Console) -> int:
+def cancel_job(
+    project: Project, job: Job, wanted: str, kind: type[JobService], console: Console
+) -> int:
     """Cancel a job by its number, or the newest that was sent from here."""
-    resource = resource_of(project, job, wanted)
+    resource = resource_of(project, job, wanted, kind.collection)
     _, owner, _, region, _, number = resource.split("/")
-    service = JobService(owner, region)
+    service = kind(owner, region)
     found = service.get(resource)
     if found.has_ended:
         console.always(f"job      {number} has ended: {found.state.lower()}")
@@ -39,17 +41,18 @@ def cancel_job(project: Project, job: Job, wanted: str, console: Console) -> int
     return 0
 
 
-def resource_of(project: Project, job: Job, wanted: str) -> str:
+def resource_of(project: Project, job: Job, wanted: str, collection: str) -> str:
     """Return the resource name of a number, "" or latest; raise `UserError` if nothing was sent from here."""
-    sent = [each.job for each in submissions.all_of(submissions.folder_of(project)) if each.job]
+    known = [each.job for each in submissions.all_of(submissions.folder_of(project)) if each.job]
+    sent = [name for name in known if f"/{collection}/" in name]
     if wanted in NEWEST:
         if not sent:
             raise UserError(
                 "no job was sent from here",
                 "the number of a job",
-                "find it with nox -s submit -- --list, then --cancel NUMBER",
+                "find it with --list, then --cancel NUMBER",
             )
         return sent[0]
     parent = f"projects/{job.cloud.project}/locations/{job.cloud.region}"
-    known = (name for name in sent if name.rpartition("/")[2] == wanted)
-    return next(known, wanted if "/" in wanted else f"{parent}/customJobs/{wanted}")
+    named = (name for name in sent if name.rpartition("/")[2] == wanted)
+    return next(named, wanted if "/" in wanted else f"{parent}/{collection}/{wanted}")

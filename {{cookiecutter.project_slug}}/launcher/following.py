@@ -1,9 +1,9 @@
 """Following a job to its end: its state, its log, its verdict and its outputs."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from launcher import storage
 from launcher.answers import Unanswered
@@ -20,12 +20,19 @@ EXIT_FAILED = 1
 SUCCEEDED = "SUCCEEDED"
 
 
+class Log(Protocol):
+    """What is shown while a job runs."""
+
+    def new_lines(self) -> Iterable[str]:
+        """Return what there is since the last look."""
+
+
 @dataclass
 class Follower:
     """What following a job needs."""
 
     service: JobService
-    log: JobLog
+    log: Log
     console: Console
     progress: Progress
     poll_seconds: float
@@ -50,13 +57,25 @@ def follow(
     `note` is told of the job when its verdict is out. Raises `Unanswered` if the service says nothing for long.
     """
     following = follower(service, job, console, poll_seconds)
+    return to_verdict(following, job, "submit", verdict, note)
+
+
+def to_verdict(
+    following: Follower,
+    job: CloudJob,
+    command: str,
+    verdict: Callable[[CloudJob, Console], int],
+    note: Callable[[CloudJob], None],
+) -> int:
+    """Wait until a job has ended, and return the exit code that its `verdict` is; `command` is how to do so again."""
+    console = following.console
     try:
         ended = until_end(following, job)
     except KeyboardInterrupt:
         following.progress.clear()
         console.always(
-            f"stopped following: job {job.id} goes on; nox -s submit -- --wait follows it again,"
-            f" nox -s submit -- --cancel {job.id} ends it"
+            f"stopped following: job {job.id} goes on; nox -s {command} -- --wait follows it again,"
+            f" nox -s {command} -- --cancel {job.id} ends it"
         )
         return EXIT_INTERRUPTED
     code = verdict(ended, console)

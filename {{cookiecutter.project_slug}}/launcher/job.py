@@ -8,6 +8,7 @@ from typing import Any
 
 from launcher.console import UserError, nearest, shown
 from launcher.google_cloud import POOL_NAMES, Pool, Tier, offered_tiers
+from launcher.study import Study, read_study
 from launcher.toml_file import check_names, parse, section, subtable
 
 Argument = str | int | float | bool
@@ -77,6 +78,8 @@ class Job:
     environment: Mapping[str, str] = field(default_factory=dict)
     tiers: Mapping[str, Tier] = field(default_factory=dict)
     """The tiers of google_cloud.json, and those that job.toml adds or changes."""
+    study: Study | None = None
+    """What hyperparameter tuning varies."""
 
     def tier(self) -> Tier:
         """Return the pools of the job's scale tier; raise `UserError` if there is no such tier."""
@@ -106,6 +109,7 @@ SECTIONS = (
     "labels",
     "environment",
     "tiers",
+    "study",
 )
 
 
@@ -122,6 +126,7 @@ def read_job(path: Path) -> Job:
         labels=texts(subtable(table, "labels", file), f"{file} [labels]"),
         environment=texts(subtable(table, "environment", file), f"{file} [environment]"),
         tiers={**offered_tiers(), **own_tiers(table, file)},
+        study=read_study(table, file),
     )
     check_shares(job.data, file)
     return job

@@ -8,9 +8,12 @@ import argparse
 import contextlib
 import json
 import os
+import signal
 import socket
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +34,7 @@ from launcher.spec import arguments_of, module_of
 
 EXIT_USER_ERROR = 2
 EXIT_FAILED = 1
+PARENT_POLL_SECONDS = 0.5
 DEFAULT_MODULE = "trainer.task"
 KEPT_VARIABLES = (
     "COLORTERM",
@@ -194,16 +198,37 @@ def package_path(custom_job: Mapping[str, Any], mount: Path) -> Path | None:
     return mount / str(command[3]).removeprefix("/gcs/") if module_of(pool) else None
 
 
+def environment_in(folder: Path) -> Environment:
+    """Return the training environment in a folder, with what the project in the working folder pins."""
+    lock = Path("requirements.lock").absolute()
+    return Environment(folder, "local", "training environment", "about a minute", lock)
+
+
+def end_without(parent: int) -> None:
+    """End this process, and with it the job, as soon as its parent is gone: a killed parent cannot do it."""
+
+    def look() -> None:
+        """Wait until the parent is another."""
+        while os.getppid() == parent:
+            time.sleep(PARENT_POLL_SECONDS)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=look, daemon=True).start()
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run the CustomJob of a file; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m launcher.local", allow_abbrev=False)
     parser.add_argument("job", type=Path, help="a CustomJob as JSON")
     parser.add_argument("--mount", type=Path, required=True, help="the folder of the buckets")
     parser.add_argument("--environment", type=Path, required=True, help="where to install")
+    parser.add_argument("--parent", type=int, help="the process without which the job ends")
     given = parser.parse_args(arguments)
     end_children_on_terminate()
+    if given.parent:
+        end_without(given.parent)
     console = Console()
-    environment = Environment(given.environment, "local", "training environment", "about a minute")
+    environment = environment_in(given.environment)
     try:
         custom_job = json.loads(given.job.read_text(encoding="utf-8"))
         package = package_path(custom_job, given.mount)

@@ -10,9 +10,10 @@ from pathlib import Path
 from launcher import spec
 from launcher.console import Console
 from launcher.environment import Environment
-from launcher.job import Job, read_job
+from launcher.job import Job, flag_name, read_job
 from launcher.package import SourceDistribution, build_source_distribution
 from launcher.processes import clean_variables, run_captured
+from launcher.runs import best_arguments
 
 NOT_PREPARED = "not-prepared-yet"
 
@@ -67,10 +68,16 @@ class Project:
 
 
 def job_of(project: Project, given: argparse.Namespace) -> Job:
-    """Return job.toml, with what the command line says instead: --scale-tier, --region, --bucket."""
+    """Return job.toml, with what the command line says instead: --scale-tier, --region, --bucket, --trial."""
     job = read_job(project.job_file)
     names = ("scale_tier", "region", "bucket")
     said = {name: value for name in names if (value := getattr(given, name, None))}
+    if trial := getattr(given, "trial", None):
+        found = best_arguments(project.runs, str(trial))
+        others = {
+            k: v for k, v in job.arguments.items() if flag_name(k) not in map(flag_name, found)
+        }
+        job = dataclasses.replace(job, arguments={**others, **found})
     return dataclasses.replace(job, cloud=dataclasses.replace(job.cloud, **said))
 
 

@@ -1,11 +1,13 @@
-"""The folders of local runs: runs/0001, runs/0002 and so on."""
+"""The folders of local runs, runs/0001 and so on, and of local studies, runs/study-0001 and so on."""
 
+import json
 import re
 from pathlib import Path
 
 from launcher.console import UserError
 
 RUN_NAME = re.compile(r"[0-9]{4,}")
+STUDY_NAME = re.compile(r"study-[0-9]{4,}")
 
 
 def choose_job_dir(runs: Path) -> tuple[Path, bool]:
@@ -27,6 +29,49 @@ def run_folders(runs: Path) -> list[Path]:
 def run_folder(runs: Path, number: int) -> Path:
     """Return the folder of the run with that number."""
     return runs / f"{number:04d}"
+
+
+def next_study(runs: Path, digest: str) -> tuple[Path, bool]:
+    """Return the folder of a study, and whether that is an equal one, which is gone on with."""
+    for folder in study_folders(runs):
+        marker = folder / "digest"
+        if marker.is_file() and marker.read_text(encoding="utf-8") == digest:
+            return folder, True
+    return new_study(runs), False
+
+
+def new_study(runs: Path) -> Path:
+    """Return a folder for a study that is not there yet."""
+    numbers = (int(path.name.partition("-")[2]) for path in study_folders(runs))
+    return runs / f"study-{max(numbers, default=0) + 1:04d}"
+
+
+def study_folders(runs: Path) -> list[Path]:
+    """Return the folders of local studies."""
+    found = runs.glob("study-*")
+    return [path for path in found if path.is_dir() and STUDY_NAME.fullmatch(path.name)]
+
+
+def best_arguments(runs: Path, trial: str) -> dict[str, str | int | float]:
+    """Return the values of a trial of the newest study, `best` or its number; raise `UserError` if there is none."""
+    finished = [path for path in study_folders(runs) if (path / "study.json").is_file()]
+    if not finished:
+        raise UserError(
+            f"there is no study in {runs}",
+            "one that has come to its end",
+            "run nox -s tune -- --local first",
+        )
+    folder = max(finished, key=lambda path: path.name)
+    document = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+    wanted = str(document["best"]) if trial == "best" else trial
+    for each in document["trials"]:
+        if str(each["trial"]) == wanted:
+            return dict(each["values"])
+    raise UserError(
+        f"{folder.name} has no trial {trial}",
+        f"best, or a number from 1 to {len(document['trials'])}",
+        "correct --trial",
+    )
 
 
 def newest_model(runs: Path) -> Path:

@@ -33,6 +33,7 @@ class Submission:
     project: str
     region: str
     custom_job: Mapping[str, Any]
+    """What was sent: a CustomJob, or a HyperparameterTuningJob."""
     job: str | None = None
     """The resource name that the service gave it; None as long as its answer is not known."""
     state: str = ""
@@ -56,8 +57,9 @@ def new_run_name() -> str:
 def digest_of(custom_job: Mapping[str, Any], project: str, region: str) -> str:
     """Return the digest of a job without its run's name and the address of its outputs."""
     labels = {key: value for key, value in custom_job["labels"].items() if key != RUN_LABEL}
-    spec = {k: v for k, v in custom_job["jobSpec"].items() if k != "baseOutputDirectory"}
-    kept = [project, region, {**custom_job, "labels": labels, "jobSpec": spec}]
+    field = "jobSpec" if "jobSpec" in custom_job else "trialJobSpec"
+    spec = {k: v for k, v in custom_job[field].items() if k != "baseOutputDirectory"}
+    kept = [project, region, {**custom_job, "labels": labels, field: spec}]
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:DIGITS_OF_DIGEST]
 
 

@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,10 @@ class Sending:
     run: spec.Run
     console: Console
     service: JobService
+    resource: Mapping[str, Any]
+    """A CustomJob, or a HyperparameterTuningJob."""
     pause_seconds: float
+    command: str = "submit"
 
     @property
     def folder(self) -> Path:
@@ -44,9 +48,9 @@ class Sending:
 
     def planned(self) -> Submission:
         """Return what is written down before the job is created."""
-        custom_job, cloud = spec.custom_job(self.job, self.run), self.job.cloud
-        digest = submissions.digest_of(custom_job, cloud.project, cloud.region)
-        return Submission(self.run.name, digest, cloud.project, cloud.region, custom_job)
+        cloud = self.job.cloud
+        digest = submissions.digest_of(self.resource, cloud.project, cloud.region)
+        return Submission(self.run.name, digest, cloud.project, cloud.region, self.resource)
 
 
 def submit(project: Project, given: argparse.Namespace, rest: list[str], console: Console) -> int:
@@ -57,24 +61,37 @@ def submit(project: Project, given: argparse.Namespace, rest: list[str], console
     if unready := ready_findings(job):
         raise Refused(unready)
     if given.list:
-        return list_jobs(job)
+        return list_jobs(job, JobService)
     if given.cancel is not None:
-        return cancel_job(project, job, str(given.cancel), console)
-    poll_seconds = getattr(given, "poll_seconds", None) or following.POLL_SECONDS
+        return cancel_job(project, job, str(given.cancel), JobService, console)
     load_sdk()
     with submissions.only_one(submissions.folder_of(project), console):
-        distribution = build(project, console)
-        require_sound(project, job, distribution, rest, console)
-        run = run_of(project, job, distribution, submissions.new_run_name(), rest)
-        if run.data_uri.endswith(NOT_PREPARED):
-            raise storage.not_prepared()
+        distribution, run = ready(project, job, rest, console)
         service = JobService(job.cloud.project, job.cloud.region)
-        pause = poll_seconds / POLLS_PER_PAUSE
-        sending = Sending(project, job, distribution, run, console, service, pause)
+        custom_job = spec.custom_job(job, run)
+        pause = poll_seconds(given) / POLLS_PER_PAUSE
+        sending = Sending(project, job, distribution, run, console, service, custom_job, pause)
         submission, cloud_job = send(sending, bool(given.again), bool(given.wait))
     if given.wait or cloud_job.has_ended:
-        return follow(sending, submission, cloud_job, poll_seconds)
+        return follow(sending, submission, cloud_job, poll_seconds(given))
     return 0
+
+
+def poll_seconds(given: argparse.Namespace) -> float:
+    """Return the pause between two looks at a job."""
+    return getattr(given, "poll_seconds", None) or following.POLL_SECONDS
+
+
+def ready(
+    project: Project, job: Job, arguments: list[str], console: Console
+) -> tuple[SourceDistribution, spec.Run]:
+    """Return the package and the run that are sent; raise `Refused` or `UserError` if they should not be."""
+    distribution = build(project, console)
+    require_sound(project, job, distribution, arguments, console)
+    run = run_of(project, job, distribution, submissions.new_run_name(), arguments)
+    if run.data_uri.endswith(NOT_PREPARED):
+        raise storage.not_prepared()
+    return distribution, run
 
 
 def show(
@@ -116,7 +133,7 @@ def send(sending: Sending, again: bool, waits: bool) -> tuple[Submission, CloudJ
         dataclasses.replace(submission, job=cloud_job.resource, state=cloud_job.state),
     )
     waits = waits or cloud_job.has_ended
-    tell(cloud_job, sending.console, waits)
+    tell(cloud_job, sending, waits)
     told = dataclasses.replace(submission, told=True, concluded=not waits)
     return submissions.save(sending.folder, told), cloud_job
 
@@ -167,21 +184,29 @@ def create(sending: Sending, submission: Submission, may_exist: bool) -> CloudJo
         raise
 
 
-def tell(job: CloudJob, console: Console, waits: bool) -> None:
+def tell(job: CloudJob, sending: Sending, waits: bool) -> None:
     """Say where the job is and what can be done with it; its resource name goes to standard output."""
+    console, command = sending.console, f"nox -s {sending.command} --"
     console.always(f"job      {job.id}, {job.state.lower()}: {job.address}")
     if not waits:
         print(job.resource)
-        console.step("next", "nox -s submit -- --wait follows it")
-    console.step("cancel", f"nox -s submit -- --cancel {job.id}")
+        console.step("next", f"{command} --wait follows it")
+    console.step("cancel", f"{command} --cancel {job.id}")
     console.step("outputs", f"gcloud storage cp -r {job.output} .")
 
 
 def follow(sending: Sending, submission: Submission, job: CloudJob, poll_seconds: float) -> int:
     """Follow the job to its verdict, which concludes the submission; return the exit code."""
+    note = noter(sending, submission)
+    return following.follow(sending.service, job, sending.console, note, poll_seconds)
+
+
+def noter(sending: Sending, submission: Submission) -> Callable[[CloudJob], None]:
+    """Return what writes down that a submission is concluded."""
 
     def note(ended: CloudJob) -> None:
-        concluded: Any = dataclasses.replace(submission, state=ended.state, concluded=True)
+        """Write down how the job ended."""
+        concluded = dataclasses.replace(submission, state=ended.state, concluded=True)
         submissions.save(sending.folder, concluded)
 
-    return following.follow(sending.service, job, sending.console, note, poll_seconds)
+    return note

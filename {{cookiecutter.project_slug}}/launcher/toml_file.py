@@ -1,6 +1,7 @@
 """Reading TOML into dataclasses: unknown names and wrong types are refused, with the nearest right spelling."""
 
 import dataclasses
+import json
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -104,3 +105,9 @@ def checked_value(value: Any, field: dataclasses.Field[Any], where: str) -> Any:
     if value == "" != field.default:
         raise UserError(f"{where} is empty", TYPE_NAMES[kind], "fill it in")
     return value
+
+
+def toml_value(value: str | int | float | bool) -> str:
+    """Return a value as it is written in TOML."""
+    # JSON's text, numbers and booleans are TOML's as well.
+    return json.dumps(value, ensure_ascii=False)

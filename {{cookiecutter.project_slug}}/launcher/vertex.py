@@ -40,6 +40,8 @@ class CloudJob:
     error: str
     output: str
     """Address of the folder that the job writes to."""
+    trials: tuple[Mapping[str, Any], ...] = ()
+    """Of a HyperparameterTuningJob, as the service answers them."""
 
     @property
     def id(self) -> str:
@@ -59,8 +61,9 @@ class CloudJob:
 
 
 def cloud_job(resource: Mapping[str, Any]) -> CloudJob:
-    """Return what is used of a CustomJob as the service answers it."""
-    output = resource.get("jobSpec", {}).get("baseOutputDirectory", {})
+    """Return what is used of a CustomJob, or of a HyperparameterTuningJob, as the service answers it."""
+    spec = resource.get("jobSpec") or resource.get("trialJobSpec") or {}
+    output = spec.get("baseOutputDirectory", {})
     return CloudJob(
         resource=str(resource["name"]),
         name=str(resource["displayName"]),
@@ -69,24 +72,28 @@ def cloud_job(resource: Mapping[str, Any]) -> CloudJob:
         created=str(resource.get("createTime", "")),
         error=one_line(str(resource.get("error", {}).get("message", ""))),
         output=str(output.get("outputUriPrefix", "")).rstrip("/"),
+        trials=tuple(resource.get("trials", ())),
     )
 
 
 class JobService:
     """The jobs of one project in one region."""
 
+    collection = "customJobs"
+
     def __init__(self, project: str, region: str) -> None:
         """Read the credentials; nothing is asked yet. Raises `UserError` without SDK or credentials."""
         self.sdk = load_sdk()
         self.parent = f"projects/{project}/locations/{region}"
-        endpoint = os.environ.get(ENDPOINT_VARIABLE, "").rstrip("/")
-        self.credentials = credentials(endpoint, project)
+        override = os.environ.get(ENDPOINT_VARIABLE, "").rstrip("/")
+        self.endpoint = override or f"{region}-aiplatform.googleapis.com"
+        self.credentials = credentials(override, project)
         try:
             self.sdk.init(
                 project=project,
                 location=region,
                 credentials=self.credentials,
-                api_endpoint=endpoint or f"{region}-aiplatform.googleapis.com",
+                api_endpoint=self.endpoint,
                 api_transport="rest",
             )
         except ValueError as error:
@@ -96,9 +103,14 @@ class JobService:
                 "choose another region, or use nox -s submit -- --gcloud",
             ) from error
 
+    @property
+    def kind(self) -> Any:
+        """The SDK's class of these jobs."""
+        return self.sdk.CustomJob
+
     def create(self, custom_job: Mapping[str, Any]) -> CloudJob:
         """Create a job once; raise `Unanswered` if it may have been created all the same."""
-        parsed = parse(custom_job)
+        parsed = parse(custom_job, "CustomJob")
         scheduling = parsed.job_spec.scheduling
         wait = int(scheduling.max_wait_duration.total_seconds())
         with explained("the job is not accepted", patient_with=(408,)):
@@ -122,9 +134,9 @@ class JobService:
 
     def get(self, resource: str) -> CloudJob:
         """Return a job by its resource name or its number."""
-        name = resource if "/" in resource else f"{self.parent}/customJobs/{resource}"
+        name = resource if "/" in resource else f"{self.parent}/{self.collection}/{resource}"
         with explained(f"job {name.rpartition('/')[2]}"):
-            return cloud_job(self.sdk.CustomJob.get(name).to_dict())
+            return cloud_job(self.kind.get(name).to_dict())
 
     def find(self, run: str) -> CloudJob | None:
         """Return the job with the label of a run, if there is one."""
@@ -133,23 +145,24 @@ class JobService:
     def list(self, filter: str) -> Sequence[CloudJob]:
         """Return the jobs that fit, the newest first."""
         with explained("the list of jobs"):
-            found = [cloud_job(job.to_dict()) for job in self.sdk.CustomJob.list(filter=filter)]
+            found = [cloud_job(job.to_dict()) for job in self.kind.list(filter=filter)]
         return sorted(found, key=lambda job: job.created, reverse=True)
 
     def cancel(self, resource: str) -> None:
         """Ask a job to stop."""
         with explained(f"job {resource.rpartition('/')[2]} is not cancelled"):
-            self.sdk.CustomJob.get(resource).cancel()
+            self.kind.get(resource).cancel()
 
 
-def parse(custom_job: Mapping[str, Any]) -> Any:
-    """Return a CustomJob as the SDK's own type; raise `UserError` if it is none."""
-    from google.cloud.aiplatform_v1.types import CustomJob
+def parse(resource: Mapping[str, Any], kind: str) -> Any:
+    """Return a resource as the SDK's own type of that name; raise `UserError` if it is none."""
+    from google.cloud.aiplatform_v1 import types
     from google.protobuf import json_format
 
-    parsed = CustomJob()
+    sdk_type = getattr(types, kind)
+    parsed = sdk_type()
     try:
-        json_format.ParseDict(dict(custom_job), CustomJob.pb(parsed))
+        json_format.ParseDict(dict(resource), sdk_type.pb(parsed))
     except json_format.ParseError as error:
         raise UserError(
             f"the SDK does not take the job ({one_line(str(error))})",

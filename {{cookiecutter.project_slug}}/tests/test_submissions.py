@@ -201,11 +201,15 @@ def test_one_submit_at_a_time_and_a_killed_one_holds_nothing(tmp_path: Path) -> 
 def test_the_newest_job_is_cancelled_unless_another_is_named(tmp_path: Path, job: Job) -> None:
     project = Project(tmp_path)
     with pytest.raises(UserError, match="no job was sent from here"):
-        resource_of(project, job, "")
+        resource_of(project, job, "", "customJobs")
     submissions.save(submissions.folder_of(project), submission(job=RESOURCE))
     submissions.save(submissions.folder_of(project), submission("20271124-153000-abcdef"))
-    assert resource_of(project, job, "latest") == resource_of(project, job, "12") == RESOURCE
-    assert resource_of(project, job, "13").endswith(f"/locations/{job.cloud.region}/customJobs/13")
+    for wanted in ("latest", "12"):
+        assert resource_of(project, job, wanted, "customJobs") == RESOURCE
+    other = resource_of(project, job, "13", "hyperparameterTuningJobs")
+    assert other.endswith(f"/locations/{job.cloud.region}/hyperparameterTuningJobs/13")
+    with pytest.raises(UserError, match="no job was sent from here"):
+        resource_of(project, job, "latest", "hyperparameterTuningJobs")
 
 
 @pytest.mark.parametrize(

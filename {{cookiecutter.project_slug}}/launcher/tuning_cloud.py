@@ -1,0 +1,68 @@
+"""A study as a HyperparameterTuningJob: sent once, like any job, and followed trial by trial."""
+
+import argparse
+import functools
+
+from launcher import following, study_report, submissions
+from launcher.cloud_jobs import cancel_job, list_jobs
+from launcher.console import Console, Refused
+from launcher.following import EXIT_FAILED, SUCCEEDED, Follower
+from launcher.job import Job
+from launcher.job_checks import ready_findings
+from launcher.progress import Progress
+from launcher.project import Project
+from launcher.runs import new_study
+from launcher.study import Study
+from launcher.study_spec import tuning_job
+from launcher.submit import POLLS_PER_PAUSE, Sending, noter, poll_seconds, ready, send
+from launcher.tuning_service import TrialLog, TuningService, outcomes_of
+from launcher.vertex import CloudJob, load_sdk
+
+
+def tune_in_the_cloud(
+    project: Project,
+    job: Job,
+    study: Study,
+    given: argparse.Namespace,
+    rest: list[str],
+    console: Console,
+) -> int:
+    """Send the study to Google Cloud, or do with studies there what an option says; return the exit code."""
+    if unready := ready_findings(job):
+        raise Refused(unready)
+    if given.list:
+        return list_jobs(job, TuningService)
+    if given.cancel is not None:
+        return cancel_job(project, job, str(given.cancel), TuningService, console)
+    load_sdk()
+    with submissions.only_one(submissions.folder_of(project), console):
+        distribution, run = ready(project, job, rest, console)
+        service = TuningService(job.cloud.project, job.cloud.region)
+        resource = tuning_job(job, run, study)
+        pause = poll_seconds(given) / POLLS_PER_PAUSE
+        sending = Sending(
+            project, job, distribution, run, console, service, resource, pause, "tune"
+        )
+        submission, sent = send(sending, bool(given.again), bool(given.wait))
+    if not given.wait and not sent.has_ended:
+        return 0
+    log = TrialLog(service, sent, study)
+    follower = Follower(service, log, console, Progress(console), poll_seconds(given))
+    verdict = functools.partial(study_verdict, project, study)
+    return following.to_verdict(follower, sent, "tune", verdict, noter(sending, submission))
+
+
+def study_verdict(project: Project, study: Study, job: CloudJob, console: Console) -> int:
+    """Say how the study ended and what came of it; write that where a local study's result is."""
+    outcomes = outcomes_of(job, study)
+    if any(each.value is not None for each in outcomes):
+        folder = new_study(project.runs)
+        folder.mkdir(parents=True)
+        study_report.write(folder, study, outcomes, None, console, drawn=False)
+        console.step("next", "nox -s submit -- --trial best, or local_train -- --trial best")
+    if job.state == SUCCEEDED:
+        console.step("outputs", f"{job.output}/TRIAL/model")
+        return 0
+    reason = f": {job.error}" if job.error else ""
+    console.always(f"error: job {job.id} {job.state.lower()}{reason}; it is at {job.address}")
+    return EXIT_FAILED

@@ -1,0 +1,220 @@
+"""A study on this machine: trials as processes, the best of them, and what is left of a study that was stopped."""
+
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_study import BATCH, DROPOUT, ENSEMBLE, RATE, UNITS, study_of
+
+from launcher import local_study, sampling, study_report, trials
+from launcher.console import Console, UserError
+from launcher.runs import best_arguments, next_study
+from launcher.spec import RUN_LABEL
+from launcher.study import Study
+from launcher.trials import counted, measurements, most_at_once, reported_names
+
+CONSOLE = Console(quiet=True)
+PARAMETERS = {"learning_rate": RATE, "batch_size": BATCH}
+# A trainer whose metric is best at the learning rate 0.01, and which writes down each start.
+TRAINER = """
+import json, math, pathlib, sys, time
+flags = dict(zip(sys.argv[2::2], sys.argv[3::2]))
+folder = pathlib.Path(sys.argv[1])
+with (folder / "starts").open("a") as file:
+    file.write("x")
+rate = float(flags.get("--learning-rate", "0.09"))
+value = 1 - abs(math.log10(rate) + 2)
+for step in range(3):
+    with (folder / "output.metrics").open("a") as file:
+        file.write(json.dumps({"auc": str(value * (step + 1) / 3), "global_step": str(step)}) + "\\n")
+    time.sleep(float(PAUSE))
+(folder / "metrics.json").write_text("{}")
+sys.exit(CODE)
+"""
+JOB = {
+    "labels": {RUN_LABEL: "study"},
+    "jobSpec": {
+        "workerPoolSpecs": [{"containerSpec": {"imageUri": "image", "args": []}}],
+        "baseOutputDirectory": {"outputUriPrefix": "gs://b/n/jobs/study"},
+    },
+}
+
+
+def work_in(folder: Path, study: Study) -> local_study.Search:
+    """Return a study in a folder, new or gone on with."""
+    folder.mkdir(exist_ok=True)
+    place = trials.Place(folder, folder, folder, folder, -1)
+    found = sampling.opened(study, folder / "study.db")
+    return local_study.Search(study, JOB, place, found, CONSOLE)
+
+
+@pytest.fixture(autouse=True)
+def fake_trainer(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Let trials run a small program; what is changed in the returned dictionary changes it."""
+    parts = {"PAUSE": "0", "CODE": "0"}
+
+    def start(place: trials.Place, trial: str, custom_job: Mapping[str, Any]) -> trials.Running:
+        folder = place.outputs(trial)
+        folder.mkdir(exist_ok=True)
+        program = TRAINER
+        for name, text in parts.items():
+            program = program.replace(name, text)
+        flags = custom_job["jobSpec"]["workerPoolSpecs"][0]["containerSpec"]["args"]
+        output = place.log(trial).open("ab")
+        command = [sys.executable, "-c", program, str(folder), *flags]
+        return trials.Running(trial, subprocess.Popen(command, stderr=output), output)
+
+    monkeypatch.setattr(trials, "start", start)
+    return parts
+
+
+def test_a_study_ends_with_the_best_of_its_trials(tmp_path: Path) -> None:
+    study = study_of(PARAMETERS, early_stopping="none")
+    work = work_in(tmp_path / "study-0001", study)
+    local_study.search(work, 8, 2)
+    outcomes = sampling.outcomes(work.found)
+    assert [each.number for each in outcomes] == [*range(1, 9)]
+    assert {each.state for each in outcomes} == {"complete"}
+    best = local_study.best_of(outcomes, "maximize")
+    assert best and best.value == max(each.value or 0 for each in outcomes)
+    default = work.value(local_study.DEFAULTS)
+    study_report.write(work.place.folder, study, outcomes, default, CONSOLE)
+    assert best_arguments(tmp_path, "best") == best.values
+    assert best_arguments(tmp_path, "3") == outcomes[2].values
+    with pytest.raises(UserError, match="has no trial 99"):
+        best_arguments(tmp_path, "99")
+
+
+def test_a_study_that_is_stopped_goes_on_with_each_trial_once(
+    tmp_path: Path, fake_trainer: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = study_of(PARAMETERS, early_stopping="none")
+    fake_trainer["PAUSE"] = "0.2"
+    work, looks = work_in(tmp_path, study), 0
+
+    def interrupt(search: local_study.Search) -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 6:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(local_study, "check_failures", interrupt)
+        local_study.search(work, 8, 2)
+    running = [each for each in sampling.outcomes(work.found) if each.state == "running"]
+    assert running
+    fake_trainer["PAUSE"] = "0"
+    again = work_in(tmp_path, study)
+    local_study.search(again, 8, 2)
+    outcomes = sampling.outcomes(again.found)
+    assert Counter(each.state for each in outcomes) == {"complete": 8}
+    assert len({each.flags for each in outcomes}) == 8
+    stopped = [str(each.number) for each in running]
+    starts = {path.parent.name: len(path.read_text()) for path in tmp_path.glob("*/starts")}
+    assert all(starts[str(each.number)] == 1 + (str(each.number) in stopped) for each in outcomes)
+
+
+def test_a_trial_that_is_behind_is_stopped_early(
+    tmp_path: Path, fake_trainer: dict[str, str]
+) -> None:
+    fake_trainer["PAUSE"] = "60"
+    work = work_in(tmp_path, study_of({"learning_rate": RATE}, early_stopping="median"))
+    for _ in range(sampling.STARTUP_TRIALS):
+        ahead = work.found.ask()
+        ahead.report(0.9, 0)
+        work.found.tell(ahead, 0.9)
+    local_study.propose(work, work.found.ask())
+    deadline = time.monotonic() + 60
+    while work.running and time.monotonic() < deadline:
+        local_study.watch(work, str(sampling.STARTUP_TRIALS + 1))
+        time.sleep(0.05)
+    [outcome] = sampling.outcomes(work.found)
+    assert outcome.state == "stopped"
+
+
+def test_failed_trials_are_counted_and_end_the_study(
+    tmp_path: Path, fake_trainer: dict[str, str]
+) -> None:
+    fake_trainer["CODE"] = "3"
+    work = work_in(tmp_path, study_of(PARAMETERS, failed_trials=2))
+    with pytest.raises(UserError, match="3 of 3 trials failed, the last: .*; expected at most 2"):
+        local_study.search(work, 8, 1)
+    assert Counter(each.state for each in sampling.outcomes(work.found)) == {"failed": 3}
+
+
+def test_a_metric_that_is_never_reported_is_told(tmp_path: Path) -> None:
+    work = work_in(tmp_path, study_of(PARAMETERS, metric="acu"))
+    with pytest.raises(UserError, match="it reported auc, and not acu"):
+        local_study.search(work, 8, 1)
+
+
+def test_a_grid_has_every_combination_once(tmp_path: Path) -> None:
+    ensemble = {**ENSEMBLE, "max": 2}
+    parameters = {"hidden_units": UNITS, "ensemble": ensemble, "batch_size": BATCH}
+    study = study_of(parameters, algorithm="grid")
+    assert len(list(sampling.grid(study))) == 8
+    work = work_in(tmp_path, study)
+    local_study.search(work, 8, 2)
+    assert len({each.flags for each in sampling.outcomes(work.found)}) == 8
+
+
+def test_a_condition_decides_whether_a_parameter_is_there(tmp_path: Path) -> None:
+    study = study_of({"dropout": DROPOUT, "ensemble": {**ENSEMBLE, "max": 2}}, algorithm="random")
+    found = sampling.opened(study, tmp_path / "study.db")
+    values = [sampling.proposed(found.ask(), study) for _ in range(30)]
+    assert {each["ensemble"] for each in values} == {1, 2}
+    assert all(("dropout" in each) == (each["ensemble"] == 1) for each in values)
+
+
+@pytest.mark.parametrize("scale", ["linear", "log", "reverse_log"])
+def test_values_are_within_their_bounds_on_every_scale(tmp_path: Path, scale: str) -> None:
+    parameters = {"a": {**RATE, "scale": scale}, "b": {**ENSEMBLE, "scale": scale}}
+    study = study_of(parameters, algorithm="random")
+    found = sampling.opened(study, tmp_path / "study.db")
+    values = [sampling.proposed(found.ask(), study) for _ in range(100)]
+    rates = sorted(float(each["a"]) for each in values)
+    assert rates[0] >= 0.001 and rates[-1] <= 0.1
+    assert {type(each["b"]) for each in values} == {int}
+    low = {"linear": False, "log": True, "reverse_log": False}[scale]
+    assert (rates[50] < 0.03) == low
+    assert (rates[50] > 0.08) == (scale == "reverse_log")
+
+
+def test_measurements_are_read_as_the_service_does(tmp_path: Path) -> None:
+    path = tmp_path / "output.metrics"
+    assert measurements(path, "auc") == [] and reported_names(path) == []
+    records = [{"auc": "0.5", "trial": "1"}, {"loss": "2"}, {"auc": "0.75", "global_step": "9"}]
+    path.write_text("\n".join([*map(json.dumps, records), '{"auc": "0.']))
+    assert measurements(path, "auc") == [0.5, 0.75]
+    assert reported_names(path) == ["auc", "loss"]
+
+
+def test_the_measurement_that_counts() -> None:
+    assert counted([0.5, 0.9, 0.7], "best", "maximize") == 0.9
+    assert counted([0.5, 0.9, 0.7], "best", "minimize") == 0.5
+    assert counted([0.5, 0.9, 0.7], "last", "maximize") == 0.7
+    assert counted([0.5, float("nan")], "best", "minimize") == 0.5
+    assert counted([0.5, float("nan")], "last", "maximize") is None
+    assert counted([], "best", "maximize") is None
+
+
+def test_an_equal_study_is_gone_on_with_and_another_begins_anew(tmp_path: Path) -> None:
+    assert next_study(tmp_path, "a") == (tmp_path / "study-0001", False)
+    (tmp_path / "study-0001").mkdir()
+    (tmp_path / "study-0001" / "digest").write_text("a")
+    assert next_study(tmp_path, "a") == (tmp_path / "study-0001", True)
+    assert next_study(tmp_path, "b") == (tmp_path / "study-0002", False)
+
+
+def test_no_more_trials_at_once_than_the_machine_bears(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    monkeypatch.setattr(trials, "memory_mb", lambda: 64_000)
+    assert [most_at_once(wanted) for wanted in (1, 3, 100)] == [1, 3, 4]
+    monkeypatch.setattr(trials, "memory_mb", lambda: 1_000)
+    assert most_at_once(3) == 1

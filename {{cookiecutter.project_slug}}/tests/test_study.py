@@ -1,0 +1,193 @@
+"""The study of job.toml: what it may say, what it becomes for the service, and what is wrong with it."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from launcher.console import UserError
+from launcher.job import Job, read_job
+from launcher.spec import Run, arguments_of, custom_job, variables_of
+from launcher.study import Parameter, Study, read_study
+from launcher.study_checks import study_findings, tier_findings
+from launcher.study_spec import study_spec, trial_flags, trial_job, tuning_job
+
+ROOT = Path(__file__).resolve().parents[1]
+RUN = Run("run-1", "gs://b/n/packages/0123/p.tar.gz", "0123456789abcdef" * 4, "gs://b/n/data/4567")
+OPTIONS = {"metric": "auc", "goal": "maximize", "trials": 9}
+ENSEMBLE = {"type": "integer", "min": 1, "max": 8}
+RATE = {"type": "double", "min": 0.001, "max": 0.1, "scale": "log"}
+DROPOUT = {"type": "double", "min": 0.0, "max": 0.5, "when": {"ensemble": [1]}}
+UNITS = {"type": "categorical", "values": ["64,32", "128,64,32"]}
+BATCH = {"type": "discrete", "values": [256, 1024]}
+PARAMETERS = {
+    "dropout": DROPOUT,
+    "ensemble": ENSEMBLE,
+    "learning_rate": RATE,
+    "hidden_units": UNITS,
+    "batch_size": BATCH,
+}
+
+
+def study_of(parameters: dict[str, Any], **options: Any) -> Study:
+    """Return the study that a job.toml with these sections has."""
+    study = read_study({"study": {**OPTIONS, **options, "parameters": parameters}}, "job.toml")
+    assert study
+    return study
+
+
+def job_of(study: Study | None) -> Job:
+    """Return the project's job with this study."""
+    return dataclasses.replace(read_job(ROOT / "job.toml"), study=study)
+
+
+def test_the_project_s_own_study_has_no_findings() -> None:
+    job = read_job(ROOT / "job.toml")
+    assert job.study and study_findings(job) == []
+    assert len(job.study.parameters) * 10 <= job.study.options.trials
+
+
+def test_a_job_without_a_study_has_no_findings() -> None:
+    assert read_study({}, "job.toml") is None
+    assert study_findings(job_of(None)) == []
+
+
+def test_a_study_becomes_a_study_spec() -> None:
+    spec = study_spec(study_of(PARAMETERS, early_stopping="decay_curve", algorithm="random"))
+    assert spec == {
+        "metrics": [{"metricId": "auc", "goal": "MAXIMIZE"}],
+        "algorithm": "RANDOM_SEARCH",
+        "measurementSelectionType": "BEST_MEASUREMENT",
+        "decayCurveStoppingSpec": {"useElapsedDuration": False},
+        "parameters": [
+            {
+                "parameterId": "ensemble",
+                "integerValueSpec": {"minValue": "1", "maxValue": "8"},
+                "scaleType": "UNIT_LINEAR_SCALE",
+                "conditionalParameterSpecs": [
+                    {
+                        "parentIntValues": {"values": ["1"]},
+                        "parameterSpec": {
+                            "parameterId": "dropout",
+                            "doubleValueSpec": {"minValue": 0.0, "maxValue": 0.5},
+                            "scaleType": "UNIT_LINEAR_SCALE",
+                        },
+                    }
+                ],
+            },
+            {
+                "parameterId": "learning-rate",
+                "doubleValueSpec": {"minValue": 0.001, "maxValue": 0.1},
+                "scaleType": "UNIT_LOG_SCALE",
+            },
+            {
+                "parameterId": "hidden-units",
+                "categoricalValueSpec": {"values": ["64,32", "128,64,32"]},
+            },
+            {
+                "parameterId": "batch-size",
+                "discreteValueSpec": {"values": [256.0, 1024.0]},
+                "scaleType": "UNIT_LINEAR_SCALE",
+            },
+        ],
+    }
+
+
+def test_the_default_algorithm_has_no_name_and_no_early_stopping_has_no_field() -> None:
+    spec = study_spec(study_of({"learning_rate": RATE}))
+    assert set(spec) == {"metrics", "parameters", "measurementSelectionType"}
+
+
+def test_the_trials_of_a_tuning_job_are_the_job_that_submit_sends() -> None:
+    job = job_of(study_of(PARAMETERS, parallel_trials=3, failed_trials=2))
+    assert job.study
+    made, trained = tuning_job(job, RUN, job.study), custom_job(job, RUN)
+    assert made["trialJobSpec"] == trained["jobSpec"]
+    assert (made["displayName"], made["labels"]) == (trained["displayName"], trained["labels"])
+    counts = [made[key] for key in ("maxTrialCount", "parallelTrialCount", "maxFailedTrialCount")]
+    assert counts == [9, 3, 2]
+    json.dumps(made)
+
+
+def test_a_trial_has_its_flags_last_its_variables_and_a_folder_of_its_own() -> None:
+    trained = custom_job(job_of(None), RUN)
+    before = json.dumps(trained)
+    trial = trial_job(trained, "7", trial_flags({"learning_rate": 0.5, "batch_size": 64}), "/m/f")
+    [pool, *_] = trial["jobSpec"]["workerPoolSpecs"]
+    assert arguments_of(pool)[-4:] == ["--learning-rate", "0.5", "--batch-size", "64"]
+    assert variables_of(pool)["CLOUD_ML_TRIAL_ID"] == "7"
+    assert variables_of(pool)["CLOUD_ML_HP_METRIC_FILE"] == "/m/f"
+    assert trial["jobSpec"]["baseOutputDirectory"]["outputUriPrefix"].endswith("/jobs/run-1/7")
+    assert json.dumps(trained) == before
+
+
+@pytest.mark.parametrize(
+    ("study", "message"),
+    [
+        ({"goal": "up"}, "goal is 'up'; expected one of maximize, minimize"),
+        ({"metrics": "auc"}, "unknown key 'metrics'"),
+        ({"parameters": {"x": {"min": 1}}}, "the key type is missing"),
+        ({"parameters": {"x": {"type": "float"}}}, "type is 'float'; expected one of double"),
+        ({"parameters": {"x": {"type": "double", "min": 1}}}, "max is missing for the type double"),
+        ({"parameters": {"x": {**UNITS, "max": 1}}}, "max is given for the type categorical"),
+        ({"parameters": {"x": {**RATE, "min": "1"}}}, "min is '1'; expected a finite number"),
+        ({"parameters": {"x": {**RATE, "max": float("inf")}}}, "expected a finite number"),
+        ({"parameters": {"x": {**BATCH, "values": [[1]]}}}, "a list of texts or numbers"),
+        ({"parameters": {"x": {**RATE, "when": {"a": [1], "b": [1]}}}}, "one parameter and a list"),
+    ],
+)
+def test_what_is_no_study_is_refused(study: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        read_study({"study": {**OPTIONS, **study}}, "job.toml")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "options", "message"),
+    [
+        ({}, {}, "has no parameters"),
+        ({"learning_rate": RATE}, {"trials": 0}, "trials is 0; expected a whole number from 1"),
+        ({"learning_rate": RATE}, {"parallel_trials": 10}, "at most the number of trials, 9"),
+        ({"learning_rate": RATE}, {"failed_trials": -1}, "failed_trials is -1"),
+        ({"learning_rate": RATE}, {"metric": "a b"}, "a name without spaces"),
+        ({"learning_rate": RATE}, {"algorithm": "grid"}, "algorithm is grid, and learning_rate"),
+        ({"learning_rate": {**RATE, "min": 0.0}}, {}, "scale is log, and its least value is 0"),
+        ({"learning_rate": {**RATE, "min": 1.0}}, {}, "min is 1 and max 0.1"),
+        ({"ensemble": {**ENSEMBLE, "min": 0.5}}, {}, "whole numbers"),
+        ({"hidden_units": {**UNITS, "scale": "log"}}, {}, "scale is log; expected none for text"),
+        ({"hidden_units": {**UNITS, "values": []}}, {}, "one or more, each once"),
+        ({"hidden_units": {**UNITS, "values": [64]}}, {}, "texts for categorical"),
+        ({"batch_size": {**BATCH, "values": ["64"]}}, {}, "numbers for discrete"),
+        ({"batch_size": {**BATCH, "values": [64, 32]}}, {}, "numbers that rise"),
+        ({"batch_size": {**BATCH, "values": [*range(1001)]}}, {}, "at most 1000"),
+        ({"data_dir": RATE}, {}, "cannot vary"),
+        ({"dropout": DROPOUT}, {}, "when names 'ensemble'; expected another parameter"),
+        ({"dropout": {**DROPOUT, "when": {"dropout": [1]}}}, {}, "leads back to itself"),
+        ({"dropout": DROPOUT, "ensemble": RATE}, {}, "when names ensemble, a double"),
+        ({"dropout": {**DROPOUT, "when": {"ensemble": [9]}}, "ensemble": ENSEMBLE}, {}, "has 9"),
+    ],
+)
+def test_a_study_that_the_service_would_refuse_is_told(
+    parameters: dict[str, Any], options: dict[str, Any], message: str
+) -> None:
+    [finding] = study_findings(job_of(study_of(parameters, **options)))
+    assert message in str(finding) and "; expected " in str(finding)
+
+
+def test_tpus_run_no_trials() -> None:
+    job = job_of(None)
+    assert tier_findings(job) == [] or job.cloud.scale_tier.endswith("TPU")
+    tpu = dataclasses.replace(job, cloud=dataclasses.replace(job.cloud, scale_tier="BASIC_TPU"))
+    [finding] = tier_findings(tpu)
+    assert "does not run on TPUs" in str(finding)
+
+
+def test_a_parameter_comes_behind_the_one_it_depends_on() -> None:
+    chain = {
+        "c": Parameter("integer", 1, 2, parent="b"),
+        "b": Parameter("integer", 1, 2, parent="a"),
+        "a": Parameter("integer", 1, 2),
+    }
+    study = dataclasses.replace(study_of({"learning_rate": RATE}), parameters=chain)
+    assert study.in_order() == ["a", "b", "c"]
