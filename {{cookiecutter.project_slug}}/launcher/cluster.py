@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from launcher.spec import RUN_LABEL, variables_of
+from launcher.spec import RUN_LABEL, TRIAL_VARIABLE, variables_of
 
 TASK_TYPES = ("chief", "worker", "ps", "evaluator")
 LARGEST_LOCAL_CLUSTER = 5
@@ -100,7 +100,11 @@ def cluster_spec(
     return {
         "cluster": {f"workerpool{pool}": list(hosts) for pool, hosts in addresses.items()},
         "environment": "cloud",
-        "task": {"type": f"workerpool{replica.pool}", "index": replica.index},
+        "task": {
+            "type": f"workerpool{replica.pool}",
+            "index": replica.index,
+            **trial_of(custom_job),
+        },
         "job": custom_job["jobSpec"],
     }
 
@@ -116,6 +120,16 @@ def tf_config(
             if TASK_TYPES[pool] != "evaluator"
         },
         "environment": "cloud",
-        "task": {"type": TASK_TYPES[replica.pool], "index": replica.index},
+        "task": {
+            "type": TASK_TYPES[replica.pool],
+            "index": replica.index,
+            **trial_of(custom_job),
+        },
         "job": custom_job["jobSpec"],
     }
+
+
+def trial_of(custom_job: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a replica's task says of the trial that its job is, nothing for other jobs."""
+    trial = variables_of(pools_of(custom_job)[0]).get(TRIAL_VARIABLE)
+    return {"trial": trial} if trial else {}

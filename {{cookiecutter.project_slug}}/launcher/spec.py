@@ -12,6 +12,7 @@ from launcher.job import Job, argument_flags, duration_seconds
 
 RUN_LABEL = "run"
 MOUNT = "/gcs"
+TRIAL_VARIABLE = "CLOUD_ML_TRIAL_ID"
 START = (
     'python -m pip install --no-cache-dir --disable-pip-version-check "$0"'
     ' && exec python -m {module} "$@"'

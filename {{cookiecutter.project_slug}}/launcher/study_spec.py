@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from launcher.job import Job, flag_name
-from launcher.spec import Run, custom_job
+from launcher.spec import TRIAL_VARIABLE, Run, custom_job
 from launcher.study import Parameter, Study, Value, whole
 
 ALGORITHMS = {"grid": "GRID_SEARCH", "random": "RANDOM_SEARCH"}
@@ -28,7 +28,6 @@ PARENT_FIELDS = {
     "discrete": "parentDiscreteValues",
     "integer": "parentIntValues",
 }
-TRIAL_VARIABLE = "CLOUD_ML_TRIAL_ID"
 METRIC_FILE_VARIABLE = "CLOUD_ML_HP_METRIC_FILE"
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from launcher.cluster import Replica, tf_config
 from launcher.console import UserError
 from launcher.job import Job, read_job
 from launcher.spec import Run, arguments_of, custom_job, variables_of
@@ -121,6 +122,9 @@ def test_a_trial_has_its_flags_last_its_variables_and_a_folder_of_its_own() -> N
     assert variables_of(pool)["CLOUD_ML_HP_METRIC_FILE"] == "/m/f"
     assert trial["jobSpec"]["baseOutputDirectory"]["outputUriPrefix"].endswith("/jobs/run-1/7")
     assert json.dumps(trained) == before
+    chief, addresses = Replica(0, 0), {0: ["a:1"], 1: ["b:1"]}
+    assert tf_config(trial, chief, addresses)["task"]["trial"] == "7"
+    assert "trial" not in tf_config(trained, chief, addresses)["task"]
 
 
 @pytest.mark.parametrize(
