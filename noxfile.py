@@ -34,7 +34,10 @@ SOURCES = ("cmle_extension", "benchmarks", "tests", "noxfile.py")
 
 DRILLS = sorted(
     Path("tests", f"test_{name}.py")
-    for name in ("fault_matrix", "hostile", "hostile_data", "kills", "load", "mistakes")
+    for name in (
+        *("fault_matrix", "hostile", "hostile_data", "kills"),
+        *("life", "load", "mistakes", "submit"),
+    )
 )
 
 DEMO = Path("demo", "census-income")
@@ -91,7 +94,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def drills(session: nox.Session) -> None:
-    """Run every failure drill whole, which takes an hour or two: kills, faults, hostile input, load."""
+    """Run every failure drill whole, which takes three hours: kills, faults, hostile input, load, covered projects."""
     session.install(*ENGINE, *TESTS, *CLOUD, *HYPERTUNE, env={"UV_COMPILE_BYTECODE": "1"})
     given = session.posargs or [str(path) for path in DRILLS]
     session.run("python", "-m", "pytest", "-s", *given, env={"DRILLS": "whole"})

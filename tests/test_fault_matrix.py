@@ -89,7 +89,7 @@ def all_cases() -> list[Case]:
 CASES = all_cases() if WHOLE else [case for case in all_cases() if case.times == ONCE]
 
 
-@pytest.mark.parametrize("case", random.Random(SEED).sample(CASES, many(6, len(CASES))), ids=str)
+@pytest.mark.parametrize("case", random.Random(SEED).sample(CASES, many(4, len(CASES))), ids=str)
 def test_a_fault_makes_no_second_job_and_leaves_nothing_behind(ready: World, case: Case) -> None:
     ready.cloud.faults.plan(case.operation.method, case.operation.path, case.fault, case.times)
     done = tried(ready, "submit", "--wait")

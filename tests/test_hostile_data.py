@@ -11,7 +11,7 @@ import pytest
 
 from tests.bakery import bake
 from tests.drill import many
-from tests.test_life import ran
+from tests.test_life import ran, settled
 from tests.test_load import BESIDE_MB, prepare
 
 pytestmark = pytest.mark.full
@@ -95,7 +95,9 @@ def test_every_row_of_a_hostile_table_is_accounted_for(
         assert f" of {ROWS} rows cannot be used" in said and rejects, said
 
 
-def test_columns_may_be_called_as_our_own_and_lie_behind_links(tmp_path: Path) -> None:
+def test_columns_may_be_called_as_our_own_and_lie_behind_links(
+    lived_in: Path, tmp_path: Path
+) -> None:
     (tmp_path / "folder").mkdir()
     with (tmp_path / "folder" / "table.csv").open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
@@ -111,6 +113,6 @@ def test_columns_may_be_called_as_our_own_and_lie_behind_links(tmp_path: Path) -
         "data_path": str(tmp_path / "folder" / ".." / "link.csv"),
         "label": "target",
     }
-    project = bake(tmp_path / "output", answers)
+    project = settled(bake(tmp_path / "output", answers), lived_in)
     ran(project, "local_train", "--epochs", "2")
     assert '"probability"' in ran(project, "predict")

@@ -13,7 +13,7 @@ import pytest
 from tests.bakery import bake
 from tests.drill import SEED, many
 from tests.submitting import DATA, World
-from tests.test_life import ran
+from tests.test_life import ran, settled
 
 pytestmark = pytest.mark.full
 
@@ -70,7 +70,7 @@ def prepare(lived_in: Path, project: Path, *options: str) -> tuple[str, float]:
     return done.stderr, float(done.stdout.split()[-1])
 
 
-def test_a_table_of_many_columns(tmp_path: Path) -> None:
+def test_a_table_of_many_columns(lived_in: Path, tmp_path: Path) -> None:
     columns, rows = many(100, 5_000), 400
     generator = np.random.default_rng(SEED)
     table = {
@@ -84,7 +84,7 @@ def test_a_table_of_many_columns(tmp_path: Path) -> None:
     table["label"] = np.where(table["n0"] > 0, "yes", "no")
     pa.csv.write_csv(pa.table(table), tmp_path / "wide.csv")
     answers = {"project_slug": "wide", "data_path": str(tmp_path / "wide.csv"), "label": "label"}
-    project = bake(tmp_path / "output", answers)
+    project = settled(bake(tmp_path / "output", answers), lived_in)
     said = ran(project, "local_train", "--epochs", "2")
     assert "error" not in said
 

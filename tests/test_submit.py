@@ -16,6 +16,7 @@ from tests.doubles import faults
 from tests.doubles.clients import wait_until
 from tests.doubles.faults import Fault
 from tests.doubles.server import Json
+from tests.drill import many
 from tests.specs import specs_of
 from tests.submitting import (
     BUCKET,
@@ -30,7 +31,7 @@ from tests.submitting import (
 pytestmark = pytest.mark.minute
 
 JOBS = "/customJobs[?]"
-KILLS = 20
+KILLS = many(6, 20)
 FIRST_STEPS = 1000
 LONGEST_SUBMIT_SECONDS = 5.0
 
