@@ -60,19 +60,26 @@ class World:
         """The environment of a command."""
         return {**os.environ, **self.cloud.variables, "PYTHONDONTWRITEBYTECODE": "1"}
 
-    def run(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end; it must have this exit code."""
+    def tried(
+        self, *arguments: str, timeout_seconds: float = 100.0
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command to whatever end; it must not show a traceback or take for ever."""
         done = subprocess.run(
             self.command(*arguments),
             cwd=self.project,
             env=self.variables,
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=timeout_seconds,
             check=False,
         )
-        assert done.returncode == code, done.stdout + done.stderr
         assert "Traceback" not in done.stderr, done.stderr
+        return done
+
+    def run(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end; it must have this exit code."""
+        done = self.tried(*arguments)
+        assert done.returncode == code, done.stdout + done.stderr
         return done
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":

@@ -6,7 +6,6 @@ A sample of those that pass by themselves here, chosen by a seed; `nox -s drills
 import itertools
 import json
 import random
-import subprocess
 from dataclasses import dataclass
 
 import pytest
@@ -92,14 +91,14 @@ CASES = all_cases() if WHOLE else [case for case in all_cases() if case.times ==
 @pytest.mark.parametrize("case", random.Random(SEED).sample(CASES, many(4, len(CASES))), ids=str)
 def test_a_fault_makes_no_second_job_and_leaves_nothing_behind(ready: World, case: Case) -> None:
     ready.cloud.faults.plan(case.operation.method, case.operation.path, case.fault, case.times)
-    done = tried(ready, "submit", "--wait")
+    done = ready.tried("submit", "--wait", timeout_seconds=600.0)
     assert len(ready.jobs) <= 1
     if done.returncode:
         told = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
         assert len(told) == 1, done.stderr
         assert "; expected " in told[0] or "stock" in told[0].lower(), told
     ready.cloud.faults.clear()
-    again = tried(ready, "submit", "--wait")
+    again = ready.tried("submit", "--wait", timeout_seconds=600.0)
     assert again.returncode == 0, again.stderr
     assert json.loads(again.stdout) == METRICS
     succeeded = [job for job in ready.jobs if job["state"] == "JOB_STATE_SUCCEEDED"]
@@ -108,18 +107,3 @@ def test_a_fault_makes_no_second_job_and_leaves_nothing_behind(ready: World, cas
     assert len(ready.jobs) <= 1 + concluded_before
     assert len(ready.packages) == 1
     assert all(sent["concluded"] for sent in ready.submissions)
-
-
-def tried(world: World, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Run a command to whatever end; it must not show a traceback or take for ever."""
-    done = subprocess.run(
-        world.command(*arguments),
-        cwd=world.project,
-        env=world.variables,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    return done

@@ -174,6 +174,52 @@ def test_the_same_job_ends_alike_here_and_in_the_cloud(
     assert list(tmp_path.glob("*/census-income/jobs/*/model/saved_model.pb"))
 
 
+GRID = """
+[study]
+metric = "auc"
+goal = "maximize"
+algorithm = "grid"
+trials = 4
+parallel_trials = 2
+[study.parameters.learning_rate]
+type = "discrete"
+values = [0.0001, 0.005]
+[study.parameters.hidden_units]
+type = "categorical"
+values = ["16", "64,32"]
+"""
+
+
+@pytest.mark.full
+def test_the_same_study_ends_alike_here_and_in_the_cloud(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = project / "job.toml"
+    mine = job.read_text(encoding="utf-8").replace("your-project-id", "some-project-1")
+    head, tiers, tail = mine.partition("[tiers.")
+    grid = head.partition("[study]")[0] + GRID + tiers + tail
+    with (
+        changed(job, grid),
+        google_cloud(tmp_path, executor_runner(project, tmp_path, sys.executable)) as cloud,
+    ):
+        for name, value in cloud.variables.items():
+            monkeypatch.setenv(name, value)
+        ran(project, "tune", "--local", "--max-steps", "100")
+        ran(project, "bucket")
+        ran(project, "prepare", "--upload")
+        ran(project, "tune", "--max-steps", "100", "--wait", "--poll-seconds", "1")
+    here, there = (
+        json.loads((project / "runs" / f"study-000{n}" / "study.json").read_text("utf-8"))
+        for n in (1, 2)
+    )
+    values = [{each["trial"]: each["value"] for each in study["trials"]} for study in (here, there)]
+    assert values[0] == values[1] and len(values[0]) == 4
+    assert here["best"] == there["best"] and here["defaults"] > 0.8
+    assert "learning_rate = 0.005" in (project / "runs/study-0001/best.toml").read_text("utf-8")
+    ran(project, "local_train", "--trial", "best", "--max-steps", "100", "--job-dir", "runs/best")
+    assert metrics_of(project, "runs/best")["steps"] == 100
+
+
 @pytest.mark.full
 def test_five_replicas_learn_what_one_does(project: Path) -> None:
     length = ("--max-steps", "200")

@@ -1,14 +1,37 @@
 """The jobs that are in the cloud already: list them, cancel one."""
 
+import argparse
+
 from launcher import submissions
-from launcher.console import Console, UserError, print_table
+from launcher.console import Console, Refused, UserError, print_table
 from launcher.job import Job
+from launcher.job_checks import ready_findings
 from launcher.project import Project
 from launcher.vertex import CloudJob, JobService
 
 NEWEST = ("", "latest")
 SHOWN_OF_TIME = len("2026-01-01T00:00:00")
 HEADINGS = ("ID", "STATE", "CREATED (UTC)", "RUN", "NAME")
+
+
+def answered(
+    project: Project,
+    job: Job,
+    given: argparse.Namespace,
+    kind: type[JobService],
+    console: Console,
+) -> int | None:
+    """Do what --list or --cancel asks and return the exit code, None without them.
+
+    Raises `Refused` as long as job.toml does not say whose jobs they are.
+    """
+    if unready := ready_findings(job):
+        raise Refused(unready)
+    if given.list:
+        return list_jobs(job, kind)
+    if given.cancel is not None:
+        return cancel_job(project, job, str(given.cancel), kind, console)
+    return None
 
 
 def list_jobs(job: Job, kind: type[JobService]) -> int:

@@ -11,12 +11,11 @@ from launcher import following, spec, storage, submissions
 from launcher.answers import Refusal
 from launcher.bucket import bucket_findings, bucket_warnings
 from launcher.checks import require_sound
-from launcher.cloud_jobs import cancel_job, list_jobs
+from launcher.cloud_jobs import answered
 from launcher.console import Console, Refused
 from launcher.creation import the_job
 from launcher.gcloud import gcloud_file
 from launcher.job import Job
-from launcher.job_checks import ready_findings
 from launcher.package import SourceDistribution
 from launcher.project import NOT_PREPARED, Project, build, job_of, run_of
 from launcher.submissions import Submission
@@ -58,12 +57,9 @@ def submit(project: Project, given: argparse.Namespace, rest: list[str], console
     job = job_of(project, given)
     if given.dry_run or given.gcloud:
         return show(project, job, rest, bool(given.gcloud), console)
-    if unready := ready_findings(job):
-        raise Refused(unready)
-    if given.list:
-        return list_jobs(job, JobService)
-    if given.cancel is not None:
-        return cancel_job(project, job, str(given.cancel), JobService, console)
+    code = answered(project, job, given, JobService, console)
+    if code is not None:
+        return code
     load_sdk()
     with submissions.only_one(submissions.folder_of(project), console):
         distribution, run = ready(project, job, rest, console)

@@ -4,11 +4,10 @@ import argparse
 import functools
 
 from launcher import following, study_report, submissions
-from launcher.cloud_jobs import cancel_job, list_jobs
-from launcher.console import Console, Refused
+from launcher.cloud_jobs import answered
+from launcher.console import Console
 from launcher.following import EXIT_FAILED, SUCCEEDED, Follower
 from launcher.job import Job
-from launcher.job_checks import ready_findings
 from launcher.progress import Progress
 from launcher.project import Project
 from launcher.runs import new_study
@@ -28,12 +27,9 @@ def tune_in_the_cloud(
     console: Console,
 ) -> int:
     """Send the study to Google Cloud, or do with studies there what an option says; return the exit code."""
-    if unready := ready_findings(job):
-        raise Refused(unready)
-    if given.list:
-        return list_jobs(job, TuningService)
-    if given.cancel is not None:
-        return cancel_job(project, job, str(given.cancel), TuningService, console)
+    code = answered(project, job, given, TuningService, console)
+    if code is not None:
+        return code
     load_sdk()
     with submissions.only_one(submissions.folder_of(project), console):
         distribution, run = ready(project, job, rest, console)
