@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from cookiecutter.exceptions import CookiecutterException
+from jinja2 import TemplateError
 
 from tests.bakery import Answers, bake, files_of
 from tests.drill import SEED, many
@@ -106,6 +107,11 @@ def test_hostile_answers_are_refused_or_held(tmp_path: Path) -> None:
         except CookiecutterException as refusal:
             refused += 1
             assert_one_line(str(refusal), answers)
+            assert list((folder / "output").iterdir()) == [], answers
+        except TemplateError as error:
+            # Answers that come as on the command line are templates to the engine before anybody else sees them.
+            refused += 1
+            assert any(map(templated, answers.values())), (error, answers)
             assert list((folder / "output").iterdir()) == [], answers
         else:
             baked += 1

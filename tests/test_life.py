@@ -191,6 +191,7 @@ values = ["16", "64,32"]
 
 
 @pytest.mark.full
+@pytest.mark.skipif(not WHOLE, reason="test_tune.py shows its parts; all of it takes minutes")
 def test_the_same_study_ends_alike_here_and_in_the_cloud(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
