@@ -12,8 +12,8 @@ nox.options.sessions = ["tests", "lint"]
 
 LAUNCHER = ("uv>=0.5", "setuptools>=77", "tomli>=2; python_version < '3.11'")
 CLOUD = (*LAUNCHER, "google-cloud-aiplatform>=1.120,<3", "google-cloud-storage>=2.18")
-STUDY = (*LAUNCHER, "optuna>=4,<6", "matplotlib>=3.8")
-TESTS = ("--editable", ".[local,prepare]", "optuna>=4,<6", "pytest>=8", "setuptools>=77")
+STUDIES = ("optuna>=4,<6", "matplotlib>=3.8")
+TESTS = ("--editable", ".[local,prepare]", *STUDIES, "pytest>=8", "setuptools>=77")
 AUDIT = ("pip-audit>=2.7", "zizmor>=1.5")
 LINT = ("ruff>=0.9", "mypy>=1.13", "numpy>=1.26", "nox>=2024.4.15", "pytest>=8")
 
@@ -143,7 +143,7 @@ def requirements_of(session: nox.Session) -> tuple[str, ...]:
     given = set(session.posargs)
     talks = session.name in ("submit", "bucket", "image", "tune")
     if session.name == "tune" and "--local" in given:
-        return STUDY
+        return (*LAUNCHER, *STUDIES)
     if talks and not given & {"--dry-run", "--gcloud", "-h", "--help"}:
         return CLOUD
     return CLOUD if given & {"--cloud", "--upload"} else LAUNCHER
