@@ -112,7 +112,7 @@ WORDS = 'def words():\n    with open("trainer/words.txt") as file:\n        retu
 
 LOCAL: tuple[Mistake, ...] = (
     local(4, LAYERS, last(WORDS), "words.txt"),
-    Mistake(11, WHAT[11], "tune", SHORT_STUDY, JOB, key("metric", '"acu"'), "it reported auc, and not acu"),
+    Mistake(11, WHAT[11], "tune", SHORT_STUDY, JOB, key("metric", '"acu"'), "metric is acu, and a run reported auc"),
     local(24, FEATURES, without("age"), "has a column 'age' that trainer/features.py does not name"),
     local(24, FEATURES, swap('"age": ', '"agee": '), "did you mean 'age'?", "a column that is not there"),
     local(24, FEATURES, swap('"workclass": "categorical"', '"workclass": "numeric"'), "is not a finite number", "another type"),

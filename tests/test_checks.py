@@ -118,7 +118,7 @@ PLANTS: list[Plant] = [
     ("16 flex", JOB, key("strategy", '"flex_start"'), "none of its accelerators"),
     ("16 servers", JOB, tier("CUSTOM", last(PARAMETER_SERVER)), "all-reduce"),
     ("16 reserved", JOB, key("reservation", '"mine"'), "projects/PROJECT/zones"),
-    ("17 kind", JOB, key("kind", '"stok"'), "write stock"),
+    ("17", JOB, key("kind", '"stok"'), "write stock"),
     ("17 tpu", JOB, tier("BASIC_TPU", key("kind", '"stock"')), "an image of your own"),
     ("18", JOB, key("timeout", '"1 week"'), "a whole number with s, m, h or d"),
     ("18 zero", JOB, key("timeout", '"0h"'), "more than 0"),

@@ -82,13 +82,13 @@ def search(work: Search, wanted: int, at_once: int) -> None:
         for trial in interrupted(work):
             resume(work, trial)
         while True:
+            check_failures(work)
             fill(work, wanted, at_once)
             if not work.running:
                 return
             time.sleep(POLL_SECONDS)
             for trial in list(work.running):
                 watch(work, trial)
-            check_failures(work)
     finally:
         trials.end_all(list(work.running.values()))
 
@@ -164,10 +164,24 @@ def watch(work: Search, trial: str) -> None:
 def conclude(work: Search, trial: str, code: int) -> None:
     """Take the result of a trial that has ended by itself."""
     value = work.value(trial)
+    if trial == DEFAULTS and not code:
+        check_metric(work)
     if code or value is None:
         finish(work, trial, f"failed with exit code {code}: {reason(work, trial)}", "FAIL")
     else:
         finish(work, trial, f"{work.study.options.metric} {value:.4f}", "COMPLETE", value)
+
+
+def check_metric(work: Search) -> None:
+    """Raise `UserError` if the run with the defaults has ended well without the study's metric: no trial will have it."""
+    metric = work.study.options.metric
+    names = trials.reported_names(work.place.metric_file(DEFAULTS))
+    if metric not in names:
+        raise UserError(
+            f"job.toml [study] metric is {metric}, and a run reported {', '.join(names) or 'nothing'}",
+            "a metric that the trainer reports",
+            f"write {names[0]}" if names else "report it, as trainer/monitor.py does",
+        )
 
 
 def reason(work: Search, trial: str) -> str:

@@ -13,6 +13,7 @@ from launcher.checks import require_sound
 from launcher.cluster import shrunk
 from launcher.console import Console, Refused, UserError
 from launcher.job import Job
+from launcher.local import EXIT_FAILED
 from launcher.package import SourceDistribution
 from launcher.project import Project, build, job_of, levels, run_of
 from launcher.runs import next_study
@@ -99,6 +100,8 @@ def tune_here(
             local_study.search(work, wanted, at_once)
         outcomes = sampling.outcomes(found)
         study_report.write(folder, study, outcomes, work.value(local_study.DEFAULTS), console)
+    if not any(each.value is not None for each in outcomes):
+        return EXIT_FAILED
     console.step("next", "nox -s local_train -- --trial best, or submit -- --trial best")
     return 0
 

@@ -150,7 +150,9 @@ def test_failed_trials_are_counted_and_end_the_study(
 
 def test_a_metric_that_is_never_reported_is_told(tmp_path: Path) -> None:
     work = work_in(tmp_path, study_of(PARAMETERS, metric="acu"))
-    with pytest.raises(UserError, match="it reported auc, and not acu"):
+    with pytest.raises(
+        UserError, match="metric is acu, and a run reported auc; expected .*; write auc"
+    ):
         local_study.search(work, 8, 1)
 
 
