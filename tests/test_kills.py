@@ -39,6 +39,12 @@ FLAGS = ("--epochs", "6", "--hidden-units", "32,16", "-q")
 LONGEST_SECONDS = 300.0
 
 
+@pytest.fixture(scope="module", autouse=True)
+def own_package(lived_in: Path) -> None:
+    """Install the project's own package again: other projects may have used its environments meanwhile."""
+    ran(lived_in, "local_train", "--max-steps", "1", "--job-dir", "runs/again")
+
+
 def prepare(lived_in: Path, output: Path) -> list[str]:
     """Return the command that prepares the census sample."""
     python = lived_in / ".nox" / "preparation" / "bin" / "python"
