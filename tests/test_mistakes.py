@@ -4,6 +4,7 @@
 """
 
 import random
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -24,12 +25,13 @@ PAGE = ROOT / "docs" / "mistakes.md"
 HEAD = """# Mistakes, and where they are caught
 
 Each row was planted in a freshly baked project by `tests/test_mistakes.py`, and this page written by `nox -s drills`. The seconds are
-those of the whole command on two cores, with the environments in place. Kin of each, for which the code was not written, are planted too.
+those of the whole command on two cores, with the environments in place and other tests running beside. Kin of each, for which the code was not written, are planted too.
 
 | | mistake | command | seconds | message |
 |---|---|---|---|---|
 """
 
+BEFORE_THE_PROJECT = re.compile(r"/(?:[\w.-]+/)*(?=census-income|shuffled)")
 Told = dict[int, tuple[str, str, float, str]]
 
 
@@ -56,7 +58,7 @@ def told() -> Iterator[Told]:
 
 def note(told: Told, number: int, command: str, seconds: float, message: str) -> None:
     """Keep what was told first about a mistake."""
-    plain = message.removeprefix("error: ").replace("|", "\\|").replace(str(ROOT), "…")
+    plain = BEFORE_THE_PROJECT.sub("…/", message.removeprefix("error: ").replace("|", "\\|"))
     told.setdefault(number, (WHAT[number], command, seconds, plain))
 
 
