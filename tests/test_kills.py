@@ -3,6 +3,7 @@
 A few moments each here; `nox -s drills` takes the whole number.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -36,6 +37,7 @@ sys.exit(errors.exit_code(task.main, sys.argv[1:]))
 # As a full disk: no file can grow beyond what the smallest ones take.
 FULL_DISK = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))"
 FLAGS = ("--epochs", "6", "--hidden-units", "32,16", "-q")
+KILLS_IN_A_ROW = 3
 LONGEST_SECONDS = 300.0
 
 
@@ -72,8 +74,8 @@ def ended(command: Sequence[str], folder: Path) -> float:
     return time.monotonic() - started
 
 
-def killed(command: Sequence[str], folder: Path, seconds: float) -> None:
-    """Run a command and kill it after a while, unless it has ended well before."""
+def killed(command: Sequence[str], folder: Path, seconds: float) -> bool:
+    """Run a command and kill it after a while, unless it has ended well before; tell whether it was killed."""
     process = subprocess.Popen(
         command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
@@ -83,6 +85,7 @@ def killed(command: Sequence[str], folder: Path, seconds: float) -> None:
         process.kill()
     said = process.communicate()[1]
     assert process.returncode in (0, -9), said[-4000:]
+    return process.returncode == -9
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -122,9 +125,10 @@ def test_a_preparation_that_is_killed_is_made_again_whole(lived_in: Path, tmp_pa
     choose, output = random.Random(SEED), tmp_path / "output"
     ended(prepare(lived_in, tmp_path / "whole"), tmp_path)
     seconds = ended(prepare(lived_in, tmp_path / "whole"), tmp_path)
-    for _ in range(many(2, 10)):
+    kills = 0
+    while kills < many(2, 10):
         shutil.rmtree(output, ignore_errors=True)
-        killed(prepare(lived_in, output), tmp_path, choose.uniform(0.0, 1.1 * seconds))
+        kills += killed(prepare(lived_in, output), tmp_path, choose.uniform(0.0, 1.1 * seconds))
         assert not output.exists() or digests(output) == digests(tmp_path / "whole")
         ended(prepare(lived_in, output), tmp_path)
         assert digests(output) == digests(tmp_path / "whole")
@@ -135,12 +139,12 @@ def test_a_run_that_is_killed_ends_with_the_same_bits(lived_in: Path, tmp_path: 
     choose = random.Random(SEED)
     seconds = ended(train(lived_in, tmp_path / "whole"), tmp_path)
     expected = outcome(tmp_path / "whole")
-    for chain in range(many(1, 10)):
-        job_dir = tmp_path / f"chain-{chain}"
-        for _ in range(3):
+    kills, job_dir = 0, tmp_path / "killed"
+    while kills < many(3, 30):
+        for _ in range(KILLS_IN_A_ROW):
             # Nothing is written before TensorFlow is there.
             moment = choose.uniform(0.4 * seconds, 1.05 * seconds)
-            killed(train(lived_in, job_dir), tmp_path, moment)
+            kills += killed(train(lived_in, job_dir), tmp_path, moment)
         ended(train(lived_in, job_dir), tmp_path)
         assert outcome(job_dir) == expected
         shutil.rmtree(job_dir)
@@ -171,23 +175,48 @@ def test_a_replica_that_is_killed_ends_the_job_which_goes_on_to_the_same_end(
     ran(lived_in, "local_train", *length, "runs/pair")
     seconds = time.monotonic() - started
     expected = outcome(lived_in / "runs" / "pair")
-    for number in range(many(1, 10)):
-        run = f"runs/pair-{number}"
-        command = [sys.executable, "-m", "nox", "-f", str(lived_in / "noxfile.py"), "-s"]
-        process = subprocess.Popen(
-            [*command, "local_train", "--", *length, run],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        time.sleep(choose.uniform(0.5 * seconds, seconds))
-        victims = replicas_of(run)
-        if victims:
-            os.kill(choose.choice(victims), 9)
-        assert process.wait(60) != 0 or not victims
+    run, kills, wanted = "runs/killed-pair", 0, many(1, 10)
+    for _ in range(3 * wanted):
+        if kills == wanted:
+            break
+        code = killed_pair(lived_in, [*length, run], choose.random(), 0.9 * seconds)
+        kills += code != 0
         done = nox(lived_in, "local_train", *length, run)
         assert done.returncode == 0, done.stderr[-4000:]
         assert outcome(lived_in / run) == expected
         shutil.rmtree(lived_in / run)
+    assert kills == wanted
+
+
+def killed_pair(lived_in: Path, arguments: Sequence[str], share: float, seconds: float) -> int:
+    """Train, and kill one of the replicas within so many seconds; return the exit code, 0 if all was over by then.
+
+    `share` says when, between the moment when both are there and the last one.
+    """
+    command = [sys.executable, "-m", "nox", "-f", str(lived_in / "noxfile.py"), "-s"]
+    process = subprocess.Popen(
+        [*command, "local_train", "--", *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    until = time.monotonic() + seconds
+    wait_for_both(arguments[-1], process)
+    time.sleep(share * max(0.0, until - time.monotonic()))
+    victims = replicas_of(arguments[-1])
+    if victims:
+        with contextlib.suppress(ProcessLookupError):  # it may have ended just now
+            os.kill(victims[round(share * 100) % len(victims)], 9)
+    code = process.wait(60)
+    assert code == 0 or victims
+    return code
+
+
+def wait_for_both(run: str, process: "subprocess.Popen[bytes]") -> None:
+    """Wait until both replicas of a job are there."""
+    until = time.monotonic() + LONGEST_SECONDS
+    while len(replicas_of(run)) < 2 and time.monotonic() < until:
+        assert process.poll() is None
+        time.sleep(0.1)
 
 
 def replicas_of(run: str) -> list[int]:
