@@ -12,7 +12,8 @@ from collections.abc import Iterable
 
 from tests.doubles.builds import Builds
 from tests.doubles.lifecycle import ENDED, Job, Runner, succeed
-from tests.doubles.logs import clauses, compared, list_entries
+from tests.doubles.listing import listed
+from tests.doubles.logs import list_entries
 from tests.doubles.objects import timestamp
 from tests.doubles.rules import Rules, parsed
 from tests.doubles.server import Answer, Json, Refusal, Request, Route, json_answer, routed
@@ -90,20 +91,9 @@ class JobService:
 
     def list_jobs(self, request: Request, parent: str, region: str) -> Answer:
         """List the jobs of a region that fit a filter, the newest first."""
-        wanted = clauses(request.value("filter"))
         with self.lock:
-            jobs = [job for name, job in self.jobs.items() if name.startswith(f"{parent}/")]
-        found = [
-            dict(job.resource)
-            for job in reversed(jobs)
-            if all(fits(job.resource, *clause) for clause in wanted)
-        ]
-        first = int(request.value("pageToken") or 0)
-        size = int(request.value("pageSize") or 100)
-        page: Json = {"customJobs": found[first : first + size]}
-        if first + size < len(found):
-            page["nextPageToken"] = str(first + size)
-        return json_answer(page)
+            resources = {name: dict(job.resource) for name, job in self.jobs.items()}
+        return json_answer(listed(request, "customJobs", resources, parent))
 
     def cancel(self, request: Request, name: str) -> Answer:
         """Ask a job to stop."""
@@ -133,25 +123,6 @@ class JobService:
             job.request_cancel()
         for job in list(self.jobs.values()):
             job.close()
-
-
-def fits(resource: Json, name: str, comparison: str, value: str) -> bool:
-    """Tell whether a job fits a clause of a filter; raise Refusal if the double doesn't know its field."""
-    known = {
-        "display_name": resource["displayName"],
-        "displayName": resource["displayName"],
-        "state": resource["state"],
-        "create_time": resource["createTime"],
-        "update_time": resource["updateTime"],
-    }
-    if name.startswith("labels."):
-        label = resource.get("labels", {}).get(name.removeprefix("labels."))
-        if comparison == ":" and value == "*":
-            return label is not None
-        return label is not None and compared(label, comparison, value)
-    if name not in known:
-        raise Refusal(400, f"Invalid filter: unknown field {name!r}")
-    return compared(known[name], comparison, value)
 
 
 def done_operation(name: str) -> Json:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.doubles import studies
 from tests.doubles.lifecycle import ENDED, Runner
-from tests.doubles.logs import clauses
+from tests.doubles.listing import listed
 from tests.doubles.objects import timestamp
 from tests.doubles.rules import parsed, refusal
 from tests.doubles.server import Answer, Json, Refusal, Request, Route, json_answer
@@ -172,13 +172,8 @@ class TuningJobs:
 
     def list_jobs(self, request: Request, parent: str, region: str) -> Answer:
         """List the jobs of a region with a label or a name, the newest first."""
-        wanted = clauses(request.value("filter"))
-        found = [
-            job.resource
-            for name, job in reversed(self.jobs.items())
-            if name.startswith(f"{parent}/") and all(fits(job.resource, *each) for each in wanted)
-        ]
-        return json_answer({"hyperparameterTuningJobs": found})
+        resources = {name: job.resource for name, job in list(self.jobs.items())}
+        return json_answer(listed(request, "hyperparameterTuningJobs", resources, parent))
 
     def cancel(self, request: Request, name: str) -> Answer:
         """Ask a job to stop."""
@@ -195,12 +190,3 @@ class TuningJobs:
         for job in self.jobs.values():
             if job.thread:
                 job.thread.join(seconds)
-
-
-def fits(resource: Json, name: str, comparison: str, value: str) -> bool:
-    """Tell whether a job fits a clause of a filter; raise Refusal for a clause that the double does not know."""
-    if comparison == "=" and name == "display_name":
-        return bool(resource["displayName"] == value)
-    if comparison == "=" and name.startswith("labels."):
-        return bool(resource.get("labels", {}).get(name.removeprefix("labels.")) == value)
-    raise Refusal(400, f"Invalid filter: unknown field {name!r}")
