@@ -51,11 +51,15 @@ def argument_findings(python: Path, job: Job, arguments: Sequence[str]) -> list[
 
 
 def study_flags(study: Study | None) -> dict[str, list[str]]:
-    """Return what the study's bounds and values are on the command line, by where they stand in job.toml."""
+    """Return what the study's bounds and values are on the command line, by the parameter that has them.
+
+    A parser looks at a flag each time that it is given, so all of a parameter's values are tried together.
+    """
     return {
-        f"job.toml [study.parameters.{name}] {shown(value)}": [f"--{flag_name(name)}", str(value)]
+        f"job.toml [study.parameters.{name}]": [
+            text for value in parameter.samples() for text in (f"--{flag_name(name)}", str(value))
+        ]
         for name, parameter in (study.parameters if study else {}).items()
-        for value in parameter.samples()
     }
 
 
@@ -83,8 +87,6 @@ def finding_of(message: str, place: str, module: str, known: Sequence[str]) -> U
         remedy = f"write {spelt}" if guess else "remove it"
     else:
         remedy = f"write {guess}" if guess else "remove it, or add the flag"
-    if place.startswith("job.toml [study"):
-        place = f"{place.partition(']')[0]}]"  # the same for each of its values
     return UserError(
         f"{place}: {module} has no flag {unknown[1]}",
         f"a flag that python -m {module} --help lists",
