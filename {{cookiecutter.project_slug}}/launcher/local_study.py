@@ -10,6 +10,7 @@ from typing import Any
 
 from launcher import sampling, trials
 from launcher.console import Console, UserError
+from launcher.processes import signals_postponed
 from launcher.sampling import Outcome
 from launcher.study import Study, Value
 from launcher.study_spec import trial_flags, trial_job
@@ -26,8 +27,7 @@ class Search:
     study: Study
     custom_job: Mapping[str, Any]
     place: trials.Place
-    found: Any
-    """Optuna's study."""
+    optuna_study: Any
     console: Console
     running: dict[str, trials.Running] = field(default_factory=dict)
     asked: dict[str, Any] = field(default_factory=dict)
@@ -102,8 +102,8 @@ def interrupted(work: Search) -> list[Any]:
     """Return Optuna's trials that ran when the study was stopped."""
     optuna = sampling.load_optuna()
     states = (optuna.trial.TrialState.RUNNING,)
-    found = work.found.get_trials(deepcopy=False, states=states)
-    return [optuna.trial.Trial(work.found, each._trial_id) for each in found]
+    found = work.optuna_study.get_trials(deepcopy=False, states=states)
+    return [optuna.trial.Trial(work.optuna_study, each._trial_id) for each in found]
 
 
 def resume(work: Search, trial: Any) -> None:
@@ -116,8 +116,10 @@ def resume(work: Search, trial: Any) -> None:
 
 def fill(work: Search, wanted: int, at_once: int) -> None:
     """Start new trials where there is room."""
-    while len(work.running) < at_once and len(work.found.get_trials(deepcopy=False)) < wanted:
-        propose(work, work.found.ask())
+    while (
+        len(work.running) < at_once and len(work.optuna_study.get_trials(deepcopy=False)) < wanted
+    ):
+        propose(work, work.optuna_study.ask())
 
 
 def propose(work: Search, trial: Any) -> None:
@@ -133,7 +135,7 @@ def begin(work: Search, trial: Any, flags: list[str]) -> None:
     """Start a trial, new or not."""
     name = str(trial.number + 1)
     work.asked[name] = trial
-    known = work.found.get_trials(deepcopy=False)[trial.number].intermediate_values
+    known = work.optuna_study.get_trials(deepcopy=False)[trial.number].intermediate_values
     work.told[name] = len(known)
     launch(work, name, flags)
 
@@ -143,7 +145,8 @@ def launch(work: Search, trial: str, flags: list[str]) -> None:
     work.console.step("trial", f"{trial:>3} starts  {' '.join(flags) or '(the defaults)'}")
     metric_file = str(work.place.metric_file(trial))
     job = trial_job(work.custom_job, trial, flags, metric_file)
-    work.running[trial] = trials.start(work.place, trial, job)
+    with signals_postponed():
+        work.running[trial] = trials.start(work.place, trial, job)
 
 
 def watch(work: Search, trial: str) -> None:
@@ -202,13 +205,13 @@ def finish(work: Search, trial: str, text: str, state: str, value: float | None 
     asked = work.asked.pop(trial, None)
     if asked is not None:
         states = sampling.load_optuna().trial.TrialState
-        work.found.tell(asked, value, state=states[state])
+        work.optuna_study.tell(asked, value, state=states[state])
     work.console.step("trial", f"{trial:>3} {text}")
 
 
 def check_failures(work: Search) -> None:
     """Raise `UserError` once too many trials have failed: as many as are allowed, or the very first."""
-    ended = [each for each in sampling.outcomes(work.found) if each.state != "running"]
+    ended = [each for each in sampling.outcomes(work.optuna_study) if each.state != "running"]
     failed = [each for each in ended if each.state == "failed"]
     most = work.study.options.failed_trials
     if failed and (len(failed) > most if most else len(failed) == len(ended)):

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 from launcher.processes import clean_variables, signals_postponed
 
 MEGABYTES_PER_TRIAL = 1_500
+# The trial gives its own replicas less than half of it.
 GRACE_SECONDS = 20.0
 
 

@@ -78,7 +78,7 @@ def test_a_study_ends_with_the_best_of_its_trials(tmp_path: Path) -> None:
     study = study_of(PARAMETERS, early_stopping="none")
     work = work_in(tmp_path / "study-0001", study)
     local_study.search(work, 8, 2)
-    outcomes = sampling.outcomes(work.found)
+    outcomes = sampling.outcomes(work.optuna_study)
     assert [each.number for each in outcomes] == [*range(1, 9)]
     assert {each.state for each in outcomes} == {"complete"}
     best = local_study.best_of(outcomes, "maximize")
@@ -107,12 +107,12 @@ def test_a_study_that_is_stopped_goes_on_with_each_trial_once(
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(local_study, "check_failures", interrupt)
         local_study.search(work, 8, 2)
-    running = [each for each in sampling.outcomes(work.found) if each.state == "running"]
+    running = [each for each in sampling.outcomes(work.optuna_study) if each.state == "running"]
     assert running
     fake_trainer["PAUSE"] = "0"
     again = work_in(tmp_path, study)
     local_study.search(again, 8, 2)
-    outcomes = sampling.outcomes(again.found)
+    outcomes = sampling.outcomes(again.optuna_study)
     assert Counter(each.state for each in outcomes) == {"complete": 8}
     assert len({each.flags for each in outcomes}) == 8
     stopped = [str(each.number) for each in running]
@@ -126,15 +126,15 @@ def test_a_trial_that_is_behind_is_stopped_early(
     fake_trainer["PAUSE"] = "60"
     work = work_in(tmp_path, study_of({"learning_rate": RATE}, early_stopping="median"))
     for _ in range(sampling.STARTUP_TRIALS):
-        ahead = work.found.ask()
+        ahead = work.optuna_study.ask()
         ahead.report(0.9, 0)
-        work.found.tell(ahead, 0.9)
-    local_study.propose(work, work.found.ask())
+        work.optuna_study.tell(ahead, 0.9)
+    local_study.propose(work, work.optuna_study.ask())
     deadline = time.monotonic() + 60
     while work.running and time.monotonic() < deadline:
         local_study.watch(work, str(sampling.STARTUP_TRIALS + 1))
         time.sleep(0.05)
-    [outcome] = sampling.outcomes(work.found)
+    [outcome] = sampling.outcomes(work.optuna_study)
     assert outcome.state == "stopped"
 
 
@@ -145,7 +145,7 @@ def test_failed_trials_are_counted_and_end_the_study(
     work = work_in(tmp_path, study_of(PARAMETERS, failed_trials=2))
     with pytest.raises(UserError, match="3 of 3 trials failed, the last: .*; expected at most 2"):
         local_study.search(work, 8, 1)
-    assert Counter(each.state for each in sampling.outcomes(work.found)) == {"failed": 3}
+    assert Counter(each.state for each in sampling.outcomes(work.optuna_study)) == {"failed": 3}
 
 
 def test_a_metric_that_is_never_reported_is_told(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_a_grid_has_every_combination_once(tmp_path: Path) -> None:
     assert len(list(sampling.grid(study))) == 8
     work = work_in(tmp_path, study)
     local_study.search(work, 8, 2)
-    assert len({each.flags for each in sampling.outcomes(work.found)}) == 8
+    assert len({each.flags for each in sampling.outcomes(work.optuna_study)}) == 8
 
 
 def test_a_condition_decides_whether_a_parameter_is_there(tmp_path: Path) -> None:
