@@ -63,6 +63,12 @@ def best_arguments(runs: Path, trial: str) -> dict[str, str | int | float]:
         )
     folder = max(finished, key=lambda path: path.name)
     document = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+    if trial == "best" and document["best"] is None:
+        raise UserError(
+            f"no trial of {folder.name} has a result",
+            "a study with a best trial",
+            "see why its trials failed, and run nox -s tune again",
+        )
     wanted = str(document["best"]) if trial == "best" else trial
     for each in document["trials"]:
         if str(each["trial"]) == wanted:

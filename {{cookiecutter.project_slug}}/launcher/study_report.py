@@ -12,6 +12,7 @@ from launcher.console import Console, print_table
 from launcher.local_study import DEFAULTS, best_of
 from launcher.sampling import Outcome, load_optuna
 from launcher.study import RANGES, Parameter, Study
+from launcher.submissions import write_whole
 from launcher.toml_file import toml_value
 
 PLOTS = {
@@ -39,7 +40,7 @@ def write(
     rows = table(study, outcomes, default)
     print_table(rows)
     document = as_json(study, outcomes, best, default)
-    (folder / "study.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    write_whole(folder / "study.json", json.dumps(document, indent=1) + "\n")
     if best is None:
         console.always("warning: no trial has a result, so there is nothing to compare")
         return
