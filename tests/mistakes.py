@@ -18,7 +18,7 @@ PAIR = (
     '[tiers.PAIR.chief]\nmachine = "n1-standard-4"\n[tiers.PAIR.worker]\nmachine = "n1-standard-4"\n'
     "replicas = 1"
 )
-SHORT_STUDY = ("--local", "--trials", "1", "--parallel", "1", "--max-steps", "20")
+SHORT_STUDY = ("--local", "--trials", "1", "--max-steps", "20")
 TOGETHER = ("--scale-tier", "PAIR", "--epochs", "2")
 
 

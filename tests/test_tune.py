@@ -153,6 +153,18 @@ def test_tpus_are_refused_before_anything_is_sent(ready: World, trainer: Trainer
     assert tuning_jobs(ready) == []
 
 
+def test_fewer_trials_than_at_once_are_sent(ready: World, trainer: Trainer) -> None:
+    ready.run("tune", "--wait", "--trials", "1")
+    assert [job["parallelTrialCount"] for job in tuning_jobs(ready)] == [1]
+
+
+@pytest.mark.parametrize("option", ["--wait", "--again", "--list", "--cancel"])
+def test_what_is_about_the_cloud_is_refused_beside_local(option: str, ready: World) -> None:
+    done = ready.run("tune", "--local", option, code=2)
+    assert f"{option} beside --local" in done.stderr
+    assert not list((ready.project / "runs").glob("study-*"))
+
+
 RECORDS = """
 import os, sys
 from pathlib import Path

@@ -120,9 +120,7 @@ OPTIONS: dict[str, dict[str, object]] = {
         "help": "cancel a job, the last one if none is named",
     },
     "list": {"action": "store_true", "help": "list the jobs of the region"},
-    "trial": {
-        "help": "take the arguments of a trial of the newest local study: best, or its number"
-    },
+    "trial": {"help": "take the arguments of a trial of the newest study: best, or its number"},
     "local": {"action": "store_true", "help": "run the study on this machine"},
     "trials": {"type": int, "help": "how many trials, instead of job.toml's"},
     "parallel": {"type": int, "help": "how many trials at once, instead of job.toml's"},

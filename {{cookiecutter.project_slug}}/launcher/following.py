@@ -57,18 +57,17 @@ def follow(
     `note` is told of the job when its verdict is out. Raises `Unanswered` if the service says nothing for long.
     """
     following = follower(service, job, console, poll_seconds)
-    return to_verdict(following, job, "submit", verdict, note)
+    return to_verdict(following, job, verdict, note)
 
 
 def to_verdict(
     following: Follower,
     job: CloudJob,
-    command: str,
     verdict: Callable[[CloudJob, Console], int],
     note: Callable[[CloudJob], None],
 ) -> int:
-    """Wait until a job has ended, and return the exit code that its `verdict` is; `command` is how to do so again."""
-    console = following.console
+    """Wait until a job has ended, and return the exit code that its `verdict` is."""
+    console, command = following.console, following.service.command
     try:
         ended = until_end(following, job)
     except KeyboardInterrupt:

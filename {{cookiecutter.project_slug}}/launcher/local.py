@@ -6,6 +6,7 @@ bucket's mount.
 
 import argparse
 import contextlib
+import dataclasses
 import json
 import os
 import signal
@@ -22,7 +23,7 @@ from typing import Any
 from launcher import replicas
 from launcher.cluster import Addresses, Replica, pools_of, replicas_of, variables_for
 from launcher.console import Console, Refused, UserError, shown
-from launcher.environment import Environment, ensure_environment
+from launcher.environment import ensure_environment
 from launcher.package import read_source_distribution
 from launcher.processes import (
     EXIT_INTERRUPTED,
@@ -30,6 +31,7 @@ from launcher.processes import (
     run_visible,
     signals_postponed,
 )
+from launcher.project import Project
 from launcher.spec import arguments_of, module_of
 
 EXIT_USER_ERROR = 2
@@ -198,12 +200,6 @@ def package_path(custom_job: Mapping[str, Any], mount: Path) -> Path | None:
     return mount / str(command[3]).removeprefix("/gcs/") if module_of(pool) else None
 
 
-def environment_in(folder: Path) -> Environment:
-    """Return the training environment in a folder, with what the project in the working folder pins."""
-    lock = Path("requirements.lock").absolute()
-    return Environment(folder, "local", "training environment", "about a minute", lock)
-
-
 def end_without(parent: int) -> None:
     """End this process, and with it the job, as soon as its parent is gone: a killed parent cannot do it."""
 
@@ -228,7 +224,7 @@ def main(arguments: Sequence[str]) -> int:
     if given.parent:
         end_without(given.parent)
     console = Console()
-    environment = environment_in(given.environment)
+    environment = dataclasses.replace(Project(Path.cwd()).training, folder=given.environment)
     try:
         custom_job = json.loads(given.job.read_text(encoding="utf-8"))
         package = package_path(custom_job, given.mount)

@@ -38,7 +38,6 @@ class Sending:
     resource: Mapping[str, Any]
     """A CustomJob, or a HyperparameterTuningJob."""
     pause_seconds: float
-    command: str = "submit"
 
     @property
     def folder(self) -> Path:
@@ -60,17 +59,32 @@ def submit(project: Project, given: argparse.Namespace, rest: list[str], console
     code = answered(project, job, given, JobService, console)
     if code is not None:
         return code
-    load_sdk()
-    with submissions.only_one(submissions.folder_of(project), console):
-        distribution, run = ready(project, job, rest, console)
-        service = JobService(job.cloud.project, job.cloud.region)
-        custom_job = spec.custom_job(job, run)
-        pause = poll_seconds(given) / POLLS_PER_PAUSE
-        sending = Sending(project, job, distribution, run, console, service, custom_job, pause)
-        submission, cloud_job = send(sending, bool(given.again), bool(given.wait))
+    sending, submission, cloud_job = deliver(
+        project, job, given, rest, JobService, spec.custom_job, console
+    )
     if given.wait or cloud_job.has_ended:
         return follow(sending, submission, cloud_job, poll_seconds(given))
     return 0
+
+
+def deliver(
+    project: Project,
+    job: Job,
+    given: argparse.Namespace,
+    rest: list[str],
+    kind: type[JobService],
+    resource_of: Callable[[Job, spec.Run], Mapping[str, Any]],
+    console: Console,
+) -> tuple[Sending, Submission, CloudJob]:
+    """Check, build, upload and create, while no other command of this project does."""
+    load_sdk()
+    with submissions.only_one(submissions.folder_of(project), console):
+        distribution, run = ready(project, job, rest, console)
+        service = kind(job.cloud.project, job.cloud.region)
+        pause = poll_seconds(given) / POLLS_PER_PAUSE
+        resource = resource_of(job, run)
+        sending = Sending(project, job, distribution, run, console, service, resource, pause)
+        return sending, *send(sending, bool(given.again), bool(given.wait))
 
 
 def poll_seconds(given: argparse.Namespace) -> float:
@@ -182,7 +196,7 @@ def create(sending: Sending, submission: Submission, may_exist: bool) -> CloudJo
 
 def tell(job: CloudJob, sending: Sending, waits: bool) -> None:
     """Say where the job is and what can be done with it; its resource name goes to standard output."""
-    console, command = sending.console, f"nox -s {sending.command} --"
+    console, command = sending.console, f"nox -s {sending.service.command} --"
     console.always(f"job      {job.id}, {job.state.lower()}: {job.address}")
     if not waits:
         print(job.resource)

@@ -30,22 +30,26 @@ def tune(project: Project, given: argparse.Namespace, rest: list[str], console: 
     study = study_of(job, given)
     if findings := tier_findings(job):
         raise Refused(findings)
-    if given.local:
-        return tune_here(project, job, study, given, rest, console)
     if given.dry_run:
         return show(project, job, study, rest, console)
+    if given.local:
+        check_local(given)
+        return tune_here(project, job, study, given, rest, console)
     from launcher.tuning_cloud import tune_in_the_cloud
 
     return tune_in_the_cloud(project, job, study, given, rest, console)
 
 
 def study_of(job: Job, given: argparse.Namespace) -> Study:
-    """Return the study of job.toml, with what the command line says instead; raise `UserError` if there is none."""
+    """Return the study of job.toml, with what the command line says instead; raise `UserError` if there is none.
+
+    The service refuses more trials at once than there are trials.
+    """
     if job.study is None:
         raise UserError(
             "job.toml has no section [study]",
-            "what to look for: metric, goal, trials, and the parameters that vary",
-            "add it; the README has an example",
+            "one that says what to look for: metric, goal, trials, and a table for each parameter",
+            "add it as the section Tuning of README.md shows",
         )
     options = job.study.options
     changed = {
@@ -56,7 +60,27 @@ def study_of(job: Job, given: argparse.Namespace) -> Study:
     for name, value in changed.items():
         if value < 1:
             raise UserError(f"--{name.partition('_')[0]} is {value}", "at least 1", "correct it")
-    return dataclasses.replace(job.study, options=dataclasses.replace(options, **changed))
+    options = dataclasses.replace(options, **changed)
+    at_once = min(options.parallel_trials, options.trials)
+    return dataclasses.replace(
+        job.study, options=dataclasses.replace(options, parallel_trials=at_once)
+    )
+
+
+def check_local(given: argparse.Namespace) -> None:
+    """Raise `UserError` if an option that is about jobs in the cloud stands beside --local."""
+    options = {
+        "--wait": given.wait,
+        "--again": given.again,
+        "--list": given.list,
+        "--cancel": given.cancel is not None,
+    }
+    for option in (name for name, asked in options.items() if asked):
+        raise UserError(
+            f"{option} beside --local",
+            "--local by itself: a study here is followed to its end, and gone on with by the same command",
+            f"leave out --local, or {option}",
+        )
 
 
 def show(project: Project, job: Job, study: Study, arguments: list[str], console: Console) -> int:

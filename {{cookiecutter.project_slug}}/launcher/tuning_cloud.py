@@ -3,7 +3,7 @@
 import argparse
 import functools
 
-from launcher import following, study_report, submissions
+from launcher import following, study_report
 from launcher.cloud_jobs import answered
 from launcher.console import Console
 from launcher.following import EXIT_FAILED, SUCCEEDED, Follower
@@ -13,9 +13,9 @@ from launcher.project import Project
 from launcher.runs import new_study
 from launcher.study import Study
 from launcher.study_spec import tuning_job
-from launcher.submit import POLLS_PER_PAUSE, Sending, noter, poll_seconds, ready, send
+from launcher.submit import deliver, noter, poll_seconds
 from launcher.tuning_service import TrialLog, TuningService, outcomes_of
-from launcher.vertex import CloudJob, load_sdk
+from launcher.vertex import CloudJob
 
 
 def tune_in_the_cloud(
@@ -30,22 +30,16 @@ def tune_in_the_cloud(
     code = answered(project, job, given, TuningService, console)
     if code is not None:
         return code
-    load_sdk()
-    with submissions.only_one(submissions.folder_of(project), console):
-        distribution, run = ready(project, job, rest, console)
-        service = TuningService(job.cloud.project, job.cloud.region)
-        resource = tuning_job(job, run, study)
-        pause = poll_seconds(given) / POLLS_PER_PAUSE
-        sending = Sending(
-            project, job, distribution, run, console, service, resource, pause, "tune"
-        )
-        submission, sent = send(sending, bool(given.again), bool(given.wait))
+    resource_of = functools.partial(tuning_job, study=study)
+    sending, submission, sent = deliver(
+        project, job, given, rest, TuningService, resource_of, console
+    )
     if not given.wait and not sent.has_ended:
         return 0
-    log = TrialLog(service, sent, study)
-    follower = Follower(service, log, console, Progress(console), poll_seconds(given))
+    log = TrialLog(sending.service, sent, study)
+    follower = Follower(sending.service, log, console, Progress(console), poll_seconds(given))
     verdict = functools.partial(study_verdict, project, study)
-    return following.to_verdict(follower, sent, "tune", verdict, noter(sending, submission))
+    return following.to_verdict(follower, sent, verdict, noter(sending, submission))
 
 
 def study_verdict(project: Project, study: Study, job: CloudJob, console: Console) -> int:

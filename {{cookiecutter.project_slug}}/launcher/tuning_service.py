@@ -23,6 +23,7 @@ class TuningService(JobService):
     """The tuning jobs of one project in one region."""
 
     collection = "hyperparameterTuningJobs"
+    command = "tune"
 
     @property
     def kind(self) -> Any:
@@ -54,7 +55,7 @@ class TuningService(JobService):
 class TrialLog:
     """What happens to the trials of a job, as lines."""
 
-    service: TuningService
+    service: JobService
     job: CloudJob
     study: Study
     said: dict[int, str] = field(default_factory=dict)

@@ -80,6 +80,8 @@ class JobService:
     """The jobs of one project in one region."""
 
     collection = "customJobs"
+    command = "submit"
+    """The session of nox that sends these jobs."""
 
     def __init__(self, project: str, region: str) -> None:
         """Read the credentials; nothing is asked yet. Raises `UserError` without SDK or credentials."""
