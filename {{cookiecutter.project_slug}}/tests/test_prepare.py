@@ -1,5 +1,6 @@
 """Preparation: every row is either used or accounted for, and nothing leaks from eval into what is learnt."""
 
+import csv
 import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -128,6 +129,21 @@ def test_a_ragged_line_is_rejected(schema: Schema, rows: list[Row], tmp_path: Pa
     run(train, tmp_path / "output")
     rejects = (tmp_path / "output" / "rejects.csv").read_text(encoding="utf-8")
     assert "Expected Number of Columns" in rejects
+
+
+def test_no_rejected_cell_is_a_formula_to_a_spreadsheet(
+    schema: Schema, rows: list[Row], tmp_path: Path
+) -> None:
+    if not schema.delimiter:
+        pytest.skip("a Parquet file has no lines")
+    train = write_table(tmp_path / "=1+1.data", schema, rows)
+    with train.open("a", encoding="utf-8") as file:
+        file.write('=HYPERLINK("https://example.com")\n@cut short\n')
+    run(train, tmp_path / "output")
+    with (tmp_path / "output" / "rejects.csv").open(encoding="utf-8", newline="") as file:
+        cells = [cell for row in csv.reader(file) for cell in row]
+    assert any("HYPERLINK" in cell for cell in cells)
+    assert not any(cell.startswith(("=", "@")) for cell in cells)
 
 
 @pytest.mark.parametrize("line_end", [b"\r\n", b"\n"], ids=["strict", "lenient"])

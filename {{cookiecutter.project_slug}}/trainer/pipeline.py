@@ -19,6 +19,7 @@ SHARD_ROWS = 1 << 20
 ROW_GROUP_ROWS = 1 << 16
 EXAMPLE_ROWS = 10
 REJECTS_AT_ONCE = 10_000
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 BAD_LINES = (  # DuckDB counts an error per column, not per line
     "SELECT line, FIRST(error_message ORDER BY column_idx), FIRST(csv_line), TRUE"
     " FROM reject_errors GROUP BY line ORDER BY line"
@@ -167,21 +168,29 @@ def write_rejects(connection: Any, table: Table, lost: int, path: Path) -> tuple
 
     Returns how many there are besides those without a label, and the first of them.
     """
-    number, first = 0, ""
+    number, first, name = 0, "", table.path.name
     with path.open("a", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         for line, reason, cells, labelled in rejected_rows(connection, table):
             text = (cells or "").strip().replace("\x1f", " | ")
-            writer.writerow([table.path.name, line or "", reason, text])
+            writer.writerow([harmless(name), line or "", harmless(reason), harmless(text)])
             if labelled:
                 number += 1
-                where = f"{table.path.name}, line {line}" if line else table.path.name
+                where = f"{name}, line {line}" if line else name
                 first = first or f"{where}: {reason}"
         if lost:
             reason = f"{lost:,} line(s) in no row, as after a quote that is not closed"
-            writer.writerow([table.path.name, "", reason, ""])
-            first = first or f"{table.path.name}: {reason}"
+            writer.writerow([harmless(name), "", reason, ""])
+            first = first or f"{name}: {reason}"
     return number + lost, first
+
+
+def harmless(text: str) -> str:
+    """Return a cell of a CSV file so that no spreadsheet takes it for a formula.
+
+    Source: https://owasp.org/www-community/attacks/CSV_Injection
+    """
+    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
 def rejected_rows(connection: Any, table: Table) -> Iterator[tuple[int | None, str, str, bool]]:
