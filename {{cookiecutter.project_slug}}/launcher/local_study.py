@@ -80,7 +80,7 @@ def search(work: Search, wanted: int, at_once: int) -> None:
         if work.value(DEFAULTS) is None or not is_finished(work, DEFAULTS):
             launch(work, DEFAULTS, [])
         for trial in interrupted(work):
-            resume(work, trial)
+            propose(work, trial)
         while True:
             check_failures(work)
             fill(work, wanted, at_once)
@@ -106,14 +106,6 @@ def interrupted(work: Search) -> list[Any]:
     return [optuna.trial.Trial(work.optuna_study, each._trial_id) for each in found]
 
 
-def resume(work: Search, trial: Any) -> None:
-    """Go on with an interrupted trial where its last checkpoint is."""
-    if sampling.FLAGS in trial.user_attrs:
-        begin(work, trial, list(trial.user_attrs[sampling.FLAGS]))
-    else:
-        propose(work, trial)
-
-
 def fill(work: Search, wanted: int, at_once: int) -> None:
     """Start new trials where there is room."""
     while (
@@ -123,7 +115,7 @@ def fill(work: Search, wanted: int, at_once: int) -> None:
 
 
 def propose(work: Search, trial: Any) -> None:
-    """Choose the values of a new trial and start it."""
+    """Choose the values of a new trial and start it; one that was interrupted keeps those that Optuna knows of it."""
     values: dict[str, Value] = sampling.proposed(trial, work.study)
     flags = trial_flags(values)
     trial.set_user_attr(sampling.VALUES, values)
