@@ -9,7 +9,7 @@ import pyarrow.parquet
 import pytest
 from conftest import Row, made_up_rows, write_table
 
-from trainer import features, prepare
+from trainer import features, prepare, sql
 from trainer.errors import UserError
 from trainer.schema import Schema
 from trainer.statistics import read_statistics
@@ -45,6 +45,19 @@ def test_shards_are_the_same_bytes_when_prepared_again(
     assert one and [path.read_bytes() for path in one] == [path.read_bytes() for path in two]
     first, second = (read_statistics(tmp_path / output, schema) for output in ("one", "two"))
     assert first == second
+
+
+def test_codes_do_not_depend_on_how_many_columns_are_joined_at_once(
+    schema: Schema, rows: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = write_table(tmp_path / "train.data", schema, rows)
+    run(train, tmp_path / "together")
+    monkeypatch.setattr(sql, "JOINS_AT_ONCE", 2)
+    run(train, tmp_path / "apart")
+    files = sorted((tmp_path / "together").rglob("*.parquet"))
+    for path in files:
+        apart = tmp_path / "apart" / path.relative_to(tmp_path / "together")
+        assert apart.read_bytes() == path.read_bytes()
 
 
 def test_the_order_of_rows_does_not_change_the_split(

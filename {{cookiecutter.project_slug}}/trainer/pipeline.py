@@ -268,6 +268,14 @@ def write_codes(connection: Any, schema: Schema, statistics: Statistics) -> None
         connection.execute(f"CREATE TABLE codes_{index} AS {of_cells}")
 
 
+def encode_first(connection: Any, schema: Schema) -> None:
+    """Put codes in the place of text in the table `prepared`, some columns at a time, until few enough are left."""
+    for first in range(0, sql.coded_before(schema), sql.JOINS_AT_ONCE):
+        connection.execute(f"CREATE TABLE recoded AS {sql.in_duckdb(sql.with_codes(first))}")
+        connection.execute("DROP TABLE prepared")
+        connection.execute("ALTER TABLE recoded RENAME TO prepared")
+
+
 def write_shards(connection: Any, schema: Schema, split: str, folder: Path) -> None:
     """Write one split as Parquet files of at most `SHARD_ROWS` rows."""
     import pyarrow.parquet

@@ -158,10 +158,11 @@ def prepare(
         pipeline.drop_unknown_labels(connection, label, console)
         pipeline.count_cells(connection, schema, console)
         statistics = learn.learn(connection, schema, label, rejected, fingerprint)
+        pipeline.write_examples(connection, schema, partial / "examples.jsonl")
         pipeline.write_codes(connection, schema, statistics)
+        pipeline.encode_first(connection, schema)
         for split in statistics.rows:
             pipeline.write_shards(connection, schema, split, partial / split)
-        pipeline.write_examples(connection, schema, partial / "examples.jsonl")
         write_statistics(statistics, partial / FILE_NAME)
     except BaseException:
         connection.close()

@@ -15,6 +15,7 @@ from trainer.statistics import MISSING_CODE, UNSEEN_CODE
 SEPARATOR = "\\x1f"
 LARGEST_FLOAT32 = "3.4e38"
 SPLIT_PARTS = 10_000
+JOINS_AT_ONCE = 100  # thousands nest too deeply for DuckDB, and are too many tables for BigQuery
 KEY = "CAST(CONCAT('0x', SUBSTR(TO_HEX(MD5(row_text)), 1, 15)) AS INT64)"  # 60 bits: never negative
 BLANKS = " \t\n\v\f\r"  # what `tf.strings.strip` strips in the serving signature
 
@@ -198,16 +199,36 @@ def examples(schema: Schema, count: int) -> str:
     return f"SELECT {values} FROM ({chosen}) AS chosen ORDER BY split DESC, row_key"
 
 
+def coded_before(schema: Schema) -> int:
+    """Return how many coded columns, the first ones, get their codes before `encoded`, which joins the others."""
+    return max(0, (len(schema.coded) - 1) // JOINS_AT_ONCE * JOINS_AT_ONCE)
+
+
+def with_codes(first: int) -> str:
+    """Return SQL for `prepared` with codes `k<index>` in the place of texts `t<index>`, from a coded column on."""
+    coded = range(first, first + JOINS_AT_ONCE)
+    texts = ", ".join(f"t{index}" for index in coded)
+    codes = ", ".join(f"codes_{index}.code AS k{index}" for index in coded)
+    joins = " ".join(map(joined_codes, coded))
+    return f"SELECT r.* EXCEPT ({texts}), {codes} FROM prepared AS r {joins}"
+
+
+def joined_codes(index: int) -> str:
+    """Return SQL that joins the table `codes_<index>(cell, code)` of a coded column to its text."""
+    return f"JOIN codes_{index} ON codes_{index}.cell = r.t{index}"
+
+
 def encoded(schema: Schema, split: str) -> str:
-    """Return SQL for one split as numbers and codes, joined to the tables `codes_<index>(cell, code)`.
+    """Return SQL for one split as numbers and codes, `with_codes` of as many columns as `coded_before` says.
 
     Columns: `x0` … FLOAT64, `k0` … INT64 (0 where missing), `label` INT64 or FLOAT64. The order is that of the rows' keys:
     always the same, and as good as shuffled, however the table was sorted.
     """
     numbers = [f"r.x{index} AS x{index}" for index in range(len(schema.numeric))]
-    coded = range(len(schema.coded))
-    codes = [f"codes_{index}.code AS k{index}" for index in coded]
-    joins = [f"JOIN codes_{index} ON codes_{index}.cell = r.t{index}" for index in coded]
+    before, count = coded_before(schema), len(schema.coded)
+    codes = [f"r.k{index} AS k{index}" for index in range(before)]
+    codes += [f"codes_{index}.code AS k{index}" for index in range(before, count)]
+    joins = [joined_codes(index) for index in range(before, count)]
     if schema.task == "regression":
         label = f"{number('r.label')} AS label"
     else:
