@@ -312,10 +312,20 @@ def shard_schema(schema: Schema, names: Sequence[str]) -> Any:
 
 def write_examples(connection: Any, schema: Schema, path: Path) -> None:
     """Write a few raw rows that were not trained on, as `predict` and the serving signature take them."""
-    columns = sql.text_and_numbers(schema)
     rows = learn.run(connection, sql.examples(schema, EXAMPLE_ROWS)).fetchall()
-    lines = [json.dumps(dict(zip(columns, row, strict=True)), ensure_ascii=False) for row in rows]
+    lines = [json.dumps(example(row, schema), ensure_ascii=False) for row in rows]
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def example(row: Sequence[Any], schema: Schema) -> dict[str, float | str | None]:
+    """Return the value of each used column, in the order of `features.py`, from numbers and then texts of a row."""
+    count = len(schema.numeric)
+    held = dict(zip(schema.numeric, row[:count], strict=True))
+    held |= {
+        name: sql.known_value(text, schema)
+        for name, text in zip(schema.coded, row[count:], strict=True)
+    }
+    return {name: held[name] for name in schema.columns if name in held}
 
 
 def rejects_beside(output: Path) -> Path:

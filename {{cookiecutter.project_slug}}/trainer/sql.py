@@ -15,7 +15,7 @@ from trainer.statistics import MISSING_CODE, UNSEEN_CODE
 SEPARATOR = "\\x1f"
 LARGEST_FLOAT32 = "3.4e38"
 SPLIT_PARTS = 10_000
-JOINS_AT_ONCE = 100  # thousands nest too deeply for DuckDB, and are too many tables for BigQuery
+JOINS_AT_ONCE = 50  # thousands nest too deeply for DuckDB, and are too many tables for BigQuery
 KEY = "CAST(CONCAT('0x', SUBSTR(TO_HEX(MD5(row_text)), 1, 15)) AS INT64)"  # 60 bits: never negative
 BLANKS = " \t\n\v\f\r"  # what `tf.strings.strip` strips in the serving signature
 
@@ -50,6 +50,12 @@ def known(column: str, schema: Schema) -> str:
     """Return SQL for a cell without surrounding blanks, NULL where it is a missing marker."""
     listed = ", ".join(map(literal, markers(schema)))
     return f"IF({stripped(column)} IN ({listed}), NULL, {stripped(column)})"
+
+
+def known_value(cell: str, schema: Schema) -> str | None:
+    """Return what `known` makes of one cell."""
+    value = cell.strip(BLANKS)
+    return None if value in markers(schema) else value
 
 
 def number(column: str) -> str:
@@ -183,20 +189,14 @@ def cell_codes(counted: str, codes: str) -> str:
     )
 
 
-def text_and_numbers(schema: Schema) -> dict[str, str]:
-    """Return SQL over `prepared` for the value of each used column, in the order of `features.py`."""
-    held = {name: f"x{index}" for index, name in enumerate(schema.numeric)}
-    held |= {name: known(f"t{index}", schema) for index, name in enumerate(schema.coded)}
-    return {name: held[name] for name in schema.columns if name in held}
-
-
 def examples(schema: Schema, count: int) -> str:
-    """Return SQL for a few rows that are not trained on, each used column as its value."""
-    chosen = (
-        f"SELECT * FROM prepared WHERE split <> 'train' ORDER BY split DESC, row_key LIMIT {count}"
+    """Return SQL for a few rows that are not trained on: the numbers, then the text of coded columns as it stands."""
+    numbers = [f"x{index}" for index in range(len(schema.numeric))]
+    texts = [f"t{index}" for index in range(len(schema.coded))]
+    return (
+        f"SELECT {', '.join([*numbers, *texts])} FROM prepared WHERE split <> 'train'"
+        f" ORDER BY split DESC, row_key LIMIT {count}"
     )
-    values = ", ".join(text_and_numbers(schema).values())
-    return f"SELECT {values} FROM ({chosen}) AS chosen ORDER BY split DESC, row_key"
 
 
 def coded_before(schema: Schema) -> int:
