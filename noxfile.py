@@ -15,6 +15,7 @@ ENGINE = ("cookiecutter>=2.6,<3", "nox[uv]>=2024.4.15")
 TESTS = (
     "ruff>=0.9",
     "pytest>=8",
+    "pytest-xdist>=3.6",
     "hypothesis>=6.100",
     "cruft>=2.16",
     "numpy>=1.26",
@@ -42,6 +43,8 @@ DRILLS = sorted(
 
 DEMO = Path("demo", "census-income")
 DEMO_AUC = 0.915
+# More at once would only be in each other's way: many tests start trainings of several processes themselves.
+TWO_AT_ONCE = ("-n", "2", "--dist", "loadfile")
 SPEEDS = {"fast": "not minute and not full", "minute": "not full", "full": ""}
 
 
@@ -89,7 +92,8 @@ def tests(session: nox.Session) -> None:
     # The one test that needs TensorFlow itself takes the demo's, and is skipped where there was none.
     tensorflow = DEMO.absolute() / ".nox" / "runtime" / "bin" / "python"
     variables = {"TENSORFLOW_PYTHON": str(tensorflow)} if tensorflow.exists() else {}
-    session.run("python", "-m", "pytest", "-m", SPEEDS[speed], *arguments, env=variables)
+    workers = () if speed == "fast" else TWO_AT_ONCE
+    session.run("python", "-m", "pytest", "-m", SPEEDS[speed], *workers, *arguments, env=variables)
 
 
 @nox.session
