@@ -18,7 +18,7 @@ from trainer.learner import Learner
 from trainer.locks import held
 from trainer.loop import State, evaluate, resumed, total_steps, train
 from trainer.metrics import MAIN_METRIC
-from trainer.model import Model, build_optimizer
+from trainer.model import MOST_CROSSES, Model, build_optimizer, pairs_to_cross
 from trainer.monitor import save_interval
 from trainer.schema import Schema
 from trainer.settings import Settings
@@ -349,3 +349,12 @@ def test_a_damaged_checkpoint_is_passed_over(
     found = checkpoint.newest(tmp_path, warnings.append)
     assert found is not None and found[1] == {"step": 2} and found[0][0].tolist() == [2, 2, 2]
     assert len(warnings) == 1 and "damaged" in warnings[0]
+
+
+def test_pairs_of_columns_are_bounded_and_those_of_the_fewest_combinations() -> None:
+    assert pairs_to_cross([3, 2, 90], 10_000) == [(0, 1), (0, 2), (1, 2)]
+    assert pairs_to_cross([3, 2, 90], 100) == [(0, 1)]
+    few = [2] * 10
+    pairs = pairs_to_cross([*few, *[30] * 100], 1_000_000)
+    assert len(pairs) == MOST_CROSSES
+    assert {(a, b) for a in range(10) for b in range(a + 1, 10)} < set(pairs)

@@ -1,6 +1,8 @@
 """The model, from prepared rows to the serving signature: data, network, loss, training, export."""
 
 from collections.abc import Container, Sequence
+from heapq import nsmallest
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from trainer.signature import name_inputs, parameter_names
 from trainer.statistics import FIRST_VALUE_CODE, MISSING_CODE, UNSEEN_CODE, Statistics
 
 LARGEST_CROSS = 2_000
+MOST_CROSSES = 300
 ROWS_PER_CROSS_CODE = 10
 WARM_UP_SHARE = 0.1
 # The linear part: a weight per value is met too rarely to be learnt at the network's rate.
@@ -163,10 +166,14 @@ def wide_part(codes: Any, counts: Sequence[int], rows: int, outputs: int) -> Any
 
 
 def pairs_to_cross(counts: Sequence[int], rows: int) -> list[tuple[int, int]]:
-    """Return the pairs of coded columns that have few enough combinations to be learnt from `rows` rows."""
+    """Return the pairs of coded columns that have few enough combinations to be learnt from `rows` rows, in order.
+
+    Those of the fewest combinations, if they are too many: thousands of columns have millions of pairs.
+    """
     limit = min(LARGEST_CROSS, rows // ROWS_PER_CROSS_CODE)
-    columns = range(len(counts))
-    return [(a, b) for a in columns for b in columns if a < b and counts[a] * counts[b] <= limit]
+    sizes = {(a, b): counts[a] * counts[b] for a, b in combinations(range(len(counts)), 2)}
+    few = [pair for pair, size in sizes.items() if size <= limit]
+    return sorted(nsmallest(MOST_CROSSES, few, key=lambda pair: sizes[pair]))
 
 
 def build_optimizer(network: Any, settings: Settings, rows: int, total_steps: int) -> Any:
