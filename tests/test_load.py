@@ -110,3 +110,37 @@ def test_a_column_of_many_values(lived_in: Path, tmp_path: Path) -> None:
         )
         assert used_mb < PREPARE_MB + BESIDE_MB, said
         assert ('"hashed" in trainer/features.py' in said) == (kind == "categorical")
+
+
+def test_a_file_larger_than_memory(lived_in: Path, tmp_path: Path) -> None:
+    """Whole, it needs 60 GB of disk and half an hour."""
+    megabytes, memory_mb = many(100, 20_000), many(256, 2_048)
+    path = tmp_path / "large.csv"
+    write_large(path, megabytes)
+    features = "amount:numeric,other:numeric,user:hashed,city:categorical"
+    answers = {"project_slug": "large", "data_path": str(path), "label": "label"}
+    project = bake(tmp_path / "output", {**answers, "features": features})
+    said, used_mb = prepare(lived_in, project, "--train", str(path), "--memory-mb", str(memory_mb))
+    assert used_mb < min(memory_mb + BESIDE_MB, 4_000), said
+    path.unlink()
+
+
+def write_large(path: Path, megabytes: int) -> None:
+    """Write a CSV file of so many MB: the same million rows, or fewer, again and again."""
+    generator, rows = np.random.default_rng(SEED), min(1_000_000, megabytes * 10_000)
+    amount = generator.normal(size=rows).astype(np.float32)
+    table = pa.table(
+        {
+            "amount": amount,
+            "other": generator.normal(size=rows).astype(np.float32),
+            "user": np.char.add("user-", generator.integers(0, 200_000, rows).astype(str)),
+            "city": np.char.add("city of ", generator.integers(0, 2_000, rows).astype(str)),
+            "label": np.where(amount > 0, "yes", "no"),
+        }
+    )
+    pa.csv.write_csv(table, path)
+    header, _, body = path.read_bytes().partition(b"\n")
+    with path.open("wb") as file:
+        file.write(header + b"\n")
+        while file.tell() < megabytes * 1_000_000:
+            file.write(body)
