@@ -98,7 +98,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def drills(session: nox.Session) -> None:
-    """Run every failure drill whole, which takes three hours: kills, faults, hostile input, load, covered projects."""
+    """Run every failure drill whole, which takes four hours: kills, faults, hostile input, load, covered projects."""
     session.install(*ENGINE, *TESTS, *CLOUD, *HYPERTUNE, env={"UV_COMPILE_BYTECODE": "1"})
     given = session.posargs or [str(path) for path in DRILLS]
     session.run("python", "-m", "pytest", "-s", *given, env={"DRILLS": "whole"})
