@@ -25,7 +25,7 @@ PAGE = ROOT / "docs" / "mistakes.md"
 HEAD = """# Mistakes, and where they are caught
 
 Each row was planted in a freshly baked project by `tests/test_mistakes.py`, and this page written by `nox -s drills`. The seconds are
-those of the whole command on two cores, with the environments in place and other tests running beside. Kin of each, for which the code was not written, are planted too.
+those of the whole command on two cores, with the environments in place and little else running. Kin of each, for which the code was not written, are planted too.
 
 | | mistake | command | seconds | message |
 |---|---|---|---|---|
