@@ -171,9 +171,9 @@ def pairs_to_cross(counts: Sequence[int], rows: int) -> list[tuple[int, int]]:
     Those of the fewest combinations, if they are too many: thousands of columns have millions of pairs.
     """
     limit = min(LARGEST_CROSS, rows // ROWS_PER_CROSS_CODE)
-    sizes = {(a, b): counts[a] * counts[b] for a, b in combinations(range(len(counts)), 2)}
-    few = [pair for pair, size in sizes.items() if size <= limit]
-    return sorted(nsmallest(MOST_CROSSES, few, key=lambda pair: sizes[pair]))
+    sized = ((counts[a] * counts[b], (a, b)) for a, b in combinations(range(len(counts)), 2))
+    few = nsmallest(MOST_CROSSES, (each for each in sized if each[0] <= limit))
+    return sorted(pair for _, pair in few)
 
 
 def build_optimizer(network: Any, settings: Settings, rows: int, total_steps: int) -> Any:
