@@ -75,11 +75,12 @@ def check_local(given: argparse.Namespace) -> None:
         "--list": given.list,
         "--cancel": given.cancel is not None,
     }
-    for option in (name for name, asked in options.items() if asked):
+    asked = [name for name, value in options.items() if value]
+    if asked:
         raise UserError(
-            f"{option} beside --local",
+            f"{asked[0]} beside --local",
             "--local by itself: a study here is followed to its end, and gone on with by the same command",
-            f"leave out --local, or {option}",
+            f"leave out --local, or {asked[0]}",
         )
 
 
