@@ -91,6 +91,12 @@ def test_a_study_ends_with_the_best_of_its_trials(tmp_path: Path) -> None:
         best_arguments(tmp_path, "99")
 
 
+def test_a_study_without_a_result_has_no_best_arguments(tmp_path: Path) -> None:
+    study_report.write(tmp_path / "study-0001", study_of(PARAMETERS), [], None, CONSOLE)
+    with pytest.raises(UserError, match="no trial of study-0001 has a result"):
+        best_arguments(tmp_path, "best")
+
+
 def test_a_study_that_is_stopped_goes_on_with_each_trial_once(
     tmp_path: Path, fake_trainer: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import duckdb
 import pyarrow.parquet
 import pytest
 from conftest import Row, made_up_rows, write_table
@@ -133,30 +134,31 @@ def test_too_many_rejects_fail_and_leave_only_the_rejects(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["output.rejects.csv", "train.data"]
 
 
-def test_a_ragged_line_is_rejected(schema: Schema, rows: list[Row], tmp_path: Path) -> None:
+def rejects_with(train: Path, schema: Schema, rows: list[Row], lines: str) -> list[list[str]]:
+    """Prepare a table with more lines at its end; return what is rejected."""
     if not schema.delimiter:
         pytest.skip("a Parquet file has no lines")
-    train = write_table(tmp_path / "train.data", schema, rows)
+    write_table(train, schema, rows)
     with train.open("a", encoding="utf-8") as file:
-        file.write("cut short\n")
-    run(train, tmp_path / "output")
-    rejects = (tmp_path / "output" / "rejects.csv").read_text(encoding="utf-8")
-    assert "Expected Number of Columns" in rejects
+        file.write(lines)
+    output = train.with_name("output")
+    run(train, output)
+    with (output / "rejects.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.reader(file))
+
+
+def test_a_ragged_line_is_rejected(schema: Schema, rows: list[Row], tmp_path: Path) -> None:
+    [(_, _, reason, _)] = rejects_with(tmp_path / "train.data", schema, rows, "cut short\n")
+    assert "Expected Number of Columns" in reason
 
 
 def test_no_rejected_cell_is_a_formula_to_a_spreadsheet(
     schema: Schema, rows: list[Row], tmp_path: Path
 ) -> None:
-    if not schema.delimiter:
-        pytest.skip("a Parquet file has no lines")
-    train = write_table(tmp_path / "=1+1.data", schema, rows)
-    with train.open("a", encoding="utf-8") as file:
-        file.write('=HYPERLINK("https://example.com")\n@cut short\n')
-    run(train, tmp_path / "output")
-    with (tmp_path / "output" / "rejects.csv").open(encoding="utf-8", newline="") as file:
-        cells = [cell for row in csv.reader(file) for cell in row]
-    assert any("HYPERLINK" in cell for cell in cells)
-    assert not any(cell.startswith(("=", "@")) for cell in cells)
+    lines = '=HYPERLINK("https://example.com")\n@cut short\n'
+    rejects = rejects_with(tmp_path / "=1+1.data", schema, rows, lines)
+    assert len(rejects) == 2
+    assert not any(cell.startswith(("=", "@")) for cells in rejects for cell in cells)
 
 
 @pytest.mark.parametrize("line_end", [b"\r\n", b"\n"], ids=["strict", "lenient"])
@@ -296,6 +298,12 @@ def test_examples_are_raw_rows_that_were_not_trained_on(prepared: Path, schema: 
     lines = (prepared / "examples.jsonl").read_text(encoding="utf-8").splitlines()
     assert len(lines) == 10
     assert all(set(json.loads(line)) == set(schema.used) for line in lines)
+
+
+@pytest.mark.parametrize("cell", ["", " ", "\t?\n", " NA", "a b ", "\u00a0x", "\x1fx\x1f"])
+def test_a_value_is_the_same_in_python_and_in_sql(cell: str, schema: Schema) -> None:
+    query = sql.in_duckdb(f"SELECT {sql.known(sql.literal(cell), schema)}")
+    assert duckdb.connect().execute(query).fetchone() == (sql.known_value(cell, schema),)
 
 
 def test_made_up_rows_differ_by_seed(schema: Schema) -> None:
