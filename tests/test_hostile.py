@@ -210,7 +210,7 @@ def columns_written(project: Path) -> list[str]:
 
 
 def columns_read(project: Path) -> list[str]:
-    """Return the names of the columns as the package reads them, once every module of it that needs no TensorFlow is imported."""
+    """Return the names of the columns as the package reads them, with the modules imported that `check` and --help start with."""
     done = subprocess.run(
         [sys.executable, "-c", READ_COLUMNS],
         cwd=project,
