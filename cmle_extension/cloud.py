@@ -14,6 +14,7 @@ FACTS = (
     Path(__file__).parent.parent
     / "{{cookiecutter.project_slug}}"
     / "launcher"
+    / "spec"
     / "google_cloud.json"
 )
 PROJECT_ID = re.compile(r"([a-z0-9][a-z0-9.-]*[.][a-z]{2,}:)?[a-z][a-z0-9-]{4,28}[a-z0-9]")

@@ -14,13 +14,13 @@ SPECS = GOLDEN / "specs"
 PROGRAM = """
 import dataclasses, json, sys
 from pathlib import Path
-from launcher import spec
-from launcher.google_cloud import kind_of
-from launcher.job import read_job
+from launcher.spec.custom_job import Run, custom_job_of
+from launcher.spec.catalog import kind_of
+from launcher.spec.job_file import read_job
 
 EXECUTOR = "us-docker.pkg.dev/vertex-ai/training/tf-{kind}.2-17.py310:latest"
 job = read_job(Path("job.toml"))
-run = spec.Run("a-run", "gs://bucket/package.tar.gz", "0123456789abcdef" * 4, "gs://bucket/data")
+run = Run("a-run", "gs://bucket/package.tar.gz", "0123456789abcdef" * 4, "gs://bucket/data")
 specs = {}
 for name, tier in job.tiers.items():
     kind = kind_of(tier)
@@ -29,7 +29,7 @@ for name, tier in job.tiers.items():
         cloud = dataclasses.replace(job.cloud, scale_tier=name)
         changed = dataclasses.replace(job.runtime, kind=runtime, image=image)
         one = dataclasses.replace(job, cloud=cloud, runtime=changed)
-        specs[f"{name}.{runtime}"] = spec.custom_job(one, run)
+        specs[f"{name}.{runtime}"] = custom_job_of(one, run)
 json.dump(specs, sys.stdout)
 """
 

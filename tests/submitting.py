@@ -27,12 +27,13 @@ METRICS = {"auc": 0.5, "split": "test"}
 # nothing for long is waited for as while a laptop sleeps, which nobody does here.
 DRIVER = """
 import sys
-from launcher import following, submit, training, tuning
+from launcher.commands import prepare, submit, tune
+from launcher.executors.vertex import follow
 from launcher.__main__ import main
 
-following.UNANSWERED_SECONDS = 30.0
-submit.require_sound = tuning.require_sound = lambda *_: None
-training.run_prepare = lambda *_: 0
+follow.UNANSWERED_SECONDS = 30.0
+submit.require_sound = tune.require_sound = lambda *_: None
+prepare.run_prepare = lambda *_: 0
 sys.exit(main(sys.argv[1:]))
 """
 UPLOAD = ("prepare", "--upload")

@@ -142,7 +142,9 @@ def test_every_project_passes_ruff(baked: dict[str, Path]) -> None:
 
 
 def test_the_tiers_in_the_prompt_are_those_of_the_data() -> None:
-    facts = json.loads((SOURCES / "launcher" / "google_cloud.json").read_text(encoding="utf-8"))
+    facts = json.loads(
+        (SOURCES / "launcher" / "spec" / "google_cloud.json").read_text(encoding="utf-8")
+    )
     prompt = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))["__prompts__"][
         "scale_tier"
     ]

@@ -61,7 +61,7 @@ def tier(name: str, more: Change) -> Change:
     return lambda before: more(key("scale_tier", f'"{name}"')(before))
 
 
-JOB, SETUP, LAYERS = "job.toml", "setup.py", "trainer/layers.py"
+JOB, SETUP, LAYERS = "job.toml", "setup.py", "trainer/training/layers.py"
 IMAGES = "us-docker.pkg.dev/vertex-ai/training"
 PARAMETER_SERVER = '[tiers.CUSTOM.parameter_server]\nmachine = "n1-standard-4"'
 PODS = '[tiers.POD.chief]\nmachine = "ct5lp-hightpu-4t"\ntpu_topology = "4x4"'
@@ -81,7 +81,7 @@ PLANTS: list[Plant] = [
     ("5 required", SETUP, swap('"numpy>=1.26"', '"numpy", "tensorflow"'), 'EXTRAS["local"]'),
     ("7", JOB, key("module", '"trainer.tusk"'), "write trainer.task"),
     ("7 path", JOB, key("module", '"trainer/task.py"'), "write trainer.task"),
-    ("7 no entry", JOB, key("module", '"trainer.layers"'), "does nothing when it is started"),
+    ("7 no entry", JOB, key("module", '"trainer.training.layers"'), "does nothing when it is started"),
     ("8", LAYERS, last("print('hello')"), "code runs when the module is imported"),
     ("8 trains", LAYERS, last("import keras\nkeras.Model().fit([1])"), "code runs when"),
     ("8 reads", LAYERS, last("with open('t.csv') as file:\n    ROWS = file.read()"), "code runs"),
@@ -191,7 +191,7 @@ def test_a_mistake_is_told_in_one_line(project: Path, name: str, change: Change,
 @pytest.fixture
 def older(project: Path) -> Iterator[None]:
     """Make the machines of the job run Python 3.10."""
-    path = project / "launcher" / "google_cloud.json"
+    path = project / "launcher" / "spec" / "google_cloud.json"
     text = path.read_text(encoding="utf-8")
     with changed(path, text.replace('"2.21", "python": "3.11"', '"2.21", "python": "3.10"')):
         yield

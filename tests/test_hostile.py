@@ -225,8 +225,10 @@ def columns_read(project: Path) -> list[str]:
 
 READ_COLUMNS = """
 import json
-from launcher import checks, project
-from trainer import features, schema, task
+from launcher import project
+from launcher.checks import findings
+from trainer import features, task
+from trainer.data import schema
 print(json.dumps(list(schema.read_schema(features).columns)))
 """
 

@@ -28,7 +28,9 @@ pytestmark = pytest.mark.full
 # Saves several times a second, so that most kills have something to spoil.
 TASK = """
 import sys
-from trainer import errors, monitor, task
+from trainer import task
+from trainer.run import errors
+from trainer.training import monitor
 
 monitor.FIRST_SAVE_INTERVAL_SECONDS = 0.1
 monitor.SAVE_SHARE = 1.0

@@ -233,16 +233,20 @@ def test_five_replicas_learn_what_one_does(project: Path) -> None:
 MISTAKES = [
     ("trainer/sub/x.py", lambda _: "", "create trainer/sub/__init__.py"),
     (
-        "trainer/layers.py",
+        "trainer/training/layers.py",
         lambda text: "import pandas\n" + text,
         'add "pandas" to install_requires',
     ),
     (
-        "trainer/layers.py",
+        "trainer/training/layers.py",
         lambda text: "import model\n" + text,
         'write "from trainer import model"',
     ),
-    ("trainer/layers.py", lambda text: "def broken(:\n" + text, "trainer/layers.py, line 1"),
+    (
+        "trainer/training/layers.py",
+        lambda text: "def broken(:\n" + text,
+        "trainer/training/layers.py, line 1",
+    ),
     (
         "trainer/features.py",
         lambda text: "\n".join(line for line in text.splitlines() if '"age": ' not in line) + "\n",

@@ -121,7 +121,7 @@ def test_every_mistake_of_a_file_is_caught_by_the_check(project: Path, told: Tol
 
 @pytest.mark.skipif(not WHOLE, reason="shown by other tests, and here for the page")
 def test_a_newer_python_s_module_is_caught_by_the_check(project: Path, told: Told) -> None:
-    facts = project / "launcher" / "google_cloud.json"
+    facts = project / "launcher" / "spec" / "google_cloud.json"
     older = facts.read_text(encoding="utf-8").replace(
         '"2.21", "python": "3.11"', '"2.21", "python": "3.10"'
     )

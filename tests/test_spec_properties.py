@@ -82,13 +82,15 @@ def toml_value(value: Any) -> str:
 def test_every_job_is_one_for_google_and_keeps_what_was_asked(
     drawn: dict[str, Any], job_file: Path
 ) -> None:
-    job_module, spec = (importlib.import_module(f"launcher.{name}") for name in ("job", "spec"))
+    job_module, spec = (
+        importlib.import_module(f"launcher.spec.{name}") for name in ("job_file", "custom_job")
+    )
     types = importlib.import_module("google.cloud.aiplatform_v1.types")
     json_format = importlib.import_module("google.protobuf.json_format")
     job_file.write_text(toml_of(drawn), encoding="utf-8")
     job = job_module.read_job(job_file)
     run = spec.Run("a-run", "gs://b/p.tar.gz", "0" * 64, "gs://b/data", ("--last", "1"))
-    custom_job = spec.custom_job(job, run)
+    custom_job = spec.custom_job_of(job, run)
     parsed = json_format.ParseDict(custom_job, types.CustomJob.pb(types.CustomJob()))
     back = json_format.MessageToDict(parsed)
     assert back["labels"] == {**drawn["labels"], "run": "a-run"}

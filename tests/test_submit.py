@@ -273,7 +273,7 @@ def test_printing_a_job_needs_no_sdk_and_the_sdk_takes_what_is_printed(world: Wo
 
 EVERY_TIER = """
 import json, sys
-from launcher.vertex import JobService
+from launcher.executors.vertex.jobs import JobService
 service = JobService(sys.argv[1], sys.argv[2])
 for name, custom_job in json.load(sys.stdin).items():
     print(name, service.create(custom_job).resource)

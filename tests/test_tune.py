@@ -168,7 +168,7 @@ def test_what_is_about_the_cloud_is_refused_beside_local(option: str, ready: Wor
 RECORDS = """
 import os, sys
 from pathlib import Path
-from trainer.outputs import report_to_tuning
+from trainer.run.outputs import report_to_tuning
 import hypertune
 
 theirs, ours = sys.argv[1:]

@@ -10,11 +10,11 @@ from pathlib import Path
 def main() -> None:
     """Build the network, evaluate as a run does before it exports, then export and print how long that took."""
     from trainer import features
-    from trainer.schema import read_schema
+    from trainer.data.schema import read_schema
+    from trainer.data.shards import Split
+    from trainer.data.statistics import read_statistics
     from trainer.settings import Settings
-    from trainer.shards import Split
-    from trainer.start import start_tensorflow
-    from trainer.statistics import read_statistics
+    from trainer.training.tensorflow_setup import start_tensorflow
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
@@ -23,8 +23,8 @@ def main() -> None:
     facts = read_statistics(given.data, schema)
     settings = Settings(epochs=1).for_rows(facts.rows["train"])
     start_tensorflow(settings.seed)
-    from trainer.learner import Learner
     from trainer.model import Model, build_optimizer, export
+    from trainer.training.train_step import Learner
 
     model = Model(schema, facts, settings)
     optimizer = build_optimizer(model.network, settings, facts.rows["train"], 1)

@@ -18,8 +18,8 @@ def peak_mb() -> float:
 def main() -> None:
     """Read all rows once, in batches, and print how long it took and how much memory."""
     from trainer import features
-    from trainer.schema import read_schema
-    from trainer.shards import Split
+    from trainer.data.schema import read_schema
+    from trainer.data.shards import Split
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True)

@@ -24,19 +24,19 @@ POLL_SECONDS = 0.1
 def learner_of(given: argparse.Namespace) -> tuple[Any, Any]:
     """Return the trainer's learner on its own network, and the rows of the training split."""
     from trainer import features
-    from trainer.cluster import place_of
-    from trainer.schema import read_schema
+    from trainer.data.schema import read_schema
+    from trainer.data.shards import Split
+    from trainer.data.statistics import read_statistics
+    from trainer.run.cluster import place_of
     from trainer.settings import Settings
-    from trainer.shards import Split
-    from trainer.start import start_tensorflow
-    from trainer.statistics import read_statistics
+    from trainer.training.tensorflow_setup import start_tensorflow
 
     schema = read_schema(features)
     facts = read_statistics(given.data, schema)
     settings = Settings(batch_size=given.batch_size, epochs=1).for_rows(facts.rows["train"])
     replicas = start_tensorflow(settings.seed, place_of(os.environ))
-    from trainer.learner import Learner
     from trainer.model import Model, build_optimizer
+    from trainer.training.train_step import Learner
 
     window = Split(given.data / "train", schema, settings.memory_mb).whole()
     with replicas.scope():

@@ -18,7 +18,7 @@ HIDDEN_UNITS, EMBEDDING_SIZE, SEED = (128, 64, 32), 8, 1
 def network_of(numeric: int, counts: Any) -> Any:
     """Return the network of inputs numbers [rows, numeric] and codes [rows, columns]."""
     import keras
-    from trainer.layers import FusedEmbedding
+    from trainer.training.layers import FusedEmbedding
 
     numbers = keras.Input((numeric,))
     codes = keras.Input((len(counts),), dtype="int32")
@@ -33,9 +33,9 @@ def network_of(numeric: int, counts: Any) -> Any:
 
 def learner_of(arrays: Any, batch_size: int, steps: int) -> Any:
     """Return the trainer's learner on that network."""
-    from trainer.learner import Learner
     from trainer.model import Model, build_optimizer
     from trainer.settings import Settings
+    from trainer.training.train_step import Learner
 
     settings = Settings(batch_size=batch_size, learning_rate=1e-3, weight_decay=0.0)
     model = Model.__new__(Model)  # its losses, on another network
@@ -47,7 +47,7 @@ def learner_of(arrays: Any, batch_size: int, steps: int) -> Any:
 
 def main() -> None:
     """Train the epochs asked for, and print the rows per second of the best after the first."""
-    from trainer.start import start_tensorflow
+    from trainer.training.tensorflow_setup import start_tensorflow
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--arrays", type=Path, required=True)
@@ -56,7 +56,7 @@ def main() -> None:
     given = parser.parse_args()
     start_tensorflow(SEED)
     import tensorflow as tf
-    from trainer.shards import Window
+    from trainer.data.shards import Window
 
     arrays = np.load(given.arrays)
     window = Window(arrays["numbers"], arrays["codes"], arrays["labels"])

@@ -20,7 +20,7 @@ TICK_SECONDS = 0.05
 def executor_runner(
     project: Path, root: Path, python: str, variables: Mapping[str, str] | None = None
 ) -> Runner:
-    """Return a runner that starts `python -m launcher.local` in a baked project.
+    """Return a runner that starts `python -m launcher.executors.local` in a baked project.
 
     `root` is the folder of the storage double and becomes the job's /gcs; `variables` are added to the
     environment of the processes.
@@ -31,7 +31,7 @@ def executor_runner(
             path = Path(folder, "job.json")
             path.write_text(json.dumps(job, indent=1), encoding="utf-8")
             runtime = str(project / ".nox" / "runtime")
-            command = [python, "-m", "launcher.local", str(path)]
+            command = [python, "-m", "launcher.executors.local", str(path)]
             command += ["--mount", str(root), "--environment", runtime]
             return run_group(command, project, dict(variables or {}), log, cancelled)
 

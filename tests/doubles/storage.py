@@ -47,7 +47,9 @@ OBJECT = BUCKET + "/o/([^/]+)"
 
 def facts() -> Json:
     """Return the tables of google_cloud.json, the same that the launcher reads."""
-    content: Json = json.loads((SOURCES / "launcher" / "google_cloud.json").read_text("utf-8"))
+    content: Json = json.loads(
+        (SOURCES / "launcher" / "spec" / "google_cloud.json").read_text("utf-8")
+    )
     return content
 
 

@@ -8,17 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from launcher.console import Console, Refused, UserError
-from launcher.processes import EXIT_INTERRUPTED, end_children_on_terminate
 from launcher.project import Project
+from launcher.subprocesses import EXIT_INTERRUPTED, end_children_on_terminate
 
 EXIT_USER_ERROR = 2
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command: where its function is, what it does, and which options it takes."""
+    """A command: what it does, and which options it takes."""
 
-    module: str
     text: str
     options: tuple[str, ...] = ()
     passes_on: str = ""
@@ -27,32 +26,24 @@ class Command:
 
 COMMANDS = {
     "prepare": Command(
-        "training",
         "Prepare the table that job.toml names.",
         ("upload", "region", "bucket"),
         "trainer.prepare",
     ),
     "local_train": Command(
-        "training",
         "Run the job on this machine.",
         ("scale-tier", "region", "job-dir", "data-dir", "all-replicas", "preempt", "trial"),
         "trainer.task",
     ),
-    "predict": Command(
-        "training", "Predict rows with a trained model.", ("model", "input"), "trainer.predict"
-    ),
-    "smoke": Command(
-        "training", "Import the whole package and train one step.", (), "trainer.task"
-    ),
+    "predict": Command("Predict rows with a trained model.", ("model", "input"), "trainer.predict"),
+    "smoke": Command("Import the whole package and train one step.", (), "trainer.task"),
     "check": Command(
-        "checks",
         "Find what would fail in the cloud.",
         ("scale-tier", "region", "bucket", "cloud"),
         "trainer.task",
     ),
-    "tiers": Command("tiers", "List the machines that a region offers.", ("region",)),
+    "tiers": Command("List the machines that a region offers.", ("region",)),
     "submit": Command(
-        "submit",
         "Send the job to Google Cloud.",
         (
             "scale-tier",
@@ -70,7 +61,6 @@ COMMANDS = {
         "trainer.task",
     ),
     "tune": Command(
-        "tuning",
         "Run the study of job.toml.",
         (
             "local",
@@ -88,8 +78,8 @@ COMMANDS = {
         ),
         "trainer.task",
     ),
-    "bucket": Command("bucket", "Create the job's bucket.", ("region", "bucket", "dry-run")),
-    "image": Command("image", "Build an image of your own.", ("scale-tier", "region", "dry-run")),
+    "bucket": Command("Create the job's bucket.", ("region", "bucket", "dry-run")),
+    "image": Command("Build an image of your own.", ("scale-tier", "region", "dry-run")),
 }
 
 OPTIONS: dict[str, dict[str, object]] = {
@@ -156,7 +146,7 @@ def run(given: argparse.Namespace, rest: list[str], console: Console) -> int:
             f"the options that nox -s {given.command} -- --help lists",
             "remove it",
         )
-    function = getattr(importlib.import_module(f"launcher.{command.module}"), given.command)
+    function = getattr(importlib.import_module(f"launcher.commands.{given.command}"), given.command)
     return int(function(Project(Path.cwd()), given, rest, console))
 
 

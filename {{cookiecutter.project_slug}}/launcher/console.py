@@ -4,9 +4,10 @@ The launcher imports nothing from `trainer`: it has to be able to report that `t
 """
 
 import difflib
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 class UserError(Exception):
@@ -60,3 +61,34 @@ def nearest(value: str, choices: Iterable[str]) -> str:
     by_folded = {choice.casefold().replace("-", "_"): choice for choice in choices}
     matches = difflib.get_close_matches(value.casefold().replace("-", "_"), by_folded, n=1)
     return by_folded[matches[0]] if matches else ""
+
+
+ERASE = "\r\x1b[K"
+
+
+@dataclass
+class Progress:
+    """The last line of the terminal; elsewhere, nothing."""
+
+    console: Console
+    shows: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Find out whether anybody looks."""
+        self.shows = sys.stderr.isatty() and not self.console.quiet
+
+    def show(self, text: str) -> None:
+        """Put `text` in the place of what was shown before."""
+        if self.shows:
+            columns = shutil.get_terminal_size().columns
+            print(ERASE + text[: columns - 1], end="", file=sys.stderr, flush=True)
+
+    def line(self, text: str) -> None:
+        """Write a line that stays, above the one that changes."""
+        self.clear()
+        self.console.always(text)
+
+    def clear(self) -> None:
+        """Take the line away."""
+        if self.shows:
+            print(ERASE, end="", file=sys.stderr, flush=True)

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from launcher import spec
 from launcher.console import Console
-from launcher.environment import Environment
-from launcher.job import Job, flag_name, read_job
-from launcher.package import SourceDistribution, build_source_distribution
-from launcher.processes import clean_variables, run_captured
-from launcher.runs import best_arguments
+from launcher.packaging.environment import Environment
+from launcher.packaging.sdist import SourceDistribution, build_source_distribution
+from launcher.run_folders import best_arguments
+from launcher.spec.custom_job import Run, data_uri, package_uri
+from launcher.spec.job_file import Job, flag_name, read_job
+from launcher.subprocesses import clean_variables, run_captured
 
 NOT_PREPARED = "not-prepared-yet"
 
@@ -94,15 +94,15 @@ def run_of(
     distribution: SourceDistribution,
     name: str,
     arguments: Sequence[str],
-    data_uri: str = "",
-) -> spec.Run:
+    prepared_uri: str = "",
+) -> Run:
     """Return the run `name` of the job with the built package and, unless another is named, the prepared data."""
-    package = spec.package_uri(job, distribution.path.name, distribution.content)
-    return spec.Run(
+    package = package_uri(job, distribution.path.name, distribution.content)
+    return Run(
         name=name,
         package_uri=package,
         package_content=distribution.content,
-        data_uri=data_uri or spec.data_uri(job, prepared_fingerprint(project, job)),
+        data_uri=prepared_uri or data_uri(job, prepared_fingerprint(project, job)),
         arguments=tuple(arguments),
         revision=git_revision(project),
     )

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from trainer import features, prepare
-from trainer.schema import Schema, read_schema
-from trainer.start import start_tensorflow
-from trainer.statistics import Statistics, read_statistics
+from trainer.data.schema import Schema, read_schema
+from trainer.data.statistics import Statistics, read_statistics
+from trainer.training.tensorflow_setup import start_tensorflow
 
 Row = dict[str, str]
 VALUES = ("red", " blue \t", "zitronengelb ✓", "a, b", 'say "so"', "it's")

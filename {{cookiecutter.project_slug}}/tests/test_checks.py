@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from launcher import job_checks, machine_checks
+from launcher.checks import job_settings, machines
+from launcher.checks.secrets import secret_findings
+from launcher.commands.tiers import parted, scheduling_text
 from launcher.console import UserError
-from launcher.google_cloud import Pool, google_cloud, offered_tiers, training_regions
-from launcher.job import Cloud, Data, Job, Runtime, Scheduling
-from launcher.secret_checks import secret_findings
-from launcher.tiers import parted, scheduling_text
+from launcher.spec.catalog import Pool, google_cloud, offered_tiers, training_regions
+from launcher.spec.job_file import Cloud, Data, Job, Runtime, Scheduling
 
 DATA = Data(train="t.csv", eval_share=0.1, max_rejected_share=0.0, prepared="data/prepared")
 TODAY = datetime.date(2026, 1, 1)
@@ -42,11 +42,11 @@ def one(found: Sequence[UserError]) -> str:
 
 def of_job(job: Job, *arguments: str, folder: Path = Path("/nowhere")) -> list[UserError]:
     """Return what is wrong with job.toml apart from its machines."""
-    return job_checks.job_findings(job, arguments, folder, TODAY)
+    return job_settings.job_findings(job, arguments, folder, TODAY)
 
 
 def test_a_job_without_mistakes_has_no_findings() -> None:
-    assert machine_checks.machine_findings(job_of()) == [] == of_job(job_of())
+    assert machines.machine_findings(job_of()) == [] == of_job(job_of())
 
 
 @pytest.mark.parametrize("tier", [name for name, tier in offered_tiers().items() if tier])
@@ -54,7 +54,7 @@ def test_every_tier_is_sound_where_it_is_offered_and_only_there(tier: str) -> No
     for region in training_regions():
         job = job_of({"scale_tier": tier, "region": region})
         offered = tier in parted({tier: job.tier()}, region)[0]
-        assert offered == (machine_checks.machine_findings(job) == [])
+        assert offered == (machines.machine_findings(job) == [])
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_every_tier_is_sound_where_it_is_offered_and_only_there(tier: str) -> No
     ],
 )
 def test_a_region_that_is_none(region: str, part: str) -> None:
-    assert part in one(machine_checks.machine_findings(job_of({"region": region})))
+    assert part in one(machines.machine_findings(job_of({"region": region})))
 
 
 @pytest.mark.parametrize(
@@ -91,11 +91,11 @@ def test_a_region_that_is_none(region: str, part: str) -> None:
     ],
 )
 def test_a_machine_that_cannot_be_had(pool: Pool, part: str) -> None:
-    assert part in one(machine_checks.machine_findings(on(chief=pool)))
+    assert part in one(machines.machine_findings(on(chief=pool)))
 
 
 def test_an_accelerator_that_is_elsewhere_names_where() -> None:
-    finding = one(machine_checks.machine_findings(on("africa-south1", chief=offered_l4())))
+    finding = one(machines.machine_findings(on("africa-south1", chief=offered_l4())))
     assert all(name in finding for name in google_cloud()["accelerator_regions"]["NVIDIA_L4"])
 
 
@@ -106,13 +106,13 @@ def offered_l4() -> Pool:
 
 def test_pools_that_do_not_go_together() -> None:
     tpu, cpu = offered_tiers()["BASIC_TPU"]["chief"], Pool("n1-standard-8")
-    for job, part in (
+    for each, part in (
         (on(chief=tpu, worker=cpu), "a TPU with more pools"),
         (on(chief=Pool(tpu.machine, 2, tpu_topology="2x2")), "a TPU with more pools"),
         (on(chief=cpu, evaluator=Pool("n1-standard-8", 2)), "at most one"),
         (on(chief=cpu, worker=cpu, parameter_server=cpu), "all-reduce"),
     ):
-        assert part in one(machine_checks.machine_findings(job))
+        assert part in one(machines.machine_findings(each))
 
 
 RESERVATION = "projects/p/zones/us-central1-a/reservations/r"
@@ -137,7 +137,7 @@ def test_scheduling_that_is_refused(tier: str, asked: Scheduling, part: str) -> 
         "UNEQUAL": {"chief": offered_l4(), "worker": larger},
     }
     job = job_of({"scale_tier": tier}, scheduling=asked, tiers=tiers)
-    assert part in one(machine_checks.machine_findings(job))
+    assert part in one(machines.machine_findings(job))
 
 
 def test_what_a_tier_takes_is_what_the_checks_take() -> None:
@@ -145,7 +145,7 @@ def test_what_a_tier_takes_is_what_the_checks_take() -> None:
         for strategy in ("standard", "spot", "flex_start"):
             job = job_of({"scale_tier": name}, scheduling=Scheduling(strategy=strategy))
             if tier:
-                sound = not any(machine_checks.strategy_findings(job))
+                sound = not any(machines.strategy_findings(job))
                 assert (strategy in scheduling_text(tier)) == sound, (name, strategy)
 
 
@@ -275,5 +275,5 @@ def test_what_is_no_path_of_this_machine(tmp_path: Path) -> None:
 
 
 def test_only_the_placeholder_is_not_ready() -> None:
-    assert job_checks.ready_findings(job_of()) == []
-    assert "placeholder" in one(job_checks.ready_findings(job_of({"project": "your-project-id"})))
+    assert job_settings.ready_findings(job_of()) == []
+    assert "placeholder" in one(job_settings.ready_findings(job_of({"project": "your-project-id"})))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from launcher import code_checks, import_checks, version_checks
+from launcher.checks import entry_point, import_effects, python_version
 from launcher.console import UserError
 
 
@@ -42,7 +42,7 @@ def write_module(folder: Path, text: str) -> Path:
 )
 def test_code_that_acts_on_import(text: str, tmp_path: Path) -> None:
     write_module(tmp_path, text)
-    assert "trainer/a.py, line " in one(import_checks.import_time_findings(tmp_path))
+    assert "trainer/a.py, line " in one(import_effects.import_time_findings(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_code_that_acts_on_import(text: str, tmp_path: Path) -> None:
 )
 def test_code_that_only_defines(text: str, tmp_path: Path) -> None:
     write_module(tmp_path, text)
-    assert import_checks.import_time_findings(tmp_path) == []
+    assert import_effects.import_time_findings(tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -74,12 +74,12 @@ def test_code_that_only_defines(text: str, tmp_path: Path) -> None:
 )
 def test_a_module_of_the_package_that_does_not_exist(text: str, tmp_path: Path) -> None:
     write_module(tmp_path, text)
-    assert "imports trainer.nosuch" in one(import_checks.own_import_findings(tmp_path))
+    assert "imports trainer.nosuch" in one(import_effects.own_import_findings(tmp_path))
 
 
 def test_modules_of_the_package_that_exist(tmp_path: Path) -> None:
     write_module(tmp_path, "from trainer import a\nfrom . import a\nfrom .a import b\nimport os")
-    assert import_checks.own_import_findings(tmp_path) == []
+    assert import_effects.own_import_findings(tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_what_python_3_10_does_not_have(text: str, part: str, tmp_path: Path) ->
         ast.parse(text)
     except SyntaxError:
         pytest.skip("this Python does not have it either")
-    assert part in one(version_checks.version_findings(tmp_path, "3.10"))
+    assert part in one(python_version.version_findings(tmp_path, "3.10"))
 
 
 @pytest.mark.parametrize(
@@ -115,13 +115,13 @@ def test_what_python_3_10_does_not_have(text: str, part: str, tmp_path: Path) ->
 )
 def test_what_python_3_10_has(text: str, tmp_path: Path) -> None:
     write_module(tmp_path, text)
-    assert version_checks.version_findings(tmp_path, "3.10") == []
+    assert python_version.version_findings(tmp_path, "3.10") == []
 
 
 def test_a_module_that_a_newer_python_removed(tmp_path: Path) -> None:
     write_module(tmp_path, "def f():\n    import imp")
-    assert "removed in Python 3.12" in one(version_checks.version_findings(tmp_path, "3.12"))
-    assert version_checks.version_findings(tmp_path, "3.11") == []
+    assert "removed in Python 3.12" in one(python_version.version_findings(tmp_path, "3.12"))
+    assert python_version.version_findings(tmp_path, "3.11") == []
 
 
 @pytest.mark.parametrize(
@@ -137,19 +137,19 @@ def test_a_module_that_a_newer_python_removed(tmp_path: Path) -> None:
 )
 def test_a_module_that_cannot_be_started(module: str, text: str, part: str, tmp_path: Path) -> None:
     write_module(tmp_path, text)
-    assert part in one(code_checks.entry_findings(module, tmp_path))
+    assert part in one(entry_point.entry_findings(module, tmp_path))
 
 
 def test_modules_that_can_be_started(tmp_path: Path) -> None:
     write_module(tmp_path, "if '__main__' == __name__:\n    main()")
     (tmp_path / "trainer" / "__main__.py").touch()
     for module in ("trainer.a", "trainer"):
-        assert code_checks.entry_findings(module, tmp_path) == []
+        assert entry_point.entry_findings(module, tmp_path) == []
 
 
 def test_a_path_of_somebodys_home_in_the_code(tmp_path: Path) -> None:
     write_module(tmp_path, "def f():\n    return open('/home/me/t.csv')")
-    assert "a place on this machine" in one(code_checks.home_findings(tmp_path))
+    assert "a place on this machine" in one(entry_point.home_findings(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -158,17 +158,17 @@ def test_a_path_of_somebodys_home_in_the_code(tmp_path: Path) -> None:
 )
 def test_another_tensorflow_than_the_machines_have(requirement: str) -> None:
     line = f'tensorflow-cpu{requirement}; extra == "local"'
-    assert "have TensorFlow 2.21" in one(code_checks.tensorflow_findings([line], "2.21"))
+    assert "have TensorFlow 2.21" in one(entry_point.tensorflow_findings([line], "2.21"))
 
 
 def test_the_same_tensorflow_as_the_machines_have() -> None:
     for requirement in ("==2.21.*", "==2.21.0", ">=2.20", "~=2.20", ">=2.21,<2.22", "", "!=2.20.*"):
         line = f'tensorflow{requirement}; extra == "local"'
-        assert code_checks.tensorflow_findings([line], "2.21") == []
+        assert entry_point.tensorflow_findings([line], "2.21") == []
     other = ['tensorflow-text==2.15; extra == "text"', 'tensorflow==2.15; extra == "old"']
-    assert code_checks.tensorflow_findings(other, "2.21") == []
+    assert entry_point.tensorflow_findings(other, "2.21") == []
 
 
 def test_a_tensorflow_that_would_replace_the_machines() -> None:
     for name in ("tensorflow==2.21.0", "Tensorflow_CPU>=2", "tf-nightly"):
-        assert 'EXTRAS["local"]' in one(code_checks.tensorflow_findings([name], "2.21"))
+        assert 'EXTRAS["local"]' in one(entry_point.tensorflow_findings([name], "2.21"))

@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from trainer import checkpoint
-from trainer.cluster import Place, place_of, require_chief
-from trainer.errors import UserError
-from trainer.learner import Learner
-from trainer.loop import check_agreement
+from trainer.data.schema import Schema
+from trainer.data.statistics import read_statistics
 from trainer.model import Model, build_optimizer
-from trainer.replicas import Replicas
-from trainer.schema import Schema
+from trainer.run.cluster import Place, place_of, require_chief
+from trainer.run.errors import UserError
 from trainer.settings import Settings
-from trainer.statistics import read_statistics
+from trainer.training import checkpoint
+from trainer.training.distribution import Replicas
+from trainer.training.loop import check_agreement
+from trainer.training.train_step import Learner
 
 ROOT = Path(__file__).resolve().parents[1]
 TASK = (sys.executable, "-m", "trainer.task")

@@ -9,21 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from launcher import processes
+from launcher import subprocesses
+from launcher.checks.dependencies import absent_modules, import_findings, imports_of
+from launcher.checks.source_files import data_findings, left_out_findings, syntax_findings
 from launcher.console import Console, UserError
-from launcher.environment import State, needed_work, wanted_state
-from launcher.imports import absent_modules, import_findings, imports_of
-from launcher.job import argument_flags, read_job
-from launcher.package import (
+from launcher.packaging.environment import State, needed_work, wanted_state
+from launcher.packaging.sdist import (
     SourceDistribution,
     build_source_distribution,
-    data_findings,
     digest,
-    left_out_findings,
     python_files,
-    syntax_findings,
 )
-from launcher.runs import choose_job_dir, newest_model
+from launcher.run_folders import choose_job_dir, newest_model
+from launcher.spec.job_file import argument_flags, read_job
 
 ROOT = Path(__file__).resolve().parents[1]
 QUIET = Console(quiet=True)
@@ -288,11 +286,11 @@ def test_the_newest_model_is_the_one_written_last(tmp_path: Path) -> None:
 def test_a_child_inherits_no_path_to_other_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", "/elsewhere")
     monkeypatch.setenv("KEPT", "yes")
-    variables = processes.clean_variables(MORE="also")
+    variables = subprocesses.clean_variables(MORE="also")
     assert "PYTHONPATH" not in variables
     assert (variables["KEPT"], variables["MORE"]) == ("yes", "also")
 
 
 def test_the_exit_code_of_a_child_passes_through(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "import sys; sys.exit(7)"]
-    assert processes.run_visible(command, tmp_path, processes.clean_variables()) == 7
+    assert subprocesses.run_visible(command, tmp_path, subprocesses.clean_variables()) == 7

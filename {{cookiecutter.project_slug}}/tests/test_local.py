@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from launcher.cluster import TASK_TYPES, Replica, replicas_of, shrunk, variables_for
 from launcher.console import Console, UserError
-from launcher.local import package_path, run_custom_job
-from launcher.processes import signals_postponed
-from launcher.runs import choose_job_dir
-from launcher.spec import RUN_LABEL, START
+from launcher.executors.local.__main__ import package_path
+from launcher.executors.local.cluster import TASK_TYPES, Replica, replicas_of, shrunk, variables_for
+from launcher.executors.local.executor import run_custom_job
+from launcher.run_folders import choose_job_dir
+from launcher.spec.custom_job import RUN_LABEL, START
+from launcher.subprocesses import signals_postponed
 
 ROOT = Path(__file__).resolve().parents[1]
 CONSOLE = Console()
@@ -137,7 +138,7 @@ def test_a_signal_to_the_launcher_leaves_no_replica(tmp_path: Path) -> None:
     job.write_text(json.dumps(job_of(code, 1, 1)))
     program = (
         "import json, sys; from pathlib import Path; from launcher.console import Console;"
-        "from launcher.local import run_custom_job; from launcher.processes import end_children_on_terminate;"
+        "from launcher.executors.local.executor import run_custom_job; from launcher.subprocesses import end_children_on_terminate;"
         "end_children_on_terminate();"
         "run_custom_job(json.load(open(sys.argv[1])), Path(sys.executable), Path(sys.argv[2]), Console())"
     )

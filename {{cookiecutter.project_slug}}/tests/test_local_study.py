@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from test_study import BATCH, DROPOUT, ENSEMBLE, RATE, UNITS, study_of
 
-from launcher import local_study, sampling, study_report, trials
 from launcher.console import Console, UserError
-from launcher.runs import best_arguments, next_study
-from launcher.spec import RUN_LABEL
-from launcher.study import Study
-from launcher.trials import counted, measurements, most_at_once, reported_names
+from launcher.run_folders import best_arguments, next_study
+from launcher.spec.custom_job import RUN_LABEL
+from launcher.spec.study import Study
+from launcher.tuning import optuna_sampler, report, search, trials
+from launcher.tuning.trials import counted, measurements, most_at_once, reported_names
 
 CONSOLE = Console(quiet=True)
 PARAMETERS = {"learning_rate": RATE, "batch_size": BATCH}
@@ -46,12 +46,12 @@ JOB = {
 }
 
 
-def work_in(folder: Path, study: Study) -> local_study.Search:
+def work_in(folder: Path, study: Study) -> search.Search:
     """Return a study in a folder, new or gone on with."""
     folder.mkdir(exist_ok=True)
     place = trials.Place(folder, folder, folder, folder, -1)
-    found = sampling.opened(study, folder / "study.db")
-    return local_study.Search(study, JOB, place, found, CONSOLE)
+    found = optuna_sampler.opened(study, folder / "study.db")
+    return search.Search(study, JOB, place, found, CONSOLE)
 
 
 @pytest.fixture(autouse=True)
@@ -77,14 +77,14 @@ def fake_trainer(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 def test_a_study_ends_with_the_best_of_its_trials(tmp_path: Path) -> None:
     study = study_of(PARAMETERS, early_stopping="none")
     work = work_in(tmp_path / "study-0001", study)
-    local_study.search(work, 8, 2)
-    outcomes = sampling.outcomes(work.optuna_study)
+    search.search(work, 8, 2)
+    outcomes = optuna_sampler.outcomes(work.optuna_study)
     assert [each.number for each in outcomes] == [*range(1, 9)]
     assert {each.state for each in outcomes} == {"complete"}
-    best = local_study.best_of(outcomes, "maximize")
+    best = search.best_of(outcomes, "maximize")
     assert best and best.value == max(each.value or 0 for each in outcomes)
-    default = work.value(local_study.DEFAULTS)
-    study_report.write(work.place.folder, study, outcomes, default, CONSOLE)
+    default = work.value(search.DEFAULTS)
+    report.write(work.place.folder, study, outcomes, default, CONSOLE)
     assert best_arguments(tmp_path, "best") == best.values
     assert best_arguments(tmp_path, "3") == outcomes[2].values
     with pytest.raises(UserError, match="has no trial 99"):
@@ -92,7 +92,7 @@ def test_a_study_ends_with_the_best_of_its_trials(tmp_path: Path) -> None:
 
 
 def test_a_study_without_a_result_has_no_best_arguments(tmp_path: Path) -> None:
-    study_report.write(tmp_path / "study-0001", study_of(PARAMETERS), [], None, CONSOLE)
+    report.write(tmp_path / "study-0001", study_of(PARAMETERS), [], None, CONSOLE)
     with pytest.raises(UserError, match="no trial of study-0001 has a result"):
         best_arguments(tmp_path, "best")
 
@@ -104,21 +104,23 @@ def test_a_study_that_is_stopped_goes_on_with_each_trial_once(
     fake_trainer["PAUSE"] = "0.2"
     work, looks = work_in(tmp_path, study), 0
 
-    def interrupt(search: local_study.Search) -> None:
+    def interrupt(_work: search.Search) -> None:
         nonlocal looks
         looks += 1
         if looks == 6:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(local_study, "check_failures", interrupt)
-        local_study.search(work, 8, 2)
-    running = [each for each in sampling.outcomes(work.optuna_study) if each.state == "running"]
+        patch.setattr(search, "check_failures", interrupt)
+        search.search(work, 8, 2)
+    running = [
+        each for each in optuna_sampler.outcomes(work.optuna_study) if each.state == "running"
+    ]
     assert running
     fake_trainer["PAUSE"] = "0"
     again = work_in(tmp_path, study)
-    local_study.search(again, 8, 2)
-    outcomes = sampling.outcomes(again.optuna_study)
+    search.search(again, 8, 2)
+    outcomes = optuna_sampler.outcomes(again.optuna_study)
     assert Counter(each.state for each in outcomes) == {"complete": 8}
     assert len({each.flags for each in outcomes}) == 8
     stopped = [str(each.number) for each in running]
@@ -131,16 +133,16 @@ def test_a_trial_that_is_behind_is_stopped_early(
 ) -> None:
     fake_trainer["PAUSE"] = "60"
     work = work_in(tmp_path, study_of({"learning_rate": RATE}, early_stopping="median"))
-    for _ in range(sampling.STARTUP_TRIALS):
+    for _ in range(optuna_sampler.STARTUP_TRIALS):
         ahead = work.optuna_study.ask()
         ahead.report(0.9, 0)
         work.optuna_study.tell(ahead, 0.9)
-    local_study.propose(work, work.optuna_study.ask())
+    search.propose(work, work.optuna_study.ask())
     deadline = time.monotonic() + 60
     while work.running and time.monotonic() < deadline:
-        local_study.watch(work, str(sampling.STARTUP_TRIALS + 1))
+        search.watch(work, str(optuna_sampler.STARTUP_TRIALS + 1))
         time.sleep(0.05)
-    [outcome] = sampling.outcomes(work.optuna_study)
+    [outcome] = optuna_sampler.outcomes(work.optuna_study)
     assert outcome.state == "stopped"
 
 
@@ -150,8 +152,10 @@ def test_failed_trials_are_counted_and_end_the_study(
     fake_trainer["CODE"] = "3"
     work = work_in(tmp_path, study_of(PARAMETERS, failed_trials=2))
     with pytest.raises(UserError, match="3 of 3 trials failed, the last: .*; expected at most 2"):
-        local_study.search(work, 8, 1)
-    assert Counter(each.state for each in sampling.outcomes(work.optuna_study)) == {"failed": 3}
+        search.search(work, 8, 1)
+    assert Counter(each.state for each in optuna_sampler.outcomes(work.optuna_study)) == {
+        "failed": 3
+    }
 
 
 def test_a_metric_that_is_never_reported_is_told(tmp_path: Path) -> None:
@@ -159,23 +163,23 @@ def test_a_metric_that_is_never_reported_is_told(tmp_path: Path) -> None:
     with pytest.raises(
         UserError, match="metric is acu, and a run reported auc; expected .*; write auc"
     ):
-        local_study.search(work, 8, 1)
+        search.search(work, 8, 1)
 
 
 def test_a_grid_has_every_combination_once(tmp_path: Path) -> None:
     ensemble = {**ENSEMBLE, "max": 2}
     parameters = {"hidden_units": UNITS, "ensemble": ensemble, "batch_size": BATCH}
     study = study_of(parameters, algorithm="grid")
-    assert len(list(sampling.grid(study))) == 8
+    assert len(list(optuna_sampler.grid(study))) == 8
     work = work_in(tmp_path, study)
-    local_study.search(work, 8, 2)
-    assert len({each.flags for each in sampling.outcomes(work.optuna_study)}) == 8
+    search.search(work, 8, 2)
+    assert len({each.flags for each in optuna_sampler.outcomes(work.optuna_study)}) == 8
 
 
 def test_a_condition_decides_whether_a_parameter_is_there(tmp_path: Path) -> None:
     study = study_of({"dropout": DROPOUT, "ensemble": {**ENSEMBLE, "max": 2}}, algorithm="random")
-    found = sampling.opened(study, tmp_path / "study.db")
-    values = [sampling.proposed(found.ask(), study) for _ in range(30)]
+    found = optuna_sampler.opened(study, tmp_path / "study.db")
+    values = [optuna_sampler.proposed(found.ask(), study) for _ in range(30)]
     assert {each["ensemble"] for each in values} == {1, 2}
     assert all(("dropout" in each) == (each["ensemble"] == 1) for each in values)
 
@@ -184,8 +188,8 @@ def test_a_condition_decides_whether_a_parameter_is_there(tmp_path: Path) -> Non
 def test_values_are_within_their_bounds_on_every_scale(tmp_path: Path, scale: str) -> None:
     parameters = {"a": {**RATE, "scale": scale}, "b": {**ENSEMBLE, "scale": scale}}
     study = study_of(parameters, algorithm="random")
-    found = sampling.opened(study, tmp_path / "study.db")
-    values = [sampling.proposed(found.ask(), study) for _ in range(100)]
+    found = optuna_sampler.opened(study, tmp_path / "study.db")
+    values = [optuna_sampler.proposed(found.ask(), study) for _ in range(100)]
     rates = sorted(float(each["a"]) for each in values)
     assert rates[0] >= 0.001 and rates[-1] <= 0.1
     assert {type(each["b"]) for each in values} == {int}

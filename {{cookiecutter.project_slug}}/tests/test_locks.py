@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from trainer.locks import held
+from trainer.run.locks import held
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="no locks there")
 SPAWN = multiprocessing.get_context("spawn")

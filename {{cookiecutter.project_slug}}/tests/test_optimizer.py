@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from trainer.optimizer import FusedAdamW, Treatment
+from trainer.training.optimizer import FusedAdamW, Treatment
 
 RATE, DECAY = 0.01, 0.1
 START = np.array([1.0, -2.0, 0.5], np.float32)

@@ -10,10 +10,11 @@ import pyarrow.parquet
 import pytest
 from conftest import Row, made_up_rows, write_table
 
-from trainer import features, prepare, sql
-from trainer.errors import UserError
-from trainer.schema import Schema
-from trainer.statistics import read_statistics
+from trainer import features, prepare
+from trainer.data.schema import Schema
+from trainer.data.statistics import read_statistics
+from trainer.preprocessing import sql
+from trainer.run.errors import UserError
 
 
 def run(train: Path, output: Path, *options: str) -> int:

@@ -14,14 +14,14 @@ import tensorflow as tf
 from conftest import Row
 
 from trainer import predict
-from trainer.errors import UserError
-from trainer.fingerprint import fingerprint64
+from trainer.data.schema import Schema
+from trainer.data.shards import Split
+from trainer.data.statistics import read_statistics
 from trainer.model import Model, export
-from trainer.schema import Schema
+from trainer.preprocessing.farmhash import fingerprint64
+from trainer.run.errors import UserError
+from trainer.serving import input_parameters, parameter_names
 from trainer.settings import Settings
-from trainer.shards import Split
-from trainer.signature import input_parameters, parameter_names
-from trainer.statistics import read_statistics
 
 TOLERANCE = 1e-5
 SCORES = {"binary": "probability", "multiclass": "probabilities", "regression": "prediction"}

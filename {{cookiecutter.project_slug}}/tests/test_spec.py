@@ -6,15 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from launcher import image, spec
+from launcher.commands import image
 from launcher.console import UserError
-from launcher.gcloud import gcloud_file
-from launcher.google_cloud import offered_tiers
-from launcher.job import Job, Runtime, Scheduling, read_job
-from launcher.package import packed
+from launcher.packaging.sdist import packed
+from launcher.spec.catalog import offered_tiers
+from launcher.spec.custom_job import Run, arguments_of, custom_job_of, module_of, variables_of
+from launcher.spec.gcloud_file import gcloud_file
+from launcher.spec.job_file import Job, Runtime, Scheduling, read_job
 
 ROOT = Path(__file__).resolve().parents[1]
-RUN = spec.Run(
+RUN = Run(
     name="run-1",
     package_uri="gs://b/n/packages/0123/p.tar.gz",
     package_content="0123456789abcdef" * 4,
@@ -35,44 +36,44 @@ def job_of(tier: str, runtime: Runtime | None = None) -> Job:
 @pytest.mark.parametrize("tier", offered_tiers())
 def test_every_tier_makes_a_job_whose_first_pool_is_one_replica(tier: str) -> None:
     job = job_of(tier)
-    pools = spec.custom_job(job, RUN)["jobSpec"]["workerPoolSpecs"]
+    pools = custom_job_of(job, RUN)["jobSpec"]["workerPoolSpecs"]
     assert pools[0]["replicaCount"] == "1"
     assert len(pools) == len(job.tier())
     for pool, wanted in zip(pools, job.tier().values(), strict=True):
         assert pool["machineSpec"]["machineType"] == wanted.machine
         assert pool["replicaCount"] == str(wanted.replicas)
         assert pool["machineSpec"].get("acceleratorCount", 0) == wanted.accelerator_count
-        assert spec.arguments_of(pool)[:2] == ["--data-dir", RUN.data_uri]
-        assert spec.arguments_of(pool)[-2:] == ["--max-steps", "7"]
-        assert spec.variables_of(pool)["GIT_REVISION"] == "abc"
+        assert arguments_of(pool)[:2] == ["--data-dir", RUN.data_uri]
+        assert arguments_of(pool)[-2:] == ["--max-steps", "7"]
+        assert variables_of(pool)["GIT_REVISION"] == "abc"
 
 
 def test_a_tpu_gets_an_image_of_one_s_own_and_no_accelerator_type() -> None:
-    (pool,) = spec.custom_job(job_of("BASIC_TPU"), RUN)["jobSpec"]["workerPoolSpecs"]
+    (pool,) = custom_job_of(job_of("BASIC_TPU"), RUN)["jobSpec"]["workerPoolSpecs"]
     assert pool["machineSpec"] == {"machineType": "ct5lp-hightpu-4t", "tpuTopology": "2x2"}
     assert pool["containerSpec"]["imageUri"].endswith("-tpu:0123456789abcdef")
-    assert spec.module_of(pool) == ""
+    assert module_of(pool) == ""
 
 
 def test_a_stock_image_installs_the_package_from_the_mount() -> None:
-    (pool,) = spec.custom_job(job_of("BASIC"), RUN)["jobSpec"]["workerPoolSpecs"]
+    (pool,) = custom_job_of(job_of("BASIC"), RUN)["jobSpec"]["workerPoolSpecs"]
     shell, option, script, package = pool["containerSpec"]["command"]
     assert (shell, option, package) == ("/bin/sh", "-c", "/gcs/b/n/packages/0123/p.tar.gz")
     assert script.endswith('exec python -m trainer.task "$@"')
-    assert spec.module_of(pool) == "trainer.task"
+    assert module_of(pool) == "trainer.task"
 
 
 def test_an_executor_image_gets_a_package_spec() -> None:
-    (pool,) = spec.custom_job(job_of("BASIC", EXECUTOR), RUN)["jobSpec"]["workerPoolSpecs"]
+    (pool,) = custom_job_of(job_of("BASIC", EXECUTOR), RUN)["jobSpec"]["workerPoolSpecs"]
     assert pool["pythonPackageSpec"]["packageUris"] == [RUN.package_uri]
-    assert spec.module_of(pool) == "trainer.task"
+    assert module_of(pool) == "trainer.task"
     assert "containerSpec" not in pool
 
 
 def test_scheduling_labels_and_outputs_are_those_of_the_rest_interface() -> None:
     asked = Scheduling(strategy="flex_start", timeout="90m", max_wait="2h", disable_retries=True)
     job = dataclasses.replace(job_of("L4"), scheduling=asked, labels={"team": "a"})
-    custom_job = spec.custom_job(job, RUN)
+    custom_job = custom_job_of(job, RUN)
     assert custom_job["labels"] == {"team": "a", "run": "run-1"}
     assert custom_job["jobSpec"]["scheduling"] == {
         "timeout": "5400s",
@@ -85,7 +86,7 @@ def test_scheduling_labels_and_outputs_are_those_of_the_rest_interface() -> None
 
 def test_a_reservation_is_named_on_every_machine() -> None:
     job = dataclasses.replace(job_of("STANDARD_1"), scheduling=Scheduling(reservation="r"))
-    for pool in spec.custom_job(job, RUN)["jobSpec"]["workerPoolSpecs"]:
+    for pool in custom_job_of(job, RUN)["jobSpec"]["workerPoolSpecs"]:
         assert pool["machineSpec"]["reservationAffinity"]["values"] == ["r"]
 
 
@@ -93,14 +94,14 @@ def test_an_unused_pool_between_two_is_empty_and_gcloud_s_file_is_refused() -> N
     job = job_of("STANDARD_1")
     chief = job.tier()["chief"]
     tiers = {"STANDARD_1": {"chief": chief, "evaluator": chief}}
-    custom_job = spec.custom_job(dataclasses.replace(job, tiers=tiers), RUN)
+    custom_job = custom_job_of(dataclasses.replace(job, tiers=tiers), RUN)
     assert custom_job["jobSpec"]["workerPoolSpecs"][1:3] == [{}, {}]
     with pytest.raises(UserError, match="unused pool"):
         gcloud_file(custom_job, "p", "r")
 
 
 def test_gcloud_s_file_says_the_same_and_names_its_command() -> None:
-    text = gcloud_file(spec.custom_job(job_of("STANDARD_1"), RUN), "some-project", "us-central1")
+    text = gcloud_file(custom_job_of(job_of("STANDARD_1"), RUN), "some-project", "us-central1")
     command, *lines = text.splitlines()
     assert command.startswith("# gcloud ai custom-jobs create --project=some-project")
     assert lines[0] == "workerPoolSpecs:"

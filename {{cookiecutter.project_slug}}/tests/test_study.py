@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from launcher.cluster import Replica, tf_config
+from launcher.checks.study import study_findings, tier_findings
 from launcher.console import UserError
-from launcher.job import Job, read_job
-from launcher.spec import Run, arguments_of, custom_job, variables_of
-from launcher.study import Parameter, Study, read_study
-from launcher.study_checks import study_findings, tier_findings
-from launcher.study_spec import study_spec, trial_flags, trial_job, tuning_job
+from launcher.executors.local.cluster import Replica, tf_config
+from launcher.spec.custom_job import Run, arguments_of, custom_job_of, variables_of
+from launcher.spec.job_file import Job, read_job
+from launcher.spec.study import Parameter, Study, read_study
+from launcher.spec.tuning_job import study_spec, trial_flags, trial_job, tuning_job
 
 ROOT = Path(__file__).resolve().parents[1]
 RUN = Run("run-1", "gs://b/n/packages/0123/p.tar.gz", "0123456789abcdef" * 4, "gs://b/n/data/4567")
@@ -104,7 +104,7 @@ def test_the_default_algorithm_has_no_name_and_no_early_stopping_has_no_field() 
 def test_the_trials_of_a_tuning_job_are_the_job_that_submit_sends() -> None:
     job = job_of(study_of(PARAMETERS, parallel_trials=3, failed_trials=2))
     assert job.study
-    made, trained = tuning_job(job, RUN, job.study), custom_job(job, RUN)
+    made, trained = tuning_job(job, RUN, job.study), custom_job_of(job, RUN)
     assert made["trialJobSpec"] == trained["jobSpec"]
     assert (made["displayName"], made["labels"]) == (trained["displayName"], trained["labels"])
     counts = [made[key] for key in ("maxTrialCount", "parallelTrialCount", "maxFailedTrialCount")]
@@ -113,7 +113,7 @@ def test_the_trials_of_a_tuning_job_are_the_job_that_submit_sends() -> None:
 
 
 def test_a_trial_has_its_flags_last_its_variables_and_a_folder_of_its_own() -> None:
-    trained = custom_job(job_of(None), RUN)
+    trained = custom_job_of(job_of(None), RUN)
     before = json.dumps(trained)
     trial = trial_job(trained, "7", trial_flags({"learning_rate": 0.5, "batch_size": 64}), "/m/f")
     [pool, *_] = trial["jobSpec"]["workerPoolSpecs"]

@@ -10,18 +10,20 @@ from typing import Any
 
 import pytest
 
-from launcher import spec, submissions
-from launcher.answers import ADVICE, Refusal, Unanswered, one_line, words_of
-from launcher.cloud_jobs import resource_of
+from launcher.commands.cloud_jobs import resource_of
 from launcher.console import Console, UserError
-from launcher.creation import CREATIONS, LONGEST_FACTOR, pauses, the_job
-from launcher.following import clock
-from launcher.job import Job, read_job
-from launcher.logs import line_of, moment
+from launcher.executors.vertex import submissions
+from launcher.executors.vertex.create import CREATIONS, LONGEST_FACTOR, pauses, the_job
+from launcher.executors.vertex.errors import ADVICE, Refusal, Unanswered, one_line, words_of
+from launcher.executors.vertex.follow import clock
+from launcher.executors.vertex.jobs import CloudJob, cloud_job, is_loopback
+from launcher.executors.vertex.logs import line_of, moment
+from launcher.executors.vertex.storage import Differs, Remote, bar, check_strangers, parts_of
+from launcher.executors.vertex.submissions import Submission
+from launcher.files import write_whole
 from launcher.project import Project
-from launcher.storage import Differs, Remote, bar, check_strangers, parts_of
-from launcher.submissions import Submission
-from launcher.vertex import CloudJob, cloud_job, is_loopback
+from launcher.spec.custom_job import Run, custom_job_of
+from launcher.spec.job_file import Job, read_job
 
 ROOT = Path(__file__).resolve().parents[1]
 QUIET = Console(quiet=True)
@@ -31,7 +33,7 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from launcher.console import Console
-from launcher.submissions import only_one
+from launcher.executors.vertex.submissions import only_one
 with only_one(Path(sys.argv[1]), Console()):
     print("held", flush=True)
     time.sleep(60)
@@ -122,9 +124,9 @@ def job() -> Job:
     return read_job(ROOT / "job.toml")
 
 
-def custom_job_of(job: Job, name: str, *arguments: str) -> dict[str, Any]:
+def sent_job(job: Job, name: str, *arguments: str) -> dict[str, Any]:
     """Return the CustomJob of a run."""
-    return spec.custom_job(job, spec.Run(name, "gs://b/p.tar.gz", "0" * 64, "gs://b/d", arguments))
+    return custom_job_of(job, Run(name, "gs://b/p.tar.gz", "0" * 64, "gs://b/d", arguments))
 
 
 def submission(run: str = "20261124-153000-abcdef", **changes: Any) -> Submission:
@@ -134,7 +136,7 @@ def submission(run: str = "20261124-153000-abcdef", **changes: Any) -> Submissio
 
 def test_jobs_that_differ_in_nothing_but_the_run_are_equal(job: Job) -> None:
     def digest(name: str, *arguments: str, region: str = "us-central1") -> str:
-        return submissions.digest_of(custom_job_of(job, name, *arguments), "p", region)
+        return submissions.digest_of(sent_job(job, name, *arguments), "p", region)
 
     assert digest("one") == digest("two")
     assert digest("one") != digest("one", "--max-steps", "1")
@@ -172,14 +174,14 @@ def test_a_file_is_written_whole_or_stays_as_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "state.json"
-    submissions.write_whole(path, "before")
+    write_whole(path, "before")
 
     def fail(_: int) -> None:
         raise OSError("disk full")
 
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(OSError, match="disk full"):
-        submissions.write_whole(path, "after")
+        write_whole(path, "after")
     assert [each.name for each in tmp_path.iterdir()] == ["state.json"]
     assert path.read_text() == "before"
 

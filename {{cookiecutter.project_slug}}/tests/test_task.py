@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from trainer import arguments, errors, task
-from trainer.errors import UserError
-from trainer.outputs import local_path, outputs_of
-from trainer.schema import Schema, check
+from trainer import arguments, task
+from trainer.data.schema import Schema, check
+from trainer.run import errors
+from trainer.run.errors import UserError
+from trainer.run.outputs import local_path, outputs_of
 from trainer.settings import Settings
 
 

@@ -12,18 +12,19 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from trainer import checkpoint, task
-from trainer.errors import UserError
-from trainer.learner import Learner
-from trainer.locks import held
-from trainer.loop import State, evaluate, resumed, total_steps, train
-from trainer.metrics import MAIN_METRIC
+from trainer import task
+from trainer.data.schema import Schema
+from trainer.data.shards import Split
+from trainer.data.statistics import Statistics
 from trainer.model import MOST_CROSSES, Model, build_optimizer, pairs_to_cross
-from trainer.monitor import save_interval
-from trainer.schema import Schema
+from trainer.run.errors import UserError
+from trainer.run.locks import held
 from trainer.settings import Settings
-from trainer.shards import Split
-from trainer.statistics import Statistics
+from trainer.training import checkpoint
+from trainer.training.loop import State, evaluate, resumed, total_steps, train
+from trainer.training.metrics import MAIN_METRIC
+from trainer.training.monitor import save_interval
+from trainer.training.train_step import Learner
 
 SETTINGS = Settings(epochs=3, batch_size=64, hidden_units=(16, 8), dropout=0.1, seed=3)
 
@@ -90,8 +91,8 @@ def test_a_run_that_was_stopped_ends_with_the_same_weights(
     stop_after: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("trainer.loop.FIRST_CALL_STEPS", 1)
-    monkeypatch.setattr("trainer.loop.MOST_CALL_STEPS", 1)
+    monkeypatch.setattr("trainer.training.loop.FIRST_CALL_STEPS", 1)
+    monkeypatch.setattr("trainer.training.loop.MOST_CALL_STEPS", 1)
     whole = Recorder()
     expected = trained(prepared, schema, statistics, SETTINGS, whole)
     stopped = Recorder(stop_after)
@@ -109,7 +110,7 @@ def test_the_number_of_steps_per_call_changes_nothing(
     prepared: Path, schema: Schema, statistics: Statistics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = trained(prepared, schema, statistics, SETTINGS, Recorder())
-    monkeypatch.setattr("trainer.loop.FIRST_CALL_STEPS", 2)
+    monkeypatch.setattr("trainer.training.loop.FIRST_CALL_STEPS", 2)
     arrays = trained(prepared, schema, statistics, SETTINGS, Recorder())
     assert all(np.array_equal(one, other) for one, other in zip(expected, arrays, strict=True))
 

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from test_training import Recorder, splits_of
 
-from trainer import shards
-from trainer.learner import Learner
-from trainer.loop import State, train
+from trainer.data import shards
+from trainer.data.schema import Schema
+from trainer.data.shards import RowGroup, Split, Window
+from trainer.data.statistics import Statistics
 from trainer.model import Model, build_optimizer
-from trainer.schema import Schema
 from trainer.settings import Settings
-from trainer.shards import RowGroup, Split, Window
-from trainer.statistics import Statistics
+from trainer.training.loop import State, train
+from trainer.training.train_step import Learner
 
 SETTINGS = Settings(epochs=4, batch_size=64, learning_rate=1e-3, hidden_units=(16, 8), dropout=0.1)
 STEPS = 200

@@ -13,15 +13,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from trainer import features, loop
-from trainer.cluster import Place
-from trainer.learner import SEED_STATE, Learner
+from trainer import features
+from trainer.data.schema import read_schema
+from trainer.data.shards import Split
+from trainer.data.statistics import read_statistics
 from trainer.model import Model, build_optimizer
-from trainer.replicas import Replicas
-from trainer.schema import read_schema
+from trainer.run.cluster import Place
 from trainer.settings import Settings
-from trainer.shards import Split
-from trainer.statistics import read_statistics
+from trainer.training import loop
+from trainer.training.distribution import Replicas
+from trainer.training.train_step import SEED_STATE, Learner
 
 STEPS = 6
 

@@ -9,20 +9,19 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from trainer import loop
-from trainer.agreement import check_serving
-from trainer.cluster import require_chief
-from trainer.layers import Crosses, FusedEmbedding, Heads, Members, PiecewiseLinear
-from trainer.learner import Learner
-from trainer.metrics import baseline_of
-from trainer.optimizer import FusedAdamW, Treatment
-from trainer.outputs import process_environment
-from trainer.replicas import Replicas
-from trainer.schema import Schema
+from trainer.data.schema import Schema
+from trainer.data.shards import Split
+from trainer.data.statistics import FIRST_VALUE_CODE, MISSING_CODE, UNSEEN_CODE, Statistics
+from trainer.run.cluster import require_chief
+from trainer.run.outputs import process_environment
+from trainer.serving import check_serving, name_inputs, parameter_names
 from trainer.settings import Settings
-from trainer.shards import Split
-from trainer.signature import name_inputs, parameter_names
-from trainer.statistics import FIRST_VALUE_CODE, MISSING_CODE, UNSEEN_CODE, Statistics
+from trainer.training import loop
+from trainer.training.distribution import Replicas
+from trainer.training.layers import Crosses, FusedEmbedding, Heads, Members, PiecewiseLinear
+from trainer.training.metrics import baseline_of
+from trainer.training.optimizer import FusedAdamW, Treatment
+from trainer.training.train_step import Learner
 
 LARGEST_CROSS = 2_000
 MOST_CROSSES = 300

@@ -5,7 +5,6 @@ there counts as missing.
 """
 
 import argparse
-import itertools
 import json
 import os
 import sys
@@ -13,9 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from trainer.errors import UserError, exit_code, shown
-
-BATCH_ROWS = 1_024
+from trainer.run.errors import UserError, exit_code, shown
+from trainer.serving import answers
 
 
 def parser() -> argparse.ArgumentParser:
@@ -39,8 +37,8 @@ def main(arguments: Sequence[str]) -> int:
         )
     with opened(given.input) as file:
         rows = list(read_rows(file, str(given.input)))
-    from trainer.signature import input_parameters
-    from trainer.start import start_tensorflow
+    from trainer.serving import input_parameters
+    from trainer.training.tensorflow_setup import start_tensorflow
 
     start_tensorflow(seed=0)
     parameters = input_parameters(given.model)
@@ -111,50 +109,6 @@ def check_columns(
                 f"columns of the model: {', '.join(map(shown, parameters))}",
                 "correct the names",
             )
-
-
-def answers(
-    signature: Any, parameters: Mapping[str, str], rows: Sequence[Mapping[str, Any]]
-) -> Iterator[dict[str, Any]]:
-    """Yield the answer of a model's signature to each row."""
-    import tensorflow as tf
-
-    types = {name: spec.dtype for name, spec in signature.structured_input_signature[1].items()}
-    pending = iter(rows)
-    while batch := list(itertools.islice(pending, BATCH_ROWS)):
-        columns = {
-            parameter: tf.constant(
-                [cell(row.get(column), column, types[parameter] == tf.string) for row in batch],
-                types[parameter],
-            )
-            for column, parameter in parameters.items()
-        }
-        outputs = {name: tensor.numpy() for name, tensor in signature(**columns).items()}
-        for index in range(len(batch)):
-            yield {name: plain(values[index]) for name, values in sorted(outputs.items())}
-
-
-def cell(value: Any, column: str, is_text: bool) -> str | float:
-    """Return a JSON value as the signature takes it: text, or a number; missing is "" or NaN."""
-    if is_text:
-        if isinstance(value, bool):
-            return str(value).lower()
-        return "" if value is None else str(value)
-    try:
-        return float("nan") if value is None or value == "" else float(value)
-    except (TypeError, ValueError) as error:
-        raise UserError(
-            f"column {shown(column)} is {shown(value)}",
-            "a number, or null if it is missing",
-            "correct the value",
-        ) from error
-
-
-def plain(value: Any) -> Any:
-    """Return an output of the model as a JSON value."""
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    return value.tolist()
 
 
 if __name__ == "__main__":

@@ -13,14 +13,15 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from trainer import features, learn, pipeline
-from trainer.errors import UserError, exit_code
-from trainer.locks import held
-from trainer.pipeline import Request, rejects_beside, shown_path
-from trainer.progress import Console
-from trainer.schema import Schema, read_schema
-from trainer.statistics import FILE_NAME, Statistics, write_statistics
-from trainer.table import Table, open_table
+from trainer import features
+from trainer.data.schema import Schema, read_schema
+from trainer.data.statistics import FILE_NAME, Statistics, write_statistics
+from trainer.preprocessing import analyze, pipeline
+from trainer.preprocessing.pipeline import Request, rejects_beside, shown_path
+from trainer.preprocessing.raw_table import Table, open_table
+from trainer.run.console import Console
+from trainer.run.errors import UserError, exit_code
+from trainer.run.locks import held
 
 FORMAT_VERSION = 2
 
@@ -154,10 +155,10 @@ def prepare(
     connection = pipeline.database(partial / "spill", request.memory_mb)
     try:
         rejected = pipeline.read_tables(connection, request, schema, tables, partial, console)
-        label = learn.label_statistics(connection, schema)
+        label = analyze.label_statistics(connection, schema)
         pipeline.drop_unknown_labels(connection, label, console)
         pipeline.count_cells(connection, schema, console)
-        statistics = learn.learn(connection, schema, label, rejected, fingerprint)
+        statistics = analyze.learn(connection, schema, label, rejected, fingerprint)
         pipeline.write_examples(connection, schema, partial / "examples.jsonl")
         pipeline.write_codes(connection, schema, statistics)
         pipeline.encode_first(connection, schema)

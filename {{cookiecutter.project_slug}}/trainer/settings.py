@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from trainer.errors import UserError
+from trainer.run.errors import UserError
 
 STEPS_TO_TAKE = 2_400
 MOST_EPOCHS, FEWEST_EPOCHS = 100, 2

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import trainer
-from trainer.errors import UserError
-from trainer.progress import Console
-from trainer.schema import Schema
+from trainer.data.schema import Schema
+from trainer.data.statistics import Label, Numeric, Statistics
+from trainer.run.console import Console
+from trainer.run.errors import UserError
 from trainer.settings import Settings
-from trainer.statistics import Label, Numeric, Statistics
 
 MADE_UP_ROWS = 64
 MADE_UP_VALUES = ("a", "b", "c")
@@ -38,10 +38,10 @@ def smoke_test(schema: Schema, console: Console) -> int:
 
 def import_all() -> list[str]:
     """Import every module of the package, TensorFlow first; raise `UserError` for one that does not import."""
-    from trainer.start import start_tensorflow
+    from trainer.training.tensorflow_setup import start_tensorflow
 
     names = [module.name for module in pkgutil.walk_packages(trainer.__path__, "trainer.")]
-    name = "trainer.start"
+    name = "trainer.training.tensorflow_setup"
     try:
         start_tensorflow(seed=0)
         for name in names:
@@ -80,8 +80,8 @@ def train_and_serve(schema: Schema) -> float:
     import numpy as np
     import tensorflow as tf
 
-    from trainer.learner import Learner
     from trainer.model import Model, Serving, build_optimizer, export
+    from trainer.training.train_step import Learner
 
     statistics = made_up_statistics(schema)
     settings = Settings().for_rows(MADE_UP_ROWS)

@@ -8,9 +8,12 @@ from typing import Any
 
 from trainer import __version__, features
 from trainer.arguments import parser, settings_of
-from trainer.cluster import Place, place_of
-from trainer.errors import UserError, exit_code
-from trainer.outputs import (
+from trainer.data.schema import Schema, read_schema
+from trainer.data.statistics import Statistics, read_statistics
+from trainer.run.cluster import Place, place_of
+from trainer.run.console import Console
+from trainer.run.errors import UserError, exit_code
+from trainer.run.outputs import (
     Outputs,
     check_data_dir,
     git_revision,
@@ -20,10 +23,7 @@ from trainer.outputs import (
     sole_run,
     write_json,
 )
-from trainer.progress import Console
-from trainer.schema import Schema, read_schema
 from trainer.settings import Settings, check_unchanged
-from trainer.statistics import Statistics, read_statistics
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str]) -> int:
             if place.is_chief:
                 write_json(outputs.metrics, metrics)
     if place.is_chief:
-        from trainer.metrics_table import report
+        from trainer.training.summary import report
 
         report(metrics, outputs, statistics, schema, console)
     return 0
@@ -90,11 +90,11 @@ def run(
     if place.is_chief:
         record(data_dir, outputs, statistics, settings)
     console.line("start    loading TensorFlow")
-    from trainer.start import start_tensorflow
+    from trainer.training.tensorflow_setup import start_tensorflow
 
     replicas = start_tensorflow(settings.seed, place)
     from trainer.model import train_and_evaluate
-    from trainer.monitor import RunMonitor
+    from trainer.training.monitor import RunMonitor
 
     told = console if place.is_chief else Console(quiet=True)
     monitor = RunMonitor(outputs, schema.task, told, writes=place.is_chief)

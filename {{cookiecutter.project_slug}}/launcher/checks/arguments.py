@@ -1,0 +1,105 @@
+"""The arguments of a job, held against the parser of the module that it starts."""
+
+import json
+import re
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from launcher.console import UserError, nearest, shown
+from launcher.spec.job_file import Argument, Job, argument_flags, flag_name
+from launcher.spec.study import Study
+from launcher.subprocesses import clean_variables, run_captured
+
+UNKNOWN = re.compile(r"unrecognized arguments: (--?[\w-]+)")
+REFUSED = re.compile(r"argument ([^:]+): (.*)", re.DOTALL)
+DATA_DIR = ("--data-dir", "gs://bucket/data")
+
+
+def argument_findings(python: Path, job: Job, arguments: Sequence[str]) -> list[UserError]:
+    """Return what the module's own parser objects to.
+
+    Each argument of job.toml is tried alone too, so that one that is wrong does not hide another.
+    """
+    tried = {
+        where(name, value): argument_flags({name: value})
+        for name, value in job.arguments.items()
+        if value is not False
+    }
+    tried |= study_flags(job.study)
+    flags = [*DATA_DIR, *argument_flags(job.arguments), *arguments]
+    request = {"module": job.cloud.module, "alone": [*tried.values()], "together": flags}
+    answer = ask(python, request)
+    if not answer:
+        return []
+    known, module = answer["flags"], job.cloud.module
+    objections = dict(zip(tried, answer["alone"], strict=True))
+    objections |= {
+        where(name, value): f"unrecognized arguments: --{flag_name(name)}"
+        for name, value in job.arguments.items()
+        if value is False and not is_flag(name, known)
+    }
+    alone = [
+        finding_of(message, place, module, known)
+        for place, message in objections.items()
+        if message
+    ]
+    if alone or not answer["together"]:
+        return alone
+    return [finding_of(answer["together"], "the job's arguments", module, known)]
+
+
+def study_flags(study: Study | None) -> dict[str, list[str]]:
+    """Return what the study's bounds and values are on the command line, by the parameter that has them.
+
+    A parser looks at a flag each time that it is given, so all of a parameter's values are tried together.
+    """
+    return {
+        f"job.toml [study.parameters.{name}]": [
+            text for value in parameter.samples() for text in (f"--{flag_name(name)}", str(value))
+        ]
+        for name, parameter in (study.parameters if study else {}).items()
+    }
+
+
+def where(name: str, value: Argument) -> str:
+    """Return an argument as it stands in job.toml."""
+    text = str(value).lower() if isinstance(value, bool) else shown(value)
+    return f"job.toml [arguments] {name} = {text}"
+
+
+def is_flag(name: str, known: Sequence[str]) -> bool:
+    """Tell whether a name is one of the flags, or the beginning of one."""
+    return any(flag.startswith(f"--{flag_name(name)}") for flag in known)
+
+
+def finding_of(message: str, place: str, module: str, known: Sequence[str]) -> UserError:
+    """Return the finding for what a parser said."""
+    unknown, refused = UNKNOWN.match(message), REFUSED.match(message)
+    if not unknown:
+        said = f"{refused[1]}: {refused[2]}" if refused else message
+        expected = f"what python -m {module} --help says of it"
+        return UserError(f"{place}: {' '.join(said.split())}", expected, "correct the value")
+    guess = nearest(unknown[1], known)
+    spelt = guess.removeprefix("--").replace("-", "_")
+    if place.startswith("job.toml"):
+        remedy = f"write {spelt}" if guess else "remove it"
+    else:
+        remedy = f"write {guess}" if guess else "remove it, or add the flag"
+    return UserError(
+        f"{place}: {module} has no flag {unknown[1]}",
+        f"a flag that python -m {module} --help lists",
+        remedy,
+    )
+
+
+def ask(python: Path, request: dict[str, Any]) -> dict[str, Any]:
+    """Return what the module's parser says of the flags in the request; nothing if it has none."""
+    probe = Path(__file__).parent / "probes" / "arguments.py"
+    command = [str(python), "-I", "-B", str(probe)]
+    with tempfile.TemporaryDirectory() as folder:
+        given = json.dumps(request)
+        _, output = run_captured(command, Path(folder), clean_variables(), given=given)
+    lines = [line for line in output.splitlines() if line.startswith('{"alone": ')]
+    return dict(json.loads(lines[-1])) if lines else {}

@@ -1,0 +1,153 @@
+"""The bucket: regional, in the job's region, closed to the public. Rows 20 to 22 of the checks.
+
+Training reads from regional buckets only: https://cloud.google.com/vertex-ai/docs/general/locations#buckets
+"""
+
+from typing import Any
+
+from launcher.console import UserError
+from launcher.executors.vertex.errors import Refusal, explained
+from launcher.executors.vertex.storage import CODE_MISSING, retrying
+from launcher.spec.job_file import Job
+
+REGIONAL = "region"
+
+CODE_FORBIDDEN, CODE_CONFLICT = 403, 409
+
+NEEDED = {
+    "read": ("storage.objects.get", "storage.objects.list"),
+    "written to": ("storage.objects.create", "storage.objects.delete"),
+}
+"""Source: https://cloud.google.com/storage/docs/access-control/iam-permissions"""
+
+ENFORCED = "enforced"
+
+
+def create_command(job: Job, name: str) -> str:
+    """Return the command that creates a bucket as `bucket` does."""
+    return (
+        f"gcloud storage buckets create gs://{name} --project={job.cloud.project}"
+        f" --location={job.cloud.region} --uniform-bucket-level-access --public-access-prevention"
+    )
+
+
+def existing(job: Job, client: Any) -> Any:
+    """Return the bucket, None if there is none; raise `UserError` if it belongs to others."""
+    name = job.cloud.bucket
+    try:
+        with explained(f"the bucket gs://{name}"):
+            return client.get_bucket(name, retry=retrying())
+    except Refusal as refusal:
+        if refusal.code == CODE_MISSING:
+            return None
+        if refusal.code == CODE_FORBIDDEN:
+            raise of_others(job) from refusal
+        raise
+
+
+def of_others(job: Job) -> UserError:
+    """Return the error for a bucket that may not be looked at. Names are taken by whoever is first, worldwide."""
+    return UserError(
+        f"the bucket gs://{job.cloud.bucket} exists, but you may not look at it",
+        "a bucket of your own, and the permission storage.buckets.get on it",
+        "choose another name for bucket in job.toml, or ask its owner for roles/storage.admin",
+    )
+
+
+def is_closed(found: Any) -> bool:
+    """Tell whether access is uniform and the public kept out."""
+    access = found.iam_configuration
+    uniform = bool(access.uniform_bucket_level_access_enabled)
+    return uniform and access.public_access_prevention == ENFORCED
+
+
+def raise_for_location(job: Job, found: Any) -> None:
+    """Raise `UserError` unless the bucket is a regional one in the job's region."""
+    if finding := spread(job, found) or elsewhere(job, found):
+        raise finding
+
+
+def spread(job: Job, found: Any) -> UserError | None:
+    """Return the error for a bucket that is not regional."""
+    if found.location_type == REGIONAL:
+        return None
+    name, kind = regional_name(job), found.location_type
+    return UserError(
+        f"the bucket gs://{job.cloud.bucket} is a {kind} one ({found.location}), which training does not take",
+        f"a regional bucket in {job.cloud.region}",
+        f'{create_command(job, name)}, then bucket = "{name}" in job.toml',
+    )
+
+
+def elsewhere(job: Job, found: Any) -> UserError | None:
+    """Return the finding for a regional bucket in another region."""
+    region = str(found.location).lower()
+    if found.location_type != REGIONAL or region == job.cloud.region:
+        return None
+    name = regional_name(job)
+    return UserError(
+        f"the bucket gs://{job.cloud.bucket} is in {region} but the job runs in {job.cloud.region}: reading is slow, "
+        "and every GiB that crosses is paid for (https://cloud.google.com/storage/pricing#network-egress)",
+        f"a regional bucket in {job.cloud.region}",
+        f'{create_command(job, name)}, then bucket = "{name}" in job.toml; or region = "{region}"',
+    )
+
+
+def regional_name(job: Job) -> str:
+    """Return a name for another bucket."""
+    return f"{job.cloud.bucket}-{job.cloud.region}"
+
+
+def bucket_findings(job: Job, client: Any) -> list[UserError]:
+    """Return what keeps the job from using its bucket: missing, of others, no regional one, no permission."""
+    try:
+        found = existing(job, client)
+    except UserError as error:
+        return [error]
+    if found is None:
+        return [
+            UserError(
+                f"the bucket gs://{job.cloud.bucket} does not exist",
+                f"a regional bucket in {job.cloud.region}",
+                f"nox -s bucket, or: {create_command(job, job.cloud.bucket)}",
+            )
+        ]
+    located = [finding] if (finding := spread(job, found)) else []
+    return [*located, *permission_findings(job, found)]
+
+
+def bucket_warnings(job: Job, client: Any) -> list[UserError]:
+    """Return what makes the job slower and dearer without keeping it from running."""
+    try:
+        found = existing(job, client)
+    except UserError:
+        return []
+    return [finding] if found is not None and (finding := elsewhere(job, found)) else []
+
+
+def permission_findings(job: Job, found: Any) -> list[UserError]:
+    """Return one finding for each thing that the caller may not do.
+
+    What the job's own identity may do cannot be asked from here.
+    """
+    wanted = [permission for permissions in NEEDED.values() for permission in permissions]
+    with explained(f"permissions on gs://{job.cloud.bucket}"):
+        held = set(found.test_iam_permissions(wanted, retry=retrying()))
+    return [
+        UserError(
+            f"the bucket gs://{job.cloud.bucket} cannot be {doing} from here: no {', '.join(lacking)}",
+            f"roles/storage.objectAdmin for you and for {identity(job)}, which cannot be checked from here",
+            "gcloud storage buckets add-iam-policy-binding"
+            f" gs://{job.cloud.bucket} --member=MEMBER --role=roles/storage.objectAdmin",
+        )
+        for doing, permissions in NEEDED.items()
+        if (lacking := [permission for permission in permissions if permission not in held])
+    ]
+
+
+def identity(job: Job) -> str:
+    """Return as whom the job runs. By default that may use every bucket of its own project.
+
+    Source: https://cloud.google.com/vertex-ai/docs/training/code-requirements
+    """
+    return job.cloud.service_account or "the service's own agent"

@@ -1,0 +1,117 @@
+"""Everything that can be known to be wrong before money is spent: all findings at once."""
+
+import datetime
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from launcher.checks.arguments import argument_findings
+from launcher.checks.dependencies import absent_modules, import_findings, imports_of
+from launcher.checks.entry_point import code_findings, runtime_of, tensorflow_findings
+from launcher.checks.import_effects import (
+    import_time_findings,
+    imported_findings,
+    own_import_findings,
+)
+from launcher.checks.job_settings import job_findings
+from launcher.checks.machines import machine_findings
+from launcher.checks.secrets import secret_findings
+from launcher.checks.source_files import data_findings, left_out_findings, syntax_findings
+from launcher.checks.study import study_findings
+from launcher.console import Console, Refused, UserError
+from launcher.packaging.environment import ensure_environment
+from launcher.packaging.sdist import SourceDistribution, python_files
+from launcher.project import Project
+from launcher.spec.job_file import Job
+
+
+def require_sound(
+    project: Project,
+    job: Job,
+    distribution: SourceDistribution,
+    arguments: Sequence[str],
+    console: Console,
+) -> None:
+    """Raise `Refused` if something would fail in the cloud."""
+    report(findings(project, job, distribution, arguments, console), project, console)
+
+
+def report(found: Sequence[UserError], project: Project, console: Console) -> None:
+    """Raise `Refused` for findings; without any, say how much was looked at."""
+    if found:
+        raise Refused(found)
+    modules = len(python_files(project.folder))
+    console.step("check", f"{modules} modules, job.toml and setup.py: nothing wrong")
+
+
+def findings(
+    project: Project,
+    job: Job,
+    distribution: SourceDistribution,
+    arguments: Sequence[str],
+    console: Console,
+) -> list[UserError]:
+    """Return all that can be known to be wrong without the cloud, each once."""
+    folder, python = project.folder, project.training.python
+    tensorflow = tensorflow_findings(distribution.requirements, runtime_of(job)[0])
+    unfit = unfit_findings(folder, distribution)
+    # To install another TensorFlow, which is a finding already, would only take a minute.
+    uninstalled = [] if tensorflow else install_findings(project, distribution, console)
+    found = [
+        *job_only_findings(project, job, arguments),
+        *unfit,
+        *data_findings(folder, distribution.files),
+        *code_findings(job, folder),
+        *tensorflow,
+        *uninstalled,
+    ]
+    if python.exists() and not uninstalled:
+        missing = missing_findings(project, distribution)
+        found += missing
+        # What is unfit is not imported: that could train, or repeat what is said already.
+        if not (unfit or tensorflow or missing):
+            acting = imported_findings(project.training, folder, distribution.content)
+            found += acting or argument_findings(python, job, arguments)
+    return list({str(finding): finding for finding in found}.values())
+
+
+def job_only_findings(project: Project, job: Job, arguments: Sequence[str]) -> list[UserError]:
+    """Return what is wrong with job.toml and with the arguments after it."""
+    return [
+        *machine_findings(job),
+        *job_findings(job, arguments, project.folder, datetime.date.today()),
+        *secret_findings(job, arguments),
+        *study_findings(job),
+    ]
+
+
+def unfit_findings(folder: Path, distribution: SourceDistribution) -> list[UserError]:
+    """Return why the modules cannot be imported, or should not be."""
+    return [
+        *syntax_findings(folder),
+        *left_out_findings(folder, distribution.files),
+        *own_import_findings(folder),
+        *import_time_findings(folder),
+    ]
+
+
+def install_findings(
+    project: Project, distribution: SourceDistribution, console: Console
+) -> list[UserError]:
+    """Install the package in its clean environment, unless it is there; return why that fails."""
+    try:
+        ensure_environment(project.training, distribution, console)
+    except UserError as error:
+        return [error]
+    return []
+
+
+def missing_findings(project: Project, distribution: SourceDistribution) -> list[UserError]:
+    """Return what the modules import that the clean environment does not have."""
+    found = imports_of(project.folder)
+    modules = [each.module for each in found]
+    try:
+        absent = absent_modules(project.training.python, modules, Path(tempfile.gettempdir()))
+    except UserError as error:
+        return [error]
+    return import_findings(project.folder, found, absent, distribution.declared)

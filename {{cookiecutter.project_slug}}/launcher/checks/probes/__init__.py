@@ -1,0 +1,1 @@
+"""Programs that run inside the clean environment, each started by its path."""

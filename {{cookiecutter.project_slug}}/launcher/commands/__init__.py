@@ -1,0 +1,1 @@
+"""One nox session a file, with its options."""

@@ -1,0 +1,67 @@
+"""The bucket: regional, in the job's region, closed to the public. Rows 20 to 22 of the checks.
+
+Training reads from regional buckets only: https://cloud.google.com/vertex-ai/docs/general/locations#buckets
+"""
+
+import argparse
+from typing import Any
+
+from launcher.checks.bucket import (
+    CODE_CONFLICT,
+    ENFORCED,
+    create_command,
+    existing,
+    is_closed,
+    of_others,
+    raise_for_location,
+)
+from launcher.checks.job_settings import ready_findings
+from launcher.console import Console, Refused
+from launcher.executors.vertex.errors import Refusal, explained
+from launcher.executors.vertex.storage import retrying, storage_client
+from launcher.project import Project, job_of
+from launcher.spec.job_file import Job
+
+
+def bucket(project: Project, given: argparse.Namespace, rest: list[str], console: Console) -> int:
+    """Create the job's bucket, or say that it is right already; raise `UserError` if it is not."""
+    job = job_of(project, given)
+    if given.dry_run:
+        print(create_command(job, job.cloud.bucket))
+        return 0
+    if unready := ready_findings(job):
+        raise Refused(unready)
+    client = storage_client(job.cloud.project)
+    found = existing(job, client)
+    if found is None:
+        found = created(job, client)
+        console.step("bucket", f"created gs://{job.cloud.bucket} in {job.cloud.region}")
+    else:
+        raise_for_location(job, found)
+        console.step("bucket", f"gs://{job.cloud.bucket} is there, in {job.cloud.region}")
+    if not is_closed(found):
+        options = "--uniform-bucket-level-access --public-access-prevention"
+        command = f"gcloud storage buckets update gs://{job.cloud.bucket} {options}"
+        console.always(
+            f"warning: single objects of it may be made public; to prevent it: {command}"
+        )
+    return 0
+
+
+def created(job: Job, client: Any) -> Any:
+    """Create the bucket and return it."""
+    made = client.bucket(job.cloud.bucket)
+    made.iam_configuration.uniform_bucket_level_access_enabled = True
+    made.iam_configuration.public_access_prevention = ENFORCED
+    try:
+        with explained(f"the bucket gs://{job.cloud.bucket} is not created"):
+            # A repeated request whose first answer was lost is told that the bucket exists.
+            return client.create_bucket(made, location=job.cloud.region, retry=retrying())
+    except Refusal as refusal:
+        if refusal.code != CODE_CONFLICT:
+            raise
+        found = existing(job, client)
+        if found is None:
+            raise of_others(job) from refusal
+        raise_for_location(job, found)
+        return found

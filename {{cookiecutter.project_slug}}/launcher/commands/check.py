@@ -1,0 +1,49 @@
+"""`nox -s check`: everything that would fail in the cloud, all findings at once."""
+
+import argparse
+
+from launcher.checks.findings import findings, job_only_findings, report
+from launcher.checks.job_settings import ready_findings
+from launcher.checks.source_files import syntax_findings
+from launcher.console import Console, Refused, UserError
+from launcher.project import Project, build, job_of, prepared_fingerprint
+from launcher.spec.custom_job import data_uri
+from launcher.spec.job_file import Job
+
+
+def check(project: Project, given: argparse.Namespace, rest: list[str], console: Console) -> int:
+    """Print every finding, one a line, and fail; or say that all is well."""
+    try:
+        job = job_of(project, given)
+    except UserError as error:
+        raise Refused([error, *syntax_findings(project.folder)]) from error
+    try:
+        distribution = build(project, console)
+    except UserError as error:
+        known = [*job_only_findings(project, job, rest), *syntax_findings(project.folder)]
+        raise Refused([error, *known]) from error
+    found = findings(project, job, distribution, rest, console)
+    if given.cloud:
+        found += ready_findings(job) or cloud_findings(project, job, console)
+    report(found, project, console)
+    for unready in ready_findings(job):
+        console.step("warning", str(unready))
+    return 0
+
+
+def cloud_findings(project: Project, job: Job, console: Console) -> list[UserError]:
+    """Return what is wrong with the bucket and the data in it; say what may be."""
+    from launcher.checks.bucket import bucket_findings, bucket_warnings
+    from launcher.executors.vertex.storage import require_prepared, storage_client
+
+    client = storage_client(job.cloud.project)
+    found = bucket_findings(job, client)
+    if found:
+        return found
+    for warning in bucket_warnings(job, client):
+        console.always(f"warning: {warning}")
+    try:
+        require_prepared(client, data_uri(job, prepared_fingerprint(project, job)))
+    except UserError as error:
+        return [error]
+    return []

@@ -1,0 +1,81 @@
+"""The jobs that are in the cloud already: list them, cancel one."""
+
+import argparse
+
+from launcher.checks.job_settings import ready_findings
+from launcher.console import Console, Refused, UserError, print_table
+from launcher.executors.vertex import submissions
+from launcher.executors.vertex.jobs import CloudJob, JobService
+from launcher.project import Project
+from launcher.spec.job_file import Job
+
+NEWEST = ("", "latest")
+SHOWN_OF_TIME = len("2026-01-01T00:00:00")
+HEADINGS = ("ID", "STATE", "CREATED (UTC)", "RUN", "NAME")
+
+
+def answered(
+    project: Project,
+    job: Job,
+    given: argparse.Namespace,
+    kind: type[JobService],
+    console: Console,
+) -> int | None:
+    """Do what --list or --cancel asks and return the exit code, None without them.
+
+    Raises `Refused` as long as job.toml does not say whose jobs they are.
+    """
+    if unready := ready_findings(job):
+        raise Refused(unready)
+    if given.list:
+        return list_jobs(job, kind)
+    if given.cancel is not None:
+        return cancel_job(project, job, str(given.cancel), kind, console)
+    return None
+
+
+def list_jobs(job: Job, kind: type[JobService]) -> int:
+    """Print the project's jobs in the region that bear the job's name, the newest first."""
+    service = kind(job.cloud.project, job.cloud.region)
+    found = service.list(f'display_name="{job.cloud.name}"')
+    print_table([HEADINGS, *(row(each) for each in found)])
+    return 0
+
+
+def row(job: CloudJob) -> tuple[str, ...]:
+    """Return the cells of one job."""
+    created = job.created[:SHOWN_OF_TIME].replace("T", " ")
+    return (job.id, job.state, created, job.run, job.name)
+
+
+def cancel_job(
+    project: Project, job: Job, wanted: str, kind: type[JobService], console: Console
+) -> int:
+    """Cancel a job by its number, or the newest that was sent from here."""
+    resource = resource_of(project, job, wanted, kind.collection)
+    _, owner, _, region, _, number = resource.split("/")
+    service = kind(owner, region)
+    found = service.get(resource)
+    if found.has_ended:
+        console.always(f"job      {number} has ended: {found.state.lower()}")
+        return 0
+    service.cancel(resource)
+    console.always(f"job      {number} is being cancelled: {found.address}")
+    return 0
+
+
+def resource_of(project: Project, job: Job, wanted: str, collection: str) -> str:
+    """Return the resource name of a number, "" or latest; raise `UserError` if nothing was sent from here."""
+    known = [each.job for each in submissions.all_of(submissions.folder_of(project)) if each.job]
+    sent = [name for name in known if f"/{collection}/" in name]
+    if wanted in NEWEST:
+        if not sent:
+            raise UserError(
+                "no job was sent from here",
+                "the number of a job",
+                "find it with --list, then --cancel NUMBER",
+            )
+        return sent[0]
+    parent = f"projects/{job.cloud.project}/locations/{job.cloud.region}"
+    named = (name for name in sent if name.rpartition("/")[2] == wanted)
+    return next(named, wanted if "/" in wanted else f"{parent}/{collection}/{wanted}")

@@ -1,0 +1,63 @@
+"""`nox -s prepare`: clean, split and encode the table that job.toml names."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from launcher.checks.bucket import bucket_findings
+from launcher.checks.job_settings import ready_findings
+from launcher.console import Console, Refused
+from launcher.executors.vertex.storage import not_prepared, storage_client, upload_folder
+from launcher.packaging.environment import ensure_environment, run_module
+from launcher.packaging.sdist import SourceDistribution
+from launcher.project import NOT_PREPARED, Project, build, job_of, levels, prepared_fingerprint
+from launcher.spec.custom_job import data_uri
+from launcher.spec.job_file import Data, Job
+
+
+def prepare(project: Project, given: argparse.Namespace, rest: list[str], console: Console) -> int:
+    """Prepare the data anew; with --upload, send it to the bucket unless it is there already."""
+    job = job_of(project, given)
+    distribution = build(project, console)
+    if not given.upload:
+        return run_prepare(project, job.data, distribution, [*rest, *levels(given)], console)
+    code = run_prepare(project, job.data, distribution, ["--reuse", *rest, *levels(given)], console)
+    if code:
+        return code
+
+    return upload_prepared(project, job, console)
+
+
+def run_prepare(
+    project: Project,
+    data: Data,
+    distribution: SourceDistribution,
+    rest: Sequence[str],
+    console: Console,
+) -> int:
+    """Run trainer.prepare on the table that job.toml names; return its exit code."""
+    ensure_environment(project.preparation, distribution, console)
+    arguments = ["trainer.prepare", "--train", project.absolute(data.train)]
+    if data.test:
+        arguments += ["--test", project.absolute(data.test)]
+    arguments += ["--output", project.absolute(data.prepared)]
+    arguments += ["--eval-share", str(data.eval_share)]
+    arguments += ["--max-rejected-share", str(data.max_rejected_share)]
+    if data.deduplicate:
+        arguments.append("--deduplicate")
+    return run_module(project.preparation, [*arguments, *rest], project.folder)
+
+
+def upload_prepared(project: Project, job: Job, console: Console) -> int:
+    """Upload the prepared data to the address that its fingerprint names; return the exit code."""
+    fingerprint = prepared_fingerprint(project, job)
+    if fingerprint == NOT_PREPARED:
+        raise not_prepared()
+    if unready := ready_findings(job):
+        raise Refused(unready)
+    client = storage_client(job.cloud.project)
+    if findings := bucket_findings(job, client):
+        raise Refused(findings)
+    folder = Path(project.absolute(job.data.prepared))
+    upload_folder(client, folder, data_uri(job, fingerprint), console)
+    return 0

@@ -1,0 +1,86 @@
+"""What a region offers: the scale tiers, their machines, and how they may be scheduled."""
+
+import argparse
+
+from launcher.checks.machines import region_finding
+from launcher.console import Console, print_table
+from launcher.project import Project, job_of
+from launcher.spec.catalog import Pool, Tier, accelerator_of, google_cloud
+
+HEADINGS = ("tier", "machines", "scheduling", "default quota")
+
+
+def tiers(project: Project, given: argparse.Namespace, _rest: list[str], console: Console) -> int:
+    """Print a table of the tiers that the job's region offers, then those that it does not."""
+    job = job_of(project, given)
+    region = job.cloud.region
+    finding = region_finding(region)
+    if finding:
+        raise finding
+    date = google_cloud()["sources"]["regions"]["date"]
+    console.step("region", f"{region}; as Google's pages said on {date}")
+    named = {name: tier for name, tier in job.tiers.items() if tier}
+    here, elsewhere = parted(named, region)
+    print_table([HEADINGS, *(row_of(name, named[name]) for name in here)])
+    if elsewhere:
+        print(f"\nnot in {region}:")
+        print_table([(name, regions_text(named[name])) for name in elsewhere])
+    return 0
+
+
+def parted(named: dict[str, Tier], region: str) -> tuple[list[str], list[str]]:
+    """Return the names of the tiers that a region offers, and of the others."""
+    here = [name for name, tier in named.items() if is_offered(tier, region)]
+    return here, [name for name in named if name not in here]
+
+
+def is_offered(tier: Tier, region: str) -> bool:
+    """Tell whether a region has every accelerator of a tier."""
+    regions = regions_of(tier)
+    return regions is None or region in regions
+
+
+def regions_of(tier: Tier) -> set[str] | None:
+    """Return the regions that have every accelerator of a tier; None for CPU machines, which are everywhere."""
+    tables = google_cloud()["accelerator_regions"]
+    names = [name for pool in tier.values() if (name := accelerator_of(pool))]
+    needed = [set(tables.get(name, ())) for name in names]
+    return set.intersection(*needed) if needed else None
+
+
+def regions_text(tier: Tier) -> str:
+    """Return where a tier is offered."""
+    return ", ".join(sorted(regions_of(tier) or ())) or "offered nowhere: see nox -s check"
+
+
+def row_of(name: str, tier: Tier) -> tuple[str, ...]:
+    """Return the row of a tier."""
+    pools = ", ".join(pool_text(pool_name, pool) for pool_name, pool in tier.items())
+    return name, pools, scheduling_text(tier), quota_text(tier)
+
+
+def pool_text(name: str, pool: Pool) -> str:
+    """Return a pool in words."""
+    accelerator = f" + {pool.accelerator_count} x {pool.accelerator}" if pool.accelerator else ""
+    topology = f" {pool.tpu_topology}" if pool.tpu_topology else ""
+    return f"{pool.replicas} {name} {pool.machine}{accelerator}{topology}"
+
+
+def scheduling_text(tier: Tier) -> str:
+    """Return the strategies that a tier takes; reserved machines are a choice of their own.
+
+    Source: https://cloud.google.com/vertex-ai/docs/training/use-reservations
+    """
+    taken = google_cloud()["flex_start_accelerators"]
+    machines = {(pool.machine, pool.accelerator_count) for pool in tier.values()}
+    flex = len(machines) == 1 and all(accelerator_of(pool) in taken for pool in tier.values())
+    several = any(pool.tpu_topology not in ("", "1x1", "2x2", "2x4") for pool in tier.values())
+    strategies = ["standard", *(() if several else ("spot",)), *(("flex_start",) if flex else ())]
+    return ", ".join([*strategies, "reservation"])
+
+
+def quota_text(tier: Tier) -> str:
+    """Return the default quota of a tier whose machines a new project has none of, "" for the others."""
+    scarce = google_cloud()["zero_quota_accelerators"]
+    none = any(accelerator_of(pool) in scarce for pool in tier.values())
+    return "0: ask for more" if none else ""

@@ -1,0 +1,208 @@
+"""`nox -s tune`: a study of the job, on this machine or as a HyperparameterTuningJob."""
+
+import argparse
+import dataclasses
+import functools
+import hashlib
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+from launcher.checks.findings import require_sound
+from launcher.checks.study import tier_findings
+from launcher.commands.cloud_jobs import answered
+from launcher.commands.prepare import run_prepare
+from launcher.commands.submit import deliver, noter, poll_seconds
+from launcher.console import Console, Progress, Refused, UserError
+from launcher.executors.local.cluster import shrunk
+from launcher.executors.local.mount import mounted
+from launcher.executors.vertex import follow
+from launcher.executors.vertex.follow import EXIT_FAILED, SUCCEEDED, Follower
+from launcher.executors.vertex.jobs import CloudJob
+from launcher.executors.vertex.submissions import new_run_name
+from launcher.executors.vertex.tuning_jobs import TrialLog, TuningService, outcomes_of
+from launcher.packaging.sdist import SourceDistribution
+from launcher.project import Project, build, job_of, levels, run_of
+from launcher.run_folders import new_study, next_study
+from launcher.spec.custom_job import Run, custom_job_of, output_uri
+from launcher.spec.job_file import Job
+from launcher.spec.study import Study
+from launcher.spec.tuning_job import tuning_job
+from launcher.tuning import optuna_sampler, report, search, trials
+
+
+def tune(project: Project, given: argparse.Namespace, rest: list[str], console: Console) -> int:
+    """Run the study of job.toml."""
+    job = job_of(project, given)
+    study = study_of(job, given)
+    if findings := tier_findings(job):
+        raise Refused(findings)
+    if given.dry_run:
+        return show(project, job, study, rest, console)
+    if given.local:
+        check_local(given)
+        return tune_here(project, job, study, given, rest, console)
+
+    return tune_in_the_cloud(project, job, study, given, rest, console)
+
+
+def study_of(job: Job, given: argparse.Namespace) -> Study:
+    """Return the study of job.toml, with what the command line says instead; raise `UserError` if there is none.
+
+    The service refuses more trials at once than there are trials.
+    """
+    if job.study is None:
+        raise UserError(
+            "job.toml has no section [study]",
+            "one that says what to look for: metric, goal, trials, and a table for each parameter",
+            "add it as the section Tuning of README.md shows",
+        )
+    options = job.study.options
+    changed = {
+        name: value
+        for name, value in (("trials", given.trials), ("parallel_trials", given.parallel))
+        if value is not None
+    }
+    for name, value in changed.items():
+        if value < 1:
+            raise UserError(f"--{name.partition('_')[0]} is {value}", "at least 1", "correct it")
+    options = dataclasses.replace(options, **changed)
+    at_once = min(options.parallel_trials, options.trials)
+    return dataclasses.replace(
+        job.study, options=dataclasses.replace(options, parallel_trials=at_once)
+    )
+
+
+def check_local(given: argparse.Namespace) -> None:
+    """Raise `UserError` if an option that is about jobs in the cloud stands beside --local."""
+    options = {
+        "--wait": given.wait,
+        "--again": given.again,
+        "--list": given.list,
+        "--cancel": given.cancel is not None,
+    }
+    asked = [name for name, value in options.items() if value]
+    if asked:
+        raise UserError(
+            f"{asked[0]} beside --local",
+            "--local by itself: a study here is followed to its end, and gone on with by the same command",
+            f"leave out --local, or {asked[0]}",
+        )
+
+
+def show(project: Project, job: Job, study: Study, arguments: list[str], console: Console) -> int:
+    """Print the job, and nothing else, on standard output."""
+    distribution = build(project, console)
+    require_sound(project, job, distribution, arguments, console)
+    run = run_of(project, job, distribution, new_run_name(), arguments)
+    print(json.dumps(tuning_job(job, run, study), indent=2))
+    return 0
+
+
+def tune_here(
+    project: Project,
+    job: Job,
+    study: Study,
+    given: argparse.Namespace,
+    rest: list[str],
+    console: Console,
+) -> int:
+    """Run the study on this machine; write what came of it, and print it as a table."""
+    distribution = build(project, console)
+    require_sound(project, job, distribution, rest, console)
+    code = run_prepare(project, job.data, distribution, ["--reuse", *levels(given)], console)
+    if code:
+        return code
+    run = run_of(project, job, distribution, "study", [*rest, "-q"])
+    custom_job = shrunk(custom_job_of(job, run))
+    # Where the code is the same, it does not matter which revision it is called.
+    digest = digest_of(custom_job_of(job, dataclasses.replace(run, revision="")), study)
+    folder, resumed = next_study(project.runs, digest)
+    wanted = wanted_trials(study)
+    at_once = trials.most_at_once(study.options.parallel_trials)
+    note = ", going on where it was stopped" if resumed else ""
+    console.step("study", f"{project.shown_path(folder)}{note}; {wanted} trials, {at_once} at once")
+    with search.only_study(folder, console) as lock:
+        (folder / "digest").write_text(digest, encoding="utf-8")
+        with mounted(links_of(project, job, distribution, run, folder)) as mount:
+            place = trials.Place(project.folder, folder, mount, project.training.folder, lock)
+            found = optuna_sampler.opened(study, folder / "study.db")
+            work = search.Search(study, custom_job, place, found, console)
+            search.search(work, wanted, at_once)
+        outcomes = optuna_sampler.outcomes(found)
+        report.write(folder, study, outcomes, work.value(search.DEFAULTS), console)
+    if not any(each.value is not None for each in outcomes):
+        return EXIT_FAILED
+    console.step("next", "nox -s local_train -- --trial best, or submit -- --trial best")
+    return 0
+
+
+def links_of(
+    project: Project,
+    job: Job,
+    distribution: SourceDistribution,
+    run: Run,
+    folder: Path,
+) -> dict[str, Path]:
+    """Return the folders of this machine that stand for the bucket's: data, package and outputs."""
+    return {
+        run.data_uri: Path(project.absolute(job.data.prepared)),
+        run.package_uri.rpartition("/")[0]: distribution.path.parent,
+        output_uri(job, run.name): folder,
+    }
+
+
+def wanted_trials(study: Study) -> int:
+    """Return how many trials are run: those that are asked for, or all of a smaller grid."""
+    if study.options.algorithm != "grid":
+        return study.options.trials
+    return sum(1 for _ in itertools.islice(optuna_sampler.grid(study), study.options.trials))
+
+
+def digest_of(custom_job: dict[str, Any], study: Study) -> str:
+    """Return a digest of all that a study's results depend on, so that only an equal one is gone on with."""
+    endless = dataclasses.replace(study.options, trials=0, parallel_trials=0)
+    unbounded = dataclasses.asdict(dataclasses.replace(study, options=endless))
+    content = [custom_job["jobSpec"]["workerPoolSpecs"], unbounded]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def tune_in_the_cloud(
+    project: Project,
+    job: Job,
+    study: Study,
+    given: argparse.Namespace,
+    rest: list[str],
+    console: Console,
+) -> int:
+    """Send the study to Google Cloud, or do with studies there what an option says; return the exit code."""
+    code = answered(project, job, given, TuningService, console)
+    if code is not None:
+        return code
+    resource_of = functools.partial(tuning_job, study=study)
+    sending, submission, sent = deliver(
+        project, job, given, rest, TuningService, resource_of, console
+    )
+    if not given.wait and not sent.has_ended:
+        return 0
+    log = TrialLog(sending.service, sent, study)
+    follower = Follower(sending.service, log, console, Progress(console), poll_seconds(given))
+    verdict = functools.partial(study_verdict, project, study)
+    return follow.to_verdict(follower, sent, verdict, noter(sending, submission))
+
+
+def study_verdict(project: Project, study: Study, job: CloudJob, console: Console) -> int:
+    """Say how the study ended and what came of it; write that where a local study's result is."""
+    outcomes = outcomes_of(job, study)
+    if any(each.value is not None for each in outcomes):
+        folder = new_study(project.runs)
+        folder.mkdir(parents=True)
+        report.write(folder, study, outcomes, None, console, drawn=False)
+        console.step("next", "nox -s submit -- --trial best, or local_train -- --trial best")
+    if job.state == SUCCEEDED:
+        console.step("outputs", f"{job.output}/TRIAL/model")
+        return 0
+    reason = f": {job.error}" if job.error else ""
+    console.always(f"error: job {job.id} {job.state.lower()}{reason}; it is at {job.address}")
+    return EXIT_FAILED

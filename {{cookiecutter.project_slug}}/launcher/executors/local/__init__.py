@@ -1,0 +1,1 @@
+"""Runs a CustomJob as processes on this machine."""

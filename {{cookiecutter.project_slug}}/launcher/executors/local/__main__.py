@@ -1,0 +1,80 @@
+"""Runs one CustomJob from a file: `python -m launcher.executors.local JOB.json --mount DIR --environment DIR`.
+
+Its package is taken from the bucket's mount.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from launcher.console import Console, Refused, UserError
+from launcher.executors.local.cluster import pools_of
+from launcher.executors.local.executor import EXIT_USER_ERROR, run_custom_job
+from launcher.packaging.environment import ensure_environment
+from launcher.packaging.sdist import read_source_distribution
+from launcher.project import Project
+from launcher.spec.custom_job import module_of
+from launcher.subprocesses import EXIT_INTERRUPTED, end_children_on_terminate
+
+PARENT_POLL_SECONDS = 0.5
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the CustomJob of a file; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m launcher.executors.local", allow_abbrev=False)
+    parser.add_argument("job", type=Path, help="a CustomJob as JSON")
+    parser.add_argument("--mount", type=Path, required=True, help="the folder of the buckets")
+    parser.add_argument("--environment", type=Path, required=True, help="where to install")
+    parser.add_argument("--parent", type=int, help="the process without which the job ends")
+    given = parser.parse_args(arguments)
+    end_children_on_terminate()
+    if given.parent:
+        end_without(given.parent)
+    console = Console()
+    environment = dataclasses.replace(Project(Path.cwd()).training, folder=given.environment)
+    try:
+        custom_job = json.loads(given.job.read_text(encoding="utf-8"))
+        package = package_path(custom_job, given.mount)
+        if package:
+            ensure_environment(environment, read_source_distribution(package), console)
+        return run_custom_job(custom_job, environment.python, given.mount.absolute(), console)
+    except UserError as error:
+        console.always(f"error: {error}")
+    except Refused as refused:
+        console.always(str(refused))
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    return EXIT_USER_ERROR
+
+
+def package_path(custom_job: Mapping[str, Any], mount: Path) -> Path | None:
+    """Return the package that the job installs, in the bucket's mount; None if its image holds it."""
+    pool = pools_of(custom_job)[0]
+    if "pythonPackageSpec" in pool:
+        return mount / str(pool["pythonPackageSpec"]["packageUris"][0]).removeprefix("gs://")
+    command = pool["containerSpec"].get("command", [])
+    return mount / str(command[3]).removeprefix("/gcs/") if module_of(pool) else None
+
+
+def end_without(parent: int) -> None:
+    """End this process, and with it the job, as soon as its parent is gone: a killed parent cannot do it."""
+
+    def look() -> None:
+        """Wait until the parent is another."""
+        while os.getppid() == parent:
+            time.sleep(PARENT_POLL_SECONDS)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=look, daemon=True).start()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

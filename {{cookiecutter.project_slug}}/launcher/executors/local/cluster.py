@@ -1,0 +1,135 @@
+"""The replicas of a CustomJob, and the variables that tell each of them its place. Pure.
+
+Sources: https://cloud.google.com/vertex-ai/docs/training/distributed-training and
+https://cloud.google.com/vertex-ai/docs/training/code-requirements
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from launcher.spec.custom_job import RUN_LABEL, TRIAL_VARIABLE, variables_of
+
+TASK_TYPES = ("chief", "worker", "ps", "evaluator")
+LARGEST_LOCAL_CLUSTER = 5
+WORKERS_OF_A_SHRUNK_CLUSTER = 2
+PROJECT_NUMBER = "123456789012"
+OUTPUT_VARIABLES = {
+    "AIP_MODEL_DIR": "model",
+    "AIP_CHECKPOINT_DIR": "checkpoints",
+    "AIP_TENSORBOARD_LOG_DIR": "logs",
+}
+
+Addresses = Mapping[int, Sequence[str]]
+"""host:port of each replica by pool."""
+
+
+@dataclass(frozen=True)
+class Replica:
+    """One process of a job: the pool it belongs to, by position, and its place there."""
+
+    pool: int
+    index: int
+
+    @property
+    def name(self) -> str:
+        """The name that people know it by, such as `worker 2`."""
+        task = TASK_TYPES[self.pool]
+        return task if task == "chief" else f"{task} {self.index}"
+
+    @property
+    def is_primary(self) -> bool:
+        """Whether the exit code of this replica is that of the job."""
+        return self.pool == 0
+
+
+def pools_of(custom_job: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the worker pools of a job by position; unused ones are empty."""
+    return list(custom_job["jobSpec"]["workerPoolSpecs"])
+
+
+def replica_count(pool: Mapping[str, Any]) -> int:
+    """Return how many replicas a pool has, none if it is empty."""
+    return int(pool.get("replicaCount", 1)) if pool else 0
+
+
+def replicas_of(custom_job: Mapping[str, Any]) -> list[Replica]:
+    """Return every replica, the primary first."""
+    return [
+        Replica(position, index)
+        for position, pool in enumerate(pools_of(custom_job))
+        for index in range(replica_count(pool))
+    ]
+
+
+def shrunk(custom_job: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the job with as many replicas as one machine can bear, in the same shape: a chief and workers."""
+    if len(replicas_of(custom_job)) <= LARGEST_LOCAL_CLUSTER:
+        return dict(custom_job)
+    pools = [
+        {**pool, "replicaCount": str(min(replica_count(pool), WORKERS_OF_A_SHRUNK_CLUSTER))}
+        if pool
+        else {}
+        for pool in pools_of(custom_job)
+    ]
+    return {**custom_job, "jobSpec": {**custom_job["jobSpec"], "workerPoolSpecs": pools}}
+
+
+def variables_for(
+    custom_job: Mapping[str, Any], replica: Replica, addresses: Addresses
+) -> dict[str, str]:
+    """Return what the service sets for a replica, and what the job itself sets.
+
+    TF_CONFIG is there only if the job has several replicas, and never lists an evaluator.
+    """
+    base = custom_job["jobSpec"]["baseOutputDirectory"]["outputUriPrefix"].rstrip("/")
+    variables = {name: f"{base}/{folder}/" for name, folder in OUTPUT_VARIABLES.items()}
+    variables["CLOUD_ML_PROJECT_ID"] = PROJECT_NUMBER
+    variables["CLOUD_ML_JOB_ID"] = custom_job["labels"][RUN_LABEL]
+    variables["CLUSTER_SPEC"] = json.dumps(cluster_spec(custom_job, replica, addresses))
+    if sum(map(len, addresses.values())) > 1:
+        variables["TF_CONFIG"] = json.dumps(tf_config(custom_job, replica, addresses))
+    return {**variables, **variables_of(pools_of(custom_job)[replica.pool])}
+
+
+def cluster_spec(
+    custom_job: Mapping[str, Any], replica: Replica, addresses: Addresses
+) -> dict[str, Any]:
+    """Return the content of CLUSTER_SPEC."""
+    return {
+        "cluster": {f"workerpool{pool}": list(hosts) for pool, hosts in addresses.items()},
+        "environment": "cloud",
+        "task": {
+            "type": f"workerpool{replica.pool}",
+            "index": replica.index,
+            **trial_of(custom_job),
+        },
+        "job": custom_job["jobSpec"],
+    }
+
+
+def tf_config(
+    custom_job: Mapping[str, Any], replica: Replica, addresses: Addresses
+) -> dict[str, Any]:
+    """Return the content of TF_CONFIG."""
+    return {
+        "cluster": {
+            TASK_TYPES[pool]: list(hosts)
+            for pool, hosts in addresses.items()
+            if TASK_TYPES[pool] != "evaluator"
+        },
+        "environment": "cloud",
+        "task": {
+            "type": TASK_TYPES[replica.pool],
+            "index": replica.index,
+            **trial_of(custom_job),
+        },
+        "job": custom_job["jobSpec"],
+    }
+
+
+def trial_of(custom_job: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a replica's task says of the trial that its job is, nothing for other jobs."""
+    trial = variables_of(pools_of(custom_job)[0]).get(TRIAL_VARIABLE)
+    return {"trial": trial} if trial else {}

@@ -1,0 +1,177 @@
+"""The local executor: runs a CustomJob as processes on this machine, by the service's own rules of success."""
+
+import contextlib
+import os
+import socket
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from launcher.console import Console, UserError, shown
+from launcher.executors.local import processes
+from launcher.executors.local.cluster import (
+    Addresses,
+    Replica,
+    pools_of,
+    replicas_of,
+    variables_for,
+)
+from launcher.spec.custom_job import arguments_of, module_of
+from launcher.subprocesses import run_visible, signals_postponed
+
+EXIT_USER_ERROR = 2
+EXIT_FAILED = 1
+DEFAULT_MODULE = "trainer.task"
+KEPT_VARIABLES = (
+    "COLORTERM",
+    "COLUMNS",
+    "CUDA_VISIBLE_DEVICES",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "LD_LIBRARY_PATH",
+    "NO_COLOR",
+    "PATH",
+    "PYTHONDONTWRITEBYTECODE",
+    "SYSTEMROOT",
+    "TEMP",
+    "TERM",
+    "TMP",
+    "TMPDIR",
+    "TZ",
+)
+"""What a process cannot do without, or what only decides how its output looks."""
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What the replicas of a job are started with."""
+
+    custom_job: Mapping[str, Any]
+    python: Path
+    """The interpreter of the environment that holds the package."""
+    mount: Path
+    """The folder that holds the buckets, as /gcs does in the cloud."""
+    folder: Path
+    """Where each replica gets an empty working folder of its own."""
+
+
+def run_custom_job(
+    custom_job: Mapping[str, Any],
+    python: Path,
+    mount: Path,
+    console: Console,
+    preempt_seconds: float = 0.0,
+) -> int:
+    """Run every replica of the job to its end; return the exit code of the primary.
+
+    Raises `UserError` if a replica leaves something in its working folder, which a cloud job would lose. After
+    `preempt_seconds`, unless that is 0, a replica is killed and the job started again, as the service would.
+    """
+    with tempfile.TemporaryDirectory(prefix="replicas-") as name:
+        conditions = Conditions(custom_job, python, mount, Path(name))
+        members = replicas_of(custom_job)
+        if len(members) == 1 and not preempt_seconds:
+            code = run_visible(*start_of(members[0], free_addresses(members), conditions))
+        else:
+            code = run_cluster(members, conditions, console, preempt_seconds)
+        if code == 0:
+            check_left_behind(conditions.folder)
+    return code
+
+
+def run_cluster(
+    members: Sequence[Replica], conditions: Conditions, console: Console, preempt_seconds: float
+) -> int:
+    """Run several replicas until the primary ends or another fails; return the job's exit code."""
+    started: list[processes.Process] = []
+    try:
+        start_all(members, conditions, started)
+        if preempt_seconds and processes.wait(started, preempt_seconds) is None:
+            preempt(started, preempt_seconds, console)
+            start_all(members, conditions, started)
+        ended = processes.wait(started)
+    finally:
+        with signals_postponed():
+            processes.end_all(started)
+    return verdict(ended or started[0], started, console)
+
+
+def start_all(
+    members: Sequence[Replica], conditions: Conditions, started: list[processes.Process]
+) -> None:
+    """Start every replica, the primary first, and put them in the place of those in `started`."""
+    started.clear()
+    addresses = free_addresses(members)
+    prefixes = processes.prefixes([member.name for member in members])
+    for member, prefix in zip(members, prefixes, strict=True):
+        command, folder, variables = start_of(member, addresses, conditions)
+        with signals_postponed():
+            started.append(processes.start(member.name, command, folder, variables, prefix))
+
+
+def preempt(started: Sequence[processes.Process], seconds: float, console: Console) -> None:
+    """Kill the last replica without notice and end the others, because none can go on without it.
+
+    The service does so if the job asks with restart_job_on_worker_restart, as job.toml does.
+    """
+    console.always(f"preempt  {started[-1].name} is killed after {seconds:g} s; all start again")
+    processes.kill(started[-1])
+    processes.end_all(started)
+
+
+def start_of(
+    member: Replica, addresses: Addresses, conditions: Conditions
+) -> tuple[list[str], Path, dict[str, str]]:
+    """Return the command of a replica, its working folder and its environment."""
+    pool = pools_of(conditions.custom_job)[member.pool]
+    folder = conditions.folder / member.name.replace(" ", "-")
+    folder.mkdir(exist_ok=True)
+    variables = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
+    variables |= variables_for(conditions.custom_job, member, addresses)
+    variables["GCS_ROOT"] = str(conditions.mount)
+    # Without these, packages of the user or of the working folder could be imported.
+    variables |= {"PYTHONNOUSERSITE": "1", "PYTHONSAFEPATH": "1"}
+    command = [str(conditions.python), "-m", module_of(pool) or DEFAULT_MODULE]
+    return [*command, *arguments_of(pool)], folder, variables
+
+
+def free_addresses(members: Sequence[Replica]) -> dict[int, list[str]]:
+    """Return an address on this machine that nothing listens on for each replica, by pool."""
+    addresses: dict[int, list[str]] = {}
+    with contextlib.ExitStack() as held:
+        for member in members:
+            listener = held.enter_context(socket.socket())
+            listener.bind(("127.0.0.1", 0))
+            port = listener.getsockname()[1]
+            addresses.setdefault(member.pool, []).append(f"127.0.0.1:{port}")
+    return addresses
+
+
+def verdict(
+    ended: processes.Process, all_of_them: Sequence[processes.Process], console: Console
+) -> int:
+    """Say how each replica ended; return the primary's exit code, or failure if another failed before it."""
+    if ended.code:
+        lines = "\n".join(f"  {line}" for line in ended.last_lines) or "  (nothing)"
+        console.always(
+            f"error: {ended.name} ended with exit code {ended.code}, so the job was stopped; its last lines:\n{lines}"
+        )
+    codes = ", ".join(f"{process.name} {process.code}" for process in all_of_them)
+    if len(all_of_them) > 1:
+        console.step("ended", f"exit codes: {codes}")
+    return (ended.code or 0) if ended is all_of_them[0] else EXIT_FAILED
+
+
+def check_left_behind(folder: Path) -> None:
+    """Raise `UserError` if a replica wrote into its working folder."""
+    written = sorted(path for path in folder.glob("*/*"))
+    if written:
+        raise UserError(
+            f"training wrote {shown(written[0].name)} into its working folder",
+            "all outputs below the folder that --job-dir or AIP_MODEL_DIR names, because a cloud job loses the others",
+            "write to a path below that folder",
+        )

@@ -1,0 +1,1 @@
+"""Sends a job to Vertex AI and follows it."""

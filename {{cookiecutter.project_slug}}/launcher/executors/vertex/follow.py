@@ -1,0 +1,154 @@
+"""Following a job to its end: its state, its log, its verdict and its outputs."""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from launcher.console import Console, Progress, UserError
+from launcher.executors.vertex import storage
+from launcher.executors.vertex.errors import Unanswered
+from launcher.executors.vertex.jobs import CloudJob, JobService
+from launcher.executors.vertex.logs import JobLog, moment
+from launcher.subprocesses import EXIT_INTERRUPTED
+
+POLL_SECONDS = 5.0
+UNANSWERED_SECONDS = 1800.0
+"""How long the job service may keep silent, as while a laptop sleeps, before following is given up."""
+EXIT_FAILED = 1
+SUCCEEDED = "SUCCEEDED"
+
+
+class Log(Protocol):
+    """What is shown while a job runs."""
+
+    def new_lines(self) -> Iterable[str]:
+        """Return what there is since the last look."""
+
+
+@dataclass
+class Follower:
+    """What following a job needs."""
+
+    service: JobService
+    log: Log
+    console: Console
+    progress: Progress
+    poll_seconds: float
+
+
+def follower(service: JobService, job: CloudJob, console: Console, poll_seconds: float) -> Follower:
+    """Return a follower of a job."""
+    project = job.resource.split("/")[1]
+    log = JobLog(project, job.id, service.credentials, moment(job.created))
+    return Follower(service, log, console, Progress(console), poll_seconds)
+
+
+def follow(
+    service: JobService,
+    job: CloudJob,
+    console: Console,
+    note: Callable[[CloudJob], None],
+    poll_seconds: float = POLL_SECONDS,
+) -> int:
+    """Follow a job until it ends, and return the exit code: 0 if it succeeded, 130 after Ctrl-C.
+
+    `note` is told of the job when its verdict is out. Raises `Unanswered` if the service says nothing for long.
+    """
+    following = follower(service, job, console, poll_seconds)
+    return to_verdict(following, job, verdict, note)
+
+
+def to_verdict(
+    following: Follower,
+    job: CloudJob,
+    verdict: Callable[[CloudJob, Console], int],
+    note: Callable[[CloudJob], None],
+) -> int:
+    """Wait until a job has ended, and return the exit code that its `verdict` is."""
+    console, command = following.console, following.service.command
+    try:
+        ended = until_end(following, job)
+    except KeyboardInterrupt:
+        following.progress.clear()
+        console.always(
+            f"stopped following: job {job.id} goes on; nox -s {command} -- --wait follows it again,"
+            f" nox -s {command} -- --cancel {job.id} ends it"
+        )
+        return EXIT_INTERRUPTED
+    code = verdict(ended, console)
+    note(ended)
+    return code
+
+
+def until_end(following: Follower, job: CloudJob) -> CloudJob:
+    """Poll until the job has ended, show state and log meanwhile, and return what it became."""
+    began = silent_since = time.monotonic()
+    said = ""
+    while True:
+        show_log(following)
+        if job.state != said:
+            said = job.state
+            following.progress.clear()
+            following.console.step("job", said.lower())
+        if job.has_ended:
+            # The last lines, which say why, reach the log later than the state does.
+            time.sleep(following.poll_seconds)
+            show_log(following)
+            return job
+        following.progress.show(f"job      {said.lower()}, {clock(time.monotonic() - began)}")
+        time.sleep(following.poll_seconds)
+        try:
+            job = following.service.get(job.resource)
+            silent_since = time.monotonic()
+        except Unanswered as error:
+            following.progress.show(f"job      {error}")
+            if time.monotonic() - silent_since > UNANSWERED_SECONDS:
+                raise
+
+
+def show_log(following: Follower) -> None:
+    """Show what the job wrote since the last look."""
+    for line in following.log.new_lines():
+        if not following.console.quiet:
+            following.progress.line(f"  {line}")
+
+
+def clock(seconds: float) -> str:
+    """Return a time as minutes and seconds, with hours if there are any."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def verdict(job: CloudJob, console: Console) -> int:
+    """Say how a job ended and where its outputs are; return the exit code."""
+    if job.state != SUCCEEDED:
+        reason = f": {job.error}" if job.error else ""
+        console.always(
+            f"error: job {job.id} {job.state.lower()}{reason}; its log is at {job.address}"
+        )
+        return EXIT_FAILED
+    console.step("model", f"{job.output}/model")
+    show_metrics(job, console)
+    console.step("fetch", f"gcloud storage cp -r {job.output} .")
+    return 0
+
+
+def show_metrics(job: CloudJob, console: Console) -> None:
+    """Print the job's metrics on standard output. The verdict does not depend on them."""
+    uri = f"{job.output}/metrics.json"
+    try:
+        content = storage.read_bytes(client_for(job), uri)
+    except UserError as error:
+        console.always(f"warning: {error}")
+        return
+    if content is None:
+        console.always(f"warning: the job left no {uri}")
+        return
+    print(content.decode(errors="replace").rstrip())
+
+
+def client_for(job: CloudJob) -> Any:
+    """Return a storage client of the job's project."""
+    return storage.storage_client(job.resource.split("/")[1])

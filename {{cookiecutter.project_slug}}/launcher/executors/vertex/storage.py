@@ -1,0 +1,278 @@
+"""Cloud Storage: packages that are never overwritten, and folders of prepared data that are whole or not there.
+
+Checksums are CRC32C in base64: https://cloud.google.com/storage/docs/data-validation
+"""
+
+import base64
+import os
+import tarfile
+import tempfile
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from launcher.console import Console, Progress, UserError
+from launcher.executors.vertex.errors import Refusal, explained
+from launcher.executors.vertex.jobs import credentials, is_loopback, not_installed, quieten
+from launcher.packaging.sdist import SourceDistribution, read_source_distribution
+
+ENDPOINT_VARIABLE = "STORAGE_EMULATOR_HOST"
+STATISTICS = "statistics.json"
+UPLOADS_AT_ONCE = 8
+CHUNK_BYTES = 16 * 1024 * 1024
+"""An upload that is larger goes on after a failure at its last whole chunk."""
+READ_BYTES = 1024 * 1024
+RETRY_SECONDS = 120.0
+"""How long the client, with pauses that double and vary, repeats one request."""
+ATTEMPTS = 3
+CODE_MISSING, CODE_EXISTS = 404, 412
+MEGABYTE = 1_000_000
+
+
+class Differs(UserError):
+    """At an address that follows from its content lies something else."""
+
+
+@dataclass(frozen=True)
+class Remote:
+    """An object as the bucket has it."""
+
+    size: int
+    crc32c: str
+    generation: int
+
+
+def storage_client(project: str) -> Any:
+    """Return the client; STORAGE_EMULATOR_HOST, which it reads by itself, needs no credentials."""
+    quieten()
+    try:
+        from google.cloud import storage
+    except ImportError as error:
+        raise not_installed(error) from error
+    if is_loopback(os.environ.get(ENDPOINT_VARIABLE, "")):
+        return storage.Client(project=project)
+    return storage.Client(project=project, credentials=credentials("", project))
+
+
+def parts_of(uri: str) -> tuple[str, str]:
+    """Return bucket and name of an address gs://BUCKET/NAME."""
+    bucket, _, name = uri.removeprefix("gs://").partition("/")
+    return bucket, name
+
+
+def retrying() -> Any:
+    """Return how often a request is repeated: bounded in time, its pauses random."""
+    from google.cloud.storage.retry import DEFAULT_RETRY
+
+    return DEFAULT_RETRY.with_timeout(RETRY_SECONDS)
+
+
+def crc32c_of(path: Path) -> str:
+    """Return a file's checksum."""
+    import google_crc32c
+
+    checksum = google_crc32c.Checksum()
+    with path.open("rb") as file:
+        while block := file.read(READ_BYTES):
+            checksum.update(block)
+    return base64.b64encode(checksum.digest()).decode()
+
+
+def found(client: Any, uri: str) -> Remote | None:
+    """Return what lies at an address, None if nothing does."""
+    bucket, name = parts_of(uri)
+    with explained(f"reading {uri}"):
+        blob = client.bucket(bucket).get_blob(name, retry=retrying())
+    return Remote(int(blob.size), str(blob.crc32c), int(blob.generation)) if blob else None
+
+
+def read_bytes(client: Any, uri: str) -> bytes | None:
+    """Return the content at an address, None if there is none."""
+    bucket, name = parts_of(uri)
+    try:
+        with explained(f"reading {uri}"):
+            return bytes(client.bucket(bucket).blob(name).download_as_bytes(retry=retrying()))
+    except Refusal as refusal:
+        if refusal.code == CODE_MISSING:
+            return None
+        raise
+
+
+def upload(client: Any, path: Path, uri: str, generation: int = 0) -> None:
+    """Upload a file in the place of a `generation`, 0 for none, and see that it arrived as it is.
+
+    Raises `Refusal` with `CODE_EXISTS` if something else is there already.
+    """
+    expected = crc32c_of(path)
+    for _ in range(ATTEMPTS):
+        try:
+            if send(client, path, uri, generation) == expected:
+                return
+        except Refusal as refusal:
+            # Somebody was faster, or the answer to our own request was lost and the client repeated it.
+            there = found(client, uri) if refusal.code == CODE_EXISTS else None
+            if there is None or there.crc32c != expected:
+                raise
+            return
+        generation = 0
+    raise UserError(
+        f"{uri} arrived damaged {ATTEMPTS} times",
+        f"the checksum {expected}",
+        "check the network's proxies and this machine's memory, then run it again",
+    )
+
+
+def send(client: Any, path: Path, uri: str, generation: int) -> str:
+    """Upload a file once and return the checksum of what arrived, "" if that was damaged, and removed again."""
+    from google.cloud.storage.exceptions import DataCorruption
+
+    bucket, name = parts_of(uri)
+    blob = client.bucket(bucket).blob(name, chunk_size=CHUNK_BYTES)
+    options = dict(if_generation_match=generation, checksum="crc32c", retry=retrying())
+    with explained(f"uploading {uri}"):
+        try:
+            blob.upload_from_filename(str(path), **options)
+        except DataCorruption:
+            return ""
+        if blob.crc32c == crc32c_of(path):
+            return str(blob.crc32c)
+        blob.delete(if_generation_match=blob.generation, retry=retrying())
+    return ""
+
+
+def upload_package(
+    client: Any, distribution: SourceDistribution, uri: str, console: Console
+) -> None:
+    """Put the package at its address unless it is there; raise `Differs` if another one is."""
+    remote = found(client, uri)
+    if remote and remote.crc32c == crc32c_of(distribution.path):
+        console.step("upload", "the package is in the bucket already")
+        return
+    try:
+        upload(client, distribution.path, uri)
+    except Refusal as refusal:
+        if refusal.code != CODE_EXISTS:
+            raise
+        if not holds_same(client, uri, distribution):
+            raise Differs(
+                f"{uri} holds another package",
+                "the files from which its address follows",
+                f"find out who wrote it, then: gcloud storage rm {uri}",
+            ) from refusal
+    console.step("upload", f"the package, to {uri}")
+
+
+def holds_same(client: Any, uri: str, distribution: SourceDistribution) -> bool:
+    """Tell whether a package in the bucket has equal files, packed by another version of zlib."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, distribution.path.name)
+        copy.write_bytes(read_bytes(client, uri) or b"")
+        try:
+            return read_source_distribution(copy).content == distribution.content
+        except (tarfile.TarError, OSError, EOFError, ValueError, KeyError):
+            return False
+
+
+def not_prepared() -> UserError:
+    """Return the error for data that was not prepared here."""
+    return UserError(
+        "the data is not prepared", "prepared data in the bucket", "nox -s prepare -- --upload"
+    )
+
+
+def require_prepared(client: Any, uri: str) -> None:
+    """Raise `UserError` unless the prepared data is in the bucket, all of it."""
+    if found(client, f"{uri}/{STATISTICS}") is None:
+        raise UserError(
+            f"the prepared data is not in the bucket: {uri} has no {STATISTICS}",
+            "prepared data in the bucket",
+            "nox -s prepare -- --upload",
+        )
+
+
+def upload_folder(client: Any, folder: Path, uri: str, console: Console) -> None:
+    """Upload the files of a folder that are not there yet, several at once, and `STATISTICS` last.
+
+    So its presence means that all is there. Raises `Differs` if all was there, but is something else.
+    """
+    files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*"))}
+    files = {name: path for name, path in files.items() if path.is_file()}
+    remote = listed(client, uri)
+    needed = [name for name in files if not is_same(files[name], remote.get(name))]
+    check_strangers(uri, files, needed, remote)
+    bytes_needed = sum(files[name].stat().st_size for name in needed)
+    progress, done = Progress(console), 0
+    for name in in_parallel(client, uri, {name: files[name] for name in needed}, remote):
+        done += files[name].stat().st_size
+        progress.show(bar(done, bytes_needed))
+    progress.clear()
+    there = len(files) - len(needed)
+    megabytes = bytes_needed / MEGABYTE
+    console.step(
+        "upload", f"{len(needed)} files, {megabytes:.1f} MB, to {uri}; {there} were there already"
+    )
+
+
+def in_parallel(
+    client: Any, uri: str, files: Mapping[str, Path], remote: Mapping[str, Remote]
+) -> Iterator[str]:
+    """Upload files and yield the name of each that has arrived; the statistics wait for all others."""
+
+    def one(name: str) -> str:
+        before = remote.get(name)
+        upload(client, files[name], f"{uri}/{name}", before.generation if before else 0)
+        return name
+
+    with ThreadPoolExecutor(UPLOADS_AT_ONCE) as pool:
+        others = [pool.submit(one, name) for name in files if name != STATISTICS]
+        try:
+            for upload_of_one in as_completed(others):
+                yield upload_of_one.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    if STATISTICS in files:
+        yield one(STATISTICS)
+
+
+def listed(client: Any, uri: str) -> dict[str, Remote]:
+    """Return what lies below an address, by its name there."""
+    bucket, prefix = parts_of(f"{uri}/")
+    with explained(f"listing {uri}"):
+        blobs = list(client.list_blobs(bucket, prefix=prefix, retry=retrying()))
+    return {
+        blob.name.removeprefix(prefix): Remote(
+            int(blob.size), str(blob.crc32c), int(blob.generation)
+        )
+        for blob in blobs
+    }
+
+
+def is_same(path: Path, remote: Remote | None) -> bool:
+    """Tell whether a file is in the bucket as it is here."""
+    if remote is None or remote.size != path.stat().st_size:
+        return False
+    return remote.crc32c == crc32c_of(path)
+
+
+def check_strangers(
+    uri: str, files: Mapping[str, Path], needed: list[str], remote: Mapping[str, Remote]
+) -> None:
+    """Raise `Differs` if the bucket has files that would be read too, or a whole other set of them."""
+    strangers = [name for name in remote if name not in files]
+    if strangers or (STATISTICS in remote and needed):
+        name = (strangers or needed)[0]
+        raise Differs(
+            f"{uri}/{name} is not what was prepared here",
+            "nothing there, or the same files",
+            f"if no job reads it: gcloud storage rm --recursive {uri}",
+        )
+
+
+def bar(done: int, total: int, width: int = 30) -> str:
+    """Return a bar for so many bytes of all."""
+    filled = width * done // max(total, 1)
+    amounts = f"{done / MEGABYTE:.1f} of {total / MEGABYTE:.1f} MB"
+    return f"upload   [{'#' * filled}{'.' * (width - filled)}] {amounts}"

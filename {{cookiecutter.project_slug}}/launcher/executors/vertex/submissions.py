@@ -1,0 +1,135 @@
+"""What was sent from here, written down before it is sent, so that nothing is sent twice."""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import secrets
+import sqlite3
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from launcher.console import Console, UserError
+from launcher.files import write_whole
+from launcher.project import Project
+from launcher.spec.custom_job import RUN_LABEL
+
+LOCK_SECONDS = 600.0
+LOCK_POLL_SECONDS = 0.2
+DIGITS_OF_DIGEST = 32
+
+
+@dataclass(frozen=True)
+class Submission:
+    """One run that was sent, or was about to be."""
+
+    run: str
+    digest: str
+    """Equal for jobs that differ in nothing but the run's name."""
+    project: str
+    region: str
+    custom_job: Mapping[str, Any]
+    """What was sent: a CustomJob, or a HyperparameterTuningJob."""
+    job: str | None = None
+    """The resource name that the service gave it; None as long as its answer is not known."""
+    state: str = ""
+    """As it was last seen; "" before the service's answer."""
+    told: bool = False
+    """Whether the user was told of the job."""
+    concluded: bool = False
+    """Whether the command that sent it gave its last word: the address, the verdict or the refusal."""
+
+
+def folder_of(project: Project) -> Path:
+    """Return where submissions are kept: with the runs, which git ignores."""
+    return project.folder / "runs" / "cloud"
+
+
+def new_run_name() -> str:
+    """Return a name for a run, unique enough for a label: the time in UTC, and six random digits."""
+    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
+
+
+def digest_of(custom_job: Mapping[str, Any], project: str, region: str) -> str:
+    """Return the digest of a job without its run's name and the address of its outputs."""
+    labels = {key: value for key, value in custom_job["labels"].items() if key != RUN_LABEL}
+    field = "jobSpec" if "jobSpec" in custom_job else "trialJobSpec"
+    spec = {k: v for k, v in custom_job[field].items() if k != "baseOutputDirectory"}
+    kept = [project, region, {**custom_job, "labels": labels, field: spec}]
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:DIGITS_OF_DIGEST]
+
+
+def save(folder: Path, submission: Submission) -> Submission:
+    """Write a submission to its file, whole or not at all, and return it."""
+    text = json.dumps(dataclasses.asdict(submission), indent=2) + "\n"
+    write_whole(folder / f"{submission.run}.json", text)
+    return submission
+
+
+def all_of(folder: Path) -> list[Submission]:
+    """Return the submissions, the newest first; what cannot be read is none."""
+    read = (read_submission(path) for path in sorted(folder.glob("*.json"), reverse=True))
+    return [submission for submission in read if submission]
+
+
+def read_submission(path: Path) -> Submission | None:
+    """Return what a file holds, None if that is no submission."""
+    try:
+        return Submission(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def newest_like(folder: Path, digest: str) -> Submission | None:
+    """Return the newest submission of an equal job."""
+    return next((each for each in all_of(folder) if each.digest == digest), None)
+
+
+def is_open(earlier: Submission | None, again: bool) -> bool:
+    """Tell whether an equal job may still need its answer or verdict, so that no other is to be sent.
+
+    With `again` the user wants another job; only one that nobody was told of is gone on with.
+    """
+    if earlier is None:
+        return False
+    return not earlier.told and not earlier.concluded if again else not earlier.concluded
+
+
+@contextlib.contextmanager
+def only_one(
+    folder: Path, console: Console, patience_seconds: float = LOCK_SECONDS
+) -> Iterator[None]:
+    """Let one process at a time send jobs from a project; raise `UserError` if another takes too long.
+
+    The lock is SQLite's: the system opens it again when its holder dies, however it dies.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    connection = sqlite3.connect(folder / "lock", timeout=0, isolation_level=None)
+    try:
+        take(connection, console, patience_seconds)
+        yield
+    finally:
+        connection.close()
+
+
+def take(connection: sqlite3.Connection, console: Console, patience_seconds: float) -> None:
+    """Wait for the lock; raise `UserError` if it stays taken."""
+    until, said = time.monotonic() + patience_seconds, False
+    while True:
+        try:
+            connection.execute("BEGIN EXCLUSIVE")
+            return
+        except sqlite3.OperationalError as error:
+            if time.monotonic() >= until:
+                raise UserError(
+                    f"another submit of this project is not done ({error})",
+                    "one at a time",
+                    "wait until it ends, or end it",
+                ) from error
+        if not said:
+            console.step("waiting", "another submit of this project is at work")
+            said = True
+        time.sleep(LOCK_POLL_SECONDS)

@@ -1,0 +1,121 @@
+"""The HyperparameterTuningJobs of the job service, and what their trials have come to.
+
+Source: https://cloud.google.com/vertex-ai/docs/reference/rest/v1/projects.locations.hyperparameterTuningJobs
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from launcher.executors.vertex.errors import explained
+from launcher.executors.vertex.jobs import CREATE_SECONDS, CloudJob, JobService, cloud_job, parse
+from launcher.spec.job_file import flag_name
+from launcher.spec.study import Outcome, Study, Value
+from launcher.spec.tuning_job import trial_flags
+
+STATES = {"SUCCEEDED": "complete", "INFEASIBLE": "failed"}
+"""Of trials that have ended; all others are under way."""
+
+
+class TuningService(JobService):
+    """The tuning jobs of one project in one region."""
+
+    collection = "hyperparameterTuningJobs"
+    command = "tune"
+
+    @property
+    def kind(self) -> Any:
+        """The SDK's class of these jobs."""
+        return self.sdk.HyperparameterTuningJob
+
+    def create(self, custom_job: Mapping[str, Any]) -> CloudJob:
+        """Create a tuning job once; raise `Unanswered` if it may have been created all the same.
+
+        By the generated client, because the SDK's own class knows no early stopping.
+        """
+        from google.cloud.aiplatform_v1 import JobServiceClient
+        from google.protobuf import json_format
+
+        parsed = parse(custom_job, "HyperparameterTuningJob")
+        with explained("the job is not accepted", patient_with=(408,)):
+            client = JobServiceClient(
+                credentials=self.credentials,
+                transport="rest",
+                client_options={"api_endpoint": self.endpoint},
+            )
+            made = client.create_hyperparameter_tuning_job(
+                parent=self.parent, hyperparameter_tuning_job=parsed, timeout=CREATE_SECONDS
+            )
+        return cloud_job(json_format.MessageToDict(type(made).pb(made)))
+
+
+@dataclass
+class TrialLog:
+    """What happens to the trials of a job, as lines."""
+
+    service: JobService
+    job: CloudJob
+    study: Study
+    said: dict[int, str] = field(default_factory=dict)
+
+    def new_lines(self) -> Iterator[str]:
+        """Yield a line for each trial that has begun or ended since the last look."""
+        try:
+            job = self.service.get(self.job.resource)
+        except Exception:  # no error of any kind ends the wait
+            return
+        for outcome in outcomes_of(job, self.study):
+            line = line_of(outcome, self.study.options.metric)
+            if self.said.get(outcome.number) != line:
+                self.said[outcome.number] = line
+                yield line
+
+
+def line_of(outcome: Outcome, metric: str) -> str:
+    """Return a trial as a line."""
+    value = "" if outcome.value is None else f", {metric} {outcome.value:.4f}"
+    return f"trial {outcome.number:>3} {outcome.state}{value}  {' '.join(outcome.flags)}"
+
+
+def outcomes_of(job: CloudJob, study: Study) -> list[Outcome]:
+    """Return the trials of a tuning job, in order."""
+    return sorted((outcome_of(each, study) for each in job.trials), key=lambda each: each.number)
+
+
+def outcome_of(trial: Mapping[str, Any], study: Study) -> Outcome:
+    """Return one trial as the service answers it."""
+    metrics = trial.get("finalMeasurement", {}).get("metrics", [])
+    names = {flag_name(name): name for name in study.parameters}
+    values = {
+        names.get(each["parameterId"], each["parameterId"]): typed(
+            each.get("value"), study, names.get(each["parameterId"], "")
+        )
+        for each in trial.get("parameters", [])
+    }
+    state = STATES.get(str(trial.get("state")), "running")
+    return Outcome(
+        number=int(trial["id"]),
+        state=state,
+        value=measured(metrics, study.options.metric) if state == "complete" else None,
+        values=values,
+        flags=tuple(trial_flags(values)),
+    )
+
+
+def measured(metrics: list[Mapping[str, Any]], metric: str) -> float | None:
+    """Return the value of a metric, None if it was not measured or is not finite."""
+    found = [float(each.get("value", 0.0)) for each in metrics if each.get("metricId") == metric]
+    return found[0] if found and math.isfinite(found[0]) else None
+
+
+def typed(value: Any, study: Study, name: str) -> Value:
+    """Return a value as the flag takes it: the service answers whole numbers as numbers of any kind."""
+    parameter = study.parameters.get(name)
+    if parameter is None or parameter.type == "categorical":
+        return str(value)
+    if parameter.type == "integer":
+        return int(value)
+    if parameter.type == "discrete":
+        return min(parameter.values, key=lambda each: abs(float(each) - float(value)))
+    return float(value)

@@ -1,0 +1,1 @@
+"""The source distribution, and clean environments to install it in."""

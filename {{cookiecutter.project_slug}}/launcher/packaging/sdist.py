@@ -1,0 +1,185 @@
+"""The source distribution: built like the one that is uploaded, then compared with the package's folder."""
+
+import ast
+import email
+import gzip
+import hashlib
+import io
+import re
+import sys
+import tarfile
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from launcher.console import Console, UserError
+from launcher.subprocesses import clean_variables, run_captured
+
+PACKAGE = "trainer"
+EXTRA = re.compile(r"""extra\s*==\s*["']([\w.-]+)["']""")
+DISTRIBUTION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class SourceDistribution:
+    """A built source distribution: its name, its requirement lines, and what it holds."""
+
+    path: Path
+    name: str
+    requirements: tuple[str, ...]
+    files: frozenset[str]
+    content: str
+    """A digest of the files' names and bytes; equal builds have equal ones."""
+
+    def requirements_of(self, extra: str) -> tuple[str, ...]:
+        """Return the requirement lines that an installation with `extra` takes into account."""
+        return tuple(
+            sorted(
+                line
+                for line in self.requirements
+                if not EXTRA.search(line) or extra in EXTRA.findall(line)
+            )
+        )
+
+    @property
+    def declared(self) -> frozenset[str]:
+        """The normalised names of all required distributions, those of extras included."""
+        matches = (DISTRIBUTION_NAME.match(line) for line in self.requirements)
+        return frozenset(normalised(match.group()) for match in matches if match)
+
+
+def normalised(name: str) -> str:
+    """Return a distribution's name in the one form in which two equal names are equal."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def build_source_distribution(project: Path, folder: Path, console: Console) -> SourceDistribution:
+    """Build `project` into `folder` and return what was built; raise `UserError` if setup.py fails."""
+    raise_for_setup(project / "setup.py")
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.tar.gz"):
+        old.unlink()
+    # A fresh place for setuptools' own notes: it would take over files that an earlier build listed.
+    with tempfile.TemporaryDirectory() as notes:
+        command = [sys.executable, "setup.py", "egg_info", "--egg-base", notes]
+        command += ["sdist", "--formats", "gztar", "--dist-dir", str(folder)]
+        code, output = run_captured(command, project, clean_variables(), show=console.verbose)
+    archives = list(folder.glob("*.tar.gz"))
+    if code or len(archives) != 1:
+        raise UserError(
+            f"setup.py cannot be built ({error_line(output)})",
+            "a setup.py that makes a source distribution",
+            "correct setup.py; the option -v shows all that the build says",
+        )
+    write_reproducibly(archives[0])
+    return read_source_distribution(archives[0])
+
+
+def write_reproducibly(path: Path) -> None:
+    """Write an archive anew so that equal files make equal bytes, whenever and wherever it is built."""
+    folder = path.name.removesuffix(".tar.gz")
+    path.write_bytes(
+        packed({f"{folder}/{name}": content for name, content in archive_files(path).items()})
+    )
+
+
+def packed(files: Mapping[str, bytes]) -> bytes:
+    """Return files as a gzipped tar archive; equal files make equal bytes."""
+    buffer = io.BytesIO()
+    with (
+        gzip.GzipFile("", "wb", fileobj=buffer, mtime=0) as compressed,
+        tarfile.open(fileobj=compressed, mode="w", format=tarfile.PAX_FORMAT) as archive,
+    ):
+        for name in sorted(files):
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(files[name]), 0o644
+            archive.addfile(member, io.BytesIO(files[name]))
+    return buffer.getvalue()
+
+
+def raise_for_setup(path: Path) -> None:
+    """Raise `UserError` if setup.py is missing or cannot be parsed."""
+    if not path.is_file():
+        raise UserError(f"{path} is missing", "the file that makes the package", "restore it")
+    finding = syntax_finding(path, path.name)
+    if finding:
+        raise finding
+
+
+def error_line(output: str) -> str:
+    """Return the line of a program's output that most likely says what went wrong."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    candidates = [line for line in lines if "error" in line.lower()] or lines or ["no output"]
+    return candidates[-1]
+
+
+def read_source_distribution(path: Path) -> SourceDistribution:
+    """Return the name, requirements and content of a built archive."""
+    content = archive_files(path)
+    metadata = email.message_from_bytes(content["PKG-INFO"])
+    return SourceDistribution(
+        path=path,
+        name=metadata["Name"],
+        requirements=tuple(metadata.get_all("Requires-Dist", [])),
+        files=frozenset(content),
+        content=digest(content),
+    )
+
+
+def archive_files(path: Path) -> dict[str, bytes]:
+    """Return the bytes of each file in the archive, named without the archive's top folder."""
+    with tarfile.open(path) as archive:
+        return {
+            member.name.partition("/")[2]: file.read()
+            for member in archive.getmembers()
+            if (file := archive.extractfile(member))
+        }
+
+
+def digest(files: Mapping[str, bytes]) -> str:
+    """Return a SHA-256 over names and bytes, whatever the order."""
+    hasher = hashlib.sha256()
+    for name in sorted(files):
+        hasher.update(f"{name}\0{len(files[name])}\0".encode())
+        hasher.update(files[name])
+    return hasher.hexdigest()
+
+
+def package_files(project: Path) -> list[str]:
+    """Return the files below trainer/, relative to the project, without caches and hidden files."""
+    found = (path.relative_to(project) for path in (project / PACKAGE).rglob("*") if path.is_file())
+    return sorted(
+        path.as_posix()
+        for path in found
+        if "__pycache__" not in path.parts and not any(part.startswith(".") for part in path.parts)
+    )
+
+
+def python_files(project: Path) -> list[str]:
+    """Return the modules below trainer/, relative to the project."""
+    return [name for name in package_files(project) if name.endswith(".py")]
+
+
+def syntax_finding(path: Path, name: str) -> UserError | None:
+    """Return what is wrong with the syntax of a file, if anything is."""
+    try:
+        ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError) as error:
+        line = getattr(error, "lineno", None) or 1
+        return UserError(
+            f"{name}, line {line}: {getattr(error, 'msg', error)}",
+            f"syntax of Python {sys.version_info.major}.{sys.version_info.minor}",
+            "correct that line",
+        )
+    return None
+
+
+def texts_of(path: Path) -> frozenset[str]:
+    """Return all text literals of a module, none if it cannot be parsed."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError):
+        return frozenset()
+    constants = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    return frozenset(value for value in constants if isinstance(value, str))

@@ -1,0 +1,180 @@
+"""job.toml and a built package -> the CustomJob that both executors run. Pure: no files, no network, no clock.
+
+The fields are those of the REST resource:
+https://cloud.google.com/vertex-ai/docs/reference/rest/v1/projects.locations.customJobs
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from launcher.spec.catalog import POOL_NAMES, Pool, google_cloud, kind_of
+from launcher.spec.job_file import Job, argument_flags, duration_seconds
+
+RUN_LABEL = "run"
+MOUNT = "/gcs"
+TRIAL_VARIABLE = "CLOUD_ML_TRIAL_ID"
+START = (
+    'python -m pip install --no-cache-dir --disable-pip-version-check "$0"'
+    ' && exec python -m {module} "$@"'
+)
+"""The package is installed from the bucket's mount, $0, when the machine starts; the flags follow it, so that
+hyperparameter tuning can append its own."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run of a job has beside job.toml. Addresses begin with gs://."""
+
+    name: str
+    """Lower-case letters, digits and hyphens; the folder of the outputs and the value of the run's label."""
+    package_uri: str
+    package_content: str
+    """The digest of the package's archive, 64 hexadecimal digits."""
+    data_uri: str
+    arguments: tuple[str, ...] = ()
+    """Flags that come after those of job.toml."""
+    revision: str = ""
+
+
+def custom_job_of(job: Job, run: Run) -> dict[str, Any]:
+    """Return the CustomJob, as the JSON of the REST interface, that trains `job` as the run `run`."""
+    spec: dict[str, Any] = {
+        "workerPoolSpecs": worker_pools(job, run),
+        "scheduling": scheduling(job),
+        "baseOutputDirectory": {"outputUriPrefix": output_uri(job, run.name)},
+    }
+    if job.cloud.service_account:
+        spec["serviceAccount"] = job.cloud.service_account
+    labels = {**job.labels, RUN_LABEL: run.name}
+    return {"displayName": job.cloud.name, "labels": labels, "jobSpec": spec}
+
+
+def folder_uri(job: Job) -> str:
+    """Return the folder in the bucket that holds all that belongs to the project."""
+    return f"gs://{job.cloud.bucket}/{job.cloud.name}"
+
+
+def output_uri(job: Job, run: str) -> str:
+    """Return the folder that a run writes to; the service derives AIP_MODEL_DIR and its like from it."""
+    return f"{folder_uri(job)}/jobs/{run}"
+
+
+def package_uri(job: Job, file_name: str, content: str) -> str:
+    """Return where a package lies in the bucket: its content is in the address, so nothing is overwritten."""
+    return f"{folder_uri(job)}/packages/{content[:16]}/{file_name}"
+
+
+def data_uri(job: Job, fingerprint: str) -> str:
+    """Return where prepared data lies in the bucket."""
+    return f"{folder_uri(job)}/data/{fingerprint[:16]}"
+
+
+def worker_pools(job: Job, run: Run) -> list[dict[str, Any]]:
+    """Return the pools by position; one that is not used, between two that are, is an empty object."""
+    tier = job.tier()
+    pools = [worker_pool(job, run, tier[name]) if name in tier else {} for name in POOL_NAMES]
+    while not pools[-1]:
+        pools.pop()
+    return pools
+
+
+def worker_pool(job: Job, run: Run, pool: Pool) -> dict[str, Any]:
+    """Return one pool: its machines, and what each of them starts."""
+    return {
+        "machineSpec": machine(pool, job.scheduling.reservation),
+        "replicaCount": str(pool.replicas),
+        **program(job, run),
+    }
+
+
+def machine(pool: Pool, reservation: str) -> dict[str, Any]:
+    """Return the machine of each replica. A TPU follows from the machine's type, a GPU is named beside it."""
+    spec: dict[str, Any] = {"machineType": pool.machine}
+    if pool.accelerator:
+        spec["acceleratorType"] = pool.accelerator
+        spec["acceleratorCount"] = pool.accelerator_count
+    if pool.tpu_topology:
+        spec["tpuTopology"] = pool.tpu_topology
+    if reservation:
+        spec["reservationAffinity"] = {
+            "reservationAffinityType": "SPECIFIC_RESERVATION",
+            "key": "compute.googleapis.com/reservation-name",
+            "values": [reservation],
+        }
+    return spec
+
+
+def runtime_kind(job: Job) -> str:
+    """Return `stock`, `executor` or `image`; `auto` is a stock image, except for TPUs, which have none."""
+    if job.runtime.kind != "auto":
+        return job.runtime.kind
+    return "image" if kind_of(job.tier()) == "tpu" else "stock"
+
+
+def program(job: Job, run: Run) -> dict[str, Any]:
+    """Return what a machine starts, as the runtime of job.toml asks."""
+    flags = ["--data-dir", run.data_uri, *argument_flags(job.arguments), *run.arguments]
+    kind = runtime_kind(job)
+    variables = {**job.environment, **({"GIT_REVISION": run.revision} if run.revision else {})}
+    started: dict[str, Any] = {"args": flags}
+    if variables:
+        started["env"] = [{"name": name, "value": variables[name]} for name in variables]
+    if kind == "executor":
+        package = {"packageUris": [run.package_uri], "pythonModule": job.cloud.module}
+        return {"pythonPackageSpec": {"executorImageUri": job.runtime.image, **package, **started}}
+    image: dict[str, Any] = {"imageUri": image_uri(job, run)}
+    if kind == "stock":
+        mounted = MOUNT + run.package_uri.removeprefix("gs:/")
+        script = START.format(module=job.cloud.module)
+        image["command"] = ["/bin/sh", "-c", script, mounted]
+    return {"containerSpec": {**image, **started}}
+
+
+def image_uri(job: Job, run: Run) -> str:
+    """Return the image that a container starts: the named one, the public one, or the one `nox -s image` builds."""
+    if job.runtime.image:
+        return job.runtime.image
+    kind = kind_of(job.tier())
+    if runtime_kind(job) == "stock":
+        return str(google_cloud()["stock_images"][kind]["image"])
+    registry = f"{job.cloud.region}-docker.pkg.dev/{job.cloud.project.replace(':', '/')}"
+    return f"{registry}/training/{job.cloud.name}-{kind}:{run.package_content[:16]}"
+
+
+def scheduling(job: Job) -> dict[str, Any]:
+    """Return how the job waits and how long it may run."""
+    asked = job.scheduling
+    spec: dict[str, Any] = {
+        "timeout": f"{duration_seconds(asked.timeout)}s",
+        "strategy": asked.strategy.upper(),
+    }
+    if asked.strategy == "flex_start":
+        spec["maxWaitDuration"] = f"{duration_seconds(asked.max_wait)}s"
+    if asked.restart_job_on_worker_restart:
+        spec["restartJobOnWorkerRestart"] = True
+    if asked.disable_retries:
+        spec["disableRetries"] = True
+    return spec
+
+
+def module_of(pool: dict[str, Any]) -> str:
+    """Return the Python module that a pool of a CustomJob starts, "" if its image alone knows."""
+    if "pythonPackageSpec" in pool:
+        return str(pool["pythonPackageSpec"]["pythonModule"])
+    command = pool["containerSpec"].get("command", [])
+    before, _, after = START.partition("{module}")
+    script = command[2] if len(command) == 4 else ""
+    inside = script.startswith(before) and script.endswith(after)
+    return script[len(before) : -len(after)] if inside else ""
+
+
+def arguments_of(pool: dict[str, Any]) -> list[str]:
+    """Return the flags that a pool of a CustomJob gives its program."""
+    started = pool.get("pythonPackageSpec") or pool["containerSpec"]
+    return list(started.get("args", []))
+
+
+def variables_of(pool: dict[str, Any]) -> dict[str, str]:
+    """Return the environment variables that a pool of a CustomJob sets."""
+    started = pool.get("pythonPackageSpec") or pool["containerSpec"]
+    return {entry["name"]: entry.get("value", "") for entry in started.get("env", [])}

@@ -1,0 +1,210 @@
+"""job.toml as typed, checked values."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from launcher.console import UserError, nearest, shown
+from launcher.spec.catalog import POOL_NAMES, Pool, Tier, offered_tiers
+from launcher.spec.study import Study, read_study
+from launcher.spec.toml_file import check_names, parse, section, subtable
+
+Argument = str | int | float | bool
+
+ARGUMENT_NAME = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*")
+LAUNCHER_FLAGS = ("data-dir", "job-dir")
+DURATION = re.compile(r"([0-9]+)(s|m|h|d)")
+SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """Whose job it is, where it runs, and what it runs."""
+
+    project: str
+    region: str
+    bucket: str
+    scale_tier: str
+    name: str = "training"
+    """Shown in the console, and the folder in the bucket that holds packages, data and outputs."""
+    module: str = "trainer.task"
+    service_account: str = ""
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What the machines of the job start: see `launcher/spec.py`."""
+
+    kind: str = "auto"
+    image: str = ""
+
+
+@dataclass(frozen=True)
+class Scheduling:
+    """How the job waits for machines and how long it may run; durations such as 30m, 12h or 7d."""
+
+    strategy: str = "standard"
+    timeout: str = "7d"
+    max_wait: str = "1d"
+    reservation: str = ""
+    restart_job_on_worker_restart: bool = False
+    disable_retries: bool = False
+
+
+@dataclass(frozen=True)
+class Data:
+    """Which table is prepared, and how it is split. Paths may be relative to the folder of job.toml."""
+
+    train: str
+    eval_share: float
+    max_rejected_share: float
+    prepared: str
+    test: str = ""
+    deduplicate: bool = False
+
+
+@dataclass(frozen=True)
+class Job:
+    """All of job.toml."""
+
+    cloud: Cloud
+    data: Data
+    arguments: Mapping[str, Argument]
+    runtime: Runtime = Runtime()
+    scheduling: Scheduling = Scheduling()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    tiers: Mapping[str, Tier] = field(default_factory=dict)
+    """The tiers of google_cloud.json, and those that job.toml adds or changes."""
+    study: Study | None = None
+    """What hyperparameter tuning varies."""
+
+    def tier(self) -> Tier:
+        """Return the pools of the job's scale tier; raise `UserError` if there is no such tier."""
+        name = self.cloud.scale_tier
+        if name not in self.tiers:
+            guess = nearest(name, self.tiers)
+            raise UserError(
+                f"the scale tier is {shown(name)}",
+                f"one of {', '.join(self.tiers)}",
+                f"write {guess}" if guess else "correct scale_tier in job.toml, or --scale-tier",
+            )
+        if not self.tiers[name]:
+            raise UserError(
+                f"the scale tier {name} has no pools",
+                f"a section [tiers.{name}.chief] in job.toml",
+                'add it, with machine = "n1-standard-4" for example',
+            )
+        return self.tiers[name]
+
+
+REQUIRED_SECTIONS = ("job", "data")
+SECTIONS = (
+    *REQUIRED_SECTIONS,
+    "runtime",
+    "scheduling",
+    "arguments",
+    "labels",
+    "environment",
+    "tiers",
+    "study",
+)
+
+
+def read_job(path: Path) -> Job:
+    """Return the checked content of job.toml; raise `UserError` for the first thing that is wrong."""
+    table, file = parse(path), path.name
+    check_names(table, SECTIONS, REQUIRED_SECTIONS, file, "section")
+    job = Job(
+        cloud=section(table, "job", Cloud, file),
+        data=section(table, "data", Data, file),
+        arguments=arguments(subtable(table, "arguments", file), file),
+        runtime=section(table, "runtime", Runtime, file),
+        scheduling=section(table, "scheduling", Scheduling, file),
+        labels=texts(subtable(table, "labels", file), f"{file} [labels]"),
+        environment=texts(subtable(table, "environment", file), f"{file} [environment]"),
+        tiers={**offered_tiers(), **own_tiers(table, file)},
+        study=read_study(table, file),
+    )
+    check_shares(job.data, file)
+    return job
+
+
+def texts(values: Mapping[str, Any], where: str) -> Mapping[str, str]:
+    """Return a section of free names; raise `UserError` for a value that is no text."""
+    for name, value in values.items():
+        if not isinstance(value, str):
+            raise UserError(f"{where} {name} is {shown(value)}", "text in quotes", "add the quotes")
+    return dict(values)
+
+
+def own_tiers(table: Mapping[str, Any], file: str) -> dict[str, Tier]:
+    """Return the tiers of the sections [tiers.NAME.POOL]."""
+    tiers = subtable(table, "tiers", file)
+    return {name: own_tier(tiers, name, file) for name in tiers}
+
+
+def own_tier(tiers: Mapping[str, Any], name: str, file: str) -> Tier:
+    """Return one tier of job.toml, its pools in the order that a job has them."""
+    where = f"{file} [tiers.{name}]"
+    pools = subtable(tiers, name, f"{file} [tiers]")
+    check_names(pools, POOL_NAMES, POOL_NAMES[:1], where, "pool")
+    return {pool: section(pools, pool, Pool, where) for pool in POOL_NAMES if pool in pools}
+
+
+def arguments(values: Mapping[str, Any], file: str) -> Mapping[str, Argument]:
+    """Return the trainer's arguments; raise `UserError` for a name or a value that no flag can take."""
+    for name, value in values.items():
+        where = f"{file} [arguments] {name}"
+        if not ARGUMENT_NAME.fullmatch(name):
+            raise UserError(
+                f"{where} is no name of a flag", "lower-case words joined by _ or -", "rename it"
+            )
+        if flag_name(name) in LAUNCHER_FLAGS:
+            raise UserError(
+                f"{where} is set by the launcher",
+                "flags of trainer.task other than --data-dir and --job-dir",
+                "remove it, and give it on the command line after --",
+            )
+        if type(value) not in (str, int, float, bool):
+            raise UserError(
+                f"{where} is {shown(value)}", "text, a number, true or false", "correct it"
+            )
+    return dict(values)
+
+
+def check_shares(data: Data, file: str) -> None:
+    """Raise `UserError` for a share of the rows that is none."""
+    for key in ("eval_share", "max_rejected_share"):
+        share = getattr(data, key)
+        if not 0 <= share < 1:
+            raise UserError(
+                f"{file} [data] {key} is {share}", "a share from 0 to below 1", f"write {key} = 0.1"
+            )
+
+
+def flag_name(name: str) -> str:
+    """Return an argument's name as it is on the command line, without the leading dashes."""
+    return name.replace("_", "-")
+
+
+def argument_flags(arguments: Mapping[str, Argument]) -> list[str]:
+    """Return the arguments as a command line: `--name value`, and `--name` alone for true."""
+    flags: list[str] = []
+    for name, value in arguments.items():
+        if value is False:
+            continue
+        flags.append(f"--{flag_name(name)}")
+        if value is not True:
+            flags.append(str(value))
+    return flags
+
+
+def duration_seconds(text: str) -> int:
+    """Return the seconds of a duration such as 30m, 12h or 7d; raise `ValueError` if it is none."""
+    match = DURATION.fullmatch(text)
+    if not match:
+        raise ValueError(f"{text!r} is no duration")
+    return int(match[1]) * SECONDS[match[2]]

@@ -1,0 +1,175 @@
+"""The study of job.toml: what hyperparameter tuning looks for, and among which values.
+
+Source of the vocabulary: https://cloud.google.com/vertex-ai/docs/reference/rest/v1/StudySpec
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from launcher.console import UserError, shown
+from launcher.spec.toml_file import check_names, section, subtable
+
+GOALS = ("maximize", "minimize")
+ALGORITHMS = ("bayesian", "grid", "random")
+MEASUREMENTS = ("best", "last")
+STOPPINGS = ("none", "median", "decay_curve", "convex")
+TYPES = ("double", "integer", "discrete", "categorical")
+RANGES = ("double", "integer")
+SCALES = ("linear", "log", "reverse_log")
+
+Value = str | int | float
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A flag of the trainer and the values it may take: a range for double and integer, else a list."""
+
+    type: str
+    low: float = 0.0
+    high: float = 0.0
+    values: tuple[Value, ...] = ()
+    scale: str = "linear"
+    parent: str = ""
+    """The parameter that this one depends on; "" if it is part of every trial."""
+    parent_values: tuple[Value, ...] = ()
+    """Those values of the parent with which this one is part of a trial."""
+
+    def samples(self) -> tuple[Value, ...]:
+        """Return the bounds of a range, or every value of a list."""
+        if self.type not in RANGES:
+            return self.values
+        return (
+            (whole(self.low), whole(self.high)) if self.type == "integer" else (self.low, self.high)
+        )
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a study says beside its parameters."""
+
+    metric: str
+    goal: str
+    trials: int
+    algorithm: str = "bayesian"
+    parallel_trials: int = 1
+    failed_trials: int = 0
+    """So many failed trials end the study; 0: a first trial that fails."""
+    measurement: str = "best"
+    """Which of a trial's measurements counts. Stated, because the service's default is another than its SDK's."""
+    early_stopping: str = "none"
+
+
+@dataclass(frozen=True)
+class Study:
+    """The section [study] of job.toml."""
+
+    options: Options
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+
+    def in_order(self) -> list[str]:
+        """Return the parameters' names, each behind the one it depends on."""
+        ordered: list[str] = []
+        for name in self.parameters:
+            ordered += [each for each in reversed(list(self.lineage(name))) if each not in ordered]
+        return ordered
+
+    def lineage(self, name: str) -> Iterator[str]:
+        """Yield a parameter, the one it depends on, and so on."""
+        seen: set[str] = set()
+        while name in self.parameters and name not in seen:
+            seen.add(name)
+            yield name
+            name = self.parameters[name].parent
+
+
+def whole(number: float) -> int | float:
+    """Return a number that is whole as an int."""
+    return int(number) if number == int(number) else number
+
+
+def read_study(table: Mapping[str, Any], file: str) -> Study | None:
+    """Return the study of job.toml, None if it has none; raise `UserError` for what is no study."""
+    if "study" not in table:
+        return None
+    values = dict(subtable(table, "study", file))
+    parameters = subtable(values, "parameters", f"{file} [study]")
+    values.pop("parameters", None)
+    options = section({"study": values}, "study", Options, file)
+    where = f"{file} [study]"
+    one_of(f"{where} goal", options.goal, GOALS)
+    one_of(f"{where} algorithm", options.algorithm, ALGORITHMS)
+    one_of(f"{where} measurement", options.measurement, MEASUREMENTS)
+    one_of(f"{where} early_stopping", options.early_stopping, STOPPINGS)
+    read = {
+        name: read_parameter(parameters, name, f"{file} [study.parameters.{name}]")
+        for name in parameters
+    }
+    return Study(options, read)
+
+
+def read_parameter(parameters: Mapping[str, Any], name: str, where: str) -> Parameter:
+    """Return one parameter; raise `UserError` for the first thing that is wrong with how it is written."""
+    given = subtable(parameters, name, where)
+    check_names(given, ("type", "min", "max", "values", "scale", "when"), ("type",), where, "key")
+    kind = one_of(f"{where} type", given["type"], TYPES)
+    wanted = ("min", "max") if kind in RANGES else ("values",)
+    for key in ("min", "max", "values"):
+        if (key in wanted) != (key in given):
+            raise UserError(
+                f"{where}: {key} is {'missing' if key in wanted else 'given'} for the type {kind}",
+                f"{' and '.join(wanted)} for it",
+                f"{'add' if key in wanted else 'remove'} {key}",
+            )
+    scale = one_of(f"{where} scale", given.get("scale", "linear"), SCALES)
+    parent, parent_values = read_condition(given.get("when", {}), where)
+    low, high = (number(given.get(key, 0), f"{where} {key}") for key in ("min", "max"))
+    values = values_of(given.get("values", []), f"{where} values")
+    return Parameter(kind, low, high, values, scale, parent, parent_values)
+
+
+def read_condition(given: object, where: str) -> tuple[str, tuple[Value, ...]]:
+    """Return which parameter another one depends on, and with which of its values it is there."""
+    if given == {}:
+        return "", ()
+    if not isinstance(given, dict) or len(given) != 1:
+        raise UserError(
+            f"{where} when is {shown(given)}",
+            "one parameter and a list of its values",
+            "write when = { ensemble = [4, 8] }, for example",
+        )
+    [(parent, values)] = given.items()
+    return str(parent), values_of(values, f"{where} when")
+
+
+def values_of(given: object, where: str) -> tuple[Value, ...]:
+    """Return a list of texts and numbers; raise `UserError` if it is none."""
+    if not isinstance(given, list) or any(type(each) not in (str, int, float) for each in given):
+        raise UserError(f"{where} is {shown(given)}", "a list of texts or numbers", "correct it")
+    return tuple(given)
+
+
+def number(given: object, where: str) -> float:
+    """Return a finite number; raise `UserError` if it is none."""
+    if type(given) in (int, float) and abs(float(given)) < float("inf"):  # type: ignore[arg-type]
+        return float(given)  # type: ignore[arg-type]
+    raise UserError(f"{where} is {shown(given)}", "a finite number", "correct the value")
+
+
+def one_of(where: str, given: object, choices: Sequence[str]) -> str:
+    """Return one of several words; raise `UserError` for any other value."""
+    if given in choices:
+        return str(given)
+    raise UserError(f"{where} is {shown(given)}", f"one of {', '.join(choices)}", "correct it")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A trial as it stands: running, complete, stopped or failed."""
+
+    number: int
+    """From 1, as the service counts."""
+    state: str
+    value: float | None
+    values: dict[str, Value]
+    flags: tuple[str, ...]

@@ -1,0 +1,144 @@
+"""A study and a job -> the HyperparameterTuningJob that is sent, and the CustomJob of one of its trials. Pure.
+
+The fields are those of the REST resource:
+https://cloud.google.com/vertex-ai/docs/reference/rest/v1/projects.locations.hyperparameterTuningJobs
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from launcher.spec.custom_job import TRIAL_VARIABLE, Run, custom_job_of
+from launcher.spec.job_file import Job, flag_name
+from launcher.spec.study import Parameter, Study, Value, whole
+
+ALGORITHMS = {"grid": "GRID_SEARCH", "random": "RANDOM_SEARCH"}
+"""The Bayesian one is the service's default, and has no name of its own."""
+STOPPINGS = {
+    "median": "medianAutomatedStoppingSpec",
+    "decay_curve": "decayCurveStoppingSpec",
+    "convex": "convexAutomatedStoppingSpec",
+}
+SCALES = {
+    "linear": "UNIT_LINEAR_SCALE",
+    "log": "UNIT_LOG_SCALE",
+    "reverse_log": "UNIT_REVERSE_LOG_SCALE",
+}
+PARENT_FIELDS = {
+    "categorical": "parentCategoricalValues",
+    "discrete": "parentDiscreteValues",
+    "integer": "parentIntValues",
+}
+METRIC_FILE_VARIABLE = "CLOUD_ML_HP_METRIC_FILE"
+
+
+def tuning_job(job: Job, run: Run, study: Study) -> dict[str, Any]:
+    """Return the HyperparameterTuningJob, as the JSON of the REST interface, whose trials train `job`."""
+    trained = custom_job_of(job, run)
+    options = study.options
+    return {
+        "displayName": trained["displayName"],
+        "labels": trained["labels"],
+        "studySpec": study_spec(study),
+        "maxTrialCount": options.trials,
+        "parallelTrialCount": options.parallel_trials,
+        "maxFailedTrialCount": options.failed_trials,
+        "trialJobSpec": trained["jobSpec"],
+    }
+
+
+def study_spec(study: Study) -> dict[str, Any]:
+    """Return the StudySpec."""
+    options = study.options
+    spec: dict[str, Any] = {
+        "metrics": [{"metricId": options.metric, "goal": options.goal.upper()}],
+        "parameters": [
+            parameter_spec(study, name)
+            for name, each in study.parameters.items()
+            if not each.parent
+        ],
+        "measurementSelectionType": f"{options.measurement.upper()}_MEASUREMENT",
+    }
+    if options.algorithm in ALGORITHMS:
+        spec["algorithm"] = ALGORITHMS[options.algorithm]
+    if options.early_stopping in STOPPINGS:
+        spec[STOPPINGS[options.early_stopping]] = {"useElapsedDuration": False}
+    return spec
+
+
+def parameter_spec(study: Study, name: str) -> dict[str, Any]:
+    """Return the ParameterSpec of a parameter and of all that depend on it."""
+    parameter = study.parameters[name]
+    spec: dict[str, Any] = {"parameterId": flag_name(name), **values_spec(parameter)}
+    if parameter.type != "categorical":
+        spec["scaleType"] = SCALES[parameter.scale]
+    children = [child for child, each in study.parameters.items() if each.parent == name]
+    if children:
+        spec["conditionalParameterSpecs"] = [
+            {
+                PARENT_FIELDS[parameter.type]: {
+                    "values": json_values(parameter.type, study.parameters[child].parent_values)
+                },
+                "parameterSpec": parameter_spec(study, child),
+            }
+            for child in children
+        ]
+    return spec
+
+
+def values_spec(parameter: Parameter) -> dict[str, Any]:
+    """Return the field of a ParameterSpec that says which values there are."""
+    if parameter.type == "double":
+        return {"doubleValueSpec": {"minValue": parameter.low, "maxValue": parameter.high}}
+    if parameter.type == "integer":
+        low, high = (str(whole(bound)) for bound in (parameter.low, parameter.high))
+        return {"integerValueSpec": {"minValue": low, "maxValue": high}}
+    return {f"{parameter.type}ValueSpec": {"values": json_values(parameter.type, parameter.values)}}
+
+
+def json_values(kind: str, values: Sequence[Value]) -> list[str] | list[float]:
+    """Return values as the interface has them: a whole number of 64 bits is text there."""
+    return (
+        [float(value) for value in values]
+        if kind == "discrete"
+        else [str(value) for value in values]
+    )
+
+
+def trial_flags(values: Mapping[str, Value]) -> list[str]:
+    """Return what the service appends to the arguments of a trial."""
+    return [word for name, value in values.items() for word in (f"--{flag_name(name)}", str(value))]
+
+
+def trial_job(
+    trained: Mapping[str, Any], trial: str, flags: Sequence[str], metric_file: str
+) -> dict[str, Any]:
+    """Return the CustomJob that a trial is: its flags behind the others, its variables, and a folder of its own.
+
+    Sources: https://cloud.google.com/vertex-ai/docs/training/using-hyperparameter-tuning and -/code-requirements
+    """
+    spec = trained["jobSpec"]
+    base = spec["baseOutputDirectory"]["outputUriPrefix"].rstrip("/")
+    variables = {TRIAL_VARIABLE: trial, METRIC_FILE_VARIABLE: metric_file}
+    added = [{"name": name, "value": value} for name, value in variables.items()]
+    pools = [with_more(pool, flags, added) for pool in spec["workerPoolSpecs"]]
+    output = {"outputUriPrefix": f"{base}/{trial}"}
+    return {
+        **trained,
+        "jobSpec": {**spec, "workerPoolSpecs": pools, "baseOutputDirectory": output},
+    }
+
+
+def with_more(
+    pool: Mapping[str, Any], flags: Sequence[str], variables: Sequence[Mapping[str, str]]
+) -> dict[str, Any]:
+    """Return a pool whose program gets more flags and variables; an empty one stays so."""
+    more = dict(pool)
+    for name in ("containerSpec", "pythonPackageSpec"):
+        if name in more:
+            program = more[name]
+            more[name] = {
+                **program,
+                "args": [*program.get("args", []), *flags],
+                "env": [*program.get("env", []), *variables],
+            }
+    return more

@@ -1,0 +1,125 @@
+"""Optuna's part of a local study: which values a trial gets, which trial is stopped early, and what became of all.
+
+The study lies in SQLite, so a killed one goes on where it was. Optuna is imported where it is needed.
+"""
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from launcher.spec.study import Outcome, Parameter, Study, Value
+
+STARTUP_TRIALS = 5
+"""So many trials run to their end before one is held against their median."""
+FLAGS, VALUES = "flags", "values"
+
+
+def load_optuna() -> Any:
+    """Import Optuna, without the lines that it would say about every trial."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    return optuna
+
+
+def opened(study: Study, path: Path) -> Any:
+    """Return Optuna's study in a file, made if need be."""
+    optuna = load_optuna()
+    storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
+    direction = study.options.goal
+    found = optuna.create_study(
+        storage=storage, study_name="study", direction=direction, load_if_exists=True
+    )
+    # A sampler that began anew with the same seed would propose the same values again.
+    found.sampler = sampler_of(optuna, study, seed=1 + len(found.get_trials(deepcopy=False)))
+    found.pruner = pruner_of(optuna, study)
+    return found
+
+
+def sampler_of(optuna: Any, study: Study, seed: int) -> Any:
+    """Return what chooses the values: the tree-structured Parzen estimator stands for the service's own algorithm."""
+    if study.options.algorithm == "bayesian":
+        return optuna.samplers.TPESampler(seed=seed)
+    return optuna.samplers.RandomSampler(seed=seed)
+
+
+def pruner_of(optuna: Any, study: Study) -> Any:
+    """Return what stops trials early: the median rule, whichever rule the service is asked for."""
+    if study.options.early_stopping == "none":
+        return optuna.pruners.NopPruner()
+    return optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS)
+
+
+def proposed(trial: Any, study: Study) -> dict[str, Value]:
+    """Return the values of a trial: of every parameter that its conditions let be part of it."""
+    if study.options.algorithm == "grid":
+        return next(itertools.islice(grid(study), trial.number, None))
+    chosen: dict[str, Value] = {}
+    for name in study.in_order():
+        if is_part(study.parameters[name], chosen):
+            chosen[name] = suggested(trial, name, study.parameters[name])
+    return chosen
+
+
+def is_part(parameter: Parameter, chosen: Mapping[str, Value]) -> bool:
+    """Tell whether a parameter is part of a trial whose other values are chosen."""
+    return not parameter.parent or chosen.get(parameter.parent) in parameter.parent_values
+
+
+def suggested(trial: Any, name: str, parameter: Parameter) -> Value:
+    """Return a value of one parameter. What Optuna has no scale for is turned into what it has."""
+    if parameter.type == "categorical":
+        return str(trial.suggest_categorical(name, list(parameter.values)))
+    if parameter.type == "discrete":
+        place: int = trial.suggest_int(name, 0, len(parameter.values) - 1)
+        return parameter.values[place]
+    low, high, log = parameter.low, parameter.high, parameter.scale != "linear"
+    if parameter.type == "integer":
+        number: float = trial.suggest_int(name, int(low), int(high), log=log)
+    else:
+        number = trial.suggest_float(name, low, high, log=log)
+    mirrored = low + high - number if parameter.scale == "reverse_log" else number
+    return int(mirrored) if parameter.type == "integer" else mirrored
+
+
+def grid(study: Study) -> Iterator[dict[str, Value]]:
+    """Yield every combination of values, the last parameter's changing fastest."""
+    names = study.in_order()
+
+    def extended(chosen: dict[str, Value], rest: Sequence[str]) -> Iterator[dict[str, Value]]:
+        """Yield every combination that begins with the chosen values."""
+        if not rest:
+            yield chosen
+            return
+        name, *others = rest
+        if not is_part(study.parameters[name], chosen):
+            yield from extended(chosen, others)
+            return
+        for value in grid_values(study.parameters[name]):
+            yield from extended({**chosen, name: value}, others)
+
+    return extended({}, names)
+
+
+def grid_values(parameter: Parameter) -> Sequence[Value]:
+    """Return every value of a parameter that has finitely many."""
+    if parameter.type == "integer":
+        return range(int(parameter.low), int(parameter.high) + 1)
+    return parameter.values
+
+
+def outcomes(found: Any) -> list[Outcome]:
+    """Return every trial that has its values, in order."""
+    states = {"COMPLETE": "complete", "PRUNED": "stopped", "FAIL": "failed"}
+    return [
+        Outcome(
+            number=trial.number + 1,
+            state=states.get(trial.state.name, "running"),
+            value=trial.value if trial.state.name == "COMPLETE" else None,
+            values=dict(trial.user_attrs[VALUES]),
+            flags=tuple(trial.user_attrs[FLAGS]),
+        )
+        for trial in found.get_trials(deepcopy=False)
+        if FLAGS in trial.user_attrs
+    ]

@@ -1,0 +1,202 @@
+"""What came of a study: a table, study.json, best.toml, plots, and one page that holds them."""
+
+import base64
+import html
+import json
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from launcher.console import Console, print_table
+from launcher.files import write_whole
+from launcher.spec.study import RANGES, Outcome, Parameter, Study
+from launcher.spec.toml_file import toml_value
+from launcher.tuning.optuna_sampler import load_optuna
+from launcher.tuning.search import DEFAULTS, best_of
+
+PLOTS = {
+    "history": "plot_optimization_history",
+    "parameters": "plot_parallel_coordinate",
+    "importances": "plot_param_importances",
+}
+FEWEST_FOR_PLOTS = 2
+STYLE = "body{font:16px sans-serif;max-width:60em;margin:2em auto}td,th{padding:.2em .8em;text-align:left}img{max-width:100%}"
+
+
+def write(
+    folder: Path,
+    study: Study,
+    outcomes: Sequence[Outcome],
+    default: float | None,
+    console: Console,
+    drawn: bool = True,
+) -> None:
+    """Write everything into the study's folder, and print the table and whether the defaults were beaten.
+
+    Not `drawn`, there are no plots, which need libraries of their own.
+    """
+    best = best_of(outcomes, study.options.goal)
+    rows = table(study, outcomes, default)
+    print_table(rows)
+    document = as_json(study, outcomes, best, default)
+    write_whole(folder / "study.json", json.dumps(document, indent=1) + "\n")
+    if best is None:
+        console.always("warning: no trial has a result, so there is nothing to compare")
+        return
+    (folder / "best.toml").write_text(fragment(best), encoding="utf-8")
+    images = draw(folder, study, outcomes) if drawn else []
+    (folder / "report.html").write_text(page(study, rows, best, default, images), encoding="utf-8")
+    console.step("best", verdict(study, best, default))
+    console.step("report", f"{folder / 'report.html'}; best.toml has the arguments for job.toml")
+
+
+def verdict(study: Study, best: Outcome, default: float | None) -> str:
+    """Return whether the best trial beats the defaults, as one line."""
+    metric, value = study.options.metric, best.value or 0.0
+    text = f"trial {best.number}: {metric} {value:.4f}"
+    if default is None:
+        return f"{text}; no run with the defaults to compare with"
+    ahead = value > default if study.options.goal == "maximize" else value < default
+    return f"{text}, {'better than' if ahead else 'not better than'} {default:.4f} of the defaults"
+
+
+def table(study: Study, outcomes: Sequence[Outcome], default: float | None) -> list[list[str]]:
+    """Return the trials as rows of text, the best first, behind the defaults; failed ones are there too."""
+    names = list(study.parameters)
+    sign = -1.0 if study.options.goal == "maximize" else 1.0
+    ranked = sorted(
+        outcomes, key=lambda each: (each.value is None, sign * (each.value or 0.0), each.number)
+    )
+    rows = [["trial", "state", study.options.metric, *names]]
+    if default is not None:
+        rows.append([DEFAULTS, "defaults", shown(default), *[""] * len(names)])
+    for each in ranked:
+        values = [shown(each.values.get(name)) for name in names]
+        rows.append([str(each.number), each.state, shown(each.value), *values])
+    return rows
+
+
+def shown(value: object) -> str:
+    """Return a cell of the table."""
+    if value is None:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def as_json(
+    study: Study, outcomes: Sequence[Outcome], best: Outcome | None, default: float | None
+) -> dict[str, Any]:
+    """Return the study as it stands in study.json."""
+    return {
+        "metric": study.options.metric,
+        "goal": study.options.goal,
+        "defaults": default,
+        "best": best.number if best else None,
+        "trials": [
+            {
+                "trial": each.number,
+                "state": each.state,
+                "value": each.value,
+                "values": each.values,
+                "flags": list(each.flags),
+            }
+            for each in outcomes
+        ],
+    }
+
+
+def fragment(best: Outcome) -> str:
+    """Return the best arguments as they go into job.toml."""
+    lines = [f"{name} = {toml_value(value)}\n" for name, value in best.values.items()]
+    return "".join(["[arguments]\n", *lines])
+
+
+def draw(folder: Path, study: Study, outcomes: Sequence[Outcome]) -> list[Path]:
+    """Draw the history, the trials by their parameters, and how much each parameter matters, as PNG files."""
+    if sum(each.value is not None for each in outcomes) < FEWEST_FOR_PLOTS:
+        return []
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot
+    import optuna.visualization.matplotlib as plots
+
+    found = as_optuna(study, outcomes)
+    paths = []
+    for name, function in PLOTS.items():
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # they are about Optuna's own plans
+                getattr(plots, function)(found)
+        except (ValueError, RuntimeError):  # too few trials, or all alike
+            continue
+        figure = matplotlib.pyplot.gcf()
+        figure.set_size_inches(9, 5)
+        paths.append(folder / f"{name}.png")
+        figure.savefig(paths[-1], dpi=100, bbox_inches="tight")
+        matplotlib.pyplot.close("all")
+    return paths
+
+
+def as_optuna(study: Study, outcomes: Sequence[Outcome]) -> Any:
+    """Return the trials with a result as a study of Optuna whose parameters have their own values."""
+    optuna = load_optuna()
+    found = optuna.create_study(direction=study.options.goal)
+    for each in outcomes:
+        if each.value is None:
+            continue
+        found.add_trial(
+            optuna.trial.create_trial(
+                params={name: plotted(study, name, value) for name, value in each.values.items()},
+                distributions={
+                    name: distribution(optuna, study.parameters[name]) for name in each.values
+                },
+                value=each.value,
+            )
+        )
+    return found
+
+
+def plotted(study: Study, name: str, value: object) -> object:
+    """Return a value as the plots take it."""
+    return value if study.parameters[name].type in RANGES else str(value)
+
+
+def distribution(optuna: Any, parameter: Parameter) -> Any:
+    """Return what Optuna calls the values of a parameter."""
+    if parameter.type not in RANGES:
+        return optuna.distributions.CategoricalDistribution(
+            [str(value) for value in parameter.values]
+        )
+    log = parameter.scale == "log"
+    if parameter.type == "integer":
+        return optuna.distributions.IntDistribution(
+            int(parameter.low), int(parameter.high), log=log
+        )
+    return optuna.distributions.FloatDistribution(parameter.low, parameter.high, log=log)
+
+
+def page(
+    study: Study,
+    rows: Sequence[Sequence[str]],
+    best: Outcome,
+    default: float | None,
+    images: Sequence[Path],
+) -> str:
+    """Return one page with the verdict, the plots and the table; it needs no other file."""
+    head, *body = rows
+    cells = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
+    lines = "".join(
+        f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>\n" for row in body
+    )
+    pictures = "".join(
+        f'<h2>{path.stem.capitalize()}</h2><img alt="{path.stem}" src="data:image/png;base64,'
+        f'{base64.b64encode(path.read_bytes()).decode()}">\n'
+        for path in images
+    )
+    return (
+        f"<!doctype html>\n<meta charset=utf-8><title>Study</title><style>{STYLE}</style>\n"
+        f"<h1>Study</h1><p>{html.escape(verdict(study, best, default))}</p>\n"
+        f"{pictures}<h2>Trials</h2><table><tr>{cells}</tr>\n{lines}</table>\n"
+    )

@@ -1,0 +1,221 @@
+"""A study on this machine: propose, run, watch, stop, until enough trials have ended."""
+
+import contextlib
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from launcher.console import Console, UserError
+from launcher.spec.study import Outcome, Study, Value
+from launcher.spec.tuning_job import trial_flags, trial_job
+from launcher.subprocesses import signals_postponed
+from launcher.tuning import optuna_sampler, trials
+
+POLL_SECONDS = 0.2
+DEFAULTS = "0"
+"""The name of the run without any of the study's flags, which the trials have to beat."""
+
+
+@dataclass
+class Search:
+    """A study at work."""
+
+    study: Study
+    custom_job: Mapping[str, Any]
+    place: trials.Place
+    optuna_study: Any
+    console: Console
+    running: dict[str, trials.Running] = field(default_factory=dict)
+    asked: dict[str, Any] = field(default_factory=dict)
+    """Optuna's trial of each that is running."""
+    told: dict[str, int] = field(default_factory=dict)
+    """How many measurements of each trial Optuna knows."""
+
+    def measured(self, trial: str) -> list[float]:
+        """Return what a trial has reported so far."""
+        return trials.measurements(self.place.metric_file(trial), self.study.options.metric)
+
+    def value(self, trial: str) -> float | None:
+        """Return the measurement of a trial that counts."""
+        options = self.study.options
+        return trials.counted(self.measured(trial), options.measurement, options.goal)
+
+
+@contextlib.contextmanager
+def only_study(folder: Path, console: Console) -> Iterator[int]:
+    """Hold a study's folder until its last trial has ended, too; give the descriptor that trials hold as well.
+
+    Who was killed may have left trials that are about to notice; they are waited for.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if os.name == "nt":
+        yield -1
+        return
+    import fcntl
+
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            console.step(
+                "waiting", "the study's folder is held by trials or by another nox -s tune"
+            )
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def search(work: Search, wanted: int, at_once: int) -> None:
+    """Run trials until `wanted` have ended, `at_once` at a time; the run with the defaults comes first.
+
+    Raises `UserError` if too many fail. Trials that are interrupted go on when the study does.
+    """
+    try:
+        if work.value(DEFAULTS) is None or not is_finished(work, DEFAULTS):
+            launch(work, DEFAULTS, [])
+        for trial in interrupted(work):
+            propose(work, trial)
+        while True:
+            check_failures(work)
+            fill(work, wanted, at_once)
+            if not work.running:
+                return
+            time.sleep(POLL_SECONDS)
+            for trial in list(work.running):
+                watch(work, trial)
+    finally:
+        trials.end_all(list(work.running.values()))
+
+
+def is_finished(work: Search, trial: str) -> bool:
+    """Tell whether a run has come to its end."""
+    return (work.place.outputs(trial) / "metrics.json").is_file()
+
+
+def interrupted(work: Search) -> list[Any]:
+    """Return Optuna's trials that ran when the study was stopped."""
+    optuna = optuna_sampler.load_optuna()
+    states = (optuna.trial.TrialState.RUNNING,)
+    found = work.optuna_study.get_trials(deepcopy=False, states=states)
+    return [optuna.trial.Trial(work.optuna_study, each._trial_id) for each in found]
+
+
+def fill(work: Search, wanted: int, at_once: int) -> None:
+    """Start new trials where there is room."""
+    while (
+        len(work.running) < at_once and len(work.optuna_study.get_trials(deepcopy=False)) < wanted
+    ):
+        propose(work, work.optuna_study.ask())
+
+
+def propose(work: Search, trial: Any) -> None:
+    """Choose the values of a new trial and start it; one that was interrupted keeps those that Optuna knows of it."""
+    values: dict[str, Value] = optuna_sampler.proposed(trial, work.study)
+    flags = trial_flags(values)
+    trial.set_user_attr(optuna_sampler.VALUES, values)
+    trial.set_user_attr(optuna_sampler.FLAGS, flags)
+    begin(work, trial, flags)
+
+
+def begin(work: Search, trial: Any, flags: list[str]) -> None:
+    """Start a trial, new or not."""
+    name = str(trial.number + 1)
+    work.asked[name] = trial
+    known = work.optuna_study.get_trials(deepcopy=False)[trial.number].intermediate_values
+    work.told[name] = len(known)
+    launch(work, name, flags)
+
+
+def launch(work: Search, trial: str, flags: list[str]) -> None:
+    """Start the process of a trial."""
+    work.console.step("trial", f"{trial:>3} starts  {' '.join(flags) or '(the defaults)'}")
+    metric_file = str(work.place.metric_file(trial))
+    job = trial_job(work.custom_job, trial, flags, metric_file)
+    with signals_postponed():
+        work.running[trial] = trials.start(work.place, trial, job)
+
+
+def watch(work: Search, trial: str) -> None:
+    """Tell Optuna of new measurements; stop a trial that is behind; take the result of one that has ended."""
+    asked, ended = work.asked.get(trial), work.running[trial].ended()
+    measured = work.measured(trial)
+    if asked is not None:
+        for step in range(work.told[trial], len(measured)):
+            asked.report(measured[step], step)
+        work.told[trial] = len(measured)
+    if ended:
+        conclude(work, trial, work.running[trial].process.returncode)
+    elif asked is not None and measured and asked.should_prune():
+        work.running[trial].end()
+        finish(work, trial, "stopped early", state="PRUNED")
+
+
+def conclude(work: Search, trial: str, code: int) -> None:
+    """Take the result of a trial that has ended by itself."""
+    value = work.value(trial)
+    if trial == DEFAULTS and not code:
+        check_metric(work)
+    if code or value is None:
+        finish(work, trial, f"failed with exit code {code}: {reason(work, trial)}", "FAIL")
+    else:
+        finish(work, trial, f"{work.study.options.metric} {value:.4f}", "COMPLETE", value)
+
+
+def check_metric(work: Search) -> None:
+    """Raise `UserError` if the run with the defaults has ended well without the study's metric: no trial will have it."""
+    metric = work.study.options.metric
+    names = trials.reported_names(work.place.metric_file(DEFAULTS))
+    if metric not in names:
+        raise UserError(
+            f"job.toml [study] metric is {metric}, and a run reported {', '.join(names) or 'nothing'}",
+            "a metric that the trainer reports",
+            f"write {names[0]}" if names else "report it, as trainer/training/monitor.py does",
+        )
+
+
+def reason(work: Search, trial: str) -> str:
+    """Return why a trial has no result, as its own last error says."""
+    log = work.place.log(trial).read_text(encoding="utf-8", errors="replace")
+    errors = [line for line in log.splitlines() if line.startswith("error: ")]
+    if errors:
+        return errors[-1].removeprefix("error: ")
+    metric, names = work.study.options.metric, trials.reported_names(work.place.metric_file(trial))
+    if metric not in names:
+        return f"it reported {', '.join(names) or 'nothing'}, and not {metric}"
+    return f"no {metric} that counts"
+
+
+def finish(work: Search, trial: str, text: str, state: str, value: float | None = None) -> None:
+    """Write down what became of a trial."""
+    work.running.pop(trial).output.close()
+    asked = work.asked.pop(trial, None)
+    if asked is not None:
+        states = optuna_sampler.load_optuna().trial.TrialState
+        work.optuna_study.tell(asked, value, state=states[state])
+    work.console.step("trial", f"{trial:>3} {text}")
+
+
+def check_failures(work: Search) -> None:
+    """Raise `UserError` once too many trials have failed: as many as are allowed, or the very first."""
+    ended = [each for each in optuna_sampler.outcomes(work.optuna_study) if each.state != "running"]
+    failed = [each for each in ended if each.state == "failed"]
+    most = work.study.options.failed_trials
+    if failed and (len(failed) > most if most else len(failed) == len(ended)):
+        number = str(failed[-1].number)
+        raise UserError(
+            f"{len(failed)} of {len(ended)} trials failed, the last: {reason(work, number)}",
+            f"at most {most} (failed_trials in job.toml), and a first trial that does not fail",
+            f"look at {work.place.log(number)}",
+        )
+
+
+def best_of(outcomes: Sequence[Outcome], goal: str) -> Outcome | None:
+    """Return the best trial that has a value."""
+    choose: Callable[..., Outcome] = max if goal == "maximize" else min
+    valued = [each for each in outcomes if each.value is not None]
+    return choose(valued, key=lambda each: each.value) if valued else None

@@ -1,0 +1,155 @@
+"""The processes of a local study: each trial runs the CustomJob that the service would make of it, and is watched."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from launcher.subprocesses import clean_variables, signals_postponed
+
+MEGABYTES_PER_TRIAL = 1_500
+# The trial gives its own replicas less than half of it.
+GRACE_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the trials of a study run."""
+
+    project: Path
+    folder: Path
+    """Holds the outputs of trial 7 in 7/."""
+    mount: Path
+    environment: Path
+    lock: int
+    """A descriptor that every trial holds as long as it lives; -1 if there is none."""
+
+    def outputs(self, trial: str) -> Path:
+        """Return the folder of a trial's outputs."""
+        return self.folder / trial
+
+    def metric_file(self, trial: str) -> Path:
+        """Return the file that the trial reports its metric to."""
+        return self.outputs(trial) / "output.metrics"
+
+    def log(self, trial: str) -> Path:
+        """Return the file that holds what the trial says."""
+        return self.outputs(trial) / "output.log"
+
+
+@dataclass
+class Running:
+    """A trial that has been started."""
+
+    trial: str
+    process: "subprocess.Popen[bytes]"
+    output: BinaryIO
+
+    def ended(self) -> bool:
+        """Tell whether the trial has ended."""
+        return self.process.poll() is not None
+
+    def end(self) -> None:
+        """Ask the trial to end, and insist after a while."""
+        if not self.ended():
+            self.process.terminate()
+        try:
+            self.process.wait(GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.output.close()
+
+
+def start(place: Place, trial: str, custom_job: Mapping[str, Any]) -> Running:
+    """Start a trial; it ends with this process, however that ends."""
+    folder = place.outputs(trial)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "job.json"
+    path.write_text(json.dumps(custom_job, indent=1), encoding="utf-8")
+    command = [
+        sys.executable,
+        "-m",
+        "launcher.executors.local",
+        str(path),
+        "--mount",
+        str(place.mount),
+    ]
+    command += ["--environment", str(place.environment), "--parent", str(os.getpid())]
+    output = place.log(trial).open("ab")
+    process = subprocess.Popen(
+        command,
+        cwd=place.project,
+        env=clean_variables(),
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        pass_fds=() if place.lock < 0 else (place.lock,),
+    )
+    return Running(trial, process, output)
+
+
+def end_all(running: Sequence[Running]) -> None:
+    """End every trial; a signal waits until none is left."""
+    with signals_postponed():
+        for each in running:
+            if not each.ended():
+                each.process.terminate()
+        for each in running:
+            each.end()
+
+
+def measurements(path: Path, metric: str) -> list[float]:
+    """Return what a trial has reported of a metric, in order, as the service reads it from the same file."""
+    if not path.is_file():
+        return []
+    found = []
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            record = json.loads(line)
+            found.append(float(record[metric]))
+        except (ValueError, KeyError, TypeError):
+            continue  # a line that is half written, or another metric
+    return found
+
+
+def reported_names(path: Path) -> list[str]:
+    """Return the names of all that a trial has reported."""
+    others = {"checkpoint_path", "global_step", "timestamp", "trial"}
+    names: dict[str, None] = {}
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+        try:
+            names |= dict.fromkeys(key for key in json.loads(line) if key not in others)
+        except (ValueError, TypeError):
+            continue
+    return list(names)
+
+
+def counted(values: Sequence[float], measurement: str, goal: str) -> float | None:
+    """Return the measurement that counts, None if there is none or it is not finite."""
+    if not values:
+        return None
+    best = max if goal == "maximize" else min
+    finite = [value for value in values if math.isfinite(value)]
+    value = values[-1] if measurement == "last" else best(finite, default=math.nan)
+    return value if math.isfinite(value) else None
+
+
+def most_at_once(wanted: int) -> int:
+    """Return how many of the trials that may run at once this machine can bear: by its cores and its memory."""
+    cores = os.cpu_count() or 1
+    return max(1, min(wanted, cores, memory_mb() // MEGABYTES_PER_TRIAL))
+
+
+def memory_mb() -> int:
+    """Return the machine's memory in megabytes, a modest guess where the system does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // (1 << 20)
+    except (AttributeError, OSError, ValueError):
+        return 8_192

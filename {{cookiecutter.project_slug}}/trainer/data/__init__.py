@@ -1,0 +1,1 @@
+"""What preparation writes and training reads: columns, statistics, shards."""

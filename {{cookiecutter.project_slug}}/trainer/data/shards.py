@@ -1,0 +1,163 @@
+"""Prepared shards as arrays: all rows at once where they fit in memory, else one window of row groups after another."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from trainer.data.schema import Schema
+from trainer.run.errors import UserError
+
+BYTES_PER_VALUE = 4
+COPIES_OF_THE_WHOLE = 2  # the arrays, and the tensors made of them
+# While one takes the place of another: both, the tensors of both, and the one that is read ahead.
+WINDOWS_IN_MEMORY = 5
+READER_MB = 24  # what pyarrow takes for itself, measured
+
+
+@dataclass(frozen=True)
+class Window:
+    """Rows in memory: `numbers` float32 [rows, numeric] (NaN where missing), `codes` int32 [rows, coded], `labels` [rows]."""
+
+    numbers: npt.NDArray[np.float32]
+    codes: npt.NDArray[np.int32]
+    labels: npt.NDArray[Any]
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class RowGroup:
+    """A piece of a shard that can be read by itself."""
+
+    path: Path
+    index: int
+    rows: int
+
+
+class Split:
+    """The shards of one split, and how many of their rows fit in memory."""
+
+    def __init__(self, folder: Path, schema: Schema, memory_mb: int) -> None:
+        pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps what was freed
+        self.schema = schema
+        self.groups = row_groups(folder)
+        self.rows = sum(group.rows for group in self.groups)
+        bytes_per_row = BYTES_PER_VALUE * (len(schema.used) + 1)
+        for_rows_mb = max(memory_mb - READER_MB, memory_mb / 2)
+        self._rows_in_memory = max(1, int(for_rows_mb * 2**20) // bytes_per_row)
+        self._whole: Window | None = None
+
+    @property
+    def fits(self) -> bool:
+        """Whether all rows fit in memory."""
+        return self.rows * COPIES_OF_THE_WHOLE <= self._rows_in_memory
+
+    def plan(self, seed: Sequence[int]) -> list[list[RowGroup]]:
+        """Return the row groups of each window of an epoch, in the order that `seed` shuffles them into."""
+        if self.fits:
+            return [self.groups]
+        shuffled = [
+            self.groups[index]
+            for index in np.random.default_rng(seed).permutation(len(self.groups))
+        ]
+        return windows_of(shuffled, self._rows_in_memory // WINDOWS_IN_MEMORY)
+
+    def windows(self, plan: Sequence[Sequence[RowGroup]], first: int = 0) -> Iterator[Window]:
+        """Yield the windows of `plan` from the one numbered `first`, reading the next while one is used."""
+        if self.fits:
+            yield self.whole()
+            return
+        with ThreadPoolExecutor(max_workers=1) as reader:
+            coming = reader.submit(read_window, plan[first], self.schema)
+            for groups in [*plan[first + 1 :], None]:
+                window = coming.result()
+                if groups is not None:
+                    coming = reader.submit(read_window, groups, self.schema)
+                yield window
+
+    def beginning(self) -> Window:
+        """Return the first rows, all if they fit in memory."""
+        return self.whole() if self.fits else read_window(self.groups[:1], self.schema)
+
+    def whole(self) -> Window:
+        """Return all rows, read once."""
+        if self._whole is None:
+            self._whole = read_window(self.groups, self.schema)
+        return self._whole
+
+
+def row_groups(folder: Path) -> list[RowGroup]:
+    """Return the row groups of all shards in `folder`, in the order of their names."""
+    groups = []
+    for path in sorted(folder.glob("*.parquet")):
+        try:
+            metadata = pq.read_metadata(path)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise UserError(
+                f"the shard {path} cannot be read ({error})",
+                "a Parquet file that `prepare` has written",
+                "run `nox -s prepare` again",
+            ) from error
+        groups += [
+            RowGroup(path, index, metadata.row_group(index).num_rows)
+            for index in range(metadata.num_row_groups)
+        ]
+    if not groups:
+        raise UserError(
+            f"{folder} holds no shards",
+            "Parquet files that `prepare` has written",
+            "run `nox -s prepare`, or name its output with --data-dir",
+        )
+    return groups
+
+
+def windows_of(groups: Sequence[RowGroup], rows: int) -> list[list[RowGroup]]:
+    """Return `groups` cut into windows of at most `rows` rows, but at least one group each."""
+    windows: list[list[RowGroup]] = []
+    filled = rows
+    for group in groups:
+        if filled + group.rows > rows:
+            windows.append([])
+            filled = 0
+        windows[-1].append(group)
+        filled += group.rows
+    return windows
+
+
+def read_window(groups: Sequence[RowGroup], schema: Schema) -> Window:
+    """Read row groups into arrays."""
+    rows = sum(group.rows for group in groups)
+    numbers = np.empty((rows, len(schema.numeric)), np.float32)
+    codes = np.empty((rows, len(schema.coded)), np.int32)
+    labels: npt.NDArray[Any] = np.empty(
+        rows, np.float32 if schema.task == "regression" else np.int32
+    )
+    begin = 0
+    for table in tables(groups):
+        end = begin + table.num_rows
+        for column, name in enumerate(schema.numeric):
+            numbers[begin:end, column] = table.column(name).to_numpy()
+        for column, name in enumerate(schema.coded):
+            codes[begin:end, column] = table.column(name).to_numpy()
+        labels[begin:end] = table.column(schema.label).to_numpy()
+        begin = end
+    return Window(numbers, codes, labels)
+
+
+def tables(groups: Sequence[RowGroup]) -> Iterator[pa.Table]:
+    """Yield the rows of each group: one at a time, because those of a whole window would take its memory once more."""
+    for path, of_file in itertools.groupby(groups, lambda group: group.path):
+        file = pq.ParquetFile(path)
+        for group in of_file:
+            yield file.read_row_group(group.index, use_threads=False)

@@ -1,0 +1,106 @@
+"""What `prepare` learns from the training rows, and every later step relies on: `statistics.json`."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from trainer.data.schema import Schema
+from trainer.run.errors import UserError
+
+FILE_NAME = "statistics.json"
+MISSING_CODE = 0
+UNSEEN_CODE = 1
+FIRST_VALUE_CODE = 2
+
+
+@dataclass(frozen=True)
+class Numeric:
+    """A numeric column: its training values summed up, and the boundaries of its encoding."""
+
+    minimum: float
+    maximum: float
+    mean: float
+    deviation: float
+    missing: int
+    boundaries: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Label:
+    """The label of the training rows: class names and counts, or mean and deviation of a number."""
+
+    classes: tuple[str, ...]
+    counts: tuple[int, ...]
+    mean: float
+    deviation: float
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Everything learnt from the training rows alone, plus the rows of each split."""
+
+    rows: dict[str, int]
+    rejected: int
+    label: Label
+    numeric: dict[str, Numeric]
+    vocabularies: dict[str, tuple[str, ...]]
+    hashed: dict[str, int]
+    fingerprint: str
+
+    def code_counts(self) -> tuple[int, ...]:
+        """Return how many codes each coded column can take, in the order of `Schema.coded`."""
+        known = [FIRST_VALUE_CODE + len(values) for values in self.vocabularies.values()]
+        return tuple(known + [1 + buckets for buckets in self.hashed.values()])
+
+
+def write_statistics(statistics: Statistics, path: Path) -> None:
+    """Write `statistics` as JSON that a person can read."""
+    text = json.dumps(asdict(statistics), indent=1, ensure_ascii=False, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def read_statistics(data_dir: Path, schema: Schema) -> Statistics:
+    """Return the statistics in `data_dir`; raise `UserError` if there are none or for another schema."""
+    path = data_dir / FILE_NAME
+    if not path.is_file():
+        raise UserError(
+            f"{data_dir} holds no {FILE_NAME}",
+            "a folder that `python -m trainer.prepare` has written",
+            "run `nox -s prepare`, or name the folder with --data-dir",
+        )
+    statistics = parsed(json.loads(path.read_text(encoding="utf-8")))
+    check_agreement(statistics, schema, path)
+    return statistics
+
+
+def parsed(document: dict[str, Any]) -> Statistics:
+    """Return typed statistics from the JSON that `write_statistics` wrote."""
+    label = document["label"]
+    return Statistics(
+        rows=document["rows"],
+        rejected=document["rejected"],
+        label=Label(
+            tuple(label["classes"]), tuple(label["counts"]), label["mean"], label["deviation"]
+        ),
+        numeric={
+            name: Numeric(**{**column, "boundaries": tuple(column["boundaries"])})
+            for name, column in document["numeric"].items()
+        },
+        vocabularies={name: tuple(values) for name, values in document["vocabularies"].items()},
+        hashed=document["hashed"],
+        fingerprint=document["fingerprint"],
+    )
+
+
+def check_agreement(statistics: Statistics, schema: Schema, path: Path) -> None:
+    """Raise `UserError` when the prepared columns are not those that `features.py` declares now."""
+    prepared = (*statistics.numeric, *statistics.vocabularies, *statistics.hashed)
+    if prepared == schema.used:
+        return
+    differing = sorted(set(prepared) ^ set(schema.used)) or ["their order or kind"]
+    raise UserError(
+        f"{path} was prepared for other columns than trainer/features.py declares: {', '.join(differing)}",
+        f"the columns {', '.join(schema.used)}",
+        "run `nox -s prepare` again",
+    )

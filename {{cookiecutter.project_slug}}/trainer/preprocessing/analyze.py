@@ -1,0 +1,171 @@
+"""What `prepare` learns from the training rows: boundaries, vocabularies, classes."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from trainer.data.schema import Schema
+from trainer.data.statistics import FIRST_VALUE_CODE, Label, Numeric, Statistics
+from trainer.preprocessing import sql
+from trainer.preprocessing.farmhash import fingerprint64
+from trainer.run.errors import UserError, shown
+
+SAMPLE_ROWS = 200_000
+LEAST_FREQUENCY = 2
+SPIKE_SHARE = 0.3
+HASHED_AT_ONCE = 100_000
+
+
+def learn(
+    connection: Any, schema: Schema, label: Label, rejected: int, fingerprint: str
+) -> Statistics:
+    """Return the statistics of the table `prepared`; raise `UserError` for an empty split."""
+    rows = split_rows(connection)
+    return Statistics(
+        rows=rows,
+        rejected=rejected,
+        label=label,
+        numeric=numeric_statistics(connection, schema, rows["train"]),
+        vocabularies=vocabularies(connection, schema),
+        hashed={name: schema.hash_buckets for name in schema.of_kind("hashed")},
+        fingerprint=fingerprint,
+    )
+
+
+def run(connection: Any, query: str) -> Any:
+    """Run SQL of BigQuery's dialect in DuckDB."""
+    return connection.execute(sql.in_duckdb(query))
+
+
+def split_rows(connection: Any) -> dict[str, int]:
+    """Return the number of rows by split, training first."""
+    counted = dict(
+        run(connection, "SELECT split, COUNT(*) FROM prepared GROUP BY split").fetchall()
+    )
+    for split in ("train", "eval"):
+        if not counted.get(split):
+            raise UserError(
+                f"the {split} split has no rows ({sum(counted.values()):,} rows in all)",
+                "at least one row to train on and one to evaluate on",
+                "give a larger table, or another --eval-share",
+            )
+    return {split: counted[split] for split in ("train", "eval", "test") if split in counted}
+
+
+def label_statistics(connection: Any, schema: Schema) -> Label:
+    """Return the classes of the training rows, the positive one last, or mean and deviation of a number."""
+    if schema.task == "regression":
+        number = sql.number("label")
+        query = f"SELECT AVG({number}), STDDEV_POP({number}) FROM prepared WHERE split = 'train'"
+        mean, deviation = run(connection, query).fetchone()
+        return Label((), (), stable(mean), stable(deviation or 1.0))
+    counted = dict(run(connection, sql.class_counts()).fetchall())
+    classes = sorted(counted)
+    check_classes(classes, schema)
+    if schema.task == "binary":
+        classes.sort(key=lambda value: value == schema.positive)
+    return Label(tuple(classes), tuple(counted[value] for value in classes), 0.0, 1.0)
+
+
+def check_classes(classes: Sequence[str], schema: Schema) -> None:
+    """Raise `UserError` unless the label's classes fit the task."""
+    listed = ", ".join(map(shown, classes[:8])) + (" …" if len(classes) > 8 else "")
+    if len(classes) < 2:
+        raise UserError(
+            f"the label {shown(schema.label)} has one class in the training rows: {listed}",
+            "at least two classes",
+            "name another LABEL in trainer/features.py, or give a larger table",
+        )
+    if schema.task == "binary" and (len(classes) > 2 or schema.positive not in classes):
+        raise UserError(
+            f"the label {shown(schema.label)} has the classes {listed}; POSITIVE is {shown(schema.positive)}",
+            "two classes, one of them POSITIVE",
+            "correct POSITIVE, TASK or LABEL_SQL in trainer/features.py",
+        )
+
+
+def numeric_statistics(connection: Any, schema: Schema, train_rows: int) -> dict[str, Numeric]:
+    """Return the statistics of each numeric column."""
+    if not schema.numeric:
+        return {}
+    values = run(connection, sql.summary(schema)).fetchone()
+    sample = run(connection, sql.sample(schema, SAMPLE_ROWS / train_rows)).fetchnumpy()
+    result = {}
+    for index, name in enumerate(schema.numeric):
+        minimum, maximum, mean, deviation, missing = values[5 * index : 5 * index + 5]
+        column = np.ma.filled(np.ma.masked_invalid(sample[f"x{index}"]), np.nan)
+        known = column[np.isfinite(column)]
+        result[name] = Numeric(
+            minimum=minimum or 0.0,
+            maximum=maximum or 0.0,
+            mean=stable(mean or 0.0),
+            deviation=stable(deviation or 1.0),
+            missing=missing,
+            boundaries=boundaries(known, schema.boundaries),
+        )
+    return result
+
+
+def stable(value: float) -> float:
+    """Return `value` without the last digits, which depend on the order in which threads add up."""
+    return float(f"{value:.12g}")
+
+
+def boundaries(values: npt.NDArray[np.float64], count: int) -> tuple[float, ...]:
+    """Return at most `count` rising boundaries at the quantiles of `values`, shape [n].
+
+    A value that stands in many rows, such as 0, would swallow most quantiles: it gets a boundary of its own on either
+    side, and the quantiles are those of the other values.
+    """
+    if not values.size:
+        return (0.0, 1.0)
+    unique, counts = np.unique(values, return_counts=True)
+    spikes = unique[counts > SPIKE_SHARE * values.size]
+    rest = values[~np.isin(values, spikes)]
+    chosen = np.quantile(rest, np.linspace(0, 1, count)) if rest.size else unique[:0]
+    edges = np.unique(np.concatenate([chosen, spikes]).astype(np.float32))
+    if edges.size < 2:
+        edges = np.array([edges[0], np.nextafter(edges[0] + 1, np.inf)], np.float32)
+    return tuple(float(edge) for edge in edges)
+
+
+def vocabularies(connection: Any, schema: Schema) -> dict[str, tuple[str, ...]]:
+    """Return the values of each categorical column that stand in more than one training row, frequent first."""
+    result = {}
+    for index, name in enumerate(schema.of_kind("categorical")):
+        counted = run(
+            connection, sql.value_counts(f"cells_{index}", schema.vocabulary_limit)
+        ).fetchall()
+        result[name] = tuple(value for value, frequency in counted if frequency >= LEAST_FREQUENCY)
+    return result
+
+
+def vocabulary_codes(values: Sequence[str]) -> dict[str, int]:
+    """Return the code of each value of a vocabulary."""
+    return {value: FIRST_VALUE_CODE + position for position, value in enumerate(values)}
+
+
+def hashed_codes(connection: Any, cells: str, buckets: int) -> Iterator[dict[str, int]]:
+    """Yield the code of each value of a hashed column, some at a time: 1 and up, as the serving signature computes it."""
+    query = f"SELECT DISTINCT value FROM {cells} WHERE value IS NOT NULL"
+    # On a cursor of its own, because what is yielded is put into a table while this one is read.
+    cursor = run(connection.cursor(), query)
+    while rows := cursor.fetchmany(HASHED_AT_ONCE):
+        yield {value: 1 + fingerprint64(value) % buckets for (value,) in rows}
+
+
+def create_codes(connection: Any, name: str, parts: Iterable[Mapping[str, int]]) -> None:
+    """Create the table `name(value, code)`."""
+    import pyarrow
+
+    connection.execute(f"CREATE TABLE {name} (value VARCHAR, code BIGINT)")
+    for codes in parts:
+        columns = {
+            "value": pyarrow.array(list(codes), pyarrow.string()),
+            "code": pyarrow.array(list(codes.values()), pyarrow.int64()),
+        }
+        connection.register("mapping", pyarrow.table(columns))
+        connection.execute(f"INSERT INTO {name} SELECT * FROM mapping")
+        connection.unregister("mapping")

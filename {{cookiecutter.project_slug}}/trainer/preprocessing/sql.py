@@ -1,0 +1,240 @@
+"""The preparation as SQL in BigQuery's dialect: it runs here in DuckDB and, unchanged, where tables are larger.
+
+Input is a relation `source` with the used columns as text, `c0` … `cN` in the order of `Schema.used`, and `label`; an
+empty cell is '', never NULL.
+
+What costs most is what is done once per cell of every row. So a number is cleaned only where it cannot be cast as it
+stands, and text is kept as it stands and cleaned once per value, where values are counted and given codes.
+"""
+
+import math
+
+from trainer.data.schema import Schema
+from trainer.data.statistics import MISSING_CODE, UNSEEN_CODE
+
+SEPARATOR = "\\x1f"
+LARGEST_FLOAT32 = "3.4e38"
+SPLIT_PARTS = 10_000
+JOINS_AT_ONCE = 50  # thousands nest too deeply for DuckDB, and are too many tables for BigQuery
+KEY = "CAST(CONCAT('0x', SUBSTR(TO_HEX(MD5(row_text)), 1, 15)) AS INT64)"  # 60 bits: never negative
+BLANKS = " \t\n\v\f\r"  # what `tf.strings.strip` strips in the serving signature
+
+
+def in_duckdb(text: str) -> str:
+    """Return SQL of BigQuery's dialect in DuckDB's; raises sqlglot's own error for text that is no SQL."""
+    import sqlglot
+
+    return str(sqlglot.transpile(text, read="bigquery", write="duckdb")[0])
+
+
+def literal(text: str) -> str:
+    """Return `text` as a string literal of BigQuery."""
+    escaped = (
+        text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n").replace("\r", "\\r")
+    )
+    return f"'{escaped}'"
+
+
+def stripped(column: str) -> str:
+    """Return SQL for a text cell without surrounding blanks; cells that have none are not searched for them."""
+    edges = f"LEFT({column}, 1) <= ' ' OR RIGHT({column}, 1) <= ' '"
+    return f"IF({edges}, TRIM({column}, {literal(BLANKS)}), {column})"
+
+
+def markers(schema: Schema) -> tuple[str, ...]:
+    """Return the texts that stand for a missing cell."""
+    return tuple(dict.fromkeys(("", *schema.missing)))
+
+
+def known(column: str, schema: Schema) -> str:
+    """Return SQL for a cell without surrounding blanks, NULL where it is a missing marker."""
+    listed = ", ".join(map(literal, markers(schema)))
+    return f"IF({stripped(column)} IN ({listed}), NULL, {stripped(column)})"
+
+
+def known_value(cell: str, schema: Schema) -> str | None:
+    """Return what `known` makes of one cell."""
+    value = cell.strip(BLANKS)
+    return None if value in markers(schema) else value
+
+
+def number(column: str) -> str:
+    """Return SQL for a text column as FLOAT64, NULL where it is no number."""
+    return f"SAFE_CAST({column} AS FLOAT64)"
+
+
+def raw_number(column: str, schema: Schema) -> str:
+    """Return SQL for a cell as FLOAT64, NULL where it is no number; what is missing may still be NaN."""
+    if any(is_finite_number(marker) for marker in markers(schema)):
+        return number(known(column, schema))
+    return f"IFNULL({number(column)}, {number(stripped(column))})"
+
+
+def is_finite_number(text: str) -> bool:
+    """Tell whether a text, such as a missing marker of -999, is a number to SQL as well."""
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def finite(value: str) -> str:
+    """Return SQL for whether a number fits in float32; not true of NaN and NULL."""
+    return f"IFNULL(ABS({value}) <= {LARGEST_FLOAT32}, FALSE)"
+
+
+def rejection(schema: Schema) -> str:
+    """Return SQL for why a row cannot be used, NULL where it can; `x<index>` and `y` are the numbers of the row."""
+    numeric = [(f"c{index}", f"x{index}", name) for index, name in enumerate(schema.numeric)]
+    cases = [unusable(value, known(text, schema), text, name) for text, value, name in numeric]
+    if schema.task == "regression":
+        cases.append(unusable("y", "label", "label", schema.label))
+    missing_label = f"WHEN label IS NULL THEN {literal(f'{schema.label}: the label is missing')}"
+    return f"CASE {missing_label} {' '.join(cases)} ELSE NULL END"
+
+
+def unusable(value: str, text: str, shown_text: str, name: str) -> str:
+    """Return a branch of CASE for a cell that is neither missing nor a finite number."""
+    reason = (
+        f"CONCAT({literal(name)}, ': ', SUBSTR({shown_text}, 1, 60), ' is not a finite number')"
+    )
+    return f"WHEN NOT {finite(value)} AND {text} IS NOT NULL THEN {reason}"
+
+
+def judged_rows(schema: Schema, deduplicate: bool) -> str:
+    """Return SQL that casts and judges each row of `source`.
+
+    Columns: `x0` … numbers, `t0` … text of the coded columns as it stands, `label`, `reason` (NULL for a good row), `cells`
+    (the text of a bad row) and `row_key`, an INT64 made of the MD5 of the row.
+    """
+    columns = [f"c{index}" for index in range(len(schema.used))]
+    row = f"ARRAY_TO_STRING([{', '.join([*columns, 'label'])}], '{SEPARATOR}')"
+    label = f"CAST({schema.label_sql} AS STRING)" if schema.label_sql else "label"
+    numbers = [
+        f"{raw_number(f'c{index}', schema)} AS x{index}" for index in range(len(schema.numeric))
+    ]
+    unique = "QUALIFY ROW_NUMBER() OVER (PARTITION BY row_text ORDER BY row_key) = 1"
+    return (
+        f"WITH cleaned AS (SELECT {', '.join(columns)}, {known('label', schema)} AS label, {row} AS row_text FROM source),"
+        f" labelled AS (SELECT {', '.join([*columns, *numbers])}, {label} AS label, row_text FROM cleaned),"
+        f" numbered AS (SELECT *, {number('label')} AS y FROM labelled),"
+        f" judged AS (SELECT *, {rejection(schema)} AS reason, {KEY} AS row_key FROM numbered)"
+        f" SELECT {', '.join(kept_columns(schema))}, label, reason,"
+        f" IF(reason IS NULL, NULL, row_text) AS cells, row_key FROM judged"
+        f" {unique if deduplicate else ''}"
+    )
+
+
+def kept_columns(schema: Schema) -> list[str]:
+    """Return SQL for the columns that later steps read: numbers as such, the rest as text."""
+    count = len(schema.numeric)
+    numbers = [f"IF({finite(f'x{index}')}, x{index}, NULL) AS x{index}" for index in range(count)]
+    return numbers + [f"c{count + index} AS t{index}" for index in range(len(schema.coded))]
+
+
+def with_split(relation: str, eval_share: float) -> str:
+    """Return SQL that adds `split`: equal rows always fall on the same side, whatever their order."""
+    threshold = round(eval_share * SPLIT_PARTS)
+    part = f"MOD(row_key, {SPLIT_PARTS})"
+    return f"SELECT *, IF({part} < {threshold}, 'eval', 'train') AS split FROM ({relation}) AS read"
+
+
+def as_test(relation: str) -> str:
+    """Return SQL that adds `split` for rows of a ready test table."""
+    return f"SELECT *, 'test' AS split FROM ({relation}) AS read"
+
+
+def summary(schema: Schema) -> str:
+    """Return SQL for one row: per numeric column minimum, maximum, mean, deviation and missing count."""
+    columns = [
+        f"MIN(x{index}), MAX(x{index}), AVG(x{index}), STDDEV_POP(x{index}), COUNTIF(x{index} IS NULL)"
+        for index in range(len(schema.numeric))
+    ]
+    return f"SELECT {', '.join(columns)} FROM prepared WHERE split = 'train'"
+
+
+def sample(schema: Schema, share: float) -> str:
+    """Return SQL for the numeric columns of a share of the training rows, chosen by their key."""
+    columns = ", ".join(f"x{index}" for index in range(len(schema.numeric)))
+    part = f"MOD(DIV(row_key, {SPLIT_PARTS}), {SPLIT_PARTS})"
+    threshold = max(1, round(share * SPLIT_PARTS))
+    return f"SELECT {columns} FROM prepared WHERE split = 'train' AND {part} < {threshold}"
+
+
+def class_counts() -> str:
+    """Return SQL for the labels of the training rows and how many rows have each."""
+    return "SELECT label, COUNT(*) FROM prepared WHERE split = 'train' GROUP BY label"
+
+
+def cells(column: str, schema: Schema) -> str:
+    """Return SQL for the different cells of a text column: as they stand, their value, and how many training rows each has."""
+    counted = f"SELECT {column} AS cell, COUNTIF(split = 'train') AS train_rows FROM prepared GROUP BY cell"
+    return f"SELECT cell, {known('cell', schema)} AS value, train_rows FROM ({counted}) AS counted"
+
+
+def value_counts(counted: str, limit: int) -> str:
+    """Return SQL for the most frequent values of the training rows, most frequent first, from what `cells` counts."""
+    return (
+        f"SELECT value, SUM(train_rows) AS frequency FROM {counted} WHERE value IS NOT NULL AND train_rows > 0"
+        f" GROUP BY value ORDER BY frequency DESC, value LIMIT {limit}"
+    )
+
+
+def cell_codes(counted: str, codes: str) -> str:
+    """Return SQL for the code of each cell that `cells` counts, by its value in the table `codes`."""
+    code = f"IF(cells.value IS NULL, {MISSING_CODE}, IFNULL({codes}.code, {UNSEEN_CODE}))"
+    return (
+        f"SELECT cells.cell AS cell, {code} AS code FROM {counted} AS cells"
+        f" LEFT JOIN {codes} ON {codes}.value = cells.value"
+    )
+
+
+def examples(schema: Schema, count: int) -> str:
+    """Return SQL for a few rows that are not trained on: the numbers, then the text of coded columns as it stands."""
+    numbers = [f"x{index}" for index in range(len(schema.numeric))]
+    texts = [f"t{index}" for index in range(len(schema.coded))]
+    return (
+        f"SELECT {', '.join([*numbers, *texts])} FROM prepared WHERE split <> 'train'"
+        f" ORDER BY split DESC, row_key LIMIT {count}"
+    )
+
+
+def coded_before(schema: Schema) -> int:
+    """Return how many coded columns, the first ones, get their codes before `encoded`, which joins the others."""
+    return max(0, (len(schema.coded) - 1) // JOINS_AT_ONCE * JOINS_AT_ONCE)
+
+
+def with_codes(first: int) -> str:
+    """Return SQL for `prepared` with codes `k<index>` in the place of texts `t<index>`, from a coded column on."""
+    coded = range(first, first + JOINS_AT_ONCE)
+    texts = ", ".join(f"t{index}" for index in coded)
+    codes = ", ".join(f"codes_{index}.code AS k{index}" for index in coded)
+    joins = " ".join(map(joined_codes, coded))
+    return f"SELECT r.* EXCEPT ({texts}), {codes} FROM prepared AS r {joins}"
+
+
+def joined_codes(index: int) -> str:
+    """Return SQL that joins the table `codes_<index>(cell, code)` of a coded column to its text."""
+    return f"JOIN codes_{index} ON codes_{index}.cell = r.t{index}"
+
+
+def encoded(schema: Schema, split: str) -> str:
+    """Return SQL for one split as numbers and codes, `with_codes` of as many columns as `coded_before` says.
+
+    Columns: `x0` … FLOAT64, `k0` … INT64 (0 where missing), `label` INT64 or FLOAT64. The order is that of the rows' keys:
+    always the same, and as good as shuffled, however the table was sorted.
+    """
+    numbers = [f"r.x{index} AS x{index}" for index in range(len(schema.numeric))]
+    before, count = coded_before(schema), len(schema.coded)
+    codes = [f"r.k{index} AS k{index}" for index in range(before)]
+    codes += [f"codes_{index}.code AS k{index}" for index in range(before, count)]
+    joins = [joined_codes(index) for index in range(before, count)]
+    if schema.task == "regression":
+        label = f"{number('r.label')} AS label"
+    else:
+        label = "classes.code AS label"
+        joins.append("JOIN classes ON classes.value = r.label")
+    return (
+        f"SELECT {', '.join([*numbers, *codes, label])} FROM prepared AS r {' '.join(joins)}"
+        f" WHERE r.split = {literal(split)} ORDER BY r.row_key"
+    )

@@ -1,0 +1,1 @@
+"""A process and its outputs. No machine learning, and quick to import."""

@@ -1,0 +1,124 @@
+"""What the user sees while a command runs: lines, and a bar on a terminal."""
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from trainer.run.errors import UserError
+
+BAR_WIDTH = 30
+LINE_EVERY_SECONDS = 10.0
+REDRAW_EVERY_SECONDS = 0.1
+
+
+class Console:
+    """Writes messages to standard error at one of three levels; colours only on a terminal."""
+
+    def __init__(self, quiet: bool = False, verbose: bool = False) -> None:
+        self.quiet = quiet
+        self.verbose = verbose
+        self.terminal = sys.stderr.isatty()
+        self.coloured = self.terminal and not os.environ.get("NO_COLOR")
+        self._bar_shown = False
+
+    def line(self, text: str) -> None:
+        """Write a line, unless quiet."""
+        if not self.quiet:
+            self._write(text)
+
+    def detail(self, text: str) -> None:
+        """Write a line if verbose."""
+        if self.verbose:
+            self._write(text)
+
+    def warning(self, text: str) -> None:
+        """Write a warning, quiet or not."""
+        self._write(f"{self._coloured('warning:', '33')} {text}")
+
+    def bar(self, done: float, text: str) -> None:
+        """Draw or redraw a bar that is `done` (0 to 1) full."""
+        filled = round(BAR_WIDTH * min(max(done, 0.0), 1.0))
+        sys.stderr.write(f"\r\x1b[2K{'━' * filled}{'╌' * (BAR_WIDTH - filled)} {text}")
+        sys.stderr.flush()
+        self._bar_shown = True
+
+    def table(self, rows: Sequence[tuple[str, str]]) -> None:
+        """Write rows of name and value, the names aligned."""
+        width = max(len(name) for name, _ in rows)
+        for name, value in rows:
+            self.line(f"  {name:<{width}}  {value}")
+
+    def _coloured(self, text: str, code: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if self.coloured else text
+
+    def _write(self, text: str) -> None:
+        if self._bar_shown:
+            sys.stderr.write("\r\x1b[2K")
+            self._bar_shown = False
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+
+
+class Progress:
+    """Tells how far a run is: a bar on a terminal, a line every ten seconds elsewhere."""
+
+    def __init__(self, console: Console, total_steps: int, done_steps: int) -> None:
+        self.console = console
+        self.total_steps = total_steps
+        self._first_step = done_steps
+        self._rows = 0
+        self._started = self._told = time.monotonic()
+
+    def advance(self, step: int, rows: int, loss: float) -> None:
+        """Count `rows` more rows and show `step` of the total, if it is time to."""
+        self._rows += rows
+        now = time.monotonic()
+        interval = REDRAW_EVERY_SECONDS if self.console.terminal else LINE_EVERY_SECONDS
+        if self.console.quiet or now - self._told < interval:
+            return
+        self._told = now
+        text = self.text(step, loss, now - self._started)
+        if self.console.terminal:
+            self.console.bar(step / self.total_steps, text)
+        else:
+            self.console.line(f"train    {text}")
+
+    def text(self, step: int, loss: float, seconds: float) -> str:
+        """Return one line: step, loss, rows per second, time left."""
+        left = (self.total_steps - step) * seconds / max(step - self._first_step, 1)
+        rate = self._rows / max(seconds, 1e-9)
+        return f"step {step:,}/{self.total_steps:,}  loss {loss:.4f}  {rate:,.0f} rows/s  {duration(left)} left"
+
+
+def duration(seconds: float) -> str:
+    """Return `seconds` as `1 h 02 min`, `3 min 04 s` or `5 s`."""
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+@contextmanager
+def chatter_withheld() -> Iterator[None]:
+    """Withhold what is written to standard error, and show it only if an exception says that it may matter.
+
+    TensorFlow's C++ side writes before its own log level applies, so nothing milder silences it.
+    """
+    with tempfile.TemporaryFile() as withheld:
+        original = os.dup(2)
+        os.dup2(withheld.fileno(), 2)
+        try:
+            yield
+        except UserError:  # says it better
+            raise
+        except BaseException:
+            withheld.seek(0)
+            os.write(original, withheld.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(original, 2)
+            os.close(original)

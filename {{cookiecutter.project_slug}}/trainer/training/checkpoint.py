@@ -1,0 +1,89 @@
+"""Checkpoints that a kill in mid-write cannot spoil: one file each, with its own checksum, the last two kept.
+
+A file is the SHA-256 of its payload, a line feed, and the payload, an uncompressed NumPy archive. A file whose checksum
+does not fit is passed over, so nothing depends on renames being atomic, which Cloud Storage FUSE does not promise.
+"""
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from trainer.run.errors import UserError
+
+KEPT = 2
+SUFFIX = ".checkpoint"
+
+Arrays = Sequence[npt.NDArray[Any]]
+
+
+def save(folder: Path, step: int, arrays: Arrays, state: dict[str, Any]) -> Path:
+    """Write the arrays and the JSON-able state of `step`; drop all but the newest checkpoints."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"step-{step:010d}{SUFFIX}"
+    partial = path.with_suffix(".partial")
+    try:
+        with partial.open("wb") as file:
+            file.write(packed(arrays, state))
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):  # on a full disk it only takes room
+            partial.unlink()
+        raise
+    for old in sorted(folder.glob(f"*{SUFFIX}"))[:-KEPT]:
+        old.unlink()
+    return path
+
+
+def newest(
+    folder: Path, warn: Callable[[str], None]
+) -> tuple[list[npt.NDArray[Any]], dict[str, Any]] | None:
+    """Return arrays and state of the newest sound checkpoint in `folder`, or None if there is none; warn of spoilt ones.
+
+    Raises `UserError` if there are only spoilt ones.
+    """
+    paths = sorted(folder.glob(f"*{SUFFIX}"), reverse=True)
+    for path in paths:
+        with contextlib.suppress(OSError):
+            content = unpacked(path.read_bytes())
+            if content is not None:
+                return content
+        warn(
+            f"{path} is damaged or cannot be read, and is passed over; an earlier checkpoint is used if there is one"
+        )
+    if paths:
+        raise UserError(
+            f"none of the {len(paths)} checkpoints in {folder} can be read",
+            "at least one that is whole",
+            "remove that folder to begin anew, or name another --job-dir",
+        )
+    return None
+
+
+def packed(arrays: Arrays, state: dict[str, Any]) -> bytes:
+    """Return the content of a checkpoint file."""
+    buffer = io.BytesIO()
+    text = np.frombuffer(json.dumps(state).encode(), np.uint8)
+    named: dict[str, Any] = {f"array_{index}": array for index, array in enumerate(arrays)}
+    np.savez(buffer, state=text, **named)
+    payload = buffer.getvalue()
+    return hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload
+
+
+def unpacked(content: bytes) -> tuple[list[npt.NDArray[Any]], dict[str, Any]] | None:
+    """Return arrays and state from the content of a checkpoint file, or None if it is damaged."""
+    checksum, _, payload = content.partition(b"\n")
+    if hashlib.sha256(payload).hexdigest().encode() != checksum:
+        return None
+    with np.load(io.BytesIO(payload), allow_pickle=False) as archive:
+        state = json.loads(archive["state"].tobytes())
+        return [archive[f"array_{index}"] for index in range(len(archive.files) - 1)], state

@@ -1,0 +1,105 @@
+"""The replicas that train one model together: processes of a cluster, the GPUs of a machine, or the cores of a TPU."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from trainer.run.cluster import Place
+from trainer.run.console import chatter_withheld
+from trainer.run.errors import UserError
+
+FAILURES = (
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.InternalError,
+    tf.errors.UnavailableError,
+)
+
+
+class Replicas:
+    """Steps on all replicas at once, and what their processes agree on."""
+
+    def __init__(self, place: Place, strategy: Any = None) -> None:
+        self.place = place
+        self.strategy = strategy
+
+    @property
+    def count(self) -> int:
+        """The number of replicas over all processes."""
+        return int(self.strategy.num_replicas_in_sync) if self.strategy else 1
+
+    def scope(self) -> contextlib.AbstractContextManager[Any]:
+        """Return the context in which variables are made, so that every replica has them."""
+        return self.strategy.scope() if self.strategy else contextlib.nullcontext()
+
+    def index(self) -> Any:
+        """Return the number of the replica that traces or runs this, int64."""
+        context = tf.distribute.get_replica_context()
+        return tf.cast(context.replica_id_in_sync_group, tf.int64)
+
+    @contextlib.contextmanager
+    def loss_told(self) -> Iterator[None]:
+        """Turn the failure of a collective operation into a `UserError`."""
+        if self.place.count == 1:
+            yield
+            return
+        with chatter_withheld():
+            try:
+                yield
+            except FAILURES as error:
+                failure = type(error).__name__.removesuffix("Error")
+                raise UserError(
+                    f"the replicas can no longer work together ({failure})",
+                    "every replica to run until the end",
+                    "look for the replica that ended first; the same command goes on from the last checkpoint",
+                ) from error
+
+    def summed(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return the sum of float32 `values` [n] over the processes, equal on each of them to the last bit."""
+        if self.place.count == 1:
+            return values
+        with self.loss_told():
+            return np.asarray(self._summed(tf.constant(values)).numpy())
+
+    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
+    def _summed(self, values: Any) -> Any:
+        totals = self.strategy.run(self._total, (values,))
+        return self.strategy.experimental_local_results(totals)[0]
+
+    def _total(self, values: Any) -> Any:
+        """Return the sum over all replicas, of which a process with several GPUs counts once."""
+        first_of_process = self.index() % (self.count // self.place.count) == 0
+        own = tf.where(first_of_process, values, 0.0)
+        return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, own)
+
+    def gathered(self, value: float) -> list[float]:
+        """Return the `value` of each process, rounded to float32: what all of them can decide by."""
+        if self.place.count == 1:
+            return [value]
+        values = np.zeros(self.place.count, np.float32)
+        values[self.place.index] = value
+        return [float(gathered) for gathered in self.summed(values)]
+
+
+def replicas_of(place: Place) -> Replicas:
+    """Return the replicas of this job. To be called before anything is computed."""
+    if place.count > 1:
+        return Replicas(place, tf.distribute.MultiWorkerMirroredStrategy())
+    if tf.config.list_physical_devices("TPU"):
+        return Replicas(place, tpu_strategy())
+    if len(tf.config.list_physical_devices("GPU")) > 1:
+        return Replicas(place, tf.distribute.MirroredStrategy())
+    return Replicas(place)
+
+
+def tpu_strategy() -> Any:
+    """Return the strategy for the cores of the TPU that this machine has."""
+    resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu="local")
+    tf.config.experimental_connect_to_cluster(resolver)
+    tf.tpu.experimental.initialize_tpu_system(resolver)
+    return tf.distribute.TPUStrategy(resolver)

@@ -1,0 +1,63 @@
+"""Metrics of a whole split, computed exactly on the host."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from trainer.data.statistics import Label
+
+Array = npt.NDArray[np.float64]
+SMALLEST_PROBABILITY = 1e-7
+MAIN_METRIC = {"binary": "auc", "multiclass": "accuracy", "regression": "rmse"}
+HIGHER_IS_BETTER = {"auc": True, "accuracy": True, "rmse": False}
+
+
+def is_better(metric: str, value: float, other: float) -> bool:
+    """Tell whether `value` of `metric` beats `other`."""
+    return value > other if HIGHER_IS_BETTER[metric] else value < other
+
+
+def auc(positive: npt.NDArray[np.bool_], scores: Array) -> float:
+    """Return the area under the ROC curve, ties counted half; 0.5 if there is one class only. Shapes [rows]."""
+    count = int(positive.sum())
+    if count in (0, len(positive)):
+        return 0.5
+    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    mean_ranks = np.cumsum(counts) - (counts - 1) / 2
+    ranks = mean_ranks[inverse][positive].sum()
+    return float((ranks - count * (count + 1) / 2) / (count * (len(positive) - count)))
+
+
+def metrics_of(task: str, outputs: Array, labels: npt.NDArray[np.generic]) -> dict[str, float]:
+    """Return the metrics of a split.
+
+    `outputs` are probabilities [rows, classes], or predictions [rows, 1] in the label's own unit; `labels` are class
+    codes or numbers [rows].
+    """
+    if task == "regression":
+        errors = outputs[:, 0] - labels.astype(np.float64)
+        squared = float(np.mean(errors**2))
+        return {"rmse": squared**0.5, "mae": float(np.mean(np.abs(errors))), "loss": squared}
+    codes = labels.astype(np.int64)
+    chosen = outputs[np.arange(len(codes)), codes]
+    metrics = {
+        "accuracy": float(np.mean(outputs.argmax(axis=1) == codes)),
+        "loss": float(-np.mean(np.log(np.maximum(chosen, SMALLEST_PROBABILITY)))),
+    }
+    if task == "binary":
+        return {"auc": auc(codes == 1, outputs[:, 1]), **metrics}
+    return metrics
+
+
+def baseline_of(task: str, label: Label, labels: npt.NDArray[np.generic]) -> dict[str, float]:
+    """Return the metrics of always answering what is most common in the training rows (or their mean)."""
+    if task == "regression":
+        return metrics_of(task, np.full((len(labels), 1), label.mean), labels)
+    shares = np.asarray(label.counts, np.float64) / sum(label.counts)
+    return metrics_of(task, np.tile(shares, (len(labels), 1)), labels)
+
+
+def shown_metrics(metrics: Mapping[str, float]) -> str:
+    """Return metrics as one line of text."""
+    return "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())

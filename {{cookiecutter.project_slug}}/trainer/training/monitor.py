@@ -1,0 +1,114 @@
+"""What a run shows and keeps while it trains: progress, checkpoints, summaries, the metric for tuning."""
+
+import signal
+import time
+from types import FrameType
+from typing import Any
+
+import numpy.typing as npt
+import tensorflow as tf
+
+from trainer.run.console import Console, Progress
+from trainer.run.outputs import Outputs, process_environment, report_to_tuning
+from trainer.training import checkpoint
+from trainer.training.loop import State
+from trainer.training.metrics import MAIN_METRIC, shown_metrics
+from trainer.training.train_step import Learner
+
+LONGEST_SAVE_INTERVAL_SECONDS = 600.0
+FIRST_SAVE_INTERVAL_SECONDS = 10.0
+SAVE_SHARE = 0.02
+
+
+class RunMonitor:
+    """Watches one run that writes to `outputs`, if this process is the one that `writes`."""
+
+    def __init__(self, outputs: Outputs, task: str, console: Console, writes: bool = True) -> None:
+        self.outputs = outputs
+        self.writes = writes
+        self.metric = MAIN_METRIC[task]
+        self.console = console
+        self.writer = tf.summary.create_file_writer(str(outputs.logs)) if writes else None
+        self.progress = Progress(console, 1, 0)
+        self.save_interval_seconds = FIRST_SAVE_INTERVAL_SECONDS
+        self.saved = time.monotonic()
+        self.saved_step = -1
+        self.stop_signal = 0
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self.ask_to_stop)
+
+    def ask_to_stop(self, number: int, frame: FrameType | None) -> None:
+        """Stop after the steps that are being taken; a second Ctrl-C stops at once."""
+        if self.stop_signal and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.stop_signal = number
+
+    def newest_checkpoint(self) -> tuple[list[npt.NDArray[Any]], dict[str, Any]] | None:
+        """Return what the newest sound checkpoint of the run holds."""
+        return checkpoint.newest(self.outputs.checkpoints, self.console.warning)
+
+    def begin(self, total_steps: int, state: State) -> None:
+        """Say where the run begins or goes on."""
+        if state.step:
+            self.console.line(f"train    going on at step {state.step:,} of {total_steps:,}")
+        self.progress = Progress(self.console, total_steps, state.step)
+        self.saved_step = state.step
+
+    def after_steps(self, state: State, rows: int, loss: float, learner: Learner) -> None:
+        """Show progress; save if it is time to; end the process if a signal asked for it."""
+        self.progress.advance(state.step, rows, loss)
+        # A signal may reach one replica alone, or each during other steps: all stop after the same.
+        stop_signal = int(max(learner.replicas.gathered(self.stop_signal)))
+        if stop_signal:
+            self.save(state, learner)
+            self.console.line(
+                f"stopped  at step {state.step:,}; the same command goes on from there"
+            )
+            raise SystemExit(128 + stop_signal)
+        if time.monotonic() - self.saved > self.save_interval_seconds:
+            self.save(state, learner)
+
+    def after_evaluation(self, state: State, metrics: dict[str, float]) -> None:
+        """Show and record the metrics of the eval split."""
+        if self.writer is None:
+            return
+        self.console.line(
+            f"eval     epoch {state.epoch}  step {state.step:,}  {shown_metrics(metrics)}"
+        )
+        self.summarize(state.step, metrics)
+        report_to_tuning(self.metric, metrics[self.metric], state.step, process_environment())
+
+    def summarize(self, step: int, metrics: dict[str, float]) -> None:
+        """Write what TensorBoard shows; nothing else depends on it."""
+        assert self.writer is not None
+        try:
+            with self.writer.as_default(step=step):
+                for name, value in metrics.items():
+                    tf.summary.scalar(f"eval/{name}", value)
+            self.writer.flush()
+        except tf.errors.OpError as error:
+            self.console.warning(f"{self.outputs.logs} cannot be written ({error.message})")
+
+    def end(self, state: State, learner: Learner) -> None:
+        """Save, so that a longer run can go on from here."""
+        self.save(state, learner)
+
+    def save(self, state: State, learner: Learner) -> None:
+        """Write a checkpoint, and choose the time of the next one so that saving takes a small share of the run."""
+        if not self.writes or state.step == self.saved_step:
+            return
+        started = time.monotonic()
+        try:
+            checkpoint.save(self.outputs.checkpoints, state.step, learner.arrays(), state.as_json())
+        except OSError as error:
+            self.console.warning(f"step {state.step:,} cannot be saved ({error}); training goes on")
+        else:
+            self.saved_step = state.step
+        self.saved = time.monotonic()
+        self.save_interval_seconds = save_interval(self.saved - started)
+
+
+def save_interval(cost_seconds: float) -> float:
+    """Return the seconds until the next checkpoint, so many that saving takes a small share of the run on a slow disk too."""
+    wanted = max(cost_seconds / SAVE_SHARE, FIRST_SAVE_INTERVAL_SECONDS)
+    return min(wanted, LONGEST_SAVE_INTERVAL_SECONDS)

@@ -1,0 +1,43 @@
+"""The short table that a run ends with."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from trainer.data.schema import Schema
+from trainer.data.statistics import Statistics
+from trainer.run.console import Console, duration
+from trainer.run.outputs import Outputs
+from trainer.training.metrics import MAIN_METRIC
+
+
+def report(
+    metrics: Mapping[str, Any],
+    outputs: Outputs,
+    statistics: Statistics,
+    schema: Schema,
+    console: Console,
+) -> None:
+    """Show what was trained on, how good it is against the baseline, how fast, where it lies and what to do next."""
+    name = MAIN_METRIC[schema.task]
+    rows = ", ".join(f"{count:,} {split}" for split, count in statistics.rows.items())
+    inputs = f"{len(schema.numeric)} numeric, {len(schema.coded)} text columns"
+    baseline = f"{metrics['baseline'][name]:.4f} for {baseline_words(schema.task)}"
+    console.line("")
+    console.table(
+        [
+            ("data", f"{rows} rows, {inputs}"),
+            (
+                "steps",
+                f"{metrics['steps']:,} in {metrics['epochs']} epochs, {metrics['rows_per_second']:,.0f} rows/s",
+            ),
+            (f"{metrics['split']} {name}", f"{metrics[name]:.4f}  ({baseline})"),
+            ("time", duration(metrics["wall_seconds"])),
+            ("model", str(outputs.model.resolve())),
+            ("next", "nox -s predict"),
+        ]
+    )
+
+
+def baseline_words(task: str) -> str:
+    """Return what the baseline does."""
+    return "the mean of the training rows" if task == "regression" else "the most common class"

@@ -1,0 +1,42 @@
+"""Starts TensorFlow: quiet, on all cores, with every random state from one seed."""
+
+import os
+from typing import TYPE_CHECKING
+
+from trainer.run.cluster import Place
+from trainer.run.console import chatter_withheld
+
+if TYPE_CHECKING:
+    from trainer.training.distribution import Replicas
+
+
+def start_tensorflow(seed: int, place: Place | None = None) -> "Replicas":
+    """Import TensorFlow without its start-up chatter, set threads and random states, and meet the other replicas."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with chatter_withheld():
+        import keras
+
+        from trainer.training.distribution import replicas_of
+
+        use_all_cores()
+        # Before anything is computed: collective operations cannot be set up later.
+        replicas = replicas_of(place or Place())
+        keras.utils.set_random_seed(seed)
+    return replicas
+
+
+def use_all_cores() -> None:
+    """Give each core a part of the batch instead of a part of each operation.
+
+    Small matrix products gain nothing from several threads each, but independent parts of a batch run side by side.
+    """
+    import tensorflow as tf
+
+    if not tf.config.list_physical_devices("GPU"):
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(cores())
+
+
+def cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
