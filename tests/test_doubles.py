@@ -48,8 +48,9 @@ def test_the_executor_of_a_project_runs_jobs(
 ) -> None:
     monkeypatch.setattr(executor, "GRACE_SECONDS", 5.0 if run == "cancelled" else 0.2)
     project = tmp_path / "project"
-    (project / "launcher").mkdir(parents=True)
-    (project / "launcher" / "local.py").write_text(EXECUTOR)
+    package = project / "launcher" / "executors" / "local"
+    package.mkdir(parents=True)
+    (package / "__main__.py").write_text(EXECUTOR)
     lines: list[str] = []
     cancelled, codes = threading.Event(), list[int]()
     runner = executor.executor_runner(project, tmp_path / "root", sys.executable)
