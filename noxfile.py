@@ -21,9 +21,15 @@ TESTS = (
     "numpy>=1.26",
     "pyarrow>=16",
     "tomli>=2; python_version < '3.11'",
+    # What the launcher imports: its tests import it.
+    "setuptools>=77",
+    "optuna>=4,<6",
+    "matplotlib>=3.8",
+    "rich>=13",
+    "filelock>=3.12",
 )
 # What talks to the doubles of Google Cloud; the baked project installs the same by itself.
-CLOUD = ("google-cloud-aiplatform>=1.120,<3", "google-cloud-storage>=2.18", "setuptools>=77")
+CLOUD = ("google-cloud-aiplatform>=1.120,<3", "google-cloud-storage>=2.18")
 # What reports metrics to hyperparameter tuning elsewhere.
 HYPERTUNE = ("cloudml-hypertune==0.1.0.dev6",)
 LINT = ("mypy>=1.13", *TESTS)

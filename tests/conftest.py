@@ -1,5 +1,6 @@
 """Every covered answer set, baked once; and a project with a cloud of its own."""
 
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,9 @@ from tests.bakery import Answers, answer_sets, bake
 from tests.mistakes import PAIR
 from tests.submitting import World, a_world, put_prepared
 from tests.test_life import ran
+
+# The launcher is imported from the template's folder, where compiled files would be baked.
+sys.dont_write_bytecode = True
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -70,6 +70,12 @@ def test_no_placeholder_is_left(baked: dict[str, Path]) -> None:
                 assert not found, f"{name}: {file_name}: {found}"
 
 
+def test_the_launcher_holds_no_placeholders(baked: dict[str, Path]) -> None:
+    sources = files_of(SOURCES / "launcher")
+    for name, project in baked.items():
+        assert files_of(project / "launcher") == sources, name
+
+
 def test_text_files_are_tidy(baked: dict[str, Path]) -> None:
     for project in baked.values():
         for name, content in files_of(project).items():

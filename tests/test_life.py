@@ -31,17 +31,7 @@ FEW = (
 OTHERS = tuple(name for name in COVERED if name != "defaults")
 TESTED = OTHERS if WHOLE else FEW
 # What these look at does not depend on the answers.
-SAME_FOR_ALL = (
-    "test_checks",
-    "test_code_checks",
-    "test_launcher",
-    "test_local",
-    "test_local_study",
-    "test_locks",
-    "test_optimizer",
-    "test_spec",
-    "test_submissions",
-)
+SAME_FOR_ALL = ("test_commands", "test_locks", "test_optimizer")
 # Several processes train together there for a minute, in a way that depends on the task alone: once for each task is enough.
 TOGETHER = "test_distributed"
 TRAINED_TOGETHER = ("comma.csv-multiclass", "table.parquet-regression")

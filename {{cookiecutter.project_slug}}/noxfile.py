@@ -13,7 +13,7 @@ nox.options.sessions = ["tests", "lint"]
 LAUNCHER = ("uv>=0.5", "setuptools>=77", "tomli>=2; python_version < '3.11'")
 CLOUD = (*LAUNCHER, "google-cloud-aiplatform>=1.120,<3", "google-cloud-storage>=2.18")
 STUDIES = ("optuna>=4,<6", "matplotlib>=3.8")
-TESTS = ("--editable", ".[local,prepare]", *STUDIES, "pytest>=8", "setuptools>=77")
+TESTS = ("--editable", ".[local,prepare]", "pytest>=8", "setuptools>=77")
 AUDIT = ("pip-audit>=2.7", "zizmor>=1.5")
 LINT = ("ruff>=0.9", "mypy>=1.13", "numpy>=1.26", "nox>=2024.4.15", "pytest>=8")
 

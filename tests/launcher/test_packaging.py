@@ -1,18 +1,15 @@
-"""The launcher: what it reads, what it refuses, and how little it installs."""
+"""The source distribution, the checks of what it holds, and the environments that it is installed into."""
 
 import os
-import re
 import sys
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
 from launcher import subprocesses
 from launcher.checks.dependencies import absent_modules, import_findings, imports_of
 from launcher.checks.source_files import data_findings, left_out_findings, syntax_findings
-from launcher.console import Console, UserError
+from launcher.console import UserError
 from launcher.packaging.environment import State, needed_work, wanted_state
 from launcher.packaging.sdist import (
     SourceDistribution,
@@ -21,31 +18,8 @@ from launcher.packaging.sdist import (
     python_files,
 )
 from launcher.run_folders import choose_job_dir, newest_model
-from launcher.spec.job_file import argument_flags, read_job
 
-ROOT = Path(__file__).resolve().parents[1]
-QUIET = Console(quiet=True)
-
-JOB = """
-[job]
-project = "some-project"
-region = "us-central1"
-bucket = "some-bucket"
-scale_tier = "BASIC"
-
-[data]
-train = "table.csv"
-eval_share = 0.1
-max_rejected_share = 0
-prepared = "data/prepared"
-
-[arguments]
-epochs = 3
-learning_rate = 0.01
-fast = true
-slow = false
-hidden-units = "64,32"
-"""
+from tests.launcher.samples import QUIET, write_files
 
 SETUP = """
 from setuptools import find_packages, setup
@@ -53,15 +27,6 @@ setup(name="sample", version="1", packages=find_packages(include=["trainer", "tr
       include_package_data=True, install_requires=["numpy>=1.26"],
       extras_require={"local": ["tensorflow>=2; sys_platform != 'x'"], "prepare": ["DuckDB>=1"]})
 """
-
-
-def write_files(folder: Path, files: Mapping[str, str]) -> Path:
-    """Write files below `folder` and return it."""
-    for name, text in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    return folder
 
 
 def built(project: Path) -> SourceDistribution:
@@ -74,59 +39,6 @@ def findings_of(project: Path) -> list[str]:
     found = imports_of(project)
     absent = absent_modules(Path(sys.executable), [each.module for each in found], project.parent)
     return [str(each) for each in import_findings(project, found, absent, frozenset({"duckdb-zz"}))]
-
-
-def test_a_job_is_read_with_its_types_and_its_arguments_become_flags(tmp_path: Path) -> None:
-    job = read_job(write_files(tmp_path, {"job.toml": JOB}) / "job.toml")
-    assert (job.cloud.region, job.cloud.scale_tier) == ("us-central1", "BASIC")
-    assert (job.data.test, job.data.max_rejected_share, job.data.deduplicate) == ("", 0.0, False)
-    expected = "--epochs 3 --learning-rate 0.01 --fast --hidden-units 64,32"
-    assert argument_flags(job.arguments) == expected.split()
-
-
-def test_the_project_s_own_job_is_sound() -> None:
-    job = read_job(ROOT / "job.toml")
-    assert job.data.train
-    assert 0 <= job.data.eval_share < 1
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ("epochs = 3", "epochs = three", "job.toml: Invalid value (at line 15, column 10)"),
-        ("region =", "regoin =", "job.toml [job]: unknown key 'regoin'; expected one of project,"),
-        ("region =", "regoin =", "write region instead"),
-        ("[data]", "[date]", "job.toml: unknown section 'date'; expected one of job, data"),
-        ('train = "table.csv"', "", "job.toml [data]: the key train is missing"),
-        ("= 0.1", '= "0.1"', "job.toml [data] eval_share is '0.1'; expected a number"),
-        ("= 0.1", "= true", "job.toml [data] eval_share is True; expected a number"),
-        ("= 0.1", "= 1.5", "job.toml [data] eval_share is 1.5; expected a share from 0"),
-        ('"some-bucket"', '""', "job.toml [job] bucket is empty; expected text in quotes"),
-        ("fast =", "Fast =", "job.toml [arguments] Fast is no name of a flag"),
-        ("fast =", "job_dir =", "job.toml [arguments] job_dir is set by the launcher"),
-        ("fast = true", "fast = [1]", "job.toml [arguments] fast is [1]; expected text, a number"),
-    ],
-)
-def test_a_wrong_job_is_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
-    assert old in JOB
-    write_files(tmp_path, {"job.toml": JOB.replace(old, new, 1)})
-    with pytest.raises(UserError, match=re.escape(message)):
-        read_job(tmp_path / "job.toml")
-
-
-def test_a_missing_job_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"job\.toml cannot be read"):
-        read_job(tmp_path / "job.toml")
-
-
-def test_this_project_s_distribution_holds_its_package_and_no_more(tmp_path: Path) -> None:
-    distribution = build_source_distribution(ROOT, tmp_path, QUIET)
-    assert left_out_findings(ROOT, distribution.files) == []
-    folders = {name.partition("/")[0] for name in distribution.files if "/" in name}
-    assert {name for name in folders if not name.endswith(".egg-info")} == {"trainer"}
-    assert distribution.declared >= {"numpy", "pyarrow", "duckdb", "sqlglot"}
-    assert not any("duckdb" in line for line in distribution.requirements_of("local"))
-    assert any("tensorflow" in line for line in distribution.requirements_of("local"))
 
 
 def test_the_content_of_two_equal_builds_is_equal_and_changes_with_the_code(tmp_path: Path) -> None:

@@ -1,19 +1,12 @@
 """What is found in the code of the package before a job is sent, rule by rule."""
 
 import ast
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-
 from launcher.checks import entry_point, import_effects, python_version
-from launcher.console import UserError
 
-
-def one(found: Sequence[UserError]) -> str:
-    """Return the only finding."""
-    assert len(found) == 1, [str(finding) for finding in found]
-    return str(found[0])
+from tests.launcher.samples import one
 
 
 def write_module(folder: Path, text: str) -> Path:

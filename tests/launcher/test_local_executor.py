@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from launcher.console import Console, UserError
 from launcher.executors.local.__main__ import package_path
 from launcher.executors.local.cluster import TASK_TYPES, Replica, replicas_of, shrunk, variables_for
@@ -19,7 +18,8 @@ from launcher.run_folders import choose_job_dir
 from launcher.spec.custom_job import RUN_LABEL, START
 from launcher.subprocesses import signals_postponed
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.bakery import SOURCES
+
 CONSOLE = Console()
 ROLE = "import json, os; role = json.loads(os.environ['TF_CONFIG'])['task']['type']; "
 SLEEP = "import time; time.sleep(60)"
@@ -143,7 +143,9 @@ def test_a_signal_to_the_launcher_leaves_no_replica(tmp_path: Path) -> None:
         "run_custom_job(json.load(open(sys.argv[1])), Path(sys.executable), Path(sys.argv[2]), Console())"
     )
     launcher = subprocess.Popen(
-        [sys.executable, "-c", program, str(job), str(buckets)], cwd=ROOT, stderr=subprocess.DEVNULL
+        [sys.executable, "-B", "-c", program, str(job), str(buckets)],
+        cwd=SOURCES,
+        stderr=subprocess.DEVNULL,
     )
     replicas = wait_for_files(buckets, 2)
     launcher.send_signal(signal.SIGTERM)

@@ -2,40 +2,28 @@
 
 import dataclasses
 import json
-from pathlib import Path
 
 import pytest
-
 from launcher.commands import image
 from launcher.console import UserError
 from launcher.packaging.sdist import packed
 from launcher.spec.catalog import offered_tiers
-from launcher.spec.custom_job import Run, arguments_of, custom_job_of, module_of, variables_of
+from launcher.spec.custom_job import arguments_of, custom_job_of, module_of, variables_of
 from launcher.spec.gcloud_file import gcloud_file
-from launcher.spec.job_file import Job, Runtime, Scheduling, read_job
+from launcher.spec.job_file import Job, Runtime, Scheduling
 
-ROOT = Path(__file__).resolve().parents[1]
-RUN = Run(
-    name="run-1",
-    package_uri="gs://b/n/packages/0123/p.tar.gz",
-    package_content="0123456789abcdef" * 4,
-    data_uri="gs://b/n/data/4567",
-    arguments=("--max-steps", "7"),
-    revision="abc",
-)
+from tests.launcher.samples import RUN, job_of
+
 EXECUTOR = Runtime("executor", "us-docker.pkg.dev/vertex-ai/training/tf-cpu.2-17.py310:latest")
 
 
-def job_of(tier: str, runtime: Runtime | None = None) -> Job:
-    """Return the project's job with another tier and runtime."""
-    job = read_job(ROOT / "job.toml")
-    cloud = dataclasses.replace(job.cloud, scale_tier=tier)
-    return dataclasses.replace(job, cloud=cloud, runtime=runtime or Runtime())
+def on_tier(name: str, runtime: Runtime | None = None) -> Job:
+    return job_of({"scale_tier": name}, runtime=runtime or Runtime())
 
 
-@pytest.mark.parametrize("tier", offered_tiers())
+@pytest.mark.parametrize("tier", [name for name, tier in offered_tiers().items() if tier])
 def test_every_tier_makes_a_job_whose_first_pool_is_one_replica(tier: str) -> None:
-    job = job_of(tier)
+    job = on_tier(tier)
     pools = custom_job_of(job, RUN)["jobSpec"]["workerPoolSpecs"]
     assert pools[0]["replicaCount"] == "1"
     assert len(pools) == len(job.tier())
@@ -49,14 +37,14 @@ def test_every_tier_makes_a_job_whose_first_pool_is_one_replica(tier: str) -> No
 
 
 def test_a_tpu_gets_an_image_of_one_s_own_and_no_accelerator_type() -> None:
-    (pool,) = custom_job_of(job_of("BASIC_TPU"), RUN)["jobSpec"]["workerPoolSpecs"]
+    (pool,) = custom_job_of(on_tier("BASIC_TPU"), RUN)["jobSpec"]["workerPoolSpecs"]
     assert pool["machineSpec"] == {"machineType": "ct5lp-hightpu-4t", "tpuTopology": "2x2"}
     assert pool["containerSpec"]["imageUri"].endswith("-tpu:0123456789abcdef")
     assert module_of(pool) == ""
 
 
 def test_a_stock_image_installs_the_package_from_the_mount() -> None:
-    (pool,) = custom_job_of(job_of("BASIC"), RUN)["jobSpec"]["workerPoolSpecs"]
+    (pool,) = custom_job_of(on_tier("BASIC"), RUN)["jobSpec"]["workerPoolSpecs"]
     shell, option, script, package = pool["containerSpec"]["command"]
     assert (shell, option, package) == ("/bin/sh", "-c", "/gcs/b/n/packages/0123/p.tar.gz")
     assert script.endswith('exec python -m trainer.task "$@"')
@@ -64,7 +52,7 @@ def test_a_stock_image_installs_the_package_from_the_mount() -> None:
 
 
 def test_an_executor_image_gets_a_package_spec() -> None:
-    (pool,) = custom_job_of(job_of("BASIC", EXECUTOR), RUN)["jobSpec"]["workerPoolSpecs"]
+    (pool,) = custom_job_of(on_tier("BASIC", EXECUTOR), RUN)["jobSpec"]["workerPoolSpecs"]
     assert pool["pythonPackageSpec"]["packageUris"] == [RUN.package_uri]
     assert module_of(pool) == "trainer.task"
     assert "containerSpec" not in pool
@@ -72,7 +60,7 @@ def test_an_executor_image_gets_a_package_spec() -> None:
 
 def test_scheduling_labels_and_outputs_are_those_of_the_rest_interface() -> None:
     asked = Scheduling(strategy="flex_start", timeout="90m", max_wait="2h", disable_retries=True)
-    job = dataclasses.replace(job_of("L4"), scheduling=asked, labels={"team": "a"})
+    job = dataclasses.replace(on_tier("L4"), scheduling=asked, labels={"team": "a"})
     custom_job = custom_job_of(job, RUN)
     assert custom_job["labels"] == {"team": "a", "run": "run-1"}
     assert custom_job["jobSpec"]["scheduling"] == {
@@ -85,13 +73,13 @@ def test_scheduling_labels_and_outputs_are_those_of_the_rest_interface() -> None
 
 
 def test_a_reservation_is_named_on_every_machine() -> None:
-    job = dataclasses.replace(job_of("STANDARD_1"), scheduling=Scheduling(reservation="r"))
+    job = dataclasses.replace(on_tier("STANDARD_1"), scheduling=Scheduling(reservation="r"))
     for pool in custom_job_of(job, RUN)["jobSpec"]["workerPoolSpecs"]:
         assert pool["machineSpec"]["reservationAffinity"]["values"] == ["r"]
 
 
 def test_an_unused_pool_between_two_is_empty_and_gcloud_s_file_is_refused() -> None:
-    job = job_of("STANDARD_1")
+    job = on_tier("STANDARD_1")
     chief = job.tier()["chief"]
     tiers = {"STANDARD_1": {"chief": chief, "evaluator": chief}}
     custom_job = custom_job_of(dataclasses.replace(job, tiers=tiers), RUN)
@@ -101,7 +89,7 @@ def test_an_unused_pool_between_two_is_empty_and_gcloud_s_file_is_refused() -> N
 
 
 def test_gcloud_s_file_says_the_same_and_names_its_command() -> None:
-    text = gcloud_file(custom_job_of(job_of("STANDARD_1"), RUN), "some-project", "us-central1")
+    text = gcloud_file(custom_job_of(on_tier("STANDARD_1"), RUN), "some-project", "us-central1")
     command, *lines = text.splitlines()
     assert command.startswith("# gcloud ai custom-jobs create --project=some-project")
     assert lines[0] == "workerPoolSpecs:"
@@ -112,7 +100,7 @@ def test_gcloud_s_file_says_the_same_and_names_its_command() -> None:
 
 
 def test_the_request_for_an_image_names_its_content() -> None:
-    job = job_of("BASIC")
+    job = on_tier("BASIC")
     request = image.build_request(job, "an/image:1", RUN.package_content)
     source = request["source"]["storageSource"]
     assert source["object"] == f"{job.cloud.name}/images/{RUN.package_content[:16]}.tar.gz"

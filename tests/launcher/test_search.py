@@ -10,16 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_study import BATCH, DROPOUT, ENSEMBLE, RATE, UNITS, study_of
-
-from launcher.console import Console, UserError
+from launcher.console import UserError
 from launcher.run_folders import best_arguments, next_study
 from launcher.spec.custom_job import RUN_LABEL
 from launcher.spec.study import Study
 from launcher.tuning import optuna_sampler, report, search, trials
 from launcher.tuning.trials import counted, measurements, most_at_once, reported_names
 
-CONSOLE = Console(quiet=True)
+from tests.launcher.samples import BATCH, DROPOUT, ENSEMBLE, QUIET, RATE, UNITS, study_of
+
 PARAMETERS = {"learning_rate": RATE, "batch_size": BATCH}
 # A trainer whose metric is best at the learning rate 0.01, and which writes down each start.
 TRAINER = """
@@ -51,7 +50,7 @@ def work_in(folder: Path, study: Study) -> search.Search:
     folder.mkdir(exist_ok=True)
     place = trials.Place(folder, folder, folder, folder, -1)
     found = optuna_sampler.opened(study, folder / "study.db")
-    return search.Search(study, JOB, place, found, CONSOLE)
+    return search.Search(study, JOB, place, found, QUIET)
 
 
 @pytest.fixture(autouse=True)
@@ -84,7 +83,7 @@ def test_a_study_ends_with_the_best_of_its_trials(tmp_path: Path) -> None:
     best = search.best_of(outcomes, "maximize")
     assert best and best.value == max(each.value or 0 for each in outcomes)
     default = work.value(search.DEFAULTS)
-    report.write(work.place.folder, study, outcomes, default, CONSOLE)
+    report.write(work.place.folder, study, outcomes, default, QUIET)
     assert best_arguments(tmp_path, "best") == best.values
     assert best_arguments(tmp_path, "3") == outcomes[2].values
     with pytest.raises(UserError, match="has no trial 99"):
@@ -92,7 +91,7 @@ def test_a_study_ends_with_the_best_of_its_trials(tmp_path: Path) -> None:
 
 
 def test_a_study_without_a_result_has_no_best_arguments(tmp_path: Path) -> None:
-    report.write(tmp_path / "study-0001", study_of(PARAMETERS), [], None, CONSOLE)
+    report.write(tmp_path / "study-0001", study_of(PARAMETERS), [], None, QUIET)
     with pytest.raises(UserError, match="no trial of study-0001 has a result"):
         best_arguments(tmp_path, "best")
 

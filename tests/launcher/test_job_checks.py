@@ -1,43 +1,26 @@
 """What is found in job.toml before a job is sent, rule by rule."""
 
 import datetime
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-
 from launcher.checks import job_settings, machines
 from launcher.checks.secrets import secret_findings
 from launcher.commands.tiers import parted, scheduling_text
 from launcher.console import UserError
 from launcher.spec.catalog import Pool, google_cloud, offered_tiers, training_regions
-from launcher.spec.job_file import Cloud, Data, Job, Runtime, Scheduling
+from launcher.spec.job_file import Job, Runtime, Scheduling
 
-DATA = Data(train="t.csv", eval_share=0.1, max_rejected_share=0.0, prepared="data/prepared")
+from tests.launcher.samples import job_of, one
+
 TODAY = datetime.date(2026, 1, 1)
 LIST = "us-docker.pkg.dev/vertex-ai/training"
-
-
-def job_of(cloud: dict[str, str] | None = None, **sections: Any) -> Job:
-    """Return a job without mistakes but for what is given."""
-    right = {"project": "some-project", "region": "us-central1", "bucket": "some-bucket"}
-    return Job(
-        Cloud(**{**right, "scale_tier": "BASIC", **(cloud or {})}),
-        DATA,
-        **{"arguments": {}, "tiers": offered_tiers(), **sections},
-    )
 
 
 def on(region: str = "us-central1", **pools: Pool) -> Job:
     """Return a job with pools of its own."""
     return job_of({"scale_tier": "MINE", "region": region}, tiers={"MINE": pools})
-
-
-def one(found: Sequence[UserError]) -> str:
-    """Return the only finding."""
-    assert len(found) == 1, [str(finding) for finding in found]
-    return str(found[0])
 
 
 def of_job(job: Job, *arguments: str, folder: Path = Path("/nowhere")) -> list[UserError]:

@@ -2,27 +2,28 @@
 
 import dataclasses
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
-
 from launcher.checks.study import study_findings, tier_findings
 from launcher.console import UserError
 from launcher.executors.local.cluster import Replica, tf_config
-from launcher.spec.custom_job import Run, arguments_of, custom_job_of, variables_of
-from launcher.spec.job_file import Job, read_job
-from launcher.spec.study import Parameter, Study, read_study
+from launcher.spec.custom_job import arguments_of, custom_job_of, variables_of
+from launcher.spec.study import Parameter, read_study
 from launcher.spec.tuning_job import study_spec, trial_flags, trial_job, tuning_job
 
-ROOT = Path(__file__).resolve().parents[1]
-RUN = Run("run-1", "gs://b/n/packages/0123/p.tar.gz", "0123456789abcdef" * 4, "gs://b/n/data/4567")
-OPTIONS = {"metric": "auc", "goal": "maximize", "trials": 9}
-ENSEMBLE = {"type": "integer", "min": 1, "max": 8}
-RATE = {"type": "double", "min": 0.001, "max": 0.1, "scale": "log"}
-DROPOUT = {"type": "double", "min": 0.0, "max": 0.5, "when": {"ensemble": [1]}}
-UNITS = {"type": "categorical", "values": ["64,32", "128,64,32"]}
-BATCH = {"type": "discrete", "values": [256, 1024]}
+from tests.launcher.samples import (
+    BATCH,
+    DROPOUT,
+    ENSEMBLE,
+    OPTIONS,
+    RATE,
+    RUN,
+    UNITS,
+    job_of,
+    study_of,
+)
+
 PARAMETERS = {
     "dropout": DROPOUT,
     "ensemble": ENSEMBLE,
@@ -32,27 +33,9 @@ PARAMETERS = {
 }
 
 
-def study_of(parameters: dict[str, Any], **options: Any) -> Study:
-    """Return the study that a job.toml with these sections has."""
-    study = read_study({"study": {**OPTIONS, **options, "parameters": parameters}}, "job.toml")
-    assert study
-    return study
-
-
-def job_of(study: Study | None) -> Job:
-    """Return the project's job with this study."""
-    return dataclasses.replace(read_job(ROOT / "job.toml"), study=study)
-
-
-def test_the_project_s_own_study_has_no_findings() -> None:
-    job = read_job(ROOT / "job.toml")
-    assert job.study and study_findings(job) == []
-    assert len(job.study.parameters) * 10 <= job.study.options.trials
-
-
 def test_a_job_without_a_study_has_no_findings() -> None:
     assert read_study({}, "job.toml") is None
-    assert study_findings(job_of(None)) == []
+    assert study_findings(job_of()) == []
 
 
 def test_a_study_becomes_a_study_spec() -> None:
@@ -102,7 +85,7 @@ def test_the_default_algorithm_has_no_name_and_no_early_stopping_has_no_field() 
 
 
 def test_the_trials_of_a_tuning_job_are_the_job_that_submit_sends() -> None:
-    job = job_of(study_of(PARAMETERS, parallel_trials=3, failed_trials=2))
+    job = job_of(study=study_of(PARAMETERS, parallel_trials=3, failed_trials=2))
     assert job.study
     made, trained = tuning_job(job, RUN, job.study), custom_job_of(job, RUN)
     assert made["trialJobSpec"] == trained["jobSpec"]
@@ -113,7 +96,7 @@ def test_the_trials_of_a_tuning_job_are_the_job_that_submit_sends() -> None:
 
 
 def test_a_trial_has_its_flags_last_its_variables_and_a_folder_of_its_own() -> None:
-    trained = custom_job_of(job_of(None), RUN)
+    trained = custom_job_of(job_of(), RUN)
     before = json.dumps(trained)
     trial = trial_job(trained, "7", trial_flags({"learning_rate": 0.5, "batch_size": 64}), "/m/f")
     [pool, *_] = trial["jobSpec"]["workerPoolSpecs"]
@@ -175,13 +158,13 @@ def test_what_is_no_study_is_refused(study: dict[str, Any], message: str) -> Non
 def test_a_study_that_the_service_would_refuse_is_told(
     parameters: dict[str, Any], options: dict[str, Any], message: str
 ) -> None:
-    [finding] = study_findings(job_of(study_of(parameters, **options)))
+    [finding] = study_findings(job_of(study=study_of(parameters, **options)))
     assert message in str(finding) and "; expected " in str(finding)
 
 
 def test_tpus_run_no_trials() -> None:
-    job = job_of(None)
-    assert tier_findings(job) == [] or job.cloud.scale_tier.endswith("TPU")
+    job = job_of()
+    assert tier_findings(job) == []
     tpu = dataclasses.replace(job, cloud=dataclasses.replace(job.cloud, scale_tier="BASIC_TPU"))
     [finding] = tier_findings(tpu)
     assert "does not run on TPUs" in str(finding)

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from launcher.commands.cloud_jobs import resource_of
-from launcher.console import Console, UserError
+from launcher.console import UserError
 from launcher.executors.vertex import submissions
 from launcher.executors.vertex.create import CREATIONS, LONGEST_FACTOR, pauses, the_job
 from launcher.executors.vertex.errors import ADVICE, Refusal, Unanswered, one_line, words_of
@@ -23,10 +22,10 @@ from launcher.executors.vertex.submissions import Submission
 from launcher.files import write_whole
 from launcher.project import Project
 from launcher.spec.custom_job import Run, custom_job_of
-from launcher.spec.job_file import Job, read_job
 
-ROOT = Path(__file__).resolve().parents[1]
-QUIET = Console(quiet=True)
+from tests.bakery import SOURCES
+from tests.launcher.samples import QUIET, job_of
+
 RESOURCE = "projects/p/locations/us-central1/customJobs/12"
 ACCEPTED = CloudJob(RESOURCE, "name", "a-run", "QUEUED", "2026-11-24T15:30:00Z", "", "gs://b/x")
 HOLD = """
@@ -118,15 +117,9 @@ def test_pauses_grow_up_to_a_bound_and_vary() -> None:
     assert some != list(pauses(1.0, 10))
 
 
-@pytest.fixture
-def job() -> Job:
-    """The project's own job."""
-    return read_job(ROOT / "job.toml")
-
-
-def sent_job(job: Job, name: str, *arguments: str) -> dict[str, Any]:
+def sent_job(name: str, *arguments: str) -> dict[str, Any]:
     """Return the CustomJob of a run."""
-    return custom_job_of(job, Run(name, "gs://b/p.tar.gz", "0" * 64, "gs://b/d", arguments))
+    return custom_job_of(job_of(), Run(name, "gs://b/p.tar.gz", "0" * 64, "gs://b/d", arguments))
 
 
 def submission(run: str = "20261124-153000-abcdef", **changes: Any) -> Submission:
@@ -134,9 +127,9 @@ def submission(run: str = "20261124-153000-abcdef", **changes: Any) -> Submissio
     return dataclasses.replace(Submission(run, "digest", "p", "us-central1", {}), **changes)
 
 
-def test_jobs_that_differ_in_nothing_but_the_run_are_equal(job: Job) -> None:
+def test_jobs_that_differ_in_nothing_but_the_run_are_equal() -> None:
     def digest(name: str, *arguments: str, region: str = "us-central1") -> str:
-        return submissions.digest_of(sent_job(job, name, *arguments), "p", region)
+        return submissions.digest_of(sent_job(name, *arguments), "p", region)
 
     assert digest("one") == digest("two")
     assert digest("one") != digest("one", "--max-steps", "1")
@@ -187,8 +180,8 @@ def test_a_file_is_written_whole_or_stays_as_it_is(
 
 
 def test_one_submit_at_a_time_and_a_killed_one_holds_nothing(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", HOLD, str(tmp_path)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as holder:
+    command = [sys.executable, "-B", "-c", HOLD, str(tmp_path)]
+    with subprocess.Popen(command, cwd=SOURCES, stdout=subprocess.PIPE, text=True) as holder:
         try:
             assert holder.stdout and holder.stdout.readline() == "held\n"
             lock = submissions.only_one(tmp_path, QUIET, patience_seconds=0.0)
@@ -200,8 +193,8 @@ def test_one_submit_at_a_time_and_a_killed_one_holds_nothing(tmp_path: Path) -> 
         pass
 
 
-def test_the_newest_job_is_cancelled_unless_another_is_named(tmp_path: Path, job: Job) -> None:
-    project = Project(tmp_path)
+def test_the_newest_job_is_cancelled_unless_another_is_named(tmp_path: Path) -> None:
+    job, project = job_of(), Project(tmp_path)
     with pytest.raises(UserError, match="no job was sent from here"):
         resource_of(project, job, "", "customJobs")
     submissions.save(submissions.folder_of(project), submission(job=RESOURCE))

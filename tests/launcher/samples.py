@@ -1,0 +1,61 @@
+"""Jobs, studies and files that the launcher's tests share."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from launcher.console import Console, UserError
+from launcher.spec.catalog import offered_tiers
+from launcher.spec.custom_job import Run
+from launcher.spec.job_file import Cloud, Data, Job
+from launcher.spec.study import Study, read_study
+
+QUIET = Console(quiet=True)
+DATA = Data(train="t.csv", eval_share=0.1, max_rejected_share=0.0, prepared="data/prepared")
+RUN = Run(
+    name="run-1",
+    package_uri="gs://b/n/packages/0123/p.tar.gz",
+    package_content="0123456789abcdef" * 4,
+    data_uri="gs://b/n/data/4567",
+    arguments=("--max-steps", "7"),
+    revision="abc",
+)
+
+OPTIONS = {"metric": "auc", "goal": "maximize", "trials": 9}
+ENSEMBLE = {"type": "integer", "min": 1, "max": 8}
+RATE = {"type": "double", "min": 0.001, "max": 0.1, "scale": "log"}
+DROPOUT = {"type": "double", "min": 0.0, "max": 0.5, "when": {"ensemble": [1]}}
+UNITS = {"type": "categorical", "values": ["64,32", "128,64,32"]}
+BATCH = {"type": "discrete", "values": [256, 1024]}
+
+
+def job_of(cloud: Mapping[str, str] | None = None, **sections: Any) -> Job:
+    """Return a valid job, with the given keys of [job] and other sections replaced."""
+    valid = {"project": "some-project", "region": "us-central1", "bucket": "some-bucket"}
+    return Job(
+        Cloud(**{**valid, "scale_tier": "BASIC", **(cloud or {})}),
+        DATA,
+        **{"arguments": {}, "tiers": offered_tiers(), **sections},
+    )
+
+
+def study_of(parameters: Mapping[str, Any], **options: Any) -> Study:
+    """Return the study of a job.toml with these parameters and options."""
+    study = read_study({"study": {**OPTIONS, **options, "parameters": parameters}}, "job.toml")
+    assert study
+    return study
+
+
+def one(found: Sequence[UserError]) -> str:
+    """Return the text of the only finding."""
+    assert len(found) == 1, [str(finding) for finding in found]
+    return str(found[0])
+
+
+def write_files(folder: Path, files: Mapping[str, str]) -> Path:
+    """Write files below `folder` and return it."""
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    return folder

@@ -1,0 +1,68 @@
+"""job.toml as it is read: types, defaults, and what is refused."""
+
+import re
+from pathlib import Path
+
+import pytest
+from launcher.console import UserError
+from launcher.spec.job_file import argument_flags, read_job
+
+from tests.launcher.samples import write_files
+
+JOB = """
+[job]
+project = "some-project"
+region = "us-central1"
+bucket = "some-bucket"
+scale_tier = "BASIC"
+
+[data]
+train = "table.csv"
+eval_share = 0.1
+max_rejected_share = 0
+prepared = "data/prepared"
+
+[arguments]
+epochs = 3
+learning_rate = 0.01
+fast = true
+slow = false
+hidden-units = "64,32"
+"""
+
+
+def test_a_job_is_read_with_its_types_and_its_arguments_become_flags(tmp_path: Path) -> None:
+    job = read_job(write_files(tmp_path, {"job.toml": JOB}) / "job.toml")
+    assert (job.cloud.region, job.cloud.scale_tier) == ("us-central1", "BASIC")
+    assert (job.data.test, job.data.max_rejected_share, job.data.deduplicate) == ("", 0.0, False)
+    expected = "--epochs 3 --learning-rate 0.01 --fast --hidden-units 64,32"
+    assert argument_flags(job.arguments) == expected.split()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("epochs = 3", "epochs = three", "job.toml: Invalid value (at line 15, column 10)"),
+        ("region =", "regoin =", "job.toml [job]: unknown key 'regoin'; expected one of project,"),
+        ("region =", "regoin =", "write region instead"),
+        ("[data]", "[date]", "job.toml: unknown section 'date'; expected one of job, data"),
+        ('train = "table.csv"', "", "job.toml [data]: the key train is missing"),
+        ("= 0.1", '= "0.1"', "job.toml [data] eval_share is '0.1'; expected a number"),
+        ("= 0.1", "= true", "job.toml [data] eval_share is True; expected a number"),
+        ("= 0.1", "= 1.5", "job.toml [data] eval_share is 1.5; expected a share from 0"),
+        ('"some-bucket"', '""', "job.toml [job] bucket is empty; expected text in quotes"),
+        ("fast =", "Fast =", "job.toml [arguments] Fast is no name of a flag"),
+        ("fast =", "job_dir =", "job.toml [arguments] job_dir is set by the launcher"),
+        ("fast = true", "fast = [1]", "job.toml [arguments] fast is [1]; expected text, a number"),
+    ],
+)
+def test_a_wrong_job_is_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert old in JOB
+    write_files(tmp_path, {"job.toml": JOB.replace(old, new, 1)})
+    with pytest.raises(UserError, match=re.escape(message)):
+        read_job(tmp_path / "job.toml")
+
+
+def test_a_missing_job_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"job\.toml cannot be read"):
+        read_job(tmp_path / "job.toml")
