@@ -17,10 +17,10 @@ TESTS = ("--editable", ".[local,prepare]", "pytest>=8", "setuptools>=77")
 AUDIT = ("pip-audit>=2.7", "zizmor>=1.5")
 LINT = ("ruff>=0.9", "mypy>=1.13", "numpy>=1.26", "nox>=2024.4.15", "pytest>=8")
 
-# With it in place, the environments have just these versions, and their hashes are checked.
+# If it exists, the environments have exactly these versions, and their hashes are checked.
 LOCK = "requirements.lock"
 
-# Longer than the launcher gives the trainer to save and leave after Ctrl-C.
+# Longer than the grace period in which the trainer saves a checkpoint after Ctrl-C.
 STOP_SECONDS = 20.0
 
 WRITE_STAMP = "import pathlib, sys; pathlib.Path(sys.argv[1]).write_text(sys.argv[2])"
@@ -28,7 +28,7 @@ WRITE_STAMP = "import pathlib, sys; pathlib.Path(sys.argv[1]).write_text(sys.arg
 
 @nox.session
 def prepare(session: nox.Session) -> None:
-    """Clean, split and encode the table that job.toml names; -- --upload sends the result to the bucket."""
+    """Clean, split and encode the table that job.toml names; -- --upload copies the result to the bucket."""
     launch(session)
 
 
@@ -52,7 +52,7 @@ def smoke(session: nox.Session) -> None:
 
 @nox.session
 def check(session: nox.Session) -> None:
-    """Find what would fail in the cloud; -- --cloud looks at the bucket too."""
+    """List what would fail in the cloud; -- --cloud checks the bucket too."""
     launch(session)
 
 
@@ -64,25 +64,25 @@ def tiers(session: nox.Session) -> None:
 
 @nox.session
 def bucket(session: nox.Session) -> None:
-    """Create the job's bucket in the job's region, unless it is there; -- --dry-run."""
+    """Create the job's bucket in the job's region unless it exists; -- --dry-run."""
     launch(session)
 
 
 @nox.session
 def image(session: nox.Session) -> None:
-    """Build an image of your own with Cloud Build; -- --dry-run."""
+    """Build a custom image with Cloud Build; -- --dry-run."""
     launch(session)
 
 
 @nox.session
 def submit(session: nox.Session) -> None:
-    """Send the job to Google Cloud; -- --dry-run, --wait, --list, --cancel ID."""
+    """Submit the job to Google Cloud; -- --dry-run, --wait, --list, --cancel ID."""
     launch(session)
 
 
 @nox.session
 def tune(session: nox.Session) -> None:
-    """Tune by the study of job.toml; -- --local on this machine, --dry-run, --wait, --list, --cancel ID."""
+    """Run the study of job.toml; -- --local on this machine, --dry-run, --wait, --list, --cancel ID."""
     launch(session)
 
 
@@ -113,7 +113,7 @@ def lock(session: nox.Session) -> None:
 
 @nox.session
 def audit(session: nox.Session) -> None:
-    """Look for known holes in what requirements.lock pins, and for careless workflows; needs the network."""
+    """Scan pinned packages for known vulnerabilities and workflows for insecure settings; needs the network."""
     if not Path(LOCK).is_file():
         session.error(f"there is no {LOCK}; expected the pinned versions; run `nox -s lock` first")
     install_if_changed(session, *AUDIT)
@@ -122,7 +122,7 @@ def audit(session: nox.Session) -> None:
 
 
 def launch(session: nox.Session) -> None:
-    """Run the launcher's command of the session's name."""
+    """Run the launcher's command with the session's name."""
     install_if_changed(session, *requirements_of(session))
     session.run(
         "python",
@@ -131,7 +131,7 @@ def launch(session: nox.Session) -> None:
         session.name,
         *session.posargs,
         log=False,
-        # Apart, so that standard output holds a command's results and nothing else.
+        # Unmerged, so that standard output holds a command's results and nothing else.
         stderr=None,
         interrupt_timeout=STOP_SECONDS,
         terminate_timeout=STOP_SECONDS,
@@ -139,26 +139,24 @@ def launch(session: nox.Session) -> None:
 
 
 def requirements_of(session: nox.Session) -> tuple[str, ...]:
-    """Return what the launcher needs for a command: Google's clients, which are large, only where it talks to Google."""
-    given = set(session.posargs)
-    talks = session.name in ("submit", "bucket", "image", "tune")
-    if session.name == "tune" and "--local" in given:
+    """Return the requirements of a command; Google's clients, which are large, only if it calls Google's APIs."""
+    arguments = set(session.posargs)
+    calls_google = session.name in ("submit", "bucket", "image", "tune")
+    if session.name == "tune" and "--local" in arguments:
         return (*LAUNCHER, *STUDIES)
-    if talks and not given & {"--dry-run", "--gcloud", "-h", "--help"}:
+    if calls_google and not arguments & {"--dry-run", "--gcloud", "-h", "--help"}:
         return CLOUD
-    return CLOUD if given & {"--cloud", "--upload"} else LAUNCHER
+    return CLOUD if arguments & {"--cloud", "--upload"} else LAUNCHER
 
 
 def install_if_changed(session: nox.Session, *requirements: str) -> None:
-    """Install into the session's environment unless it has just these requirements already."""
-    described = (
-        [Path("setup.py").read_text(encoding="utf-8")] if "--editable" in requirements else []
-    )
-    wanted = hashlib.sha256("\0".join([*requirements, *described]).encode()).hexdigest()
+    """Install into the session's environment, if the requirements changed since the last time."""
+    setup = [Path("setup.py").read_text(encoding="utf-8")] if "--editable" in requirements else []
+    wanted = hashlib.sha256("\0".join([*requirements, *setup]).encode()).hexdigest()
     stamp = session.env_dir / "installed.txt"
     if stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
         return
-    # TensorFlow without compiled bytecode takes four seconds longer to import, every time.
+    # Without compiled bytecode every import of TensorFlow takes four seconds longer.
     session.install(*requirements, env={"UV_COMPILE_BYTECODE": "1"})
-    # As an install: nox leaves it out with --no-install, when nothing was installed either.
+    # As an install step, because nox skips those with --no-install.
     session.run_install("python", "-c", WRITE_STAMP, str(stamp), wanted, log=False)
