@@ -14,7 +14,7 @@ from launcher.console import Console, Refused
 from launcher.executors.vertex import follow, storage, submissions
 from launcher.executors.vertex.create import the_job
 from launcher.executors.vertex.errors import Refusal
-from launcher.executors.vertex.jobs import ENDED, CloudJob, JobService, load_sdk
+from launcher.executors.vertex.jobs import ENDED, CloudJob, JobService, load_client
 from launcher.executors.vertex.submissions import Submission
 from launcher.packaging.sdist import SourceDistribution
 from launcher.project import NOT_PREPARED, Project, build, job_of, run_of
@@ -78,7 +78,7 @@ def deliver(
     console: Console,
 ) -> tuple[Sending, Submission, CloudJob]:
     """Check, build, upload and create, while no other command of this project does."""
-    load_sdk()
+    load_client()
     with submissions.only_one(submissions.folder_of(project), console):
         distribution, run = ready(project, job, rest, console)
         service = kind(job.cloud.project, job.cloud.region)

@@ -8,8 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from launcher.executors.vertex.errors import explained
-from launcher.executors.vertex.jobs import CREATE_SECONDS, CloudJob, JobService, cloud_job, parse
+from launcher.executors.vertex.jobs import CloudJob, JobService
 from launcher.spec.job_file import flag_name
 from launcher.spec.study import Outcome, Study, Value
 from launcher.spec.tuning_job import trial_flags
@@ -22,32 +21,9 @@ class TuningService(JobService):
     """The tuning jobs of one project in one region."""
 
     collection = "hyperparameterTuningJobs"
+    message = "HyperparameterTuningJob"
+    methods = "hyperparameter_tuning_job"
     command = "tune"
-
-    @property
-    def kind(self) -> Any:
-        """The SDK's class of these jobs."""
-        return self.sdk.HyperparameterTuningJob
-
-    def create(self, custom_job: Mapping[str, Any]) -> CloudJob:
-        """Create a tuning job once; raise `Unanswered` if it may have been created all the same.
-
-        By the generated client, because the SDK's own class knows no early stopping.
-        """
-        from google.cloud.aiplatform_v1 import JobServiceClient
-        from google.protobuf import json_format
-
-        parsed = parse(custom_job, "HyperparameterTuningJob")
-        with explained("the job is not accepted", patient_with=(408,)):
-            client = JobServiceClient(
-                credentials=self.credentials,
-                transport="rest",
-                client_options={"api_endpoint": self.endpoint},
-            )
-            made = client.create_hyperparameter_tuning_job(
-                parent=self.parent, hyperparameter_tuning_job=parsed, timeout=CREATE_SECONDS
-            )
-        return cloud_job(json_format.MessageToDict(type(made).pb(made)))
 
 
 @dataclass
