@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trainer import features
+from trainer.data import files
 from trainer.data.schema import Schema, read_schema
-from trainer.data.statistics import FILE_NAME, Statistics, write_statistics
+from trainer.data.statistics import Statistics, write_statistics
 from trainer.preprocessing import analyze, pipeline
 from trainer.preprocessing.pipeline import Request, rejects_beside, shown_path
 from trainer.preprocessing.raw_table import Table, open_table
@@ -102,7 +103,7 @@ def check_request(request: Request) -> None:
         raise UserError(
             f"{output} is a file", "a folder for prepared data", "name another --output"
         )
-    if output.is_dir() and any(output.iterdir()) and not (output / FILE_NAME).is_file():
+    if output.is_dir() and any(output.iterdir()) and not (output / files.STATISTICS).is_file():
         raise UserError(
             f"{output} holds other files",
             "an empty folder, or one that an earlier run has prepared",
@@ -127,7 +128,7 @@ def fingerprint_of(request: Request, schema: Schema, tables: Sequence[Table]) ->
 
 def is_current(output: Path, fingerprint: str) -> bool:
     """Tell whether `output` was prepared from just these files, columns and options."""
-    path = output / FILE_NAME
+    path = output / files.STATISTICS
     if not path.is_file():
         return False
     return bool(json.loads(path.read_text(encoding="utf-8")).get("fingerprint") == fingerprint)
@@ -159,12 +160,12 @@ def prepare(
         pipeline.drop_unknown_labels(connection, label, console)
         pipeline.count_cells(connection, schema, console)
         statistics = analyze.learn(connection, schema, label, rejected, fingerprint)
-        pipeline.write_examples(connection, schema, partial / "examples.jsonl")
+        pipeline.write_examples(connection, schema, partial / files.EXAMPLES)
         pipeline.write_codes(connection, schema, statistics)
         pipeline.encode_first(connection, schema)
         for split in statistics.rows:
             pipeline.write_shards(connection, schema, split, partial / split)
-        write_statistics(statistics, partial / FILE_NAME)
+        write_statistics(statistics, partial / files.STATISTICS)
     except BaseException:
         connection.close()
         keep_rejects(partial, request.output)
@@ -178,8 +179,9 @@ def prepare(
 
 def keep_rejects(partial: Path, output: Path) -> None:
     """Keep the rejects of a failed run, so that the user can look at them."""
-    if (partial / "rejects.csv").is_file():
-        shutil.copy(partial / "rejects.csv", rejects_beside(output))
+    rejects = partial / files.REJECTS
+    if rejects.is_file():
+        shutil.copy(rejects, rejects_beside(output))
 
 
 def replace(partial: Path, output: Path) -> None:

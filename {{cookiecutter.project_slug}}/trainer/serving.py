@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from trainer.data import files
 from trainer.data.shards import Split
 from trainer.run.errors import UserError, shown
 from trainer.training.train_step import Learner
@@ -79,8 +80,6 @@ def input_parameters(model_dir: Path) -> dict[str, str]:
 
 BATCH_ROWS = 1_024
 
-EXAMPLES = "examples.jsonl"
-
 SCORES = {"binary": "probability", "multiclass": "probabilities", "regression": "prediction"}
 
 TOLERANCE = 1e-3
@@ -137,7 +136,7 @@ def check_serving(
 
     `prepare` takes the examples from the beginning of the last split, so they are the first rows of its shards.
     """
-    path = data_dir / EXAMPLES
+    path = data_dir / files.EXAMPLES
     if not path.is_file():
         return
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]

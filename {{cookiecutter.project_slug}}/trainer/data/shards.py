@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from trainer.data import files
 from trainer.data.schema import Schema
 from trainer.run.errors import UserError
 
@@ -100,7 +101,7 @@ class Split:
 def row_groups(folder: Path) -> list[RowGroup]:
     """Return the row groups of all shards in `folder`, in the order of their names."""
     groups = []
-    for path in sorted(folder.glob("*.parquet")):
+    for path in sorted(folder.glob(files.SHARDS)):
         try:
             metadata = pq.read_metadata(path)
         except (pa.ArrowInvalid, OSError) as error:

@@ -1,14 +1,14 @@
-"""What `prepare` learns from the training rows, and every later step relies on: `statistics.json`."""
+"""What `prepare` learns from the training rows, and every later step relies on."""
 
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from trainer.data import files
 from trainer.data.schema import Schema
 from trainer.run.errors import UserError
 
-FILE_NAME = "statistics.json"
 MISSING_CODE = 0
 UNSEEN_CODE = 1
 FIRST_VALUE_CODE = 2
@@ -62,10 +62,10 @@ def write_statistics(statistics: Statistics, path: Path) -> None:
 
 def read_statistics(data_dir: Path, schema: Schema) -> Statistics:
     """Return the statistics in `data_dir`; raise `UserError` if there are none or for another schema."""
-    path = data_dir / FILE_NAME
+    path = data_dir / files.STATISTICS
     if not path.is_file():
         raise UserError(
-            f"{data_dir} holds no {FILE_NAME}",
+            f"{data_dir} holds no {files.STATISTICS}",
             "a folder that `python -m trainer.prepare` has written",
             "run `nox -s prepare`, or name the folder with --data-dir",
         )

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from trainer.data.schema import Schema
 from trainer.data.statistics import FIRST_VALUE_CODE, Label, Numeric, Statistics
 from trainer.preprocessing import sql
+from trainer.preprocessing.columns import cells_table, number_column
 from trainer.preprocessing.farmhash import fingerprint64
 from trainer.run.errors import UserError, shown
 
@@ -95,7 +96,7 @@ def numeric_statistics(connection: Any, schema: Schema, train_rows: int) -> dict
     result = {}
     for index, name in enumerate(schema.numeric):
         minimum, maximum, mean, deviation, missing = values[5 * index : 5 * index + 5]
-        column = np.ma.filled(np.ma.masked_invalid(sample[f"x{index}"]), np.nan)
+        column = np.ma.filled(np.ma.masked_invalid(sample[number_column(index)]), np.nan)
         known = column[np.isfinite(column)]
         result[name] = Numeric(
             minimum=minimum or 0.0,
@@ -136,7 +137,7 @@ def vocabularies(connection: Any, schema: Schema) -> dict[str, tuple[str, ...]]:
     result = {}
     for index, name in enumerate(schema.of_kind("categorical")):
         counted = run(
-            connection, sql.value_counts(f"cells_{index}", schema.vocabulary_limit)
+            connection, sql.value_counts(cells_table(index), schema.vocabulary_limit)
         ).fetchall()
         result[name] = tuple(value for value, frequency in counted if frequency >= LEAST_FREQUENCY)
     return result

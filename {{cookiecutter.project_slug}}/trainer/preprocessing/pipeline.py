@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from trainer.data import files
 from trainer.data.schema import Schema
 from trainer.data.statistics import Label, Statistics
 from trainer.preprocessing import analyze, sql
+from trainer.preprocessing.columns import cells_table, codes_table, text_column, values_table
 from trainer.preprocessing.raw_table import Table, lines_without_row, reader, source_sql
 from trainer.run.console import Console
 from trainer.run.errors import UserError, shown
@@ -70,7 +72,7 @@ def read_tables(
         console.line(f"data     reading {shown_path(table.path)}")
         judge_rows(connection, request, schema, table, split, console)
         lost = lines_without_row(connection, table, schema, count(connection, "prepared") - kept)
-        bad, reason = write_rejects(connection, table, lost, folder / "rejects.csv")
+        bad, reason = write_rejects(connection, table, lost, folder / files.REJECTS)
         rejected += bad
         first = first or reason
         warn_of_unlabelled(connection, table, console)
@@ -171,7 +173,7 @@ def write_rejects(connection: Any, table: Table, lost: int, path: Path) -> tuple
     with path.open("a", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         for line, reason, cells, labelled in rejected_rows(connection, table):
-            text = (cells or "").strip().replace("\x1f", " | ")
+            text = (cells or "").strip().replace(sql.SEPARATOR, " | ")
             writer.writerow([harmless(name), line or "", harmless(reason), harmless(text)])
             if labelled:
                 number += 1
@@ -221,7 +223,7 @@ def check_rejected(
             f"see {shown_path(rejects_beside(request.output))}, then mend the file, or correct the column's kind"
             " in trainer/features.py",
         )
-    console.warning(f"{told}; see {shown_path(request.output / 'rejects.csv')}")
+    console.warning(f"{told}; see {shown_path(request.output / files.REJECTS)}")
 
 
 def drop_unknown_labels(connection: Any, label: Label, console: Console) -> None:
@@ -243,9 +245,9 @@ def drop_unknown_labels(connection: Any, label: Label, console: Console) -> None
 def count_cells(connection: Any, schema: Schema, console: Console) -> None:
     """Create the tables of the different cells of each coded column: `cells_<index>(cell, value, train_rows)`."""
     for index, name in enumerate(schema.coded):
-        query = sql.in_duckdb(sql.cells(f"t{index}", schema))
-        connection.execute(f"CREATE TABLE cells_{index} AS {query}")
-        cells = count(connection, f"cells_{index}")
+        query = sql.in_duckdb(sql.cells(text_column(index), schema))
+        connection.execute(f"CREATE TABLE {cells_table(index)} AS {query}")
+        cells = count(connection, cells_table(index))
         if schema.columns[name] == "categorical" and cells > schema.vocabulary_limit:
             console.warning(
                 f"{shown(name)} has {cells:,} different cells: the {schema.vocabulary_limit:,} most frequent values"
@@ -261,10 +263,10 @@ def write_codes(connection: Any, schema: Schema, statistics: Statistics) -> None
                 analyze.vocabulary_codes(statistics.vocabularies[name])
             ]
         else:
-            codes = analyze.hashed_codes(connection, f"cells_{index}", statistics.hashed[name])
-        analyze.create_codes(connection, f"values_{index}", codes)
-        of_cells = sql.in_duckdb(sql.cell_codes(f"cells_{index}", f"values_{index}"))
-        connection.execute(f"CREATE TABLE codes_{index} AS {of_cells}")
+            codes = analyze.hashed_codes(connection, cells_table(index), statistics.hashed[name])
+        analyze.create_codes(connection, values_table(index), codes)
+        of_cells = sql.in_duckdb(sql.cell_codes(cells_table(index), values_table(index)))
+        connection.execute(f"CREATE TABLE {codes_table(index)} AS {of_cells}")
 
 
 def encode_first(connection: Any, schema: Schema) -> None:
@@ -329,7 +331,7 @@ def example(row: Sequence[Any], schema: Schema) -> dict[str, float | str | None]
 
 def rejects_beside(output: Path) -> Path:
     """Return where the rejects of a failed run are kept."""
-    return output.with_name(output.name + ".rejects.csv")
+    return output.with_name(f"{output.name}.{files.REJECTS}")
 
 
 def shown_path(path: Path) -> str:

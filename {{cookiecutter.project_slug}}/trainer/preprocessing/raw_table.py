@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from trainer.data.schema import Schema
+from trainer.preprocessing.columns import file_column, raw_column
 from trainer.run.errors import UserError, shown
 
 LONGEST_LINE_BYTES = 2 << 20  # DuckDB sets many times as much memory aside for reading
@@ -100,8 +101,10 @@ def missing_column(path: Path, names: Sequence[str], name: str) -> UserError:
 
 def source_sql(table: Table, schema: Schema) -> str:
     """Return DuckDB SQL that takes the used columns out of the view `whole`: `c0` … `cN` and `label`."""
-    positions = {name: f"p{position}" for position, name in enumerate(table.names)}
-    columns = [f"{positions[name]} AS c{index}" for index, name in enumerate(schema.used)]
+    positions = {name: file_column(position) for position, name in enumerate(table.names)}
+    columns = [
+        f"{positions[name]} AS {raw_column(index)}" for index, name in enumerate(schema.used)
+    ]
     columns.append(f"{positions[schema.label]} AS label")
     return f"SELECT {', '.join(columns)} FROM whole"
 
@@ -112,7 +115,7 @@ def reader(table: Table, schema: Schema, strict: bool = True) -> str:
     Not `strict` takes what standard CSV does not allow, such as two kinds of line ends in one file.
     """
     path = text_literal(glob_escaped(str(table.path)))
-    names = [f"p{position}" for position in range(len(table.names))]
+    names = [file_column(position) for position in range(len(table.names))]
     if table.parquet:
         columns = ", ".join(
             f"COALESCE(CAST({identifier(name)} AS VARCHAR), '') AS {position}"
@@ -160,7 +163,7 @@ def lines_without_row(connection: Any, table: Table, schema: Schema, rows: int) 
         return 0
     breaks = " + ".join(
         f"LENGTH({column}) - LENGTH(REPLACE({column}, CHR(10), ''))"
-        for column in (identifier(f"p{position}") for position in range(len(table.names)))
+        for column in map(file_column, range(len(table.names)))
     )
     found = connection.execute(f"SELECT COUNT(*), SUM({breaks}) FROM whole").fetchone()
     read = int(found[0]) + int(found[1] or 0) + sum(name.count("\n") for name in table.names)

@@ -11,8 +11,15 @@ import math
 
 from trainer.data.schema import Schema
 from trainer.data.statistics import MISSING_CODE, UNSEEN_CODE
+from trainer.preprocessing.columns import (
+    code_column,
+    codes_table,
+    number_column,
+    raw_column,
+    text_column,
+)
 
-SEPARATOR = "\\x1f"
+SEPARATOR = "\x1f"  # between the cells of a row's text
 LARGEST_FLOAT32 = "3.4e38"
 SPLIT_PARTS = 10_000
 JOINS_AT_ONCE = 50  # thousands nest too deeply for DuckDB, and are too many tables for BigQuery
@@ -85,7 +92,9 @@ def finite(value: str) -> str:
 
 def rejection(schema: Schema) -> str:
     """Return SQL for why a row cannot be used, NULL where it can; `x<index>` and `y` are the numbers of the row."""
-    numeric = [(f"c{index}", f"x{index}", name) for index, name in enumerate(schema.numeric)]
+    numeric = [
+        (raw_column(index), number_column(index), name) for index, name in enumerate(schema.numeric)
+    ]
     cases = [unusable(value, known(text, schema), text, name) for text, value, name in numeric]
     if schema.task == "regression":
         cases.append(unusable("y", "label", "label", schema.label))
@@ -107,11 +116,12 @@ def judged_rows(schema: Schema, deduplicate: bool) -> str:
     Columns: `x0` … numbers, `t0` … text of the coded columns as it stands, `label`, `reason` (NULL for a good row), `cells`
     (the text of a bad row) and `row_key`, an INT64 made of the MD5 of the row.
     """
-    columns = [f"c{index}" for index in range(len(schema.used))]
-    row = f"ARRAY_TO_STRING([{', '.join([*columns, 'label'])}], '{SEPARATOR}')"
+    columns = [raw_column(index) for index in range(len(schema.used))]
+    row = f"ARRAY_TO_STRING([{', '.join([*columns, 'label'])}], {literal(SEPARATOR)})"
     label = f"CAST({schema.label_sql} AS STRING)" if schema.label_sql else "label"
     numbers = [
-        f"{raw_number(f'c{index}', schema)} AS x{index}" for index in range(len(schema.numeric))
+        f"{raw_number(raw_column(index), schema)} AS {number_column(index)}"
+        for index in range(len(schema.numeric))
     ]
     unique = "QUALIFY ROW_NUMBER() OVER (PARTITION BY row_text ORDER BY row_key) = 1"
     return (
@@ -128,8 +138,13 @@ def judged_rows(schema: Schema, deduplicate: bool) -> str:
 def kept_columns(schema: Schema) -> list[str]:
     """Return SQL for the columns that later steps read: numbers as such, the rest as text."""
     count = len(schema.numeric)
-    numbers = [f"IF({finite(f'x{index}')}, x{index}, NULL) AS x{index}" for index in range(count)]
-    return numbers + [f"c{count + index} AS t{index}" for index in range(len(schema.coded))]
+    numbers = [
+        f"IF({finite(number)}, {number}, NULL) AS {number}"
+        for number in map(number_column, range(count))
+    ]
+    return numbers + [
+        f"{raw_column(count + index)} AS {text_column(index)}" for index in range(len(schema.coded))
+    ]
 
 
 def with_split(relation: str, eval_share: float) -> str:
@@ -147,15 +162,15 @@ def as_test(relation: str) -> str:
 def summary(schema: Schema) -> str:
     """Return SQL for one row: per numeric column minimum, maximum, mean, deviation and missing count."""
     columns = [
-        f"MIN(x{index}), MAX(x{index}), AVG(x{index}), STDDEV_POP(x{index}), COUNTIF(x{index} IS NULL)"
-        for index in range(len(schema.numeric))
+        f"MIN({number}), MAX({number}), AVG({number}), STDDEV_POP({number}), COUNTIF({number} IS NULL)"
+        for number in map(number_column, range(len(schema.numeric)))
     ]
     return f"SELECT {', '.join(columns)} FROM prepared WHERE split = 'train'"
 
 
 def sample(schema: Schema, share: float) -> str:
     """Return SQL for the numeric columns of a share of the training rows, chosen by their key."""
-    columns = ", ".join(f"x{index}" for index in range(len(schema.numeric)))
+    columns = ", ".join(map(number_column, range(len(schema.numeric))))
     part = f"MOD(DIV(row_key, {SPLIT_PARTS}), {SPLIT_PARTS})"
     threshold = max(1, round(share * SPLIT_PARTS))
     return f"SELECT {columns} FROM prepared WHERE split = 'train' AND {part} < {threshold}"
@@ -191,8 +206,8 @@ def cell_codes(counted: str, codes: str) -> str:
 
 def examples(schema: Schema, count: int) -> str:
     """Return SQL for a few rows that are not trained on: the numbers, then the text of coded columns as it stands."""
-    numbers = [f"x{index}" for index in range(len(schema.numeric))]
-    texts = [f"t{index}" for index in range(len(schema.coded))]
+    numbers = map(number_column, range(len(schema.numeric)))
+    texts = map(text_column, range(len(schema.coded)))
     return (
         f"SELECT {', '.join([*numbers, *texts])} FROM prepared WHERE split <> 'train'"
         f" ORDER BY split DESC, row_key LIMIT {count}"
@@ -207,15 +222,21 @@ def coded_before(schema: Schema) -> int:
 def with_codes(first: int) -> str:
     """Return SQL for `prepared` with codes `k<index>` in the place of texts `t<index>`, from a coded column on."""
     coded = range(first, first + JOINS_AT_ONCE)
-    texts = ", ".join(f"t{index}" for index in coded)
-    codes = ", ".join(f"codes_{index}.code AS k{index}" for index in coded)
+    texts = ", ".join(map(text_column, coded))
+    codes = ", ".join(map(joined_code, coded))
     joins = " ".join(map(joined_codes, coded))
     return f"SELECT r.* EXCEPT ({texts}), {codes} FROM prepared AS r {joins}"
 
 
 def joined_codes(index: int) -> str:
     """Return SQL that joins the table `codes_<index>(cell, code)` of a coded column to its text."""
-    return f"JOIN codes_{index} ON codes_{index}.cell = r.t{index}"
+    codes = codes_table(index)
+    return f"JOIN {codes} ON {codes}.cell = r.{text_column(index)}"
+
+
+def joined_code(index: int) -> str:
+    """Return SQL for the code of a coded column, from the table that `joined_codes` joins."""
+    return f"{codes_table(index)}.code AS {code_column(index)}"
 
 
 def encoded(schema: Schema, split: str) -> str:
@@ -224,10 +245,10 @@ def encoded(schema: Schema, split: str) -> str:
     Columns: `x0` … FLOAT64, `k0` … INT64 (0 where missing), `label` INT64 or FLOAT64. The order is that of the rows' keys:
     always the same, and as good as shuffled, however the table was sorted.
     """
-    numbers = [f"r.x{index} AS x{index}" for index in range(len(schema.numeric))]
+    numbers = [f"r.{number_column(index)}" for index in range(len(schema.numeric))]
     before, count = coded_before(schema), len(schema.coded)
-    codes = [f"r.k{index} AS k{index}" for index in range(before)]
-    codes += [f"codes_{index}.code AS k{index}" for index in range(before, count)]
+    codes = [f"r.{code_column(index)}" for index in range(before)]
+    codes += map(joined_code, range(before, count))
     joins = [joined_codes(index) for index in range(before, count)]
     if schema.task == "regression":
         label = f"{number('r.label')} AS label"

@@ -1,0 +1,45 @@
+"""The columns and tables of the preparation's SQL, by number: a column's own name may hold any character.
+
+| name         | what                                                     | in                                 |
+|--------------|----------------------------------------------------------|------------------------------------|
+| `p0` …       | each column of the file, text                            | view `whole`                       |
+| `c0` …       | each used column, text, in the order of `Schema.used`    | view `source`                      |
+| `x0` …       | each numeric column, FLOAT64                             | table `prepared`                   |
+| `t0` …       | each coded column, text, in the order of `Schema.coded`  | table `prepared`                   |
+| `k0` …       | each coded column, INT64 codes in the place of its text  | table `prepared`, shards           |
+| `cells_0` …  | the distinct cells of a coded column                     | table (cell, value, train_rows)    |
+| `values_0` … | the code of each value of a coded column                 | table (value, code)                |
+| `codes_0` …  | the code of each cell of a coded column                  | table (cell, code)                 |
+"""
+
+
+def file_column(position: int) -> str:
+    return f"p{position}"
+
+
+def raw_column(index: int) -> str:
+    return f"c{index}"
+
+
+def number_column(index: int) -> str:
+    return f"x{index}"
+
+
+def text_column(index: int) -> str:
+    return f"t{index}"
+
+
+def code_column(index: int) -> str:
+    return f"k{index}"
+
+
+def cells_table(index: int) -> str:
+    return f"cells_{index}"
+
+
+def values_table(index: int) -> str:
+    return f"values_{index}"
+
+
+def codes_table(index: int) -> str:
+    return f"codes_{index}"
