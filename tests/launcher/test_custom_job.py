@@ -4,8 +4,8 @@ import dataclasses
 import json
 
 import pytest
-from launcher.commands import image
 from launcher.console import UserError
+from launcher.executors.vertex import builds
 from launcher.packaging.sdist import packed
 from launcher.spec.catalog import offered_tiers
 from launcher.spec.custom_job import arguments_of, custom_job_of, module_of, variables_of
@@ -101,7 +101,7 @@ def test_gcloud_s_file_says_the_same_and_names_its_command() -> None:
 
 def test_the_request_for_an_image_names_its_content() -> None:
     job = on_tier("BASIC")
-    request = image.build_request(job, "an/image:1", RUN.package_content)
+    request = builds.build_request(job, "an/image:1", RUN.package_content)
     source = request["source"]["storageSource"]
     assert source["object"] == f"{job.cloud.name}/images/{RUN.package_content[:16]}.tar.gz"
     assert request["images"] == ["an/image:1"] and "an/image:1" in request["steps"][0]["args"]

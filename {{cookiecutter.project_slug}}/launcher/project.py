@@ -1,6 +1,5 @@
 """The project's folder, what the launcher keeps in it, and what its commands share."""
 
-import argparse
 import dataclasses
 import json
 from collections.abc import Sequence
@@ -67,18 +66,24 @@ class Project:
         return Path(path).relative_to(self.folder).as_posix() if inside else str(path)
 
 
-def job_of(project: Project, given: argparse.Namespace) -> Job:
-    """Return job.toml, with what the command line says instead: --scale-tier, --region, --bucket, --trial."""
+def job_of(
+    project: Project,
+    *,
+    scale_tier: str | None = None,
+    region: str | None = None,
+    bucket: str | None = None,
+    trial: str | None = None,
+) -> Job:
+    """Return job.toml, with the values that replace its own; `trial` is `best` or the number of a trial."""
     job = read_job(project.job_file)
-    names = ("scale_tier", "region", "bucket")
-    said = {name: value for name in names if (value := getattr(given, name, None))}
-    if trial := getattr(given, "trial", None):
-        found = best_arguments(project.runs, str(trial))
-        others = {
-            k: v for k, v in job.arguments.items() if flag_name(k) not in map(flag_name, found)
-        }
-        job = dataclasses.replace(job, arguments={**others, **found})
-    return dataclasses.replace(job, cloud=dataclasses.replace(job.cloud, **said))
+    replaced = {"scale_tier": scale_tier, "region": region, "bucket": bucket}
+    cloud = {name: value for name, value in replaced.items() if value}
+    if trial:
+        values = best_arguments(project.runs, trial)
+        varied = set(map(flag_name, values))
+        kept = {name: v for name, v in job.arguments.items() if flag_name(name) not in varied}
+        job = dataclasses.replace(job, arguments={**kept, **values})
+    return dataclasses.replace(job, cloud=dataclasses.replace(job.cloud, **cloud))
 
 
 def build(project: Project, console: Console) -> SourceDistribution:
@@ -124,8 +129,3 @@ def git_revision(project: Project) -> str:
     except OSError:
         return ""
     return "" if code else output.strip()
-
-
-def levels(given: argparse.Namespace) -> list[str]:
-    """Return the options that make the trainer as quiet or as verbose as the launcher."""
-    return ["-q"] * given.quiet + ["-v"] * given.verbose

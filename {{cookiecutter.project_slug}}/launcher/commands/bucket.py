@@ -3,7 +3,7 @@
 Training reads from regional buckets only: https://cloud.google.com/vertex-ai/docs/general/locations#buckets
 """
 
-import argparse
+from dataclasses import dataclass
 from typing import Any
 
 from launcher.checks.bucket import (
@@ -16,6 +16,7 @@ from launcher.checks.bucket import (
     raise_for_location,
 )
 from launcher.checks.job_settings import ready_findings
+from launcher.commands.options import BUCKET, DRY_RUN, REGION, Command, Options, flag, option
 from launcher.console import Console, Refused
 from launcher.executors.vertex.errors import Refusal, explained
 from launcher.executors.vertex.storage import retrying, storage_client
@@ -23,10 +24,19 @@ from launcher.project import Project, job_of
 from launcher.spec.job_file import Job
 
 
-def bucket(project: Project, given: argparse.Namespace, rest: list[str], console: Console) -> int:
+@dataclass(frozen=True)
+class BucketOptions(Options):
+    """The options of `nox -s bucket`."""
+
+    region: str | None = option(REGION)
+    bucket: str | None = option(BUCKET)
+    dry_run: bool = flag(DRY_RUN)
+
+
+def bucket(project: Project, options: BucketOptions, _rest: list[str], console: Console) -> int:
     """Create the job's bucket, or say that it is right already; raise `UserError` if it is not."""
-    job = job_of(project, given)
-    if given.dry_run:
+    job = job_of(project, region=options.region, bucket=options.bucket)
+    if options.dry_run:
         print(create_command(job, job.cloud.bucket))
         return 0
     if unready := ready_findings(job):
@@ -40,8 +50,8 @@ def bucket(project: Project, given: argparse.Namespace, rest: list[str], console
         raise_for_location(job, found)
         console.step("bucket", f"gs://{job.cloud.bucket} is there, in {job.cloud.region}")
     if not is_closed(found):
-        options = "--uniform-bucket-level-access --public-access-prevention"
-        command = f"gcloud storage buckets update gs://{job.cloud.bucket} {options}"
+        flags = "--uniform-bucket-level-access --public-access-prevention"
+        command = f"gcloud storage buckets update gs://{job.cloud.bucket} {flags}"
         console.always(
             f"warning: single objects of it may be made public; to prevent it: {command}"
         )
@@ -65,3 +75,6 @@ def created(job: Job, client: Any) -> Any:
             raise of_others(job) from refusal
         raise_for_location(job, found)
         return found
+
+
+COMMAND = Command("Create the job's bucket.", BucketOptions, bucket)

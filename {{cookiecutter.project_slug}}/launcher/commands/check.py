@@ -1,20 +1,33 @@
 """`nox -s check`: everything that would fail in the cloud, all findings at once."""
 
-import argparse
+from dataclasses import dataclass
 
 from launcher.checks.findings import findings, job_only_findings, report
 from launcher.checks.job_settings import ready_findings
 from launcher.checks.source_files import syntax_findings
+from launcher.commands.options import BUCKET, REGION, SCALE_TIER, Command, Options, flag, option
 from launcher.console import Console, Refused, UserError
 from launcher.project import Project, build, job_of, prepared_fingerprint
 from launcher.spec.custom_job import data_uri
 from launcher.spec.job_file import Job
 
 
-def check(project: Project, given: argparse.Namespace, rest: list[str], console: Console) -> int:
+@dataclass(frozen=True)
+class CheckOptions(Options):
+    """The options of `nox -s check`."""
+
+    scale_tier: str | None = option(SCALE_TIER)
+    region: str | None = option(REGION)
+    bucket: str | None = option(BUCKET)
+    cloud: bool = flag("look at the bucket too; needs credentials")
+
+
+def check(project: Project, options: CheckOptions, rest: list[str], console: Console) -> int:
     """Print every finding, one a line, and fail; or say that all is well."""
     try:
-        job = job_of(project, given)
+        job = job_of(
+            project, scale_tier=options.scale_tier, region=options.region, bucket=options.bucket
+        )
     except UserError as error:
         raise Refused([error, *syntax_findings(project.folder)]) from error
     try:
@@ -23,7 +36,7 @@ def check(project: Project, given: argparse.Namespace, rest: list[str], console:
         known = [*job_only_findings(project, job, rest), *syntax_findings(project.folder)]
         raise Refused([error, *known]) from error
     found = findings(project, job, distribution, rest, console)
-    if given.cloud:
+    if options.cloud:
         found += ready_findings(job) or cloud_findings(project, job, console)
     report(found, project, console)
     for unready in ready_findings(job):
@@ -47,3 +60,6 @@ def cloud_findings(project: Project, job: Job, console: Console) -> list[UserErr
     except UserError as error:
         return [error]
     return []
+
+
+COMMAND = Command("Find what would fail in the cloud.", CheckOptions, check, "trainer.task")

@@ -1,10 +1,13 @@
 """The jobs that are in the cloud already: list them, cancel one."""
 
 import argparse
+from dataclasses import dataclass
 
 from launcher.checks.job_settings import ready_findings
+from launcher.commands.options import Options, flag, option
 from launcher.console import Console, Refused, UserError, print_table
 from launcher.executors.vertex import submissions
+from launcher.executors.vertex.follow import POLL_SECONDS
 from launcher.executors.vertex.jobs import CloudJob, JobService
 from launcher.project import Project
 from launcher.spec.job_file import Job
@@ -14,10 +17,23 @@ SHOWN_OF_TIME = len("2026-01-01T00:00:00")
 HEADINGS = ("ID", "STATE", "CREATED (UTC)", "RUN", "NAME")
 
 
+@dataclass(frozen=True)
+class CloudJobOptions(Options):
+    """What every command takes that creates jobs in the cloud."""
+
+    wait: bool = flag("follow the job to its end")
+    again: bool = flag("send it even if the same job is running")
+    cancel: str | None = option(
+        "cancel a job, the last one if none is named", nargs="?", const="latest", metavar="ID"
+    )
+    list: bool = flag("list the jobs of the region")
+    poll_seconds: float = option(argparse.SUPPRESS, POLL_SECONDS, type=float)
+
+
 def answered(
     project: Project,
     job: Job,
-    given: argparse.Namespace,
+    options: CloudJobOptions,
     kind: type[JobService],
     console: Console,
 ) -> int | None:
@@ -27,10 +43,10 @@ def answered(
     """
     if unready := ready_findings(job):
         raise Refused(unready)
-    if given.list:
+    if options.list:
         return list_jobs(job, kind)
-    if given.cancel is not None:
-        return cancel_job(project, job, str(given.cancel), kind, console)
+    if options.cancel is not None:
+        return cancel_job(project, job, options.cancel, kind, console)
     return None
 
 

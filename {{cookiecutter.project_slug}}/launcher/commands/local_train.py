@@ -1,16 +1,17 @@
-"""The commands that run on this machine: prepare, local_train, predict, smoke."""
+"""`nox -s local_train`: the job on this machine."""
 
-import argparse
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from launcher.checks.findings import require_sound
+from launcher.commands.options import REGION, SCALE_TIER, TRIAL, Command, Options, flag, option
 from launcher.commands.prepare import run_prepare
 from launcher.console import Console, UserError
 from launcher.executors.local.cluster import replicas_of, shrunk
 from launcher.executors.local.executor import run_custom_job
 from launcher.executors.local.mount import mounted
-from launcher.project import Project, build, job_of, levels, run_of
+from launcher.project import Project, build, job_of, run_of
 from launcher.run_folders import choose_job_dir
 from launcher.spec.custom_job import custom_job_of, data_uri, output_uri
 from launcher.spec.job_file import Job
@@ -18,36 +19,56 @@ from launcher.spec.job_file import Job
 BUCKET_MOUNT = "/gcs"
 
 
+@dataclass(frozen=True)
+class LocalTrainOptions(Options):
+    """The options of `nox -s local_train`."""
+
+    scale_tier: str | None = option(SCALE_TIER)
+    region: str | None = option(REGION)
+    job_dir: str | None = option("where the run is written, instead of the next runs/NNNN")
+    data_dir: str | None = option("prepared data to train on, instead of job.toml's table")
+    all_replicas: bool = flag("run every replica of a large tier")
+    preempt: float = option(
+        "kill a replica after SECONDS and restart the job, as the service does",
+        0.0,
+        type=float,
+        metavar="SECONDS",
+    )
+    trial: str | None = option(TRIAL)
+
+
 def local_train(
-    project: Project, given: argparse.Namespace, rest: list[str], console: Console
+    project: Project, options: LocalTrainOptions, rest: list[str], console: Console
 ) -> int:
     """Check and install the package, prepare the data if need be, and run the job on this machine."""
-    job = job_of(project, given)
+    job = job_of(project, scale_tier=options.scale_tier, region=options.region, trial=options.trial)
     distribution = build(project, console)
     require_sound(project, job, distribution, rest, console)
-    data_dir = Path(on_this_machine(given.data_dir or job.data.prepared, project))
-    if not given.data_dir:
-        code = run_prepare(project, job.data, distribution, ["--reuse", *levels(given)], console)
+    data_dir = Path(on_this_machine(options.data_dir or job.data.prepared, project))
+    if not options.data_dir:
+        code = run_prepare(
+            project, job.data, distribution, ["--reuse", *options.verbosity], console
+        )
         if code:
             return code
-    job_dir = job_folder(project, given, console)
-    arguments = [*rest, *levels(given)]
-    given_uri = data_uri(job, "given") if given.data_dir else ""
+    job_dir = job_folder(project, options.job_dir, console)
+    arguments = [*rest, *options.verbosity]
+    given_uri = data_uri(job, "given") if options.data_dir else ""
     run = run_of(project, job, distribution, job_dir.name, arguments, given_uri)
     custom_job = custom_job_of(job, run)
-    if not given.all_replicas:
+    if not options.all_replicas:
         whole, custom_job = custom_job, shrunk(custom_job)
         say_replicas(job, len(replicas_of(whole)), len(replicas_of(custom_job)), console)
     links = {run.data_uri: data_dir, output_uri(job, run.name): job_dir}
     with mounted(links) as mount:
         python = project.training.python
-        return run_custom_job(custom_job, python, mount, console, given.preempt)
+        return run_custom_job(custom_job, python, mount, console, options.preempt)
 
 
-def job_folder(project: Project, given: argparse.Namespace, console: Console) -> Path:
+def job_folder(project: Project, named: str | None, console: Console) -> Path:
     """Return the folder that the run writes to, made if need be: the named one, a stopped run's, or the next."""
-    if given.job_dir:
-        folder, note = Path(on_this_machine(given.job_dir, project)), ""
+    if named:
+        folder, note = Path(on_this_machine(named, project)), ""
     else:
         folder, resumed = choose_job_dir(project.runs)
         note = ", going on where it was stopped (a new run: --job-dir DIR)" if resumed else ""
@@ -76,3 +97,6 @@ def say_replicas(job: Job, whole: int, here: int, console: Console) -> None:
         return
     fewer = f", {here} of its {whole} replicas (all: --all-replicas)" if here < whole else ""
     console.step("tier", f"{job.cloud.scale_tier}{fewer}; {here} processes share this machine")
+
+
+COMMAND = Command("Run the job on this machine.", LocalTrainOptions, local_train, "trainer.task")

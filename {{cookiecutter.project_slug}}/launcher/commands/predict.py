@@ -1,21 +1,32 @@
 """`nox -s predict`: predict rows with a trained model."""
 
-import argparse
+from dataclasses import dataclass
 from pathlib import Path
 
+from launcher.commands.options import Command, Options, option
 from launcher.console import Console, UserError
 from launcher.packaging.environment import ensure_environment, run_module
 from launcher.project import Project, build, job_of
 from launcher.run_folders import newest_model
 
 
-def predict(project: Project, given: argparse.Namespace, rest: list[str], console: Console) -> int:
+@dataclass(frozen=True)
+class PredictOptions(Options):
+    """The options of `nox -s predict`."""
+
+    model: str | None = option("a SavedModel, instead of the newest run's")
+    input: str | None = option("rows to predict, one JSON object a line")
+
+
+def predict(project: Project, options: PredictOptions, rest: list[str], console: Console) -> int:
     """Print a prediction for each row of a file: one JSON object a line, and nothing else."""
-    job = job_of(project, given)
-    model = project.absolute(given.model) if given.model else str(newest_model(project.runs))
+    job = job_of(project)
+    model = project.absolute(options.model) if options.model else str(newest_model(project.runs))
     prepared = project.absolute(job.data.prepared)
-    rows = project.absolute(given.input) if given.input else str(Path(prepared, "examples.jsonl"))
-    if not given.input and not Path(rows).is_file():
+    rows = (
+        project.absolute(options.input) if options.input else str(Path(prepared, "examples.jsonl"))
+    )
+    if not options.input and not Path(rows).is_file():
         raise UserError(
             f"{rows} does not exist",
             "the rows that preparing the data sets aside",
@@ -25,3 +36,6 @@ def predict(project: Project, given: argparse.Namespace, rest: list[str], consol
     console.step("predict", f"{project.shown_path(model)}, rows of {project.shown_path(rows)}")
     arguments = ["trainer.predict", "--model", model, "--input", rows, *rest]
     return run_module(project.training, arguments, project.folder)
+
+
+COMMAND = Command("Predict rows with a trained model.", PredictOptions, predict, "trainer.predict")

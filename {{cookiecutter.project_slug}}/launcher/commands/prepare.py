@@ -1,31 +1,39 @@
 """`nox -s prepare`: clean, split and encode the table that job.toml names."""
 
-import argparse
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from launcher.checks.bucket import bucket_findings
 from launcher.checks.job_settings import ready_findings
+from launcher.commands.options import BUCKET, REGION, Command, Options, flag, option
 from launcher.console import Console, Refused
 from launcher.executors.vertex.storage import not_prepared, storage_client, upload_folder
 from launcher.packaging.environment import ensure_environment, run_module
 from launcher.packaging.sdist import SourceDistribution
-from launcher.project import NOT_PREPARED, Project, build, job_of, levels, prepared_fingerprint
+from launcher.project import NOT_PREPARED, Project, build, job_of, prepared_fingerprint
 from launcher.spec.custom_job import data_uri
 from launcher.spec.job_file import Data, Job
 
 
-def prepare(project: Project, given: argparse.Namespace, rest: list[str], console: Console) -> int:
-    """Prepare the data anew; with --upload, send it to the bucket unless it is there already."""
-    job = job_of(project, given)
-    distribution = build(project, console)
-    if not given.upload:
-        return run_prepare(project, job.data, distribution, [*rest, *levels(given)], console)
-    code = run_prepare(project, job.data, distribution, ["--reuse", *rest, *levels(given)], console)
-    if code:
-        return code
+@dataclass(frozen=True)
+class PrepareOptions(Options):
+    """The options of `nox -s prepare`."""
 
-    return upload_prepared(project, job, console)
+    upload: bool = flag("send the prepared data to the bucket")
+    region: str | None = option(REGION)
+    bucket: str | None = option(BUCKET)
+
+
+def prepare(project: Project, options: PrepareOptions, rest: list[str], console: Console) -> int:
+    """Prepare the data anew; with --upload, send it to the bucket unless it is there already."""
+    job = job_of(project, region=options.region, bucket=options.bucket)
+    distribution = build(project, console)
+    rest = [*rest, *options.verbosity]
+    if not options.upload:
+        return run_prepare(project, job.data, distribution, rest, console)
+    code = run_prepare(project, job.data, distribution, ["--reuse", *rest], console)
+    return code or upload_prepared(project, job, console)
 
 
 def run_prepare(
@@ -61,3 +69,8 @@ def upload_prepared(project: Project, job: Job, console: Console) -> int:
     folder = Path(project.absolute(job.data.prepared))
     upload_folder(client, folder, data_uri(job, fingerprint), console)
     return 0
+
+
+COMMAND = Command(
+    "Prepare the table that job.toml names.", PrepareOptions, prepare, "trainer.prepare"
+)

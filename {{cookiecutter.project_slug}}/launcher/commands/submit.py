@@ -1,6 +1,5 @@
 """`nox -s submit`: check, build, upload, create, follow; and what else is done with jobs in the cloud."""
 
-import argparse
 import dataclasses
 import json
 from collections.abc import Callable, Mapping
@@ -9,7 +8,17 @@ from typing import Any
 
 from launcher.checks.bucket import bucket_findings, bucket_warnings
 from launcher.checks.findings import require_sound
-from launcher.commands.cloud_jobs import answered
+from launcher.commands.cloud_jobs import CloudJobOptions, answered
+from launcher.commands.options import (
+    BUCKET,
+    DRY_RUN,
+    REGION,
+    SCALE_TIER,
+    TRIAL,
+    Command,
+    flag,
+    option,
+)
 from launcher.console import Console, Refused
 from launcher.executors.vertex import follow, storage, submissions
 from launcher.executors.vertex.create import the_job
@@ -24,6 +33,18 @@ from launcher.spec.job_file import Job
 
 POLLS_PER_PAUSE = 5
 """The first pause before looking for a job again is so many times shorter than that between two states."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SubmitOptions(CloudJobOptions):
+    """The options of `nox -s submit`."""
+
+    scale_tier: str | None = option(SCALE_TIER)
+    region: str | None = option(REGION)
+    bucket: str | None = option(BUCKET)
+    dry_run: bool = flag(DRY_RUN)
+    gcloud: bool = flag("print the job as a file for gcloud instead")
+    trial: str | None = option(TRIAL)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,26 +73,32 @@ class Sending:
         return Submission(self.run.name, digest, cloud.project, cloud.region, self.resource)
 
 
-def submit(project: Project, given: argparse.Namespace, rest: list[str], console: Console) -> int:
+def submit(project: Project, options: SubmitOptions, rest: list[str], console: Console) -> int:
     """Send the job to Google Cloud, or do with jobs there what an option says; return the exit code."""
-    job = job_of(project, given)
-    if given.dry_run or given.gcloud:
-        return show(project, job, rest, bool(given.gcloud), console)
-    code = answered(project, job, given, JobService, console)
+    job = job_of(
+        project,
+        scale_tier=options.scale_tier,
+        region=options.region,
+        bucket=options.bucket,
+        trial=options.trial,
+    )
+    if options.dry_run or options.gcloud:
+        return show(project, job, rest, options.gcloud, console)
+    code = answered(project, job, options, JobService, console)
     if code is not None:
         return code
     sending, submission, cloud_job = deliver(
-        project, job, given, rest, JobService, custom_job_of, console
+        project, job, options, rest, JobService, custom_job_of, console
     )
-    if given.wait or cloud_job.has_ended:
-        return follow_job(sending, submission, cloud_job, poll_seconds(given))
+    if options.wait or cloud_job.has_ended:
+        return follow_job(sending, submission, cloud_job, options.poll_seconds)
     return 0
 
 
 def deliver(
     project: Project,
     job: Job,
-    given: argparse.Namespace,
+    options: CloudJobOptions,
     rest: list[str],
     kind: type[JobService],
     resource_of: Callable[[Job, Run], Mapping[str, Any]],
@@ -82,15 +109,10 @@ def deliver(
     with submissions.only_one(submissions.folder_of(project), console):
         distribution, run = ready(project, job, rest, console)
         service = kind(job.cloud.project, job.cloud.region)
-        pause = poll_seconds(given) / POLLS_PER_PAUSE
+        pause = options.poll_seconds / POLLS_PER_PAUSE
         resource = resource_of(job, run)
         sending = Sending(project, job, distribution, run, console, service, resource, pause)
-        return sending, *send(sending, bool(given.again), bool(given.wait))
-
-
-def poll_seconds(given: argparse.Namespace) -> float:
-    """Return the pause between two looks at a job."""
-    return getattr(given, "poll_seconds", None) or follow.POLL_SECONDS
+        return sending, *send(sending, options.again, options.wait)
 
 
 def ready(
@@ -221,3 +243,6 @@ def noter(sending: Sending, submission: Submission) -> Callable[[CloudJob], None
         submissions.save(sending.folder, concluded)
 
     return note
+
+
+COMMAND = Command("Send the job to Google Cloud.", SubmitOptions, submit, "trainer.task")

@@ -1,8 +1,9 @@
 """What a region offers: the scale tiers, their machines, and how they may be scheduled."""
 
-import argparse
+from dataclasses import dataclass
 
 from launcher.checks.machines import region_finding
+from launcher.commands.options import REGION, Command, Options, option
 from launcher.console import Console, print_table
 from launcher.project import Project, job_of
 from launcher.spec.catalog import Pool, Tier, accelerator_of, google_cloud
@@ -10,9 +11,16 @@ from launcher.spec.catalog import Pool, Tier, accelerator_of, google_cloud
 HEADINGS = ("tier", "machines", "scheduling", "default quota")
 
 
-def tiers(project: Project, given: argparse.Namespace, _rest: list[str], console: Console) -> int:
+@dataclass(frozen=True)
+class TiersOptions(Options):
+    """The options of `nox -s tiers`."""
+
+    region: str | None = option(REGION)
+
+
+def tiers(project: Project, options: TiersOptions, _rest: list[str], console: Console) -> int:
     """Print a table of the tiers that the job's region offers, then those that it does not."""
-    job = job_of(project, given)
+    job = job_of(project, region=options.region)
     region = job.cloud.region
     finding = region_finding(region)
     if finding:
@@ -84,3 +92,6 @@ def quota_text(tier: Tier) -> str:
     scarce = google_cloud()["zero_quota_accelerators"]
     none = any(accelerator_of(pool) in scarce for pool in tier.values())
     return "0: ask for more" if none else ""
+
+
+COMMAND = Command("List the machines that a region offers.", TiersOptions, tiers)

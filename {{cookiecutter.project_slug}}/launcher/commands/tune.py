@@ -1,6 +1,5 @@
 """`nox -s tune`: a study of the job, on this machine or as a HyperparameterTuningJob."""
 
-import argparse
 import dataclasses
 import functools
 import hashlib
@@ -11,9 +10,10 @@ from typing import Any
 
 from launcher.checks.findings import require_sound
 from launcher.checks.study import tier_findings
-from launcher.commands.cloud_jobs import answered
+from launcher.commands.cloud_jobs import CloudJobOptions, answered
+from launcher.commands.options import BUCKET, DRY_RUN, REGION, SCALE_TIER, Command, flag, option
 from launcher.commands.prepare import run_prepare
-from launcher.commands.submit import deliver, noter, poll_seconds
+from launcher.commands.submit import deliver, noter
 from launcher.console import Console, Progress, Refused, UserError
 from launcher.executors.local.cluster import shrunk
 from launcher.executors.local.mount import mounted
@@ -23,7 +23,7 @@ from launcher.executors.vertex.jobs import CloudJob
 from launcher.executors.vertex.submissions import new_run_name
 from launcher.executors.vertex.tuning_jobs import TrialLog, TuningService, outcomes_of
 from launcher.packaging.sdist import SourceDistribution
-from launcher.project import Project, build, job_of, levels, run_of
+from launcher.project import Project, build, job_of, run_of
 from launcher.run_folders import new_study, next_study
 from launcher.spec.custom_job import Run, custom_job_of, output_uri
 from launcher.spec.job_file import Job
@@ -32,22 +32,36 @@ from launcher.spec.tuning_job import tuning_job
 from launcher.tuning import optuna_sampler, report, search, trials
 
 
-def tune(project: Project, given: argparse.Namespace, rest: list[str], console: Console) -> int:
+@dataclasses.dataclass(frozen=True)
+class TuneOptions(CloudJobOptions):
+    """The options of `nox -s tune`."""
+
+    local: bool = flag("run the study on this machine")
+    scale_tier: str | None = option(SCALE_TIER)
+    region: str | None = option(REGION)
+    bucket: str | None = option(BUCKET)
+    trials: int | None = option("how many trials, instead of job.toml's", type=int)
+    parallel: int | None = option("how many trials at once, instead of job.toml's", type=int)
+    dry_run: bool = flag(DRY_RUN)
+
+
+def tune(project: Project, options: TuneOptions, rest: list[str], console: Console) -> int:
     """Run the study of job.toml."""
-    job = job_of(project, given)
-    study = study_of(job, given)
+    job = job_of(
+        project, scale_tier=options.scale_tier, region=options.region, bucket=options.bucket
+    )
+    study = study_of(job, options)
     if findings := tier_findings(job):
         raise Refused(findings)
-    if given.dry_run:
+    if options.dry_run:
         return show(project, job, study, rest, console)
-    if given.local:
-        check_local(given)
-        return tune_here(project, job, study, given, rest, console)
+    if options.local:
+        check_local(options)
+        return tune_here(project, job, study, options, rest, console)
+    return tune_in_the_cloud(project, job, study, options, rest, console)
 
-    return tune_in_the_cloud(project, job, study, given, rest, console)
 
-
-def study_of(job: Job, given: argparse.Namespace) -> Study:
+def study_of(job: Job, options: TuneOptions) -> Study:
     """Return the study of job.toml, with what the command line says instead; raise `UserError` if there is none.
 
     The service refuses more trials at once than there are trials.
@@ -58,31 +72,25 @@ def study_of(job: Job, given: argparse.Namespace) -> Study:
             "one that says what to look for: metric, goal, trials, and a table for each parameter",
             "add it as the section Tuning of README.md shows",
         )
-    options = job.study.options
-    changed = {
-        name: value
-        for name, value in (("trials", given.trials), ("parallel_trials", given.parallel))
-        if value is not None
-    }
-    for name, value in changed.items():
-        if value < 1:
-            raise UserError(f"--{name.partition('_')[0]} is {value}", "at least 1", "correct it")
-    options = dataclasses.replace(options, **changed)
-    at_once = min(options.parallel_trials, options.trials)
-    return dataclasses.replace(
-        job.study, options=dataclasses.replace(options, parallel_trials=at_once)
-    )
+    for name, value in (("trials", options.trials), ("parallel", options.parallel)):
+        if value is not None and value < 1:
+            raise UserError(f"--{name} is {value}", "at least 1", "correct it")
+    written = job.study.options
+    trial_count = options.trials or written.trials
+    parallel = min(options.parallel or written.parallel_trials, trial_count)
+    changed = dataclasses.replace(written, trials=trial_count, parallel_trials=parallel)
+    return dataclasses.replace(job.study, options=changed)
 
 
-def check_local(given: argparse.Namespace) -> None:
+def check_local(options: TuneOptions) -> None:
     """Raise `UserError` if an option that is about jobs in the cloud stands beside --local."""
-    options = {
-        "--wait": given.wait,
-        "--again": given.again,
-        "--list": given.list,
-        "--cancel": given.cancel is not None,
+    about_cloud = {
+        "--wait": options.wait,
+        "--again": options.again,
+        "--list": options.list,
+        "--cancel": options.cancel is not None,
     }
-    asked = [name for name, value in options.items() if value]
+    asked = [name for name, value in about_cloud.items() if value]
     if asked:
         raise UserError(
             f"{asked[0]} beside --local",
@@ -104,14 +112,14 @@ def tune_here(
     project: Project,
     job: Job,
     study: Study,
-    given: argparse.Namespace,
+    options: TuneOptions,
     rest: list[str],
     console: Console,
 ) -> int:
     """Run the study on this machine; write what came of it, and print it as a table."""
     distribution = build(project, console)
     require_sound(project, job, distribution, rest, console)
-    code = run_prepare(project, job.data, distribution, ["--reuse", *levels(given)], console)
+    code = run_prepare(project, job.data, distribution, ["--reuse", *options.verbosity], console)
     if code:
         return code
     run = run_of(project, job, distribution, "study", [*rest, "-q"])
@@ -172,22 +180,22 @@ def tune_in_the_cloud(
     project: Project,
     job: Job,
     study: Study,
-    given: argparse.Namespace,
+    options: TuneOptions,
     rest: list[str],
     console: Console,
 ) -> int:
     """Send the study to Google Cloud, or do with studies there what an option says; return the exit code."""
-    code = answered(project, job, given, TuningService, console)
+    code = answered(project, job, options, TuningService, console)
     if code is not None:
         return code
     resource_of = functools.partial(tuning_job, study=study)
     sending, submission, sent = deliver(
-        project, job, given, rest, TuningService, resource_of, console
+        project, job, options, rest, TuningService, resource_of, console
     )
-    if not given.wait and not sent.has_ended:
+    if not options.wait and not sent.has_ended:
         return 0
     log = TrialLog(sending.service, sent, study)
-    follower = Follower(sending.service, log, console, Progress(console), poll_seconds(given))
+    follower = Follower(sending.service, log, console, Progress(console), options.poll_seconds)
     verdict = functools.partial(study_verdict, project, study)
     return follow.to_verdict(follower, sent, verdict, noter(sending, submission))
 
@@ -206,3 +214,6 @@ def study_verdict(project: Project, study: Study, job: CloudJob, console: Consol
     reason = f": {job.error}" if job.error else ""
     console.always(f"error: job {job.id} {job.state.lower()}{reason}; it is at {job.address}")
     return EXIT_FAILED
+
+
+COMMAND = Command("Run the study of job.toml.", TuneOptions, tune, "trainer.task")

@@ -1,0 +1,91 @@
+"""Cloud Build: the request that builds an image, and following it to its end.
+
+Source: https://cloud.google.com/build/docs/api/reference/rest/v1/projects.builds
+"""
+
+import os
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from launcher.console import Console, UserError
+from launcher.spec.custom_job import folder_uri
+from launcher.spec.job_file import Job
+
+ENDPOINT = "https://cloudbuild.googleapis.com"
+ENDPOINT_VARIABLE = "CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDBUILD"
+LONGEST_BUILD = "3600s"
+POLL_SECONDS = 5.0
+RESPONSE_SECONDS = 60.0
+UNFINISHED = ("STATUS_UNKNOWN", "PENDING", "QUEUED", "WORKING")
+
+
+def build_request(job: Job, address: str, content: str) -> dict[str, Any]:
+    """Return the Build, as the JSON of the REST interface, whose context lies in the job's bucket."""
+    folder = folder_uri(job).removeprefix(f"gs://{job.cloud.bucket}/")
+    source = {"bucket": job.cloud.bucket, "object": f"{folder}/images/{content[:16]}.tar.gz"}
+    step = {
+        "name": "gcr.io/cloud-builders/docker",
+        "args": ["build", "--tag", address, "--file", "Dockerfile", "."],
+    }
+    return {
+        "source": {"storageSource": source},
+        "steps": [step],
+        "images": [address],
+        "timeout": LONGEST_BUILD,
+        "options": {"logging": "CLOUD_LOGGING_ONLY"},
+    }
+
+
+def run_build(job: Job, request: Mapping[str, Any], console: Console) -> None:
+    """Start the build and wait for its end; raise `UserError` unless it succeeds."""
+    build = call(job, "POST", "builds", request)["metadata"]["build"]
+    log = build.get("logUrl", "in Cloud Logging")
+    console.step("build", f"{build['id']}, log: {log}")
+    while build.get("status", UNFINISHED[0]) in UNFINISHED:
+        time.sleep(POLL_SECONDS)
+        build = call(job, "GET", f"builds/{build['id']}")
+    if build["status"] != "SUCCESS":
+        raise UserError(
+            f"the build ended as {build['status']} ({build.get('statusDetail', 'no detail')})",
+            f"an image in the Artifact Registry repository training in {job.cloud.region}",
+            f"read the log, {log}; the repository is made by: "
+            f"gcloud artifacts repositories create training --repository-format=docker "
+            f"--location={job.cloud.region} --project={job.cloud.project}",
+        )
+
+
+def call(job: Job, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the response to one request; raise `UserError` if it is refused or there is none."""
+    from google.auth.exceptions import GoogleAuthError
+    from google.auth.transport.requests import AuthorizedSession
+
+    from launcher.executors.vertex.jobs import credentials
+
+    endpoint = os.environ.get(ENDPOINT_VARIABLE, ENDPOINT).rstrip("/")
+    address = f"{endpoint}/v1/projects/{job.cloud.project}/locations/{job.cloud.region}/{path}"
+    session = AuthorizedSession(credentials(endpoint, job.cloud.project))
+    try:
+        response = session.request(method, address, json=body, timeout=RESPONSE_SECONDS)
+    except (OSError, GoogleAuthError) as error:
+        raise UserError(
+            f"Cloud Build cannot be reached ({error})",
+            f"a response from {address}",
+            "check the network and the credentials, then run it again",
+        ) from error
+    if response.ok:
+        return dict(response.json())
+    raise UserError(
+        f"Cloud Build refused the request ({response.status_code}: {reason_of(response)})",
+        "the service cloudbuild.googleapis.com turned on, and the right to build (roles/cloudbuild.builds.editor)",
+        "run gcloud services enable cloudbuild.googleapis.com, or ask for the role",
+    )
+
+
+def reason_of(response: Any) -> str:
+    """Return why a request was refused, in one line."""
+    try:
+        text = str(response.json()["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        text = str(response.text)
+    return " ".join(text.split())[:300]
