@@ -15,7 +15,7 @@ from launcher.executors.local.__main__ import package_path
 from launcher.executors.local.cluster import TASK_TYPES, Replica, replicas_of, shrunk, variables_for
 from launcher.executors.local.executor import run_custom_job
 from launcher.run_folders import choose_job_dir
-from launcher.spec.custom_job import RUN_LABEL, START
+from launcher.spec.custom_job import RUN_LABEL, start_command
 from launcher.subprocesses import signals_postponed
 
 from tests.bakery import SOURCES
@@ -32,7 +32,7 @@ def job_of(code: str, *counts: int) -> dict[str, Any]:
     """
     program = {
         "imageUri": "image",
-        "command": ["/bin/sh", "-c", START.format(module="timeit"), "/gcs/b/package.tar.gz"],
+        "command": start_command("timeit", "gs://b/package.tar.gz"),
         "args": ["-n", "1", "-r", "1", code],
         "env": [{"name": "OWN", "value": "yes"}],
     }

@@ -9,10 +9,10 @@ from typing import Any
 
 from launcher.commands.options import Command
 from launcher.console import Console, Refused, UserError
+from launcher.contract import EXIT_INTERRUPTED, EXIT_USER_ERROR
 from launcher.project import Project
-from launcher.subprocesses import EXIT_INTERRUPTED, end_children_on_terminate
+from launcher.subprocesses import end_children_on_terminate
 
-EXIT_USER_ERROR = 2
 COMMANDS = (
     "prepare",
     "local_train",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from launcher.console import Console
+from launcher.contract import STATISTICS
 from launcher.packaging.environment import Environment
 from launcher.packaging.sdist import SourceDistribution, build_source_distribution
 from launcher.run_folders import best_arguments
@@ -115,7 +116,7 @@ def run_of(
 
 def prepared_fingerprint(project: Project, job: Job) -> str:
     """Return the fingerprint of the prepared data, `NOT_PREPARED` if there is none yet."""
-    path = Path(project.absolute(job.data.prepared), "statistics.json")
+    path = Path(project.absolute(job.data.prepared), STATISTICS)
     try:
         return str(json.loads(path.read_text(encoding="utf-8"))["fingerprint"])
     except (OSError, ValueError, KeyError, TypeError):

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from launcher.console import UserError
+from launcher.contract import METRICS, SAVED_MODEL
 
 RUN_NAME = re.compile(r"[0-9]{4,}")
 STUDY_NAME = re.compile(r"study-[0-9]{4,}")
@@ -14,7 +15,7 @@ def choose_job_dir(runs: Path) -> tuple[Path, bool]:
     """Return the folder of the next run, and whether that is a stopped run to go on with."""
     newest = max((int(path.name) for path in run_folders(runs)), default=0)
     folder = run_folder(runs, newest)
-    if newest == 0 or (folder / "metrics.json").is_file():
+    if newest == 0 or (folder / METRICS).is_file():
         return run_folder(runs, newest + 1), False
     return folder, any(folder.iterdir())
 
@@ -82,7 +83,7 @@ def best_arguments(runs: Path, trial: str) -> dict[str, str | int | float]:
 
 def newest_model(runs: Path) -> Path:
     """Return the model that was written last; raise `UserError` if there is none."""
-    models = list(runs.glob("*/model/saved_model.pb"))
+    models = list(runs.glob(f"*/model/{SAVED_MODEL}"))
     if not models:
         raise UserError(
             f"there is no trained model in {runs}",

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
-EXIT_INTERRUPTED = 130
-GRACE_SECONDS = 8.0
+from launcher.contract import EXIT_INTERRUPTED, GRACE_SECONDS
+
 # What would let a program import more, or other things, than its own environment holds.
 LEAKS = (
     "CONDA_PREFIX",

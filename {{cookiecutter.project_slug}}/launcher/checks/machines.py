@@ -6,11 +6,11 @@ Sources: the entries of `sources` in google_cloud.json.
 from collections.abc import Iterable, Sequence
 
 from launcher.console import UserError, nearest, shown
+from launcher.contract import TASK_MODULE
 from launcher.spec.catalog import Pool, accelerator_of, google_cloud, training_regions
 from launcher.spec.job_file import Job
 
 MOST_SUGGESTED = 12
-TRAINER = "trainer.task"
 
 
 def machine_findings(job: Job) -> list[UserError]:
@@ -221,7 +221,7 @@ def shape_findings(job: Job) -> list[UserError | None]:
                 "write replicas = 1",
             )
         )
-    if "parameter_server" in tier and job.cloud.module == TRAINER:
+    if "parameter_server" in tier and job.cloud.module == TASK_MODULE:
         findings.append(
             UserError(
                 f"{where}: it has parameter servers",

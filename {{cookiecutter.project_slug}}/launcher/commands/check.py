@@ -7,6 +7,7 @@ from launcher.checks.job_settings import ready_findings
 from launcher.checks.source_files import syntax_findings
 from launcher.commands.options import BUCKET, REGION, SCALE_TIER, Command, Options, flag, option
 from launcher.console import Console, Refused, UserError
+from launcher.contract import TASK_MODULE
 from launcher.project import Project, build, job_of, prepared_fingerprint
 from launcher.spec.custom_job import data_uri
 from launcher.spec.job_file import Job
@@ -62,4 +63,4 @@ def cloud_findings(project: Project, job: Job, console: Console) -> list[UserErr
     return []
 
 
-COMMAND = Command("Find what would fail in the cloud.", CheckOptions, check, "trainer.task")
+COMMAND = Command("Find what would fail in the cloud.", CheckOptions, check, TASK_MODULE)

@@ -8,6 +8,7 @@ from launcher.checks.findings import require_sound
 from launcher.commands.options import REGION, SCALE_TIER, TRIAL, Command, Options, flag, option
 from launcher.commands.prepare import run_prepare
 from launcher.console import Console, UserError
+from launcher.contract import MOUNT, MOUNT_VARIABLE, TASK_MODULE
 from launcher.executors.local.cluster import replicas_of, shrunk
 from launcher.executors.local.executor import run_custom_job
 from launcher.executors.local.mount import mounted
@@ -15,8 +16,6 @@ from launcher.project import Project, build, job_of, run_of
 from launcher.run_folders import choose_job_dir
 from launcher.spec.custom_job import custom_job_of, data_uri, output_uri
 from launcher.spec.job_file import Job
-
-BUCKET_MOUNT = "/gcs"
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ def job_folder(project: Project, named: str | None, console: Console) -> Path:
 def on_this_machine(path: str, project: Project) -> str:
     """Return a path that holds from any folder; gs://bucket/x lies below the mount of Cloud Storage."""
     if path.startswith("gs://"):
-        return f"{os.environ.get('GCS_ROOT', BUCKET_MOUNT)}/{path.removeprefix('gs://')}"
+        return f"{os.environ.get(MOUNT_VARIABLE, MOUNT)}/{path.removeprefix('gs://')}"
     return project.absolute(path)
 
 
@@ -99,4 +98,4 @@ def say_replicas(job: Job, whole: int, here: int, console: Console) -> None:
     console.step("tier", f"{job.cloud.scale_tier}{fewer}; {here} processes share this machine")
 
 
-COMMAND = Command("Run the job on this machine.", LocalTrainOptions, local_train, "trainer.task")
+COMMAND = Command("Run the job on this machine.", LocalTrainOptions, local_train, TASK_MODULE)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from launcher.commands.options import Command, Options, option
 from launcher.console import Console, UserError
+from launcher.contract import EXAMPLES, PREDICT_MODULE
 from launcher.packaging.environment import ensure_environment, run_module
 from launcher.project import Project, build, job_of
 from launcher.run_folders import newest_model
@@ -23,9 +24,7 @@ def predict(project: Project, options: PredictOptions, rest: list[str], console:
     job = job_of(project)
     model = project.absolute(options.model) if options.model else str(newest_model(project.runs))
     prepared = project.absolute(job.data.prepared)
-    rows = (
-        project.absolute(options.input) if options.input else str(Path(prepared, "examples.jsonl"))
-    )
+    rows = project.absolute(options.input) if options.input else str(Path(prepared, EXAMPLES))
     if not options.input and not Path(rows).is_file():
         raise UserError(
             f"{rows} does not exist",
@@ -34,8 +33,8 @@ def predict(project: Project, options: PredictOptions, rest: list[str], console:
         )
     ensure_environment(project.training, build(project, console), console)
     console.step("predict", f"{project.shown_path(model)}, rows of {project.shown_path(rows)}")
-    arguments = ["trainer.predict", "--model", model, "--input", rows, *rest]
+    arguments = [PREDICT_MODULE, "--model", model, "--input", rows, *rest]
     return run_module(project.training, arguments, project.folder)
 
 
-COMMAND = Command("Predict rows with a trained model.", PredictOptions, predict, "trainer.predict")
+COMMAND = Command("Predict rows with a trained model.", PredictOptions, predict, PREDICT_MODULE)

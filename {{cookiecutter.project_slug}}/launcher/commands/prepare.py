@@ -8,6 +8,7 @@ from launcher.checks.bucket import bucket_findings
 from launcher.checks.job_settings import ready_findings
 from launcher.commands.options import BUCKET, REGION, Command, Options, flag, option
 from launcher.console import Console, Refused
+from launcher.contract import PREPARE_MODULE
 from launcher.executors.vertex.storage import not_prepared, storage_client, upload_folder
 from launcher.packaging.environment import ensure_environment, run_module
 from launcher.packaging.sdist import SourceDistribution
@@ -45,7 +46,7 @@ def run_prepare(
 ) -> int:
     """Run trainer.prepare on the table that job.toml names; return its exit code."""
     ensure_environment(project.preparation, distribution, console)
-    arguments = ["trainer.prepare", "--train", project.absolute(data.train)]
+    arguments = [PREPARE_MODULE, "--train", project.absolute(data.train)]
     if data.test:
         arguments += ["--test", project.absolute(data.test)]
     arguments += ["--output", project.absolute(data.prepared)]
@@ -71,6 +72,4 @@ def upload_prepared(project: Project, job: Job, console: Console) -> int:
     return 0
 
 
-COMMAND = Command(
-    "Prepare the table that job.toml names.", PrepareOptions, prepare, "trainer.prepare"
-)
+COMMAND = Command("Prepare the table that job.toml names.", PrepareOptions, prepare, PREPARE_MODULE)

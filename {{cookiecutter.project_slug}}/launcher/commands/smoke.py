@@ -3,6 +3,7 @@
 from launcher.checks.findings import require_sound
 from launcher.commands.options import Command, Options
 from launcher.console import Console
+from launcher.contract import TASK_MODULE
 from launcher.packaging.environment import run_module
 from launcher.project import Project, build, job_of
 
@@ -11,8 +12,8 @@ def smoke(project: Project, options: Options, rest: list[str], console: Console)
     """Import every module of the installed package and train one step on made-up rows."""
     distribution = build(project, console)
     require_sound(project, job_of(project), distribution, [], console)
-    arguments = ["trainer.task", "--smoke-test", *rest, *options.verbosity]
+    arguments = [TASK_MODULE, "--smoke-test", *rest, *options.verbosity]
     return run_module(project.training, arguments, project.folder)
 
 
-COMMAND = Command("Import the whole package and train one step.", Options, smoke, "trainer.task")
+COMMAND = Command("Import the whole package and train one step.", Options, smoke, TASK_MODULE)

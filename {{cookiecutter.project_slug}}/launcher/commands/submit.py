@@ -20,6 +20,7 @@ from launcher.commands.options import (
     option,
 )
 from launcher.console import Console, Refused
+from launcher.contract import TASK_MODULE
 from launcher.executors.vertex import follow, storage, submissions
 from launcher.executors.vertex.create import the_job
 from launcher.executors.vertex.errors import Refusal
@@ -245,4 +246,4 @@ def noter(sending: Sending, submission: Submission) -> Callable[[CloudJob], None
     return note
 
 
-COMMAND = Command("Send the job to Google Cloud.", SubmitOptions, submit, "trainer.task")
+COMMAND = Command("Send the job to Google Cloud.", SubmitOptions, submit, TASK_MODULE)

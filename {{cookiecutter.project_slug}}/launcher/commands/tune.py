@@ -15,10 +15,11 @@ from launcher.commands.options import BUCKET, DRY_RUN, REGION, SCALE_TIER, Comma
 from launcher.commands.prepare import run_prepare
 from launcher.commands.submit import deliver, noter
 from launcher.console import Console, Progress, Refused, UserError
+from launcher.contract import EXIT_FAILED, TASK_MODULE
 from launcher.executors.local.cluster import shrunk
 from launcher.executors.local.mount import mounted
 from launcher.executors.vertex import follow
-from launcher.executors.vertex.follow import EXIT_FAILED, SUCCEEDED, Follower
+from launcher.executors.vertex.follow import SUCCEEDED, Follower
 from launcher.executors.vertex.jobs import CloudJob
 from launcher.executors.vertex.submissions import new_run_name
 from launcher.executors.vertex.tuning_jobs import TrialLog, TuningService, outcomes_of
@@ -216,4 +217,4 @@ def study_verdict(project: Project, study: Study, job: CloudJob, console: Consol
     return EXIT_FAILED
 
 
-COMMAND = Command("Run the study of job.toml.", TuneOptions, tune, "trainer.task")
+COMMAND = Command("Run the study of job.toml.", TuneOptions, tune, TASK_MODULE)

@@ -4,21 +4,23 @@ The fields are those of the REST resource:
 https://cloud.google.com/vertex-ai/docs/reference/rest/v1/projects.locations.customJobs
 """
 
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from launcher.contract import MOUNT, REVISION_VARIABLE
 from launcher.spec.catalog import POOL_NAMES, Pool, google_cloud, kind_of
 from launcher.spec.job_file import Job, argument_flags, duration_seconds
 
 RUN_LABEL = "run"
-MOUNT = "/gcs"
-TRIAL_VARIABLE = "CLOUD_ML_TRIAL_ID"
 START = (
     'python -m pip install --no-cache-dir --disable-pip-version-check "$0"'
     ' && exec python -m {module} "$@"'
 )
 """The package is installed from the bucket's mount, $0, when the machine starts; the flags follow it, so that
 hyperparameter tuning can append its own."""
+STARTED = re.compile(re.escape(START).replace(re.escape("{module}"), "(.+)"))
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ def program(job: Job, run: Run) -> dict[str, Any]:
     """Return what a machine starts, as the runtime of job.toml asks."""
     flags = ["--data-dir", run.data_uri, *argument_flags(job.arguments), *run.arguments]
     kind = runtime_kind(job)
-    variables = {**job.environment, **({"GIT_REVISION": run.revision} if run.revision else {})}
+    variables = {**job.environment, **({REVISION_VARIABLE: run.revision} if run.revision else {})}
     started: dict[str, Any] = {"args": flags}
     if variables:
         started["env"] = [{"name": name, "value": variables[name]} for name in variables]
@@ -124,9 +126,7 @@ def program(job: Job, run: Run) -> dict[str, Any]:
         return {"pythonPackageSpec": {"executorImageUri": job.runtime.image, **package, **started}}
     image: dict[str, Any] = {"imageUri": image_uri(job, run)}
     if kind == "stock":
-        mounted = MOUNT + run.package_uri.removeprefix("gs:/")
-        script = START.format(module=job.cloud.module)
-        image["command"] = ["/bin/sh", "-c", script, mounted]
+        image["command"] = start_command(job.cloud.module, run.package_uri)
     return {"containerSpec": {**image, **started}}
 
 
@@ -157,24 +157,33 @@ def scheduling(job: Job) -> dict[str, Any]:
     return spec
 
 
-def module_of(pool: dict[str, Any]) -> str:
-    """Return the Python module that a pool of a CustomJob starts, "" if its image alone knows."""
+def start_command(module: str, package_uri: str) -> list[str]:
+    """Return what a stock image starts: a shell that installs the package and runs the module."""
+    mounted = MOUNT + package_uri.removeprefix("gs:/")
+    return ["/bin/sh", "-c", START.format(module=module), mounted]
+
+
+def parse_start_command(command: Sequence[str]) -> tuple[str, str]:
+    """Return the module and the package's address of a `start_command`; two empty texts for another command."""
+    match = STARTED.fullmatch(command[2]) if len(command) == 4 else None
+    return (match[1], "gs:/" + command[3].removeprefix(MOUNT)) if match else ("", "")
+
+
+def program_of(pool: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the module that a pool starts and the address of its package; empty if its image alone decides."""
     if "pythonPackageSpec" in pool:
-        return str(pool["pythonPackageSpec"]["pythonModule"])
-    command = pool["containerSpec"].get("command", [])
-    before, _, after = START.partition("{module}")
-    script = command[2] if len(command) == 4 else ""
-    inside = script.startswith(before) and script.endswith(after)
-    return script[len(before) : -len(after)] if inside else ""
+        package = pool["pythonPackageSpec"]
+        return str(package["pythonModule"]), str(package["packageUris"][0])
+    return parse_start_command(pool["containerSpec"].get("command", []))
 
 
-def arguments_of(pool: dict[str, Any]) -> list[str]:
+def arguments_of(pool: Mapping[str, Any]) -> list[str]:
     """Return the flags that a pool of a CustomJob gives its program."""
     started = pool.get("pythonPackageSpec") or pool["containerSpec"]
     return list(started.get("args", []))
 
 
-def variables_of(pool: dict[str, Any]) -> dict[str, str]:
+def variables_of(pool: Mapping[str, Any]) -> dict[str, str]:
     """Return the environment variables that a pool of a CustomJob sets."""
     started = pool.get("pythonPackageSpec") or pool["containerSpec"]
     return {entry["name"]: entry.get("value", "") for entry in started.get("env", [])}

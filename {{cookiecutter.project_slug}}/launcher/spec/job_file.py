@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher.console import UserError, nearest, shown
+from launcher.contract import TASK_MODULE
 from launcher.spec.catalog import POOL_NAMES, Pool, Tier, offered_tiers
 from launcher.spec.study import Study, read_study
 from launcher.spec.toml_file import check_names, parse, section, subtable
@@ -29,7 +30,7 @@ class Cloud:
     scale_tier: str
     name: str = "training"
     """Shown in the console, and the folder in the bucket that holds packages, data and outputs."""
-    module: str = "trainer.task"
+    module: str = TASK_MODULE
     service_account: str = ""
 
 

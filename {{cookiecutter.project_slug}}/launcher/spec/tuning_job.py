@@ -7,7 +7,8 @@ https://cloud.google.com/vertex-ai/docs/reference/rest/v1/projects.locations.hyp
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from launcher.spec.custom_job import TRIAL_VARIABLE, Run, custom_job_of
+from launcher.contract import METRIC_FILE_VARIABLE, TRIAL_VARIABLE
+from launcher.spec.custom_job import Run, custom_job_of
 from launcher.spec.job_file import Job, flag_name
 from launcher.spec.study import Parameter, Study, Value, whole
 
@@ -28,7 +29,6 @@ PARENT_FIELDS = {
     "discrete": "parentDiscreteValues",
     "integer": "parentIntValues",
 }
-METRIC_FILE_VARIABLE = "CLOUD_ML_HP_METRIC_FILE"
 
 
 def tuning_job(job: Job, run: Run, study: Study) -> dict[str, Any]:

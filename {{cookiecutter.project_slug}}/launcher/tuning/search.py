@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher.console import Console, UserError
+from launcher.contract import METRICS
 from launcher.spec.study import Outcome, Study, Value
 from launcher.spec.tuning_job import trial_flags, trial_job
 from launcher.subprocesses import signals_postponed
@@ -94,7 +95,7 @@ def search(work: Search, wanted: int, at_once: int) -> None:
 
 def is_finished(work: Search, trial: str) -> bool:
     """Tell whether a run has come to its end."""
-    return (work.place.outputs(trial) / "metrics.json").is_file()
+    return (work.place.outputs(trial) / METRICS).is_file()
 
 
 def interrupted(work: Search) -> list[Any]:

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from launcher.contract import STOP_SECONDS
 from launcher.subprocesses import clean_variables, signals_postponed
 
 MEGABYTES_PER_TRIAL = 1_500
 # The trial gives its own replicas less than half of it.
-GRACE_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Running:
         if not self.ended():
             self.process.terminate()
         try:
-            self.process.wait(GRACE_SECONDS)
+            self.process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Any
 
 from launcher.console import Console, Refused, UserError
+from launcher.contract import EXIT_INTERRUPTED, EXIT_USER_ERROR
 from launcher.executors.local.cluster import pools_of
-from launcher.executors.local.executor import EXIT_USER_ERROR, run_custom_job
+from launcher.executors.local.executor import run_custom_job
 from launcher.packaging.environment import ensure_environment
 from launcher.packaging.sdist import read_source_distribution
 from launcher.project import Project
-from launcher.spec.custom_job import module_of
-from launcher.subprocesses import EXIT_INTERRUPTED, end_children_on_terminate
+from launcher.spec.custom_job import program_of
+from launcher.subprocesses import end_children_on_terminate
 
 PARENT_POLL_SECONDS = 0.5
 
@@ -57,11 +58,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def package_path(custom_job: Mapping[str, Any], mount: Path) -> Path | None:
     """Return the package that the job installs, in the bucket's mount; None if its image holds it."""
-    pool = pools_of(custom_job)[0]
-    if "pythonPackageSpec" in pool:
-        return mount / str(pool["pythonPackageSpec"]["packageUris"][0]).removeprefix("gs://")
-    command = pool["containerSpec"].get("command", [])
-    return mount / str(command[3]).removeprefix("/gcs/") if module_of(pool) else None
+    _, uri = program_of(pools_of(custom_job)[0])
+    return mount / uri.removeprefix("gs://") if uri else None
 
 
 def end_without(parent: int) -> None:

@@ -9,17 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from launcher.spec.custom_job import RUN_LABEL, TRIAL_VARIABLE, variables_of
+from launcher.contract import CLUSTER_VARIABLE, OUTPUT_VARIABLES, TRIAL_VARIABLE
+from launcher.spec.custom_job import RUN_LABEL, variables_of
 
 TASK_TYPES = ("chief", "worker", "ps", "evaluator")
 LARGEST_LOCAL_CLUSTER = 5
 WORKERS_OF_A_SHRUNK_CLUSTER = 2
 PROJECT_NUMBER = "123456789012"
-OUTPUT_VARIABLES = {
-    "AIP_MODEL_DIR": "model",
-    "AIP_CHECKPOINT_DIR": "checkpoints",
-    "AIP_TENSORBOARD_LOG_DIR": "logs",
-}
 
 Addresses = Mapping[int, Sequence[str]]
 """host:port of each replica by pool."""
@@ -89,7 +85,7 @@ def variables_for(
     variables["CLOUD_ML_JOB_ID"] = custom_job["labels"][RUN_LABEL]
     variables["CLUSTER_SPEC"] = json.dumps(cluster_spec(custom_job, replica, addresses))
     if sum(map(len, addresses.values())) > 1:
-        variables["TF_CONFIG"] = json.dumps(tf_config(custom_job, replica, addresses))
+        variables[CLUSTER_VARIABLE] = json.dumps(tf_config(custom_job, replica, addresses))
     return {**variables, **variables_of(pools_of(custom_job)[replica.pool])}
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher.console import Console, UserError, shown
+from launcher.contract import EXIT_FAILED, MOUNT_VARIABLE, TASK_MODULE
 from launcher.executors.local import processes
 from launcher.executors.local.cluster import (
     Addresses,
@@ -18,12 +19,9 @@ from launcher.executors.local.cluster import (
     replicas_of,
     variables_for,
 )
-from launcher.spec.custom_job import arguments_of, module_of
+from launcher.spec.custom_job import arguments_of, program_of
 from launcher.subprocesses import run_visible, signals_postponed
 
-EXIT_USER_ERROR = 2
-EXIT_FAILED = 1
-DEFAULT_MODULE = "trainer.task"
 KEPT_VARIABLES = (
     "COLORTERM",
     "COLUMNS",
@@ -132,10 +130,11 @@ def start_of(
     folder.mkdir(exist_ok=True)
     variables = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
     variables |= variables_for(conditions.custom_job, member, addresses)
-    variables["GCS_ROOT"] = str(conditions.mount)
+    variables[MOUNT_VARIABLE] = str(conditions.mount)
     # Without these, packages of the user or of the working folder could be imported.
     variables |= {"PYTHONNOUSERSITE": "1", "PYTHONSAFEPATH": "1"}
-    command = [str(conditions.python), "-m", module_of(pool) or DEFAULT_MODULE]
+    module, _ = program_of(pool)
+    command = [str(conditions.python), "-m", module or TASK_MODULE]
     return [*command, *arguments_of(pool)], folder, variables
 
 

@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from launcher.contract import GRACE_SECONDS
+
 LAST_LINES = 12
 POLL_SECONDS = 0.1
-GRACE_SECONDS = 8.0
 COLOURS = (36, 33, 35, 32, 34, 31)
 
 

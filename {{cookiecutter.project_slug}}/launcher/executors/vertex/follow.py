@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from launcher.console import Console, Progress, UserError
+from launcher.contract import EXIT_FAILED, EXIT_INTERRUPTED, METRICS
 from launcher.executors.vertex import storage
 from launcher.executors.vertex.errors import Unanswered
 from launcher.executors.vertex.jobs import CloudJob, JobService
 from launcher.executors.vertex.logs import JobLog, moment
-from launcher.subprocesses import EXIT_INTERRUPTED
 
 POLL_SECONDS = 5.0
 UNANSWERED_SECONDS = 1800.0
 """How long the job service may keep silent, as while a laptop sleeps, before following is given up."""
-EXIT_FAILED = 1
 SUCCEEDED = "SUCCEEDED"
 
 
@@ -137,7 +136,7 @@ def verdict(job: CloudJob, console: Console) -> int:
 
 def show_metrics(job: CloudJob, console: Console) -> None:
     """Print the job's metrics on standard output. The verdict does not depend on them."""
-    uri = f"{job.output}/metrics.json"
+    uri = f"{job.output}/{METRICS}"
     try:
         content = storage.read_bytes(client_for(job), uri)
     except UserError as error:

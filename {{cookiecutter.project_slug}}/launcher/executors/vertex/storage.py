@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from launcher.console import Console, Progress, UserError
+from launcher.contract import STATISTICS
 from launcher.executors.vertex.errors import Refusal, explained
 from launcher.executors.vertex.jobs import credentials, is_loopback, not_installed, quieten
 from launcher.packaging.sdist import SourceDistribution, read_source_distribution
 
 ENDPOINT_VARIABLE = "STORAGE_EMULATOR_HOST"
-STATISTICS = "statistics.json"
 UPLOADS_AT_ONCE = 8
 CHUNK_BYTES = 16 * 1024 * 1024
 """An upload that is larger goes on after a failure at its last whole chunk."""

@@ -1,0 +1,39 @@
+"""What the launcher and the trainer share: names, exit codes and waits. tests/test_contract.py compares both sides.
+
+The launcher imports nothing from `trainer`, because it has to be able to report that `trainer` cannot be imported.
+"""
+
+TASK_MODULE = "trainer.task"
+PREPARE_MODULE = "trainer.prepare"
+PREDICT_MODULE = "trainer.predict"
+
+STATISTICS = "statistics.json"
+"""In a folder of prepared data; names its fingerprint."""
+EXAMPLES = "examples.jsonl"
+"""In a folder of prepared data: rows to predict."""
+METRICS = "metrics.json"
+"""In a job folder; written last, so its presence means that the run has finished."""
+SAVED_MODEL = "saved_model.pb"
+
+EXIT_FAILED = 1
+EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130
+
+GRACE_SECONDS = 8.0
+"""How long the trainer may take to save and exit after a signal, before it is killed."""
+STOP_SECONDS = 20.0
+"""How long a launcher may take to end its processes: longer than GRACE_SECONDS. noxfile.py has the same number."""
+
+MOUNT = "/gcs"
+"""Where a machine of the service sees the buckets; a local run sees them below MOUNT_VARIABLE."""
+MOUNT_VARIABLE = "GCS_ROOT"
+REVISION_VARIABLE = "GIT_REVISION"
+# Source: https://cloud.google.com/vertex-ai/docs/training/code-requirements
+OUTPUT_VARIABLES = {
+    "AIP_MODEL_DIR": "model",
+    "AIP_CHECKPOINT_DIR": "checkpoints",
+    "AIP_TENSORBOARD_LOG_DIR": "logs",
+}
+TRIAL_VARIABLE = "CLOUD_ML_TRIAL_ID"
+METRIC_FILE_VARIABLE = "CLOUD_ML_HP_METRIC_FILE"
+CLUSTER_VARIABLE = "TF_CONFIG"
