@@ -9,8 +9,8 @@ import pytest
 
 from tests.bakery import Answers, answer_sets, bake
 from tests.mistakes import PAIR
+from tests.sessions import ran
 from tests.submitting import World, a_world, put_prepared
-from tests.test_life import ran
 
 # The launcher is imported from the template's folder, where compiled files would be baked.
 sys.dont_write_bytecode = True

@@ -11,8 +11,7 @@ import pytest
 
 from tests.bakery import bake
 from tests.drill import many
-from tests.test_life import ran, settled
-from tests.test_load import BESIDE_MB, prepare
+from tests.sessions import BESIDE_MB, prepare, ran, settled
 
 pytestmark = pytest.mark.full
 

@@ -10,7 +10,6 @@ import os
 import random
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ import pytest
 
 from tests.doubles.server import Json
 from tests.drill import SEED, many
-from tests.test_life import nox, ran
+from tests.sessions import nox, ran, session_command
 
 pytestmark = pytest.mark.full
 
@@ -195,9 +194,8 @@ def killed_pair(lived_in: Path, arguments: Sequence[str], share: float, seconds:
 
     `share` says when, between the moment when both are there and the last one.
     """
-    command = [sys.executable, "-m", "nox", "-f", str(lived_in / "noxfile.py"), "-s"]
     process = subprocess.Popen(
-        [*command, "local_train", "--", *arguments],
+        session_command(lived_in, "local_train", *arguments),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -1,7 +1,6 @@
 """Much at once and much of it: submits, shards, columns, values. Less here; `nox -s drills` takes the whole number."""
 
 import json
-import subprocess
 import time
 from pathlib import Path
 
@@ -12,14 +11,12 @@ import pytest
 
 from tests.bakery import bake
 from tests.drill import SEED, many
+from tests.sessions import BESIDE_MB, prepare, ran, settled
 from tests.submitting import DATA, World
-from tests.test_life import ran, settled
 
 pytestmark = pytest.mark.full
 
 PREPARE_MB = 1_024
-# What Python, its libraries and DuckDB's own buffers take beside the memory that is allowed for SQL.
-BESIDE_MB = 700
 
 
 def test_many_submits_at_once_make_one_job_each(ready: World) -> None:
@@ -48,28 +45,6 @@ def test_a_bucket_of_many_shards(ready: World) -> None:
     ready.run("submit", "--wait")
     assert time.monotonic() - started < 60
     assert len(ready.jobs) == 1
-
-
-def prepare(lived_in: Path, project: Path, *options: str) -> tuple[str, float]:
-    """Prepare a project's table with the environment of another; return what was said, and the largest memory in MB."""
-    python = lived_in / ".nox" / "preparation" / "bin" / "python"
-    program = (
-        "import sys;"
-        "from trainer.prepare import main; code = main(sys.argv[1:]);"
-        # Not what getrusage says, which begins with the largest memory of the process that started this one.
-        "status = open('/proc/self/status').read().split();"
-        "print('MB', int(status[status.index('VmHWM:') + 1]) / 1024); sys.exit(code)"
-    )
-    output = str(project / "data" / "prepared")
-    done = subprocess.run(
-        [str(python), "-c", program, "--output", output, *options],
-        cwd=project,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    return done.stderr, float(done.stdout.split()[-1])
 
 
 def test_a_table_of_many_columns(lived_in: Path, tmp_path: Path) -> None:

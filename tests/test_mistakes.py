@@ -14,10 +14,9 @@ import pytest
 
 from tests.bakery import ROOT
 from tests.drill import SEED, WHOLE, many
-from tests.mistakes import LOCAL, WHAT, Mistake, shuffled_columns
+from tests.mistakes import LAYERS, LOCAL, NEWER, PLANTS, WHAT, Mistake, last, shuffled_columns
+from tests.sessions import changed, check, errors, nox, planted, ran
 from tests.submitting import World
-from tests.test_checks import LAYERS, NEWER, PLANTS, check, errors, last, planted
-from tests.test_life import changed, nox, ran
 
 pytestmark = pytest.mark.full
 
