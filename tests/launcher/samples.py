@@ -23,7 +23,7 @@ RUN = Run(
 
 OPTIONS = {"metric": "auc", "goal": "maximize", "trials": 9}
 ENSEMBLE = {"type": "integer", "min": 1, "max": 8}
-RATE = {"type": "double", "min": 0.001, "max": 0.1, "scale": "log"}
+RATE: dict[str, Any] = {"type": "double", "min": 0.001, "max": 0.1, "scale": "log"}
 DROPOUT = {"type": "double", "min": 0.0, "max": 0.5, "when": {"ensemble": [1]}}
 UNITS = {"type": "categorical", "values": ["64,32", "128,64,32"]}
 BATCH = {"type": "discrete", "values": [256, 1024]}

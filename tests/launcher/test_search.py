@@ -183,18 +183,19 @@ def test_a_condition_decides_whether_a_parameter_is_there(tmp_path: Path) -> Non
     assert all(("dropout" in each) == (each["ensemble"] == 1) for each in values)
 
 
-@pytest.mark.parametrize("scale", ["linear", "log", "reverse_log"])
-def test_values_are_within_their_bounds_on_every_scale(tmp_path: Path, scale: str) -> None:
-    parameters = {"a": {**RATE, "scale": scale}, "b": {**ENSEMBLE, "scale": scale}}
+def test_values_are_within_their_bounds_on_every_scale(tmp_path: Path) -> None:
+    scales = ("log", "linear", "reverse_log")
+    parameters = {f"rate_{scale}": {**RATE, "scale": scale} for scale in scales}
+    parameters |= {f"size_{scale}": {**ENSEMBLE, "scale": scale} for scale in scales}
     study = study_of(parameters, algorithm="random")
     found = optuna_sampler.opened(study, tmp_path / "study.db")
-    values = [optuna_sampler.proposed(found.ask(), study) for _ in range(100)]
-    rates = sorted(float(each["a"]) for each in values)
-    assert rates[0] >= 0.001 and rates[-1] <= 0.1
-    assert {type(each["b"]) for each in values} == {int}
-    low = {"linear": False, "log": True, "reverse_log": False}[scale]
-    assert (rates[50] < 0.03) == low
-    assert (rates[50] > 0.08) == (scale == "reverse_log")
+    values = [optuna_sampler.proposed(found.ask(), study) for _ in range(41)]
+    rates = [sorted(float(each[f"rate_{scale}"]) for each in values) for scale in scales]
+    assert all(RATE["min"] <= each[0] and each[-1] <= RATE["max"] for each in rates)
+    log, linear, reverse_log = (each[20] for each in rates)
+    assert log < 0.03 < linear < 0.08 < reverse_log
+    sizes = {each[f"size_{scale}"] for each in values for scale in scales}
+    assert sizes <= set(range(1, 9)) and {type(size) for size in sizes} == {int}
 
 
 def test_measurements_are_read_as_the_service_does(tmp_path: Path) -> None:
