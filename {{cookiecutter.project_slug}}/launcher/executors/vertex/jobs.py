@@ -107,7 +107,9 @@ class JobService:
     def call(self, verb: str, **fields: Any) -> Any:
         """Call the client's method for these jobs: `create`, `get`, `list` or `cancel`."""
         plural = "s" if verb == "list" else ""
-        return getattr(self.client, f"{verb}_{self.methods}{plural}")(timeout=REQUEST_SECONDS, **fields)
+        return getattr(self.client, f"{verb}_{self.methods}{plural}")(
+            timeout=REQUEST_SECONDS, **fields
+        )
 
     def create(self, resource: Mapping[str, Any]) -> CloudJob:
         """Create a job once; raise `Unanswered` if it may have been created all the same."""
