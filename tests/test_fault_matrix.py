@@ -106,4 +106,4 @@ def test_a_fault_makes_no_second_job_and_leaves_nothing_behind(ready: World, cas
     assert len(succeeded) == 1 + (done.returncode == 0), done.stderr
     assert len(ready.jobs) <= 1 + concluded_before
     assert len(ready.packages) == 1
-    assert all(sent["concluded"] for sent in ready.submissions)
+    assert all(sent["stage"] == "CONCLUDED" for sent in ready.submissions)

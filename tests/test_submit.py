@@ -42,7 +42,7 @@ def test_a_job_is_sent_followed_and_ends_with_its_metrics(ready: World) -> None:
     assert "step 1, loss 0.5" in done.stderr
     assert f"gs://{BUCKET}/{SLUG}/jobs/" in done.stderr
     (job,), (sent,), (package,) = ready.jobs, ready.submissions, ready.packages
-    assert sent["concluded"] and sent["state"] == "SUCCEEDED"
+    assert sent["stage"] == "CONCLUDED" and sent["state"] == "SUCCEEDED"
     assert sent["job"] == job["name"]
     assert normal(sent["custom_job"]) == normal(job)
     arguments = sent["custom_job"]["jobSpec"]["workerPoolSpecs"][0]["containerSpec"]["args"]
@@ -130,7 +130,7 @@ def test_a_refusal_is_told_and_ends_the_matter(ready: World, fault: Fault, words
     ready.cloud.faults.plan("POST", JOBS, fault, times=3)
     done = ready.run("submit", "--wait", code=2)
     assert words in done.stderr and "; expected " in done.stderr
-    assert [sent["concluded"] for sent in ready.submissions] == [True]
+    assert [sent["stage"] for sent in ready.submissions] == ["CONCLUDED"]
     assert not ready.jobs
 
 
@@ -193,14 +193,14 @@ def test_killed_at_any_moment_and_run_again_makes_one_job(ready: World) -> None:
         time.sleep(moment)
         began.send_signal(signal.SIGKILL)
         began.communicate()
-        told = bool(ready.submissions) and ready.submissions[-1]["concluded"]
+        ended = bool(ready.submissions) and ready.submissions[-1]["stage"] == "CONCLUDED"
         done = ready.run(*arguments)
         assert json.loads(done.stdout) == METRICS
         sent = [job for job in ready.jobs if f'"{steps}"' in json.dumps(job["jobSpec"])]
         # Killed after its last word, the first one was done: then a second job was asked for.
-        assert len(sent) == 1 + (told and len(sent) == 2), f"killed after {moment:.2f} s"
+        assert len(sent) == 1 + (ended and len(sent) == 2), f"killed after {moment:.2f} s"
         assert len(ready.packages) == 1
-        assert all(each["concluded"] for each in ready.submissions)
+        assert all(each["stage"] == "CONCLUDED" for each in ready.submissions)
 
 
 def test_killed_right_around_the_create_call_makes_one_job(ready: World) -> None:
@@ -233,12 +233,12 @@ def test_two_submits_at_once_make_one_job(ready: World) -> None:
 def test_ctrl_c_stops_following_and_not_the_job(ready: World) -> None:
     ready.pace[0] = 60.0
     began = ready.start("submit", "--wait")
-    wait_until(lambda: bool(ready.jobs) and ready.submissions[-1]["told"], 30.0)
+    wait_until(lambda: bool(ready.jobs) and ready.submissions[-1]["stage"] == "REPORTED", 30.0)
     time.sleep(0.5)
     began.send_signal(signal.SIGINT)
     said, _ = began.communicate(timeout=20)
     assert began.returncode == 130
-    assert "goes on" in said and "--cancel" in said and "Traceback" not in said
+    assert "continues" in said and "--cancel" in said and "Traceback" not in said
     assert ready.jobs[0]["state"] == "JOB_STATE_RUNNING"
     ready.run("submit", "--cancel")
     assert "cancelled" in ready.run("submit", "--wait", code=1).stderr

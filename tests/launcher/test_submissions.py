@@ -1,6 +1,7 @@
 """Sending jobs, without Google's libraries: what is written down, what is sent once, and what is shown."""
 
 import dataclasses
+import json
 import os
 import subprocess
 import sys
@@ -12,13 +13,13 @@ import pytest
 from launcher.commands.cloud_jobs import resource_of
 from launcher.console import UserError
 from launcher.executors.vertex import submissions
-from launcher.executors.vertex.create import CREATIONS, LONGEST_FACTOR, pauses, the_job
+from launcher.executors.vertex.create import CREATIONS, LONGEST_FACTOR, create_once, pauses
 from launcher.executors.vertex.errors import ADVICE, Refusal, Unanswered, one_line, words_of
 from launcher.executors.vertex.follow import clock
 from launcher.executors.vertex.jobs import CloudJob, cloud_job, is_loopback
 from launcher.executors.vertex.logs import line_of, moment
 from launcher.executors.vertex.storage import Differs, Remote, bar, check_strangers, parts_of
-from launcher.executors.vertex.submissions import Submission
+from launcher.executors.vertex.submissions import Stage, Submission
 from launcher.files import write_whole
 from launcher.project import Project
 from launcher.spec.custom_job import Run, custom_job_of
@@ -73,7 +74,7 @@ class Service:
 
 def created_by(service: Service, may_exist: bool = False) -> CloudJob:
     """Return the job of a run, without pauses worth the name."""
-    return the_job(service, {}, "a-run", QUIET, 1e-4, may_exist)
+    return create_once(service, {}, "a-run", QUIET, 1e-4, may_exist)
 
 
 @pytest.mark.parametrize(
@@ -137,19 +138,38 @@ def test_jobs_that_differ_in_nothing_but_the_run_are_equal() -> None:
 
 
 @pytest.mark.parametrize(
-    ("earlier", "again", "goes_on"),
+    ("earlier", "again", "is_resumed"),
     [
-        (None, False, False),
         (submission(), False, True),
         (submission(), True, True),
-        (submission(job=RESOURCE, told=True), False, True),
-        (submission(job=RESOURCE, told=True), True, False),
-        (submission(concluded=True), False, False),
-        (submission(concluded=True), True, False),
+        (submission(job=RESOURCE, stage=Stage.REPORTED), False, True),
+        (submission(job=RESOURCE, stage=Stage.REPORTED), True, False),
+        (submission(stage=Stage.CONCLUDED), False, False),
+        (submission(stage=Stage.CONCLUDED), True, False),
     ],
 )
-def test_what_is_gone_on_with(earlier: Submission | None, again: bool, goes_on: bool) -> None:
-    assert submissions.is_open(earlier, again) is goes_on
+def test_which_submission_is_resumed(earlier: Submission, again: bool, is_resumed: bool) -> None:
+    assert earlier.is_open(again) is is_resumed
+
+
+@pytest.mark.parametrize(
+    ("job", "told", "concluded", "stage"),
+    [
+        (None, False, False, Stage.PLANNED),
+        (None, False, True, Stage.CONCLUDED),
+        (RESOURCE, False, False, Stage.CREATED),
+        (RESOURCE, True, False, Stage.REPORTED),
+        (RESOURCE, True, True, Stage.CONCLUDED),
+    ],
+)
+def test_a_file_of_an_older_version_is_read(
+    tmp_path: Path, job: str | None, told: bool, concluded: bool, stage: Stage
+) -> None:
+    now = submission(job=job, stage=stage)
+    older = {**dataclasses.asdict(now), "told": told, "concluded": concluded}
+    del older["stage"]
+    (tmp_path / "1.json").write_text(json.dumps(older))
+    assert submissions.all_of(tmp_path) == [now]
 
 
 def test_submissions_come_back_newest_first_and_what_is_none_is_left_out(tmp_path: Path) -> None:

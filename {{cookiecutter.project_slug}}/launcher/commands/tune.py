@@ -13,7 +13,7 @@ from launcher.checks.study import tier_findings
 from launcher.commands.cloud_jobs import CloudJobOptions, answered
 from launcher.commands.options import BUCKET, DRY_RUN, REGION, SCALE_TIER, Command, flag, option
 from launcher.commands.prepare import run_prepare
-from launcher.commands.submit import deliver, noter
+from launcher.commands.submit import deliver
 from launcher.console import Console, Progress, Refused, UserError
 from launcher.contract import EXIT_FAILED, TASK_MODULE
 from launcher.executors.local.cluster import shrunk
@@ -190,19 +190,19 @@ def tune_in_the_cloud(
     if code is not None:
         return code
     resource_of = functools.partial(tuning_job, study=study)
-    sending, submission, sent = deliver(
+    request, submission, sent = deliver(
         project, job, options, rest, TuningService, resource_of, console
     )
     if not options.wait and not sent.has_ended:
         return 0
-    log = TrialLog(sending.service, sent, study)
-    follower = Follower(sending.service, log, console, Progress(console), options.poll_seconds)
-    verdict = functools.partial(study_verdict, project, study)
-    return follow.to_verdict(follower, sent, verdict, noter(sending, submission))
+    log = TrialLog(request.service, sent, study)
+    follower = Follower(request.service, log, console, Progress(console), options.poll_seconds)
+    report = functools.partial(report_study, project, study)
+    return follow.follow(follower, sent, report, functools.partial(request.conclude, submission))
 
 
-def study_verdict(project: Project, study: Study, job: CloudJob, console: Console) -> int:
-    """Say how the study ended and what came of it; write that where a local study's result is."""
+def report_study(project: Project, study: Study, job: CloudJob, console: Console) -> int:
+    """Report how the study ended, and write its result where that of a local study is; return the exit code."""
     outcomes = outcomes_of(job, study)
     if any(each.value is not None for each in outcomes):
         folder = new_study(project.runs)

@@ -25,7 +25,7 @@ class Service(Protocol):
         """Return the job with the label of a run."""
 
 
-def the_job(
+def create_once(
     service: Service,
     custom_job: Mapping[str, Any],
     run: str,

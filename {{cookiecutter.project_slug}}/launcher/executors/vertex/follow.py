@@ -1,4 +1,4 @@
-"""Following a job to its end: its state, its log, its verdict and its outputs."""
+"""Following a job to its end: its state, its log, its outcome and its outputs."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -36,81 +36,71 @@ class Follower:
     poll_seconds: float
 
 
-def follower(service: JobService, job: CloudJob, console: Console, poll_seconds: float) -> Follower:
-    """Return a follower of a job."""
+def job_follower(
+    service: JobService, job: CloudJob, console: Console, poll_seconds: float
+) -> Follower:
+    """Return a follower that shows the log of a CustomJob."""
     project = job.resource.split("/")[1]
     log = JobLog(project, job.id, service.credentials, moment(job.created))
     return Follower(service, log, console, Progress(console), poll_seconds)
 
 
 def follow(
-    service: JobService,
+    follower: Follower,
     job: CloudJob,
-    console: Console,
-    note: Callable[[CloudJob], None],
-    poll_seconds: float = POLL_SECONDS,
+    report: Callable[[CloudJob, Console], int],
+    conclude: Callable[[CloudJob], None],
 ) -> int:
-    """Follow a job until it ends, and return the exit code: 0 if it succeeded, 130 after Ctrl-C.
+    """Follow a job until it ends, and return the exit code of `report`: 0 if it succeeded, 130 after Ctrl-C.
 
-    `note` is told of the job when its verdict is out. Raises `Unanswered` if the service says nothing for long.
+    `conclude` is called once the outcome was reported. Raises `Unanswered` after `UNANSWERED_SECONDS` of silence.
     """
-    following = follower(service, job, console, poll_seconds)
-    return to_verdict(following, job, verdict, note)
-
-
-def to_verdict(
-    following: Follower,
-    job: CloudJob,
-    verdict: Callable[[CloudJob, Console], int],
-    note: Callable[[CloudJob], None],
-) -> int:
-    """Wait until a job has ended, and return the exit code that its `verdict` is."""
-    console, command = following.console, following.service.command
+    console, command = follower.console, follower.service.command
     try:
-        ended = until_end(following, job)
+        ended = until_end(follower, job)
     except KeyboardInterrupt:
-        following.progress.clear()
+        follower.progress.clear()
         console.always(
-            f"stopped following: job {job.id} goes on; nox -s {command} -- --wait follows it again,"
+            f"stopped following: job {job.id} continues; nox -s {command} -- --wait follows it again,"
             f" nox -s {command} -- --cancel {job.id} ends it"
         )
         return EXIT_INTERRUPTED
-    code = verdict(ended, console)
-    note(ended)
+    code = report(ended, console)
+    conclude(ended)
     return code
 
 
-def until_end(following: Follower, job: CloudJob) -> CloudJob:
+def until_end(follower: Follower, job: CloudJob) -> CloudJob:
     """Poll until the job has ended, show state and log meanwhile, and return what it became."""
     began = silent_since = time.monotonic()
-    said = ""
+    shown_state = ""
     while True:
-        show_log(following)
-        if job.state != said:
-            said = job.state
-            following.progress.clear()
-            following.console.step("job", said.lower())
+        show_log(follower)
+        if job.state != shown_state:
+            shown_state = job.state
+            follower.progress.clear()
+            follower.console.step("job", shown_state.lower())
         if job.has_ended:
             # The last lines, which say why, reach the log later than the state does.
-            time.sleep(following.poll_seconds)
-            show_log(following)
+            time.sleep(follower.poll_seconds)
+            show_log(follower)
             return job
-        following.progress.show(f"job      {said.lower()}, {clock(time.monotonic() - began)}")
-        time.sleep(following.poll_seconds)
+        follower.progress.show(f"job      {shown_state.lower()}, {clock(time.monotonic() - began)}")
+        time.sleep(follower.poll_seconds)
         try:
-            job = following.service.get(job.resource)
+            job = follower.service.get(job.resource)
             silent_since = time.monotonic()
         except Unanswered as error:
-            following.progress.show(f"job      {error}")
+            follower.progress.show(f"job      {error}")
             if time.monotonic() - silent_since > UNANSWERED_SECONDS:
                 raise
 
 
-def show_log(following: Follower) -> None:
+def show_log(follower: Follower) -> None:
     """Show what the job wrote since the last look."""
-    for line in following.log.new_lines():
-        if not following.console.quiet:
-            following.progress.line(f"  {line}")
+    for line in follower.log.new_lines():
+        if not follower.console.quiet:
+            follower.progress.line(f"  {line}")
 
 
 def clock(seconds: float) -> str:
@@ -120,8 +110,8 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def verdict(job: CloudJob, console: Console) -> int:
-    """Say how a job ended and where its outputs are; return the exit code."""
+def report_outcome(job: CloudJob, console: Console) -> int:
+    """Report how a job ended and where its outputs are; return the exit code."""
     if job.state != SUCCEEDED:
         reason = f": {job.error}" if job.error else ""
         console.always(
@@ -135,7 +125,7 @@ def verdict(job: CloudJob, console: Console) -> int:
 
 
 def show_metrics(job: CloudJob, console: Console) -> None:
-    """Print the job's metrics on standard output. The verdict does not depend on them."""
+    """Print the job's metrics on standard output. The exit code does not depend on them."""
     uri = f"{job.output}/{METRICS}"
     try:
         content = storage.read_bytes(client_for(job), uri)

@@ -95,6 +95,7 @@ class JobService:
                 "a region of Vertex AI training",
                 "choose another region; nox -s tiers lists what each offers",
             )
+        self.project, self.region = project, region
         self.parent = f"projects/{project}/locations/{region}"
         override = os.environ.get(ENDPOINT_VARIABLE, "").rstrip("/")
         self.credentials = credentials(override, project)

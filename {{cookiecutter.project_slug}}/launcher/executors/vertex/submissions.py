@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import enum
 import hashlib
 import json
 import secrets
@@ -22,6 +23,19 @@ LOCK_POLL_SECONDS = 0.2
 DIGITS_OF_DIGEST = 32
 
 
+class Stage(enum.IntEnum):
+    """How far a submission has come. Each stage is written to its file before the next one begins."""
+
+    PLANNED = 0
+    """The job may have been created, but no response says so."""
+    CREATED = 1
+    """The job's resource name is known."""
+    REPORTED = 2
+    """The user was shown the job."""
+    CONCLUDED = 3
+    """The command has ended: it reported the job's outcome or the refusal, or was not asked to wait."""
+
+
 @dataclass(frozen=True)
 class Submission:
     """One run that was sent, or was about to be."""
@@ -34,13 +48,14 @@ class Submission:
     custom_job: Mapping[str, Any]
     """What was sent: a CustomJob, or a HyperparameterTuningJob."""
     job: str | None = None
-    """The resource name that the service gave it; None as long as its answer is not known."""
+    """The resource name that the service gave it; None while no response is known."""
     state: str = ""
-    """As it was last seen; "" before the service's answer."""
-    told: bool = False
-    """Whether the user was told of the job."""
-    concluded: bool = False
-    """Whether the command that sent it gave its last word: the address, the verdict or the refusal."""
+    """The job's last known state; "" before the first response."""
+    stage: Stage = Stage.PLANNED
+
+    def is_open(self, again: bool) -> bool:
+        """Return whether a command for an equal job resumes this one; with `again`, only one that was never reported."""
+        return self.stage < (Stage.REPORTED if again else Stage.CONCLUDED)
 
 
 def folder_of(project: Project) -> Path:
@@ -64,7 +79,8 @@ def digest_of(custom_job: Mapping[str, Any], project: str, region: str) -> str:
 
 def save(folder: Path, submission: Submission) -> Submission:
     """Write a submission to its file, whole or not at all, and return it."""
-    text = json.dumps(dataclasses.asdict(submission), indent=2) + "\n"
+    document = {**dataclasses.asdict(submission), "stage": submission.stage.name}
+    text = json.dumps(document, indent=2) + "\n"
     write_whole(folder / f"{submission.run}.json", text)
     return submission
 
@@ -78,24 +94,29 @@ def all_of(folder: Path) -> list[Submission]:
 def read_submission(path: Path) -> Submission | None:
     """Return what a file holds, None if that is no submission."""
     try:
-        return Submission(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        document = upgraded(json.loads(path.read_text(encoding="utf-8")))
+        return Submission(**{**document, "stage": Stage[document["stage"]]})
+    except (OSError, ValueError, TypeError, KeyError):
         return None
+
+
+def upgraded(document: dict[str, Any]) -> dict[str, Any]:
+    """Return a document with a stage, for which older files have two flags."""
+    if "stage" in document:
+        return document
+    reported, concluded = document.pop("told"), document.pop("concluded")
+    reached = (
+        (Stage.CONCLUDED, concluded),
+        (Stage.REPORTED, reported),
+        (Stage.CREATED, document["job"]),
+    )
+    stage = next((stage for stage, is_reached in reached if is_reached), Stage.PLANNED)
+    return {**document, "stage": stage.name}
 
 
 def newest_like(folder: Path, digest: str) -> Submission | None:
     """Return the newest submission of an equal job."""
     return next((each for each in all_of(folder) if each.digest == digest), None)
-
-
-def is_open(earlier: Submission | None, again: bool) -> bool:
-    """Tell whether an equal job may still need its answer or verdict, so that no other is to be sent.
-
-    With `again` the user wants another job; only one that nobody was told of is gone on with.
-    """
-    if earlier is None:
-        return False
-    return not earlier.told and not earlier.concluded if again else not earlier.concluded
 
 
 @contextlib.contextmanager
