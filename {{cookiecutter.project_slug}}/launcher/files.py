@@ -1,12 +1,19 @@
-"""Files that are written whole or not at all."""
+"""Files that are written completely or not at all, and locks between processes."""
 
+import contextlib
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
+from launcher.console import Console, UserError
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file so that nobody ever finds half of it, not even after a power cut."""
+WAIT_FOREVER = -1.0
+LOCK_POLL_SECONDS = 0.2
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file so that no reader ever finds half of it, not even after a power cut."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
     try:
@@ -18,3 +25,34 @@ def write_whole(path: Path, text: str) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+@contextlib.contextmanager
+def locked(
+    path: Path, holder: str, console: Console, timeout_seconds: float = WAIT_FOREVER
+) -> Iterator[None]:
+    """Hold a lock file; wait, after one line, while another process, described by `holder`, holds it.
+
+    The system releases it when its process dies, however that dies. Raises `UserError` after `timeout_seconds`.
+    """
+    # Imported here, because most commands need no lock and --help should stay fast.
+    from filelock import FileLock, Timeout
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        console.step("waiting", f"for {holder}")
+        try:
+            lock.acquire(timeout=timeout_seconds, poll_interval=LOCK_POLL_SECONDS)
+        except Timeout as error:
+            raise UserError(
+                f"{holder} still holds {path} after {timeout_seconds:g} s",
+                "one process at a time",
+                "wait until it ends, or end it",
+            ) from error
+    try:
+        yield
+    finally:
+        lock.release()

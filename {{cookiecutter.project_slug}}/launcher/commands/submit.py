@@ -83,7 +83,7 @@ def deliver(
     """Check, build, upload and create, while no other command of this project does."""
     load_client()
     folder = submissions.folder_of(project)
-    with submissions.only_one(folder, console):
+    with submissions.lock_submissions(folder, console):
         distribution, run = ready(project, job, rest, console)
         request = Request(
             service=kind(job.cloud.project, job.cloud.region),

@@ -23,6 +23,7 @@ from launcher.executors.vertex.follow import SUCCEEDED, Follower
 from launcher.executors.vertex.jobs import CloudJob
 from launcher.executors.vertex.submissions import new_run_name
 from launcher.executors.vertex.tuning_jobs import TrialLog, TuningService, outcomes_of
+from launcher.files import locked
 from launcher.packaging.sdist import SourceDistribution
 from launcher.project import Project, build, job_of, run_of
 from launcher.run_folders import new_study, next_study
@@ -132,10 +133,10 @@ def tune_here(
     at_once = trials.most_at_once(study.options.parallel_trials)
     note = ", going on where it was stopped" if resumed else ""
     console.step("study", f"{project.shown_path(folder)}{note}; {wanted} trials, {at_once} at once")
-    with search.only_study(folder, console) as lock:
+    with locked(folder / "lock", "another nox -s tune on this study", console):
         (folder / "digest").write_text(digest, encoding="utf-8")
         with mounted(links_of(project, job, distribution, run, folder)) as mount:
-            place = trials.Place(project.folder, folder, mount, project.training.folder, lock)
+            place = trials.Place(project.folder, folder, mount, project.training.folder)
             found = optuna_sampler.opened(study, folder / "study.db")
             work = search.Search(study, custom_job, place, found, console)
             search.search(work, wanted, at_once)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from launcher.console import Console, UserError
+from launcher.files import locked
 from launcher.packaging.sdist import SourceDistribution, archive_files, error_line
 from launcher.subprocesses import clean_variables, run_captured, run_visible
 
@@ -83,7 +84,16 @@ def found_state(environment: Environment) -> State | None:
 def ensure_environment(
     environment: Environment, distribution: SourceDistribution, console: Console
 ) -> None:
-    """Make the environment hold just this distribution, with as little work as that takes."""
+    """Make the environment hold just this distribution, with as little work as that takes, one process at a time."""
+    lock = environment.folder.with_name(f"{environment.folder.name}.lock")
+    with locked(lock, f"another command that builds the {environment.purpose}", console):
+        install_if_needed(environment, distribution, console)
+
+
+def install_if_needed(
+    environment: Environment, distribution: SourceDistribution, console: Console
+) -> None:
+    """Install what the environment lacks; its state file is written last, so half an environment has none."""
     wanted = wanted_state(distribution, environment.extra, environment.lock)
     work = needed_work(found_state(environment), wanted)
     if work == "nothing":

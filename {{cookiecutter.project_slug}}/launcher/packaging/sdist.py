@@ -5,6 +5,7 @@ import email
 import gzip
 import hashlib
 import io
+import os
 import re
 import sys
 import tarfile
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from launcher.console import Console, UserError
+from launcher.files import locked
 from launcher.subprocesses import clean_variables, run_captured
 
 PACKAGE = "trainer"
@@ -55,16 +57,32 @@ def normalised(name: str) -> str:
 
 
 def build_source_distribution(project: Path, folder: Path, console: Console) -> SourceDistribution:
-    """Build `project` into `folder` and return what was built; raise `UserError` if setup.py fails."""
+    """Build `project` into `folder` and return what was built; raise `UserError` if setup.py fails.
+
+    One process at a time builds, because setuptools works in the project's folder. The archive in `folder` is replaced
+    in one step, so that another command that reads it never finds it missing.
+    """
     raise_for_setup(project / "setup.py")
-    folder.mkdir(parents=True, exist_ok=True)
-    for old in folder.glob("*.tar.gz"):
-        old.unlink()
-    # A fresh place for setuptools' own notes: it would take over files that an earlier build listed.
-    with tempfile.TemporaryDirectory() as notes:
-        command = [sys.executable, "setup.py", "egg_info", "--egg-base", notes]
-        command += ["sdist", "--formats", "gztar", "--dist-dir", str(folder)]
-        code, output = run_captured(command, project, clean_variables(), show=console.verbose)
+    with (
+        locked(folder / "lock", "another build of the package", console),
+        tempfile.TemporaryDirectory(dir=folder) as build,
+    ):
+        built = run_sdist(project, Path(build), console)
+        write_reproducibly(built)
+        archive = folder / built.name
+        os.replace(built, archive)
+        for old in folder.glob("*.tar.gz"):
+            if old != archive:
+                old.unlink()
+        return read_source_distribution(archive)
+
+
+def run_sdist(project: Path, folder: Path, console: Console) -> Path:
+    """Run `setup.py sdist` into an empty folder and return the archive; raise `UserError` if it fails."""
+    # A fresh egg-info: setuptools would take over files that an earlier build listed.
+    command = [sys.executable, "setup.py", "egg_info", "--egg-base", str(folder)]
+    command += ["sdist", "--formats", "gztar", "--dist-dir", str(folder)]
+    code, output = run_captured(command, project, clean_variables(), show=console.verbose)
     archives = list(folder.glob("*.tar.gz"))
     if code or len(archives) != 1:
         raise UserError(
@@ -72,8 +90,7 @@ def build_source_distribution(project: Path, folder: Path, console: Console) -> 
             "a setup.py that makes a source distribution",
             "correct setup.py; the option -v shows all that the build says",
         )
-    write_reproducibly(archives[0])
-    return read_source_distribution(archives[0])
+    return archives[0]
 
 
 def write_reproducibly(path: Path) -> None:

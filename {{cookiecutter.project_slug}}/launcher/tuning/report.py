@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher.console import Console, print_table
-from launcher.files import write_whole
+from launcher.files import write_atomically
 from launcher.spec.study import RANGES, Outcome, Parameter, Study
 from launcher.spec.toml_file import toml_value
 from launcher.tuning.optuna_sampler import load_optuna
@@ -40,7 +40,7 @@ def write(
     rows = table(study, outcomes, default)
     print_table(rows)
     document = as_json(study, outcomes, best, default)
-    write_whole(folder / "study.json", json.dumps(document, indent=1) + "\n")
+    write_atomically(folder / "study.json", json.dumps(document, indent=1) + "\n")
     if best is None:
         console.always("warning: no trial has a result, so there is nothing to compare")
         return

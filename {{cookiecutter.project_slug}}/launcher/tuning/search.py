@@ -1,11 +1,8 @@
 """A study on this machine: propose, run, watch, stop, until enough trials have ended."""
 
-import contextlib
-import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from launcher.console import Console, UserError
@@ -43,32 +40,6 @@ class Search:
         """Return the measurement of a trial that counts."""
         options = self.study.options
         return trials.counted(self.measured(trial), options.measurement, options.goal)
-
-
-@contextlib.contextmanager
-def only_study(folder: Path, console: Console) -> Iterator[int]:
-    """Hold a study's folder until its last trial has ended, too; give the descriptor that trials hold as well.
-
-    Who was killed may have left trials that are about to notice; they are waited for.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    if os.name == "nt":
-        yield -1
-        return
-    import fcntl
-
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            console.step(
-                "waiting", "the study's folder is held by trials or by another nox -s tune"
-            )
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def search(work: Search, wanted: int, at_once: int) -> None:

@@ -26,8 +26,6 @@ class Place:
     """Holds the outputs of trial 7 in 7/."""
     mount: Path
     environment: Path
-    lock: int
-    """A descriptor that every trial holds as long as it lives; -1 if there is none."""
 
     def outputs(self, trial: str) -> Path:
         """Return the folder of a trial's outputs."""
@@ -67,7 +65,10 @@ class Running:
 
 
 def start(place: Place, trial: str, custom_job: Mapping[str, Any]) -> Running:
-    """Start a trial; it ends with this process, however that ends."""
+    """Start a trial; it ends with this process, however that ends.
+
+    It first waits for an earlier process of the same trial, which a killed study may have left for some seconds.
+    """
     folder = place.outputs(trial)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "job.json"
@@ -90,7 +91,6 @@ def start(place: Place, trial: str, custom_job: Mapping[str, Any]) -> Running:
         stdout=output,
         stderr=subprocess.STDOUT,
         start_new_session=True,
-        pass_fds=() if place.lock < 0 else (place.lock,),
     )
     return Running(trial, process, output)
 

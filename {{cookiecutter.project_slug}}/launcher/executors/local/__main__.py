@@ -19,6 +19,7 @@ from launcher.console import Console, Refused, UserError
 from launcher.contract import EXIT_INTERRUPTED, EXIT_USER_ERROR
 from launcher.executors.local.cluster import pools_of
 from launcher.executors.local.executor import run_custom_job
+from launcher.files import locked
 from launcher.packaging.environment import ensure_environment
 from launcher.packaging.sdist import read_source_distribution
 from launcher.project import Project
@@ -44,9 +45,11 @@ def main(arguments: Sequence[str]) -> int:
     try:
         custom_job = json.loads(given.job.read_text(encoding="utf-8"))
         package = package_path(custom_job, given.mount)
-        if package:
-            ensure_environment(environment, read_source_distribution(package), console)
-        return run_custom_job(custom_job, environment.python, given.mount.absolute(), console)
+        # Whoever starts the same file again, as a study does that was killed, waits for this process to end.
+        with locked(given.job.with_suffix(".lock"), "another process that runs this job", console):
+            if package:
+                ensure_environment(environment, read_source_distribution(package), console)
+            return run_custom_job(custom_job, environment.python, given.mount.absolute(), console)
     except UserError as error:
         console.always(f"error: {error}")
     except Refused as refused:

@@ -6,20 +6,18 @@ import enum
 import hashlib
 import json
 import secrets
-import sqlite3
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launcher.console import Console, UserError
-from launcher.files import write_whole
+from launcher.console import Console
+from launcher.files import locked, write_atomically
 from launcher.project import Project
 from launcher.spec.custom_job import RUN_LABEL
 
 LOCK_SECONDS = 600.0
-LOCK_POLL_SECONDS = 0.2
 DIGITS_OF_DIGEST = 32
 
 
@@ -78,10 +76,10 @@ def digest_of(custom_job: Mapping[str, Any], project: str, region: str) -> str:
 
 
 def save(folder: Path, submission: Submission) -> Submission:
-    """Write a submission to its file, whole or not at all, and return it."""
+    """Write a submission to its file, completely or not at all, and return it."""
     document = {**dataclasses.asdict(submission), "stage": submission.stage.name}
     text = json.dumps(document, indent=2) + "\n"
-    write_whole(folder / f"{submission.run}.json", text)
+    write_atomically(folder / f"{submission.run}.json", text)
     return submission
 
 
@@ -119,38 +117,8 @@ def newest_like(folder: Path, digest: str) -> Submission | None:
     return next((each for each in all_of(folder) if each.digest == digest), None)
 
 
-@contextlib.contextmanager
-def only_one(
-    folder: Path, console: Console, patience_seconds: float = LOCK_SECONDS
-) -> Iterator[None]:
-    """Let one process at a time send jobs from a project; raise `UserError` if another takes too long.
-
-    The lock is SQLite's: the system opens it again when its holder dies, however it dies.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(folder / "lock", timeout=0, isolation_level=None)
-    try:
-        take(connection, console, patience_seconds)
-        yield
-    finally:
-        connection.close()
-
-
-def take(connection: sqlite3.Connection, console: Console, patience_seconds: float) -> None:
-    """Wait for the lock; raise `UserError` if it stays taken."""
-    until, said = time.monotonic() + patience_seconds, False
-    while True:
-        try:
-            connection.execute("BEGIN EXCLUSIVE")
-            return
-        except sqlite3.OperationalError as error:
-            if time.monotonic() >= until:
-                raise UserError(
-                    f"another submit of this project is not done ({error})",
-                    "one at a time",
-                    "wait until it ends, or end it",
-                ) from error
-        if not said:
-            console.step("waiting", "another submit of this project is at work")
-            said = True
-        time.sleep(LOCK_POLL_SECONDS)
+def lock_submissions(
+    folder: Path, console: Console, timeout_seconds: float = LOCK_SECONDS
+) -> contextlib.AbstractContextManager[None]:
+    """Let one process at a time send jobs from a project; raises `UserError` after `timeout_seconds`."""
+    return locked(folder / "lock", "another submit of this project", console, timeout_seconds)

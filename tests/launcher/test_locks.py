@@ -1,0 +1,63 @@
+"""Two commands of one project at the same time: neither finds a missing archive or half an environment."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.bakery import SOURCES
+from tests.launcher.samples import write_files
+
+SETUP = "from setuptools import setup; setup(name='sample', version='1', packages=['trainer'])"
+BUILD = """
+import sys
+from pathlib import Path
+from launcher.console import Console
+from launcher.packaging.sdist import build_source_distribution
+project = Path(sys.argv[1])
+for _ in range(3):
+    assert build_source_distribution(project, project / "dist", Console()).path.is_file()
+"""
+# Installing is slow and does nothing but leave its traces.
+INSTALL = """
+import sys, time
+from pathlib import Path
+from launcher.console import Console
+from launcher.packaging import environment
+from launcher.packaging.sdist import SourceDistribution
+folder = Path(sys.argv[1])
+def rebuild(wanted, *_):
+    (folder / "log").open("a").write("begin ")
+    time.sleep(1.0)
+    wanted.python.parent.mkdir(parents=True)
+    wanted.python.touch()
+environment.build_wheel = lambda *_: None
+environment.rebuild = rebuild
+runtime = environment.Environment(folder / "runtime", "local", "runtime", "a minute")
+distribution = SourceDistribution(folder / "x.tar.gz", "x", (), frozenset(), "content")
+environment.ensure_environment(runtime, distribution, Console())
+assert environment.found_state(runtime)
+"""
+
+
+def run_two(program: str, folder: Path) -> list[str]:
+    """Run a program in two processes at the same time, without an error, and return what each one printed."""
+    command = [sys.executable, "-c", program, str(folder)]
+    both = [
+        subprocess.Popen(command, cwd=SOURCES, stderr=subprocess.PIPE, text=True) for _ in range(2)
+    ]
+    printed = [process.communicate()[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], printed
+    return printed
+
+
+def test_two_builds_of_one_package_do_not_disturb_each_other(tmp_path: Path) -> None:
+    files = {f"trainer/m{number}.py": "" for number in range(200)}
+    run_two(BUILD, write_files(tmp_path, {"setup.py": SETUP, "trainer/__init__.py": "", **files}))
+
+
+def test_of_two_installations_one_waits_and_finds_the_environment_built(tmp_path: Path) -> None:
+    printed = run_two(INSTALL, tmp_path)
+    assert (tmp_path / "log").read_text() == "begin "
+    assert (
+        sum("waiting  for another command that builds the runtime" in each for each in printed) == 1
+    )
