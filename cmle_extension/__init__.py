@@ -4,6 +4,9 @@ A filter refuses an answer with one line, before anything is written. Standard l
 Parquet if it is there.
 """
 
+import importlib
+import sys
+
 from jinja2 import Environment
 from jinja2.ext import Extension
 
@@ -53,3 +56,16 @@ class TemplateExtension(Extension):
         environment.filters.update({function.__name__: function for function in FILTERS})
         # cruft deletes a checkout of the template while this module, imported from it, lives on.
         google_cloud()
+        forget_modules()
+
+
+def forget_modules() -> None:
+    """Let each commit of the template be rendered by its own filters.
+
+    `cruft update` renders two commits in one process, from one path. The modules of the older one would serve the newer one
+    too, which fails where that needs a filter that the older one lacks.
+    """
+    if "cruft" in sys.modules:
+        for name in [each for each in sys.modules if each.partition(".")[0] == __name__]:
+            del sys.modules[name]
+        importlib.invalidate_caches()

@@ -12,6 +12,7 @@ from .data_file import PROMPT
 from .features_text import format_features, parse_features
 from .inference import Task, kind_of, likely_label, task_of
 from .quoting import packed
+from .recorded import answers_without_table, recorded_path
 from .refusal import advice, refusal, shown
 from .table import Column, read_table
 from .text import checked_text
@@ -26,8 +27,10 @@ def checked_data_path(value: object) -> str:
     given = checked_text(value, PROMPT)
     if not given:
         return ""
-    path = checked_text(os.path.abspath(os.path.expanduser(given)), PROMPT, "full path")
-    read_table(path)
+    full_path = recorded_path(given) or os.path.abspath(os.path.expanduser(given))
+    path = checked_text(full_path, PROMPT, "full path")
+    if not answers_without_table(path):
+        read_table(path)
     return path
 
 
@@ -44,6 +47,8 @@ def inferred_label(data_path: str) -> str:
 def checked_label(value: object, data_path: str) -> str:
     """Return the name of a column that can be learnt."""
     label = checked_text(value, "label")
+    if answers_without_table(data_path).get("label") == label:
+        return label
     names = column_names(data_path)
     if label not in names:
         raise refusal(
@@ -85,7 +90,11 @@ def checked_features(value: object, data_path: str, label: str) -> str:
 
     Refuses text outside the grammar, kinds and columns that do not exist, and columns left out.
     """
-    kinds = checked_kinds(parse_features(checked_text(value, "features")))
+    features = checked_text(value, "features")
+    recorded = answers_without_table(data_path)
+    if (recorded.get("label"), recorded.get("features")) == (label, features):
+        return recorded["__table"]
+    kinds = checked_kinds(parse_features(features))
     check_columns(kinds, [name for name in column_names(data_path) if name != label], label)
     check_usable(kinds)
     if data_path:

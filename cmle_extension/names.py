@@ -3,6 +3,7 @@
 import re
 import unicodedata
 
+from .recorded import recorded_answers
 from .refusal import advice, refusal, shown
 from .text import checked_text
 
@@ -66,7 +67,7 @@ def checked_slug(value: object) -> str:
 
 
 def checked_smoke_test(value: object) -> str:
-    """Return `auto` or `skip`."""
+    """Return `auto` or `skip`; always `skip` while cruft updates a project, which renders it twice in a temporary folder."""
     answer = checked_text(value, "smoke_test")
     if answer not in SMOKE_TEST_CHOICES:
         raise refusal(
@@ -75,4 +76,4 @@ def checked_smoke_test(value: object) -> str:
             "auto or skip",
             advice(answer, SMOKE_TEST_CHOICES, "write auto to try the new project once, or skip"),
         )
-    return answer
+    return "skip" if recorded_answers() else answer

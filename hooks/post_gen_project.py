@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-SMOKE_TEST = {{cookiecutter.smoke_test | quoted}}
+SMOKE_TEST = {{cookiecutter.__smoke_test | quoted}}
 NEEDED = ("numpy", "pyarrow", "tensorboard")
 LATER = "the project is complete; try it later with: nox -s smoke"
 

@@ -1,0 +1,54 @@
+"""The answers that a project was created with, while `cruft update` renders it again.
+
+cruft keeps them in the project's .cruft.json and starts in the project's folder. It passes the answers given at the prompts
+and leaves out what the filters made of them, so each is checked again, also when the table is no longer there.
+"""
+
+import functools
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from .refusal import shown
+
+CRUFT_FILE = ".cruft.json"
+
+
+def recorded_answers() -> Mapping[str, str]:
+    """Return the answers of the project in the working folder, none if cruft did not create it."""
+    try:
+        answers = json.loads(Path(CRUFT_FILE).read_text(encoding="utf-8"))["context"][
+            "cookiecutter"
+        ]
+        return {str(name): value for name, value in answers.items() if isinstance(value, str)}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
+def recorded_path(given: str) -> str:
+    """Return the absolute path that an answer to data_path meant when the project was created, "" if unknown."""
+    answers = recorded_answers()
+    return answers.get("__data_path", "") if answers.get("data_path") == given else ""
+
+
+def answers_without_table(data_path: str) -> Mapping[str, str]:
+    """Return the recorded answers, with a warning, if the project's table is no longer at `data_path`; else none."""
+    if not data_path or os.path.exists(data_path):
+        return {}
+    answers = recorded_answers()
+    if answers.get("__data_path") != data_path or "__table" not in answers:
+        return {}
+    warn_of_missing(data_path)
+    return answers
+
+
+@functools.cache
+def warn_of_missing(data_path: str) -> None:
+    """Warn, once for each commit that is rendered, that the table is missing; every filter that needs it asks."""
+    print(
+        f"warning: data_path: {shown(data_path)} does not exist; the project keeps the columns "
+        f"in {CRUFT_FILE}, unchecked",
+        file=sys.stderr,
+    )
