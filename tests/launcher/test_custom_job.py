@@ -4,6 +4,7 @@ import dataclasses
 import json
 
 import pytest
+import yaml
 from launcher.console import UserError
 from launcher.executors.vertex import builds
 from launcher.packaging.sdist import packed
@@ -95,15 +96,12 @@ def test_an_unused_pool_between_two_is_empty_and_gcloud_s_file_is_refused() -> N
         gcloud_file(custom_job, "p", "r")
 
 
-def test_gcloud_s_file_says_the_same_and_names_its_command() -> None:
-    text = gcloud_file(custom_job_of(on_tier("STANDARD_1"), RUN), "some-project", "us-central1")
-    command, *lines = text.splitlines()
+def test_gcloud_s_file_holds_the_same_job_and_names_its_command() -> None:
+    custom_job = custom_job_of(on_tier("STANDARD_1"), RUN)
+    text = gcloud_file(custom_job, "some-project", "us-central1")
+    command, _, body = text.partition("\n")
     assert command.startswith("# gcloud ai custom-jobs create --project=some-project")
-    assert lines[0] == "workerPoolSpecs:"
-    assert lines[1] == "- machineSpec:"
-    assert '    machineType: "n1-standard-8"' in lines
-    assert '  timeout: "604800s"' in lines
-    assert json.dumps(RUN.data_uri) in text
+    assert yaml.safe_load(text) == json.loads(body) == custom_job["jobSpec"]
 
 
 @pytest.mark.parametrize("module", ["trainer.task", "a.b.c"])
