@@ -1,6 +1,6 @@
 """Bakes projects for tests: covered answer sets, the tables they start from, and the golden copies.
 
-Run as a module, it writes the golden copies anew.
+Run as a module, it rewrites the golden copies.
 """
 
 import csv
@@ -97,7 +97,7 @@ def write_parquet(path: Path, names: list[str], rows: list[list[str]]) -> None:
 
 
 def answer_sets(folder: Path) -> Iterator[tuple[str, Answers]]:
-    """Yield every covered answer set: format and task multiplied, what does not interact cycled."""
+    """Yield every covered answer set: each format with each task, other answers in turn."""
     yield "defaults", {}
     for number, (file_name, task) in enumerate((name, task) for name in FORMATS for task in TASKS):
         target = folder / f"{file_name}-{task}"
@@ -116,7 +116,7 @@ def answer_sets(folder: Path) -> Iterator[tuple[str, Answers]]:
 
 
 def bake(output: Path, answers: Mapping[str, str]) -> Path:
-    """Bake a project below `output` without trying it, and return its folder."""
+    """Bake a project below `output` without the smoke test; return its folder."""
     given = {"smoke_test": "skip", **answers}
     return Path(
         cookiecutter(
@@ -139,7 +139,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
 
 
 def changed_by_rendering(project: Path, data_path: str) -> dict[str, str]:
-    """Return the rendered files that differ from their sources, the path of the data made neutral."""
+    """Return the rendered files that differ from their sources, with a placeholder for the path of the data."""
     sources = files_of(SOURCES)
     return {
         name: content.decode().replace(data_path or "no path", "/path/to/data")

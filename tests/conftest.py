@@ -38,7 +38,7 @@ def baked(covered: dict[str, Answers], tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture(scope="session")
 def lived_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project of defaults that has trained: with its environments, its data, and a tier of two replicas."""
+    """A project of defaults that has trained, with its environments, its data, and a tier of two replicas."""
     project = bake(tmp_path_factory.mktemp("lived-in"), {})
     job = project / "job.toml"
     job.write_text(job.read_text(encoding="utf-8") + PAIR, encoding="utf-8")

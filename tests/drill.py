@@ -1,9 +1,9 @@
-"""How thorough a drill is: a sample in CI, everything in `nox -s drills`."""
+"""The size of a drill: a sample in CI, everything in `nox -s drills`."""
 
 import os
 
 WHOLE = os.environ.get("DRILLS") == "whole"
-# Fixed, so that what fails fails again; `DRILLS_SEED` chooses other moments.
+# Fixed, so that failures are reproducible; `DRILLS_SEED` chooses other moments.
 SEED = int(os.environ.get("DRILLS_SEED", "1"))
 
 

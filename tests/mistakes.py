@@ -1,6 +1,6 @@
 """The catalogue of mistakes: each with the command that catches it, how it is planted, and words of the message.
 
-`PLANTS` are those that `nox -s check` catches in a file of the project, each with its kin; `LOCAL` are those that need data,
+`PLANTS` are those that `nox -s check` catches in a file of the project, each with variants; `LOCAL` are those that need data,
 a run, or the bucket.
 """
 
@@ -15,7 +15,6 @@ Plant = tuple[str, str, Change, str]
 
 
 def put(text: str) -> Change:
-    """Return a change that replaces a file."""
     return lambda _: text
 
 
@@ -40,7 +39,6 @@ def under(section: str, lines: str) -> Change:
 
 
 def swap(old: str, new: str) -> Change:
-    """Return a change that replaces a text."""
     return lambda before: before.replace(old, new)
 
 
@@ -159,7 +157,7 @@ class Mistake:
     change: Change
     words: str
     kin: str = ""
-    """What makes it another than the first of its number."""
+    """How it differs from the first of its number."""
 
 
 WHAT = {

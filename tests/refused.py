@@ -9,7 +9,7 @@ from cookiecutter.exceptions import FailedHookException
 
 
 def refused(check: Callable[[], Any], *words: str) -> str:
-    """Return the message of a refusal, which is one line in three parts and holds the words."""
+    """Return the message of a refusal: one line in three parts that holds the words."""
     with pytest.raises(FailedHookException) as caught:
         check()
     message = str(caught.value)

@@ -45,7 +45,7 @@ def specs_of(project: Path) -> dict[str, str]:
 
 
 def write_specs() -> None:
-    """Write the copies anew."""
+    """Rewrite the copies."""
     shutil.rmtree(SPECS, ignore_errors=True)
     SPECS.mkdir(parents=True)
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""A baked project whose launcher talks to the doubles: the world of the tests of submitting."""
+"""A baked project whose launcher talks to the doubles."""
 
 import contextlib
 import json
@@ -23,8 +23,8 @@ FINGERPRINT = "f" * 64
 DATA = f"{BUCKET}/{SLUG}/data/{FINGERPRINT[:16]}"
 SHARDS = 12
 METRICS = {"auc": 0.5, "split": "test"}
-# Checks and preparation have tests of their own, and need environments with TensorFlow and DuckDB. A service that says
-# nothing for long is waited for as while a laptop sleeps, which nobody does here.
+# Checks and preparation have tests of their own, and need environments with TensorFlow and DuckDB. The launcher
+# waits long for a silent service, as a laptop may sleep: not here.
 DRIVER = """
 import sys
 from launcher.commands import prepare, submit, tune
@@ -48,7 +48,7 @@ class World:
     cloud: Doubles
     root: Path
     pace: list[float]
-    """How long each job runs, in seconds; exit codes are 0 unless `codes` says otherwise."""
+    """How long each job runs, in seconds; exit codes are 0 unless `codes` holds another."""
     codes: list[int]
 
     def command(self, *arguments: str) -> list[str]:
@@ -58,13 +58,12 @@ class World:
 
     @property
     def variables(self) -> dict[str, str]:
-        """The environment of a command."""
         return {**os.environ, **self.cloud.variables, "PYTHONDONTWRITEBYTECODE": "1"}
 
     def tried(
         self, *arguments: str, timeout_seconds: float = 100.0
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command to whatever end; it must not show a traceback or take for ever."""
+        """Run a command, which may fail, but not with a traceback or a timeout."""
         done = subprocess.run(
             self.command(*arguments),
             cwd=self.project,
@@ -78,13 +77,12 @@ class World:
         return done
 
     def run(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end; it must have this exit code."""
+        """Run a command, which must end with this exit code."""
         done = self.tried(*arguments)
         assert done.returncode == code, done.stdout + done.stderr
         return done
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
-        """Start a command."""
         return subprocess.Popen(
             self.command(*arguments),
             cwd=self.project,
@@ -100,21 +98,20 @@ class World:
         return [job.resource for job in self.cloud.jobs.jobs.values()]
 
     def asked_for_job(self, number: int) -> bool:
-        """Tell whether more than so many jobs were accepted."""
+        """Return whether more than `number` jobs were accepted."""
         return len(self.jobs) > number
 
     def lost_an_answer(self, _: int) -> bool:
-        """Tell whether a connection was reset."""
+        """Return whether a connection was reset."""
         return any(one.status == 0 for one in self.cloud.faults.log)
 
     @property
     def packages(self) -> list[Path]:
-        """All packages in the bucket."""
         return list((self.root / BUCKET).rglob("*.tar.gz"))
 
     @property
     def submissions(self) -> list[Json]:
-        """What the project wrote down, the oldest first."""
+        """The recorded submissions, the oldest first."""
         files = sorted((self.project / "runs" / "cloud").glob("*.json"))
         return [json.loads(path.read_text(encoding="utf-8")) for path in files]
 
@@ -151,7 +148,7 @@ def write_prepared(project: Path) -> None:
 
 @contextlib.contextmanager
 def a_world(folder: Path) -> Iterator[World]:
-    """Bake a project, prepare its data, and serve a cloud that has its bucket, as long as the context lasts."""
+    """Bake a project, prepare its data, and serve a cloud with its bucket within the context."""
     answers = {"gcp_project": PROJECT, "region": REGION, "bucket": BUCKET}
     project = bake(folder / "baked", answers)
     root = folder / "root"

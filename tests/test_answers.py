@@ -1,4 +1,4 @@
-"""Every answer that is no table: what is accepted, and the one line that refuses the rest."""
+"""Every answer but the table: what is accepted, and the one line that refuses the rest."""
 
 import ast
 import json
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml  # type: ignore[import-untyped]
+import yaml
 from cookiecutter.exceptions import FailedHookException
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -89,7 +89,7 @@ def test_a_check_returns_the_answer_or_refuses_it_in_one_line(prompt: str, value
         assert str(refusal).startswith(f"{prompt}: ")
 
 
-def test_text_says_what_part_of_an_answer_is_wrong() -> None:
+def test_a_refusal_names_the_invalid_part() -> None:
     words = "data_path: the name of column 2 'a{{b' would be evaluated"
     refused(lambda: checked_text("a{{b", "data_path", "name of column 2"), words)
 
@@ -131,7 +131,7 @@ def test_a_path_or_a_wrong_folder_name_is_refused(slug: str) -> None:
 
 
 @pytest.mark.parametrize("slug", ["con", "nul", "aux", "prn", "com1", "lpt9"])
-def test_a_device_of_windows_is_refused(slug: str) -> None:
+def test_a_windows_device_name_is_refused(slug: str) -> None:
     refused(lambda: checked_slug(slug), "device on Windows", f"write {slug}-training")
 
 
@@ -159,7 +159,7 @@ def test_the_suggested_slug_reads_like_the_name() -> None:
 
 
 @pytest.mark.parametrize("answer", ["auto", "skip"])
-def test_the_smoke_test_runs_or_not(answer: str) -> None:
+def test_the_smoke_test_is_auto_or_skip(answer: str) -> None:
     assert checked_smoke_test(answer) == answer
 
 
@@ -348,7 +348,7 @@ def test_features_survive_writing_and_reading(pairs: list[tuple[str, str]]) -> N
     assert parse_features(format_features(pairs)) == pairs
 
 
-def test_features_are_written_for_people() -> None:
+def test_features_are_written_as_readable_text() -> None:
     pairs = [
         ("age", "numeric"),
         ("a, b", "hashed"),

@@ -158,7 +158,7 @@ print(time.process_time() - started)
 """
 
 
-def test_what_a_process_needs_before_it_computes_is_imported_quickly(
+def test_trainer_run_is_imported_quickly(
     baked: dict[str, Path],
 ) -> None:
     modules = [module for module in MODULES if package_of(module) == "trainer.run"]

@@ -106,7 +106,7 @@ def test_template_files_have_few_conditionals_and_names_that_windows_takes() -> 
         assert not text.startswith("PACK"), f"{name}: the engine would take it for binary"
 
 
-def test_answers_come_back_from_the_files_as_they_were_given(
+def test_answers_are_read_back_from_the_files_unchanged(
     baked: dict[str, Path], covered: dict[str, Answers]
 ) -> None:
     for name, project in baked.items():

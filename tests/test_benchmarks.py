@@ -79,7 +79,7 @@ def test_a_program_that_fails_ends_the_benchmark_with_its_last_lines(tmp_path: P
         run([sys.executable, "-c", "print('said before'); raise SystemExit(3)"], tmp_path)
 
 
-def test_the_chart_is_sound_and_shows_whole_jobs_alone() -> None:
+def test_the_chart_is_valid_and_shows_whole_jobs_only() -> None:
     shown = Row("P2", "a < b", "s", spread([3.0]), 1.5, 2.0, 0.9)
     hidden = Row("P2", "step", "rows/s", spread([3.0]))
     rows = [
@@ -159,6 +159,6 @@ def test_a_target_that_is_run_again_replaces_its_own_results_alone(
     assert (tmp_path / "chart.svg").read_text().count("seconds for the whole job") == 2
 
 
-def test_an_exponent_tells_how_a_figure_grows() -> None:
+def test_an_exponent_describes_how_a_figure_grows() -> None:
     found = exponents_of({10: 3.0, 100: 30.0, 10_000: 30.0})
     assert found == {100: pytest.approx(1.0), 10_000: pytest.approx(0.0)}

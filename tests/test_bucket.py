@@ -1,4 +1,4 @@
-"""The bucket and what goes into it before a job: created right, refused where it would not do, filled whole."""
+"""The bucket and the data uploaded to it before a job: created, refused where it cannot be used, complete."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.submitting import BUCKET, DATA, SHARDS, UPLOAD, World
 pytestmark = pytest.mark.minute
 
 
-def test_what_is_wrong_with_the_data_or_the_bucket_is_told_before_a_job_is_made(
+def test_unusable_data_or_buckets_are_reported_before_a_job_is_created(
     world: World,
 ) -> None:
     assert "nox -s prepare -- --upload" in world.run("submit", code=2).stderr
@@ -35,7 +35,7 @@ def test_a_bucket_elsewhere_is_a_warning(world: World) -> None:
     assert len(world.jobs) == 1
 
 
-def test_the_bucket_is_created_right_and_only_once(world: World) -> None:
+def test_the_bucket_is_created_once_with_its_settings(world: World) -> None:
     command = world.run("bucket", "--dry-run", "--bucket", "a-new-bucket-1").stdout
     assert "--location=us-central1 --uniform-bucket-level-access" in command
     assert "created" in world.run("bucket", "--bucket", "a-new-bucket-1").stderr
@@ -51,14 +51,14 @@ def test_the_bucket_is_created_right_and_only_once(world: World) -> None:
     assert "public" in world.run("bucket").stderr
 
 
-def test_data_that_went_up_in_part_has_no_statistics(world: World) -> None:
+def test_data_that_is_partly_uploaded_has_no_statistics(world: World) -> None:
     world.cloud.faults.plan("POST", "/upload/", faults.DENIED, times=100, skip=SHARDS // 2)
     assert "roles/storage.objectAdmin" in world.run(*UPLOAD, code=2).stderr
     folder = world.root / DATA
     assert list(folder.rglob("*.tfrecord")) and not (folder / "statistics.json").exists()
 
 
-def test_the_data_goes_up_once_and_its_statistics_last(world: World) -> None:
+def test_data_is_uploaded_once_and_its_statistics_last(world: World) -> None:
     world.cloud.faults.plan("POST", "/upload/", faults.UNAVAILABLE, times=2)
     done = world.run(*UPLOAD)
     assert f"{SHARDS + 1} files" in done.stderr
@@ -73,7 +73,7 @@ def test_the_data_goes_up_once_and_its_statistics_last(world: World) -> None:
 
 
 @pytest.mark.full
-def test_an_upload_that_was_cut_off_goes_on_and_one_that_was_not_is_left_alone(
+def test_an_interrupted_upload_resumes_and_other_data_is_left_alone(
     world: World,
 ) -> None:
     world.run(*UPLOAD)

@@ -1,4 +1,4 @@
-"""`nox -s check` in a baked project: each mistake of the catalogue, and kin of it, is told in one line before a job is sent."""
+"""`nox -s check` in a baked project: each mistake of the catalogue, and variants of it, is reported in one line before a job is submitted."""
 
 import time
 from collections.abc import Iterator
@@ -7,7 +7,20 @@ from pathlib import Path
 import pytest
 
 from tests.bakery import COVERED, bake
-from tests.mistakes import IMAGES, JOB, LAYERS, NEWER, PLANTS, SETUP, first, key, last, put, swap
+from tests.mistakes import (
+    IMAGES,
+    JOB,
+    LAYERS,
+    LOCAL,
+    NEWER,
+    PLANTS,
+    SETUP,
+    first,
+    key,
+    last,
+    put,
+    swap,
+)
 from tests.sessions import Change, changed, check, errors, nox, planted
 from tests.specs import SPECS, specs_of
 
@@ -24,15 +37,25 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def speed(name: str) -> pytest.MarkDecorator:
-    """Return the marker of a mistake: the kin of one takes its place in the full tests only."""
+    """Return the marker of a mistake: its variants run in the full tests only."""
     return pytest.mark.full if " " in name else pytest.mark.minute
+
+
+def test_every_planted_mistake_changes_its_file(baked: dict[str, Path]) -> None:
+    changes = [*(plant[1:3] for plant in PLANTS), *((each.file, each.change) for each in LOCAL)]
+    for name, change in changes:
+        path = baked["defaults"] / name
+        before = path.read_text(encoding="utf-8") if path.is_file() else "no such file"
+        assert change(before) != before, f"{name}: {before[:200]}"
 
 
 @pytest.mark.parametrize(
     ("name", "change", "part"),
     [pytest.param(*plant[1:], id=plant[0], marks=speed(plant[0])) for plant in PLANTS],
 )
-def test_a_mistake_is_told_in_one_line(project: Path, name: str, change: Change, part: str) -> None:
+def test_a_mistake_is_reported_in_one_line(
+    project: Path, name: str, change: Change, part: str
+) -> None:
     with planted(project, name, change):
         [finding] = errors(check(project))
     assert part in finding
@@ -53,14 +76,14 @@ def older(project: Path) -> Iterator[None]:
     ("text", "part"),
     [pytest.param(*newer[1:], id=newer[0], marks=speed(newer[0])) for newer in NEWER],
 )
-def test_what_the_machines_python_does_not_have(project: Path, text: str, part: str) -> None:
+def test_what_the_image_s_python_lacks_is_reported(project: Path, text: str, part: str) -> None:
     with planted(project, LAYERS, last(text)):
         [finding] = errors(check(project))
     assert part in finding and "Python 3.10" in finding
 
 
 @pytest.mark.minute
-def test_the_command_line_is_checked_like_job_toml(project: Path) -> None:
+def test_the_command_line_is_checked_as_job_toml_is(project: Path) -> None:
     for arguments, part in (
         (("--epohcs", "3"), "write --epochs"),
         (("--epochs", "many"), "is no whole number"),
@@ -72,7 +95,7 @@ def test_the_command_line_is_checked_like_job_toml(project: Path) -> None:
 
 
 @pytest.mark.minute
-def test_all_mistakes_are_told_at_once(project: Path) -> None:
+def test_all_mistakes_are_reported_together(project: Path) -> None:
     with (
         planted(project, JOB, lambda text: key("bucket", '"goog-x"')(key("timeout", '"0h"')(text))),
         planted(project, SETUP, swap("==2.21.*", "==2.15.*")),
@@ -84,7 +107,7 @@ def test_all_mistakes_are_told_at_once(project: Path) -> None:
 
 
 @pytest.mark.minute
-def test_a_sound_project_is_checked_within_seconds(project: Path) -> None:
+def test_a_valid_project_is_checked_within_seconds(project: Path) -> None:
     assert check(project).returncode == 0
     started = time.monotonic()
     done = check(project)
@@ -121,7 +144,9 @@ def test_the_tiers_of_a_region_are_a_table(project: Path) -> None:
         ("", "an image of Google's list"),
     ],
 )
-def test_an_image_that_runs_no_package(project: Path, image: str, part: str) -> None:
+def test_an_image_that_cannot_run_the_package_is_reported(
+    project: Path, image: str, part: str
+) -> None:
     executor = swap('kind = "auto"', 'kind = "executor"')
     with planted(project, JOB, lambda text: key("image", f'"{image}"')(executor(text))):
         found = errors(check(project))

@@ -1,6 +1,6 @@
-"""Every fault at every request of a submit: the right job once, or none and one clear line, and then the right job.
+"""Every fault at every request of a submit: the job once, or none and one error line, and then the job.
 
-A sample of those that pass by themselves here, chosen by a seed; `nox -s drills` takes all, of which many last until patience ends.
+A sample of those that pass by themselves here, chosen by a seed; `nox -s drills` takes all, many of which last until the retries end.
 """
 
 import itertools
@@ -89,14 +89,14 @@ CASES = all_cases() if WHOLE else [case for case in all_cases() if case.times ==
 
 
 @pytest.mark.parametrize("case", random.Random(SEED).sample(CASES, many(4, len(CASES))), ids=str)
-def test_a_fault_makes_no_second_job_and_leaves_nothing_behind(ready: World, case: Case) -> None:
+def test_a_fault_creates_no_second_job_and_leaves_nothing_behind(ready: World, case: Case) -> None:
     ready.cloud.faults.plan(case.operation.method, case.operation.path, case.fault, case.times)
     done = ready.tried("submit", "--wait", timeout_seconds=600.0)
     assert len(ready.jobs) <= 1
     if done.returncode:
-        told = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-        assert len(told) == 1, done.stderr
-        assert "; expected " in told[0] or "stock" in told[0].lower(), told
+        reported = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+        assert len(reported) == 1, done.stderr
+        assert "; expected " in reported[0] or "stock" in reported[0].lower(), reported
     ready.cloud.faults.clear()
     again = ready.tried("submit", "--wait", timeout_seconds=600.0)
     assert again.returncode == 0, again.stderr

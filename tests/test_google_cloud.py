@@ -16,7 +16,6 @@ LEGACY_TIERS = ("BASIC", "STANDARD_1", "PREMIUM_1", "BASIC_GPU", "BASIC_TPU", "C
 
 
 def prompts() -> dict[str, str]:
-    """Return the labels of the prompts."""
     template = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
     return dict(template["__prompts__"])
 

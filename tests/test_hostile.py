@@ -1,4 +1,4 @@
-"""Hostile answers and column names, through the engine: each is refused with nothing on disk, or baked into files that hold just it.
+"""Hostile answers and column names, through the engine: each is refused with nothing on disk, or baked unchanged.
 
 A sample here, chosen by a seed; `nox -s drills` takes ten thousand.
 """
@@ -101,7 +101,7 @@ def write_table(folder: Path, names: list[str], choose: random.Random) -> Path:
     return path
 
 
-def test_hostile_answers_are_refused_or_held(tmp_path: Path) -> None:
+def test_hostile_answers_are_refused_or_kept_unchanged(tmp_path: Path) -> None:
     count = many(80, 10_000)
     with ProcessPoolExecutor(initializer=leave_temporary_files_in, initargs=(tmp_path,)) as pool:
         kinds = list(pool.map(kind_of_outcome, range(count), [tmp_path] * count, chunksize=10))
@@ -117,7 +117,7 @@ def leave_temporary_files_in(folder: Path) -> None:
 
 
 def kind_of_outcome(number: int, root: Path) -> str:
-    """Bake one hostile answer set; tell whether it was "refused" with nothing left, or "baked" and holds what was given."""
+    """Bake one hostile answer set; return "refused" (with nothing left) or "baked" (with the answers unchanged)."""
     choose, folder = random.Random(f"{SEED} {number}"), root / f"set-{number}"
     output = folder / "output"
     output.mkdir(parents=True)
@@ -143,7 +143,7 @@ def kind_of_outcome(number: int, root: Path) -> str:
 def assert_refused(refusal: Exception, answers: Answers) -> None:
     """A refusal is one printable line, or the engine's own error where an answer is a template to it."""
     if isinstance(refusal, TemplateError):
-        # Answers that come as on the command line are evaluated before anybody else sees them.
+        # The engine renders answers from the command line before the template sees them.
         assert any(map(templated, answers.values())), ascii((refusal, answers))
     else:
         assert_one_line(str(refusal), answers)
@@ -190,7 +190,7 @@ SECTIONS = {
 
 
 def templated(answer: str) -> bool:
-    """Tell whether the engine itself may have evaluated an answer before the template saw it."""
+    """Return whether the engine may have rendered an answer before the template saw it."""
     return any(mark in answer for mark in TEMPLATE_MARKS)
 
 
@@ -205,7 +205,6 @@ def constant(source: bytes, name: str) -> Any:
 
 
 def columns_written(project: Path) -> list[str]:
-    """Return the names that features.py holds."""
     return list(constant((project / "trainer" / "features.py").read_bytes(), "COLUMNS"))
 
 
@@ -257,7 +256,7 @@ def test_projects_with_hostile_columns_pass_the_smoke_test(lived_in: Path, tmp_p
 
 
 def with_hostile_columns(folder: Path, count: int) -> Iterator[tuple[Answers, list[str]]]:
-    """Yield answers whose table has hostile column names: first some that are known to be taken, then made-up ones."""
+    """Yield answers whose table has hostile column names: first some that are known to be accepted, then random ones."""
     choose = random.Random(SEED)
     named = {"project_name": "'\"\\ </b> &", "label": "the label"}
     for number in range(count):

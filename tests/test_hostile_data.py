@@ -94,7 +94,7 @@ def test_every_row_of_a_hostile_table_is_accounted_for(
         assert f" of {ROWS} rows cannot be used" in said and rejects, said
 
 
-def test_columns_may_be_called_as_our_own_and_lie_behind_links(
+def test_columns_may_have_internal_names_and_lie_behind_links(
     lived_in: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "folder").mkdir()

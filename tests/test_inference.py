@@ -1,4 +1,4 @@
-"""What is told from the cells of a table: kinds of columns, the label, the task, and the features as a whole."""
+"""What is inferred from the cells of a table: kinds of columns, the label, the task, and the features."""
 
 import random
 from pathlib import Path
@@ -26,12 +26,11 @@ MISSING = ["", "?", "NA", "N/A", "NaN", "nan", "null", "NULL"]
 
 
 def column(*cells: str, name: str = "x") -> Column:
-    """Return a column of these cells."""
     return Column(name, cells)
 
 
 def repeated(values: int, rows: int) -> tuple[str, ...]:
-    """Return text cells, with each of so many values as often as the others."""
+    """Return text cells in which each value is equally frequent."""
     return tuple(f"v{row % values}" for row in range(rows))
 
 
@@ -81,7 +80,7 @@ def test_integers_called_an_identifier_are_no_quantity(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["x", "paid", "humid", "idle", "PAID"])
-def test_integers_called_otherwise_are(name: str) -> None:
+def test_other_integers_are_quantities(name: str) -> None:
     assert kind_of(column("3", "9", "4", "7", name=name)) == "numeric"
 
 
@@ -99,7 +98,7 @@ WORDS = st.text(alphabet="abcdefghij ", min_size=1).map(lambda word: f"w{word}".
 
 @given(st.lists(NUMBERS | st.sampled_from(MISSING), min_size=2))
 @quick
-def test_numbers_are_never_told_to_be_words(cells: list[str]) -> None:
+def test_numbers_are_never_inferred_as_words(cells: list[str]) -> None:
     numbers = {cell for cell in cells if cell not in MISSING}
     numeric = column("0.5", "1.5", "1.5", *cells)
     assert kind_of(numeric) == "numeric"
@@ -114,7 +113,7 @@ def test_one_word_among_numbers_makes_words_of_them(cells: list[str], word: str)
 
 @given(st.lists(WORDS, min_size=2, max_size=20, unique=True), st.integers(2, 5), st.randoms())
 @quick
-def test_few_words_are_categories_in_any_order(
+def test_few_distinct_words_are_categories_in_any_order(
     words: list[str], times: int, order: random.Random
 ) -> None:
     cells = words * times
@@ -182,7 +181,7 @@ def test_the_task_follows_from_the_label(cells: tuple[str, ...], task: Task) -> 
         (("\x1b[2J", "b", "c"), ("'\\x1b[2J'",)),
     ],
 )
-def test_a_label_that_cannot_be_learnt_is_refused(
+def test_a_label_that_cannot_be_predicted_is_refused(
     cells: tuple[str, ...], words: tuple[str, ...]
 ) -> None:
     message = refused(lambda: task_of(column(*cells, name="y")), "label: the column 'y' has")
@@ -201,7 +200,7 @@ def people(tmp_path: Path) -> str:
     return checked_data_path(str(path))
 
 
-def test_pressing_enter_describes_the_table(people: str) -> None:
+def test_the_default_features_describe_the_table(people: str) -> None:
     label = checked_label(inferred_label(people), people)
     features = inferred_features(people, label)
     assert (label, features) == ("pay", "id:ignore, age:numeric, city:categorical, self:numeric")
@@ -294,7 +293,7 @@ def test_a_column_listed_twice_is_refused(people: str) -> None:
     refused(lambda: checked_features(text, people, "pay"), "'age' is listed twice")
 
 
-def test_a_column_in_leading_zeros_may_be_called_numeric(tmp_path: Path) -> None:
+def test_a_column_with_leading_zeros_may_be_declared_numeric(tmp_path: Path) -> None:
     path = tmp_path / "codes.csv"
     path.write_text("code,label\n02134,a\n-007.5,b\n02134,a\n", encoding="utf-8")
     assert inferred_features(str(path), "label") == "code:categorical"

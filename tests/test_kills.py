@@ -1,6 +1,6 @@
-"""Killed at any moment and started again, a preparation and a run end as if nothing had been.
+"""Killed at any moment and started again, a preparation and a run end as uninterrupted ones do.
 
-A few moments each here; `nox -s drills` takes the whole number.
+A few moments each here; `nox -s drills` runs the full numbers.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ from tests.sessions import nox, ran, session_command
 
 pytestmark = pytest.mark.full
 
-# Saves several times a second, so that most kills have something to spoil.
+# Saves several times a second, so that most kills interrupt a save or follow one.
 TASK = """
 import sys
 from trainer import task
@@ -65,7 +65,7 @@ def train(lived_in: Path, job_dir: Path) -> list[str]:
 
 
 def ended(command: Sequence[str], folder: Path) -> float:
-    """Run a command to its good end; return the seconds that it took."""
+    """Run a command that must succeed; return the seconds that it took."""
     started = time.monotonic()
     done = subprocess.run(
         command, cwd=folder, capture_output=True, text=True, check=False, timeout=LONGEST_SECONDS
@@ -76,7 +76,7 @@ def ended(command: Sequence[str], folder: Path) -> float:
 
 
 def killed(command: Sequence[str], folder: Path, seconds: float) -> bool:
-    """Run a command and kill it after a while, unless it has ended well before; tell whether it was killed."""
+    """Run a command and kill it after a while, unless it has succeeded before; return whether it was killed."""
     process = subprocess.Popen(
         command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
@@ -114,7 +114,6 @@ def outcome(job_dir: Path) -> Mapping[str, Any]:
 
 
 def state_of(payload: bytes) -> Json:
-    """Return the state in the payload of a checkpoint."""
     import io
 
     with np.load(io.BytesIO(payload), allow_pickle=False) as archive:
@@ -122,7 +121,7 @@ def state_of(payload: bytes) -> Json:
     return state
 
 
-def test_a_preparation_that_is_killed_is_made_again_whole(lived_in: Path, tmp_path: Path) -> None:
+def test_a_killed_preparation_is_complete_when_run_again(lived_in: Path, tmp_path: Path) -> None:
     choose, output = random.Random(SEED), tmp_path / "output"
     ended(prepare(lived_in, tmp_path / "whole"), tmp_path)
     seconds = ended(prepare(lived_in, tmp_path / "whole"), tmp_path)
@@ -136,14 +135,14 @@ def test_a_preparation_that_is_killed_is_made_again_whole(lived_in: Path, tmp_pa
         assert sorted(path.name for path in tmp_path.iterdir()) == ["output", "whole"]
 
 
-def test_a_run_that_is_killed_ends_with_the_same_bits(lived_in: Path, tmp_path: Path) -> None:
+def test_a_killed_run_ends_with_the_same_bits(lived_in: Path, tmp_path: Path) -> None:
     choose = random.Random(SEED)
     seconds = ended(train(lived_in, tmp_path / "whole"), tmp_path)
     expected = outcome(tmp_path / "whole")
     kills, job_dir = 0, tmp_path / "killed"
     while kills < many(3, 30):
         for _ in range(KILLS_IN_A_ROW):
-            # Nothing is written before TensorFlow is there.
+            # Nothing is written before TensorFlow is imported.
             moment = choose.uniform(0.4 * seconds, 1.05 * seconds)
             kills += killed(train(lived_in, job_dir), tmp_path, moment)
         ended(train(lived_in, job_dir), tmp_path)
@@ -151,7 +150,7 @@ def test_a_run_that_is_killed_ends_with_the_same_bits(lived_in: Path, tmp_path: 
         shutil.rmtree(job_dir)
 
 
-def test_a_full_disk_ends_in_a_line_and_the_run_goes_on_with_room(
+def test_a_full_disk_ends_the_run_with_one_line_and_it_resumes(
     lived_in: Path, tmp_path: Path
 ) -> None:
     ended(train(lived_in, tmp_path / "whole"), tmp_path)
@@ -167,7 +166,7 @@ def test_a_full_disk_ends_in_a_line_and_the_run_goes_on_with_room(
     assert outcome(tmp_path / "full") == outcome(tmp_path / "whole")
 
 
-def test_a_replica_that_is_killed_ends_the_job_which_goes_on_to_the_same_end(
+def test_a_job_resumes_after_a_killed_replica_and_ends_alike(
     lived_in: Path,
 ) -> None:
     choose = random.Random(SEED)
@@ -190,9 +189,9 @@ def test_a_replica_that_is_killed_ends_the_job_which_goes_on_to_the_same_end(
 
 
 def killed_pair(lived_in: Path, arguments: Sequence[str], share: float, seconds: float) -> int:
-    """Train, and kill one of the replicas within so many seconds; return the exit code, 0 if all was over by then.
+    """Train, and kill one of the replicas within `seconds`; return the exit code, 0 if the job had ended by then.
 
-    `share` says when, between the moment when both are there and the last one.
+    `share` is the moment: 0 is when both replicas run, 1 is the last.
     """
     process = subprocess.Popen(
         session_command(lived_in, "local_train", *arguments),
@@ -212,7 +211,7 @@ def killed_pair(lived_in: Path, arguments: Sequence[str], share: float, seconds:
 
 
 def wait_for_both(run: str, process: "subprocess.Popen[bytes]") -> None:
-    """Wait until both replicas of a job are there."""
+    """Wait until both replicas of a job run."""
     until = time.monotonic() + LONGEST_SECONDS
     while len(replicas_of(run)) < 2 and time.monotonic() < until:
         assert process.poll() is None

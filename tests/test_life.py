@@ -1,4 +1,4 @@
-"""A baked project's life, in order: prepare, train, stop, go on, predict, check itself, and be told of mistakes."""
+"""The sessions of a baked project: prepare, train, resume, predict, submit, tune, its own lint and tests."""
 
 import json
 import os
@@ -31,9 +31,9 @@ FEW = (
 )
 OTHERS = tuple(name for name in COVERED if name != "defaults")
 TESTED = OTHERS if WHOLE else FEW
-# What these look at does not depend on the answers.
+# These do not depend on the answers.
 SAME_FOR_ALL = ("test_commands", "test_locks", "test_optimizer")
-# Several processes train together there for a minute, in a way that depends on the task alone: once for each task is enough.
+# Several processes train there for a minute, in a way that depends on the task alone: once for each task is enough.
 TOGETHER = "test_distributed"
 TRAINED_TOGETHER = ("comma.csv-multiclass", "table.parquet-regression")
 
@@ -174,7 +174,7 @@ def test_the_same_study_ends_alike_here_and_in_the_cloud(
 
 
 @pytest.mark.full
-def test_five_replicas_learn_what_one_does(project: Path) -> None:
+def test_five_replicas_reach_the_auc_of_one(project: Path) -> None:
     length = ("--max-steps", "200")
     said = ran(project, "local_train", *length, "--scale-tier", "STANDARD_1", "--job-dir", "runs/5")
     ran(project, "local_train", *length, "--job-dir", "runs/1")
@@ -256,7 +256,7 @@ def tools(project: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def own_checks(baked: dict[str, Path], tools: Path) -> Iterator[dict[str, "Future[str]"]]:
-    """What the types and tests of each covered project say that is wrong, worked out two at a time."""
+    """The failures of each covered project's types and tests, two projects at a time."""
     with ThreadPoolExecutor(2) as pool:
         yield {
             name: pool.submit(complaint, baked[name], commands_of(name, tools)) for name in OTHERS
@@ -265,7 +265,7 @@ def own_checks(baked: dict[str, Path], tools: Path) -> Iterator[dict[str, "Futur
 
 
 def commands_of(name: str, tools: Path) -> list[list[str]]:
-    """Return a project's checks of its types, and its tests but for what those of other projects have shown already."""
+    """Return the commands of a project's types and tests, without tests that other projects have run."""
     commands = [[str(tools / "lint" / "bin" / "mypy")]]
     if name in TESTED:
         modules = SAME_FOR_ALL if name in TRAINED_TOGETHER else (*SAME_FOR_ALL, TOGETHER)
@@ -276,7 +276,7 @@ def commands_of(name: str, tools: Path) -> list[list[str]]:
 
 
 def complaint(project: Path, commands: Sequence[Sequence[str]]) -> str:
-    """Return what the first command that fails says, "" if all pass."""
+    """Return the output of the first command that fails, "" if all pass."""
     for command in commands:
         done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -296,7 +296,7 @@ def test_every_covered_project_passes_its_own_types_and_tests(
 @pytest.mark.parametrize(
     "name", ["comma.csv-regression", "tab.tsv.gz-multiclass", "table.parquet-binary"]
 )
-def test_other_projects_train_and_answer(
+def test_other_projects_train_and_predict(
     name: str, covered: dict[str, Answers], lived_in: Path, tmp_path: Path
 ) -> None:
     project = settled(bake(tmp_path, covered[name]), lived_in)
@@ -324,7 +324,7 @@ REAL = [
 @pytest.mark.parametrize(
     ("package", "file_name", "label", "metric", "bound"), REAL, ids=[each[1] for each in REAL]
 )
-def test_tables_that_nobody_prepared_beat_their_baseline(
+def test_public_tables_beat_their_baseline(
     package: str,
     file_name: str,
     label: str,

@@ -1,4 +1,4 @@
-"""Much at once and much of it: submits, shards, columns, values. Less here; `nox -s drills` takes the whole number."""
+"""Load: many submits, shards, columns, values. Fewer here; `nox -s drills` runs the full numbers."""
 
 import json
 import time
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.full
 PREPARE_MB = 1_024
 
 
-def test_many_submits_at_once_make_one_job_each(ready: World) -> None:
+def test_many_parallel_submits_create_one_job_each(ready: World) -> None:
     count = many(4, 50)
     started = [ready.start("submit", "--max-steps", str(number)) for number in range(count)]
     said = [each.communicate(timeout=600)[0] for each in started]
@@ -28,7 +28,7 @@ def test_many_submits_at_once_make_one_job_each(ready: World) -> None:
     assert len(ready.packages) == 1
 
 
-def test_equal_submits_at_once_make_one_job(ready: World) -> None:
+def test_equal_parallel_submits_create_one_job(ready: World) -> None:
     ready.pace[0] = 60.0
     count = many(3, 20)
     started = [ready.start("submit") for _ in range(count)]
@@ -88,7 +88,7 @@ def test_a_column_of_many_values(lived_in: Path, tmp_path: Path) -> None:
 
 
 def test_a_file_larger_than_memory(lived_in: Path, tmp_path: Path) -> None:
-    """Whole, it needs 60 GB of disk and half an hour."""
+    """The drill needs 60 GB of disk and half an hour."""
     megabytes, memory_mb = many(100, 20_000), many(256, 2_048)
     path = tmp_path / "large.csv"
     write_large(path, megabytes)
@@ -101,7 +101,7 @@ def test_a_file_larger_than_memory(lived_in: Path, tmp_path: Path) -> None:
 
 
 def write_large(path: Path, megabytes: int) -> None:
-    """Write a CSV file of so many MB: the same million rows, or fewer, again and again."""
+    """Write a CSV file of a size in MB: the same million rows, or fewer, repeated."""
     generator, rows = np.random.default_rng(SEED), min(1_000_000, megabytes * 10_000)
     amount = generator.normal(size=rows).astype(np.float32)
     table = pa.table(

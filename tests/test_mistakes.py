@@ -1,6 +1,6 @@
-"""Every mistake of the catalogue, planted in a baked project, is caught at home: a sample of those that need a run here.
+"""Every mistake of the catalogue, planted in a baked project, is reported locally: a sample of those that need a run.
 
-`nox -s drills` plants all and writes docs/mistakes.md from what was told.
+`nox -s drills` plants all and writes docs/mistakes.md from the messages.
 """
 
 import random
@@ -31,7 +31,7 @@ those of the whole command on two cores, with the environments in place and litt
 """
 
 BEFORE_THE_PROJECT = re.compile(r"/(?:[\w.-]+/)*(?=census-income|shuffled)")
-Told = dict[int, tuple[str, str, float, str]]
+Reports = dict[int, tuple[str, str, float, str]]
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +43,9 @@ def project(lived_in: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def told() -> Iterator[Told]:
-    """What was told about each mistake; a whole drill makes the page of it."""
-    found: Told = {}
+def reports() -> Iterator[Reports]:
+    """The message about each mistake, which a whole drill writes to the page."""
+    found: Reports = {}
     yield found
     if WHOLE and set(found) == set(WHAT):
         rows = "".join(
@@ -55,10 +55,10 @@ def told() -> Iterator[Told]:
         PAGE.write_text(HEAD + rows, encoding="utf-8")
 
 
-def note(told: Told, number: int, command: str, seconds: float, message: str) -> None:
-    """Keep what was told first about a mistake."""
+def note(reports: Reports, number: int, command: str, seconds: float, message: str) -> None:
+    """Keep the first message about a mistake."""
     plain = BEFORE_THE_PROJECT.sub("…/", message.removeprefix("error: ").replace("|", "\\|"))
-    told.setdefault(number, (WHAT[number], command, seconds, plain))
+    reports.setdefault(number, (WHAT[number], command, seconds, plain))
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def note(told: Told, number: int, command: str, seconds: float, message: str) ->
     random.Random(SEED).sample(LOCAL, many(4, len(LOCAL))),
     ids=lambda each: f"{each.number} {each.kin}".strip(),
 )
-def test_a_mistake_is_caught_by_a_run_here(project: Path, told: Told, mistake: Mistake) -> None:
+def test_a_local_run_reports_the_mistake(project: Path, reports: Reports, mistake: Mistake) -> None:
     run = f"runs/mistake-{mistake.number}"
     output = ("--job-dir", run) if mistake.session == "local_train" else ()
     with planted(project, mistake.file, mistake.change):
@@ -80,46 +80,46 @@ def test_a_mistake_is_caught_by_a_run_here(project: Path, told: Told, mistake: M
     line = next(line for line in said.splitlines() if mistake.words in line and "error: " in line)
     assert "; expected " in line or "exit code" in line, line
     command = " ".join(("nox -s", mistake.session, *("--", *mistake.arguments)))
-    note(told, mistake.number, command, seconds, line[line.index("error: ") :])
+    note(reports, mistake.number, command, seconds, line[line.index("error: ") :])
 
 
-def test_another_order_of_columns_is_caught_by_preparing(project: Path, told: Told) -> None:
+def test_preparing_reports_another_order_of_columns(project: Path, reports: Reports) -> None:
     with planted(project, "job.toml", shuffled_columns(project)):
         started = time.monotonic()
         done = nox(project, "prepare")
         seconds = time.monotonic() - started
     assert done.returncode != 0 and "cannot be used" in done.stderr, done.stderr
     [line] = [line for line in done.stderr.splitlines() if "error: " in line]
-    note(told, 25, "nox -s prepare", seconds, line)
+    note(reports, 25, "nox -s prepare", seconds, line)
 
 
-def test_a_run_that_cannot_resume_is_told(project: Path, told: Told) -> None:
-    run = ("--job-dir", "runs/spoilt")
+def test_a_run_that_cannot_resume_is_reported(project: Path, reports: Reports) -> None:
+    run = ("--job-dir", "runs/corrupted")
     ran(project, "local_train", "--epochs", "1", *run)
-    for path in (project / "runs" / "spoilt" / "checkpoints").iterdir():
+    for path in (project / "runs" / "corrupted" / "checkpoints").iterdir():
         path.write_bytes(path.read_bytes()[:-100])
     started = time.monotonic()
     done = nox(project, "local_train", "--epochs", "2", *run)
     seconds = time.monotonic() - started
     assert done.returncode != 0 and "can be read; expected" in done.stderr, done.stderr
     line = next(line for line in done.stderr.splitlines() if "error: none of" in line)
-    note(told, 29, "nox -s local_train", seconds, line)
+    note(reports, 29, "nox -s local_train", seconds, line)
 
 
 @pytest.mark.skipif(not WHOLE, reason="shown by other tests, and here for the page")
-def test_every_mistake_of_a_file_is_caught_by_the_check(project: Path, told: Told) -> None:
-    # With their kin they are planted in test_checks.py; here the first of each, for the page.
+def test_the_check_reports_every_mistake_of_a_file(project: Path, reports: Reports) -> None:
+    # test_checks.py plants them with their variants; here the first of each, for the page.
     firsts = {int(plant[0]): plant for plant in PLANTS if plant[0].isdigit()}
     for number, (_, file, change, part) in sorted(firsts.items()):
         with planted(project, file, change):
             started = time.monotonic()
             [finding] = errors(check(project))
-            note(told, number, "nox -s check", time.monotonic() - started, finding)
+            note(reports, number, "nox -s check", time.monotonic() - started, finding)
         assert part in finding
 
 
 @pytest.mark.skipif(not WHOLE, reason="shown by other tests, and here for the page")
-def test_a_newer_python_s_module_is_caught_by_the_check(project: Path, told: Told) -> None:
+def test_the_check_reports_a_module_of_a_newer_python(project: Path, reports: Reports) -> None:
     facts = project / "launcher" / "spec" / "google_cloud.json"
     older = facts.read_text(encoding="utf-8").replace(
         '"2.21", "python": "3.11"', '"2.21", "python": "3.10"'
@@ -128,12 +128,14 @@ def test_a_newer_python_s_module_is_caught_by_the_check(project: Path, told: Tol
     with changed(facts, older), planted(project, LAYERS, last(text)):
         started = time.monotonic()
         [finding] = errors(check(project))
-        note(told, 6, "nox -s check", time.monotonic() - started, finding)
+        note(reports, 6, "nox -s check", time.monotonic() - started, finding)
     assert part in finding
 
 
 @pytest.mark.skipif(not WHOLE, reason="shown by other tests, and here for the page")
-def test_a_bucket_that_will_not_do_is_caught_before_a_job_is_made(world: World, told: Told) -> None:
+def test_an_unusable_bucket_is_reported_before_a_job_is_created(
+    world: World, reports: Reports
+) -> None:
     world.cloud.storage.create_bucket("all-of-europe", "EU")
     world.cloud.storage.create_bucket("far-away-1", "asia-east1")
     cases = ((20, "not-there-1", "nox -s bucket"), (21, "all-of-europe", "multi-region"))
@@ -142,15 +144,15 @@ def test_a_bucket_that_will_not_do_is_caught_before_a_job_is_made(world: World, 
         done = world.run("submit", "--bucket", name, code=2)
         [line] = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
         assert words in line
-        note(told, number, "nox -s check -- --cloud, submit", time.monotonic() - started, line)
+        note(reports, number, "nox -s check -- --cloud, submit", time.monotonic() - started, line)
     world.run("prepare", "--upload", "--bucket", "far-away-1")
     started = time.monotonic()
     done = world.run("submit", "--bucket", "far-away-1")
     [line] = [line for line in done.stderr.splitlines() if line.startswith("warning: the bucket")]
-    note(told, 22, "nox -s check -- --cloud, submit", time.monotonic() - started, line)
+    note(reports, 22, "nox -s check -- --cloud, submit", time.monotonic() - started, line)
     assert len(world.jobs) == 1
 
 
 @pytest.mark.skipif(not WHOLE, reason="the page is that of a whole drill")
-def test_the_page_has_every_mistake(told: Told) -> None:
-    assert set(told) == set(WHAT)
+def test_the_page_has_every_mistake(reports: Reports) -> None:
+    assert set(reports) == set(WHAT)

@@ -64,7 +64,7 @@ def cookiecutter(
 
 
 def assert_refused(folder: Path, done: subprocess.CompletedProcess[str], part: str) -> None:
-    """Check exit code, message and that nothing is left."""
+    """Check the exit code, the message, and that nothing is left."""
     said = (done.stdout + done.stderr).strip()
     assert done.returncode == 1, said
     assert len(said.splitlines()) == 1, said

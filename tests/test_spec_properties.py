@@ -1,4 +1,4 @@
-"""Whatever job.toml says, the CustomJob is one that Google's own type takes, and says the same."""
+"""Whatever job.toml says, the CustomJob parses as Google's own type, and is complete."""
 
 import importlib
 import json
@@ -47,7 +47,6 @@ def job_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def toml_of(drawn: dict[str, Any]) -> str:
-    """Return a job.toml."""
     sections = {
         "job": {"project": "some-project", "region": "us-central1", "bucket": "a-bucket-1"}
         | {"scale_tier": drawn["scale_tier"]},
@@ -79,9 +78,7 @@ def toml_value(value: Any) -> str:
 
 @given(drawn=JOBS)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_every_job_is_one_for_google_and_keeps_what_was_asked(
-    drawn: dict[str, Any], job_file: Path
-) -> None:
+def test_every_job_is_valid_for_google_and_complete(drawn: dict[str, Any], job_file: Path) -> None:
     job_module, spec = (
         importlib.import_module(f"launcher.spec.{name}") for name in ("job_file", "custom_job")
     )

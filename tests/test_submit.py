@@ -1,4 +1,4 @@
-"""Submitting from a baked project to the doubles: whatever goes wrong, one job, one package, the right outcome."""
+"""Submitting from a baked project to the doubles: whatever fails, one job, one package, the right outcome."""
 
 import importlib
 import json
@@ -36,7 +36,7 @@ FIRST_STEPS = 1000
 LONGEST_SUBMIT_SECONDS = 5.0
 
 
-def test_a_job_is_sent_followed_and_ends_with_its_metrics(ready: World) -> None:
+def test_a_job_is_submitted_followed_and_prints_its_metrics(ready: World) -> None:
     done = ready.run("submit", "--wait", "--max-steps", "7")
     assert json.loads(done.stdout) == METRICS
     assert "step 1, loss 0.5" in done.stderr
@@ -52,14 +52,14 @@ def test_a_job_is_sent_followed_and_ends_with_its_metrics(ready: World) -> None:
     ready.run("submit", "--max-steps", "7")
     assert len(ready.jobs) == 2 and len(ready.packages) == 1
     wait_until(lambda: ready.jobs[1]["state"] == "JOB_STATE_SUCCEEDED")
-    # What was told to be run next shows this job's verdict, though it has ended meanwhile.
+    # The command that the first submit recommends shows this job's outcome, though it has ended meanwhile.
     done = ready.run("submit", "--wait", "--max-steps", "7")
     assert json.loads(done.stdout) == METRICS
     assert len(ready.jobs) == 2
 
 
 @pytest.mark.full
-def test_a_submit_after_the_end_of_an_equal_job_sends_another(ready: World) -> None:
+def test_a_submit_after_the_end_of_an_equal_job_creates_another(ready: World) -> None:
     for number in (1, 2):
         ready.run("submit")
         assert len(ready.jobs) == number
@@ -67,7 +67,7 @@ def test_a_submit_after_the_end_of_an_equal_job_sends_another(ready: World) -> N
 
 
 def normal(custom_job: Json) -> Json:
-    """Return a job as the SDK's type writes it, without what the service adds."""
+    """Return a job as the SDK's type writes it, without the fields that the service adds."""
     types = importlib.import_module("google.cloud.aiplatform_v1.types")
     json_format = importlib.import_module("google.protobuf.json_format")
     kept = {key: custom_job[key] for key in ("displayName", "labels", "jobSpec")}
@@ -76,7 +76,7 @@ def normal(custom_job: Json) -> Json:
 
 
 @pytest.mark.full
-def test_an_equal_job_that_runs_is_not_paid_for_twice_unless_wanted(ready: World) -> None:
+def test_an_equal_running_job_is_not_created_twice_without_again(ready: World) -> None:
     ready.pace[0] = 60.0
     first = ready.run("submit").stdout.strip()
     done = ready.run("submit")
@@ -100,7 +100,7 @@ def test_an_equal_job_that_runs_is_not_paid_for_twice_unless_wanted(ready: World
     [faults.ANSWER_LOST, faults.RESET_BEFORE, faults.UNAVAILABLE],
     ids=["answer lost", "reset before", "unavailable"],
 )
-def test_a_lost_answer_makes_no_second_job(ready: World, fault: Fault) -> None:
+def test_a_lost_response_creates_no_second_job(ready: World, fault: Fault) -> None:
     ready.cloud.faults.plan("POST", JOBS, fault)
     ready.cloud.faults.plan("GET", "customJobs.*labels.run", faults.UNAVAILABLE)
     ready.run("submit", "--wait")
@@ -108,7 +108,7 @@ def test_a_lost_answer_makes_no_second_job(ready: World, fault: Fault) -> None:
 
 
 @pytest.mark.full
-def test_a_service_that_does_not_answer_is_asked_again_by_the_next_submit(ready: World) -> None:
+def test_an_unanswered_creation_is_completed_by_the_next_submit(ready: World) -> None:
     ready.cloud.faults.plan("POST", JOBS, faults.ANSWER_LOST)
     ready.cloud.faults.plan("GET", "customJobs.*labels.run", faults.UNAVAILABLE, times=100)
     assert "run the same command again" in ready.run("submit", code=2).stderr
@@ -126,7 +126,9 @@ def test_a_service_that_does_not_answer_is_asked_again_by_the_next_submit(ready:
     ],
     ids=["quota", "denied", "invalid"],
 )
-def test_a_refusal_is_told_and_ends_the_matter(ready: World, fault: Fault, words: str) -> None:
+def test_a_refusal_is_reported_and_concludes_the_submission(
+    ready: World, fault: Fault, words: str
+) -> None:
     ready.cloud.faults.plan("POST", JOBS, fault, times=3)
     done = ready.run("submit", "--wait", code=2)
     assert words in done.stderr and "; expected " in done.stderr
@@ -135,7 +137,7 @@ def test_a_refusal_is_told_and_ends_the_matter(ready: World, fault: Fault, words
 
 
 @pytest.mark.full
-def test_credentials_that_have_expired_can_be_renewed_and_the_submit_goes_on(ready: World) -> None:
+def test_a_submit_resumes_after_expired_credentials_are_renewed(ready: World) -> None:
     ready.cloud.faults.plan("POST", JOBS, faults.EXPIRED, times=3)
     assert "gcloud auth application-default login" in ready.run("submit", code=2).stderr
     ready.cloud.faults.clear()
@@ -144,7 +146,7 @@ def test_credentials_that_have_expired_can_be_renewed_and_the_submit_goes_on(rea
 
 
 @pytest.mark.full
-def test_a_job_that_fails_says_why(ready: World) -> None:
+def test_a_failed_job_reports_its_reason(ready: World) -> None:
     ready.codes[0] = 3
     ready.cloud.faults.plan("POST", "entries:list", faults.UNAVAILABLE)
     done = ready.run("submit", "--wait", code=1)
@@ -154,7 +156,7 @@ def test_a_job_that_fails_says_why(ready: World) -> None:
 
 
 @pytest.mark.full
-def test_a_log_that_cannot_be_read_and_a_state_that_cannot_be_asked_do_no_harm(
+def test_following_tolerates_an_unreadable_log_and_state(
     ready: World,
 ) -> None:
     ready.cloud.faults.plan("POST", "entries:list", faults.DENIED, times=1000)
@@ -173,7 +175,7 @@ def test_another_package_at_the_same_address_is_not_run(ready: World) -> None:
 
 
 @pytest.mark.full
-def test_a_package_that_arrives_damaged_is_sent_again(ready: World) -> None:
+def test_a_package_that_arrives_corrupted_is_uploaded_again(ready: World) -> None:
     ready.cloud.faults.plan("POST", "/upload/", faults.CORRUPT)
     ready.run("submit", "--wait")
     assert len(ready.packages) == 1
@@ -181,7 +183,7 @@ def test_a_package_that_arrives_damaged_is_sent_again(ready: World) -> None:
 
 
 @pytest.mark.full
-def test_killed_at_any_moment_and_run_again_makes_one_job(ready: World) -> None:
+def test_a_submit_killed_at_any_moment_and_run_again_creates_one_job(ready: World) -> None:
     choose = random.Random(KILLS)
     ready.pace[0] = 1.0
     for number in range(KILLS):
@@ -197,13 +199,13 @@ def test_killed_at_any_moment_and_run_again_makes_one_job(ready: World) -> None:
         done = ready.run(*arguments)
         assert json.loads(done.stdout) == METRICS
         sent = [job for job in ready.jobs if f'"{steps}"' in json.dumps(job["jobSpec"])]
-        # Killed after its last word, the first one was done: then a second job was asked for.
+        # If it was killed after its last message, the first submit was complete: then the second creates another.
         assert len(sent) == 1 + (ended and len(sent) == 2), f"killed after {moment:.2f} s"
         assert len(ready.packages) == 1
         assert all(each["stage"] == "CONCLUDED" for each in ready.submissions)
 
 
-def test_killed_right_around_the_create_call_makes_one_job(ready: World) -> None:
+def test_a_submit_killed_around_the_create_call_creates_one_job(ready: World) -> None:
     for number, delay in enumerate((0.0, 3.0)):
         fault = Fault(delay=delay) if delay else faults.RESET_BEFORE
         ready.cloud.faults.plan("POST", JOBS, fault)
@@ -221,7 +223,7 @@ def test_killed_right_around_the_create_call_makes_one_job(ready: World) -> None
 
 
 @pytest.mark.full
-def test_two_submits_at_once_make_one_job(ready: World) -> None:
+def test_two_parallel_submits_create_one_job(ready: World) -> None:
     ready.pace[0] = 3.0
     both = [ready.start("submit"), ready.start("submit")]
     said = [each.communicate()[0] for each in both]
@@ -249,7 +251,7 @@ WITHOUT_SDK = "import sys; sys.modules['google'] = None; exec(sys.argv.pop(1))"
 
 
 @pytest.mark.full
-def test_printing_a_job_needs_no_sdk_and_the_sdk_takes_what_is_printed(world: World) -> None:
+def test_printing_a_job_needs_no_sdk_and_the_sdk_parses_it(world: World) -> None:
     yaml: Any = importlib.import_module("yaml")
     (world.project / "data" / "prepared" / "statistics.json").unlink()
 

@@ -1,4 +1,4 @@
-"""The file that data_path names: what is read of it, and the one line that refuses a file that is no table."""
+"""The file that data_path names: what is read of it, and the one line that refuses an invalid file."""
 
 import gzip
 import importlib
@@ -131,7 +131,7 @@ def test_a_file_that_is_no_table_is_refused(
 
 
 @pytest.mark.parametrize("header", ["year,2019,2020", "a,7,b", "red,yes", "name,x"])
-def test_names_that_look_like_data_are_names_beside_a_word_above_numbers(
+def test_names_like_data_are_names_if_a_word_stands_above_numbers(
     tmp_path: Path, header: str
 ) -> None:
     rows = "1,2,3\n4,5,6\n" if header.count(",") > 1 else "blue,no\ngreen,maybe\n"
@@ -221,7 +221,7 @@ def large_table(rows: int) -> str:
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
-def test_a_large_file_is_sampled_to_its_end(tmp_path: Path, name: str) -> None:
+def test_a_large_file_is_sampled_up_to_its_end(tmp_path: Path, name: str) -> None:
     text = large_table(120_000).encode()
     path = written(tmp_path, gzip.compress(text, 1) if name.endswith(".gz") else text, name)
     table = read_table(checked_data_path(path))
@@ -257,7 +257,7 @@ def test_a_first_line_without_end_is_refused(tmp_path: Path) -> None:
     refused(lambda: checked_data_path(path), "the first line is longer than 2097152 bytes")
 
 
-def test_a_huge_file_takes_no_longer(tmp_path: Path) -> None:
+def test_reading_time_does_not_grow_with_the_file(tmp_path: Path) -> None:
     path = Path(written(tmp_path, large_table(60_000)))
     block = path.read_bytes().partition(b"\n")[2]
     with path.open("ab") as file:

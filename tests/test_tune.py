@@ -1,4 +1,4 @@
-"""`nox -s tune` against the doubles: a study is sent once, followed trial by trial, and its best arguments are used."""
+"""`nox -s tune` against the doubles: a study is submitted once, followed trial by trial, and its best arguments are used."""
 
 import json
 import math
@@ -30,7 +30,6 @@ def flags_of(job: Json) -> dict[str, str]:
 
 
 def variables_of(job: Json) -> Mapping[str, str]:
-    """Return the variables of a trial."""
     program = job["jobSpec"]["workerPoolSpecs"][0]["containerSpec"]
     return {each["name"]: each["value"] for each in program["env"]}
 
@@ -45,7 +44,7 @@ def quality(flags: Mapping[str, str]) -> float:
 
 
 class Trainer:
-    """Runs trials: reports a metric that follows from the flags, and remembers them."""
+    """Runs trials: reports a metric computed from the flags, and records them."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[str, dict[str, str]]] = []
@@ -70,7 +69,7 @@ class Trainer:
 
 @pytest.fixture
 def trainer(ready: World) -> Trainer:
-    """What the trials of the double run."""
+    """The program of the double's trials."""
     trainer = Trainer()
     ready.cloud.jobs.tuning.runner = trainer
     return trainer
@@ -87,7 +86,9 @@ def study_of(world: World) -> dict[str, Any]:
     return dict(json.loads(path.read_text(encoding="utf-8")))
 
 
-def test_a_study_is_sent_and_its_best_arguments_are_used(ready: World, trainer: Trainer) -> None:
+def test_a_study_is_submitted_and_its_best_arguments_are_used(
+    ready: World, trainer: Trainer
+) -> None:
     done = ready.run("tune", "--wait", *TRIALS)
     [job] = tuning_jobs(ready)
     assert job["state"] == "JOB_STATE_SUCCEEDED" and len(job["trials"]) == 8
@@ -105,7 +106,7 @@ def test_a_study_is_sent_and_its_best_arguments_are_used(ready: World, trainer: 
     assert flags["--hidden-units"] == best["values"]["hidden_units"]
 
 
-def test_what_a_dry_run_prints_is_what_is_sent(ready: World, trainer: Trainer) -> None:
+def test_a_dry_run_prints_what_is_submitted(ready: World, trainer: Trainer) -> None:
     shown = json.loads(ready.run("tune", "--dry-run", *TRIALS).stdout)
     ready.run("tune", *TRIALS)
     [sent] = tuning_jobs(ready)
@@ -116,13 +117,13 @@ def test_what_a_dry_run_prints_is_what_is_sent(ready: World, trainer: Trainer) -
     assert names == ["learning-rate", "dropout", "hidden-units"]
 
 
-def test_an_answer_that_is_lost_makes_no_second_study(ready: World, trainer: Trainer) -> None:
+def test_a_lost_response_creates_no_second_study(ready: World, trainer: Trainer) -> None:
     ready.cloud.faults.plan("POST", "/hyperparameterTuningJobs", faults.ANSWER_LOST, 1)
     ready.run("tune", "--wait", *TRIALS)
     assert len(tuning_jobs(ready)) == 1
 
 
-def test_a_study_whose_trials_fail_is_told(ready: World, trainer: Trainer) -> None:
+def test_a_study_whose_trials_fail_is_reported(ready: World, trainer: Trainer) -> None:
     trainer.code = 1
     done = ready.run("tune", "--wait", *TRIALS, code=1)
     [line] = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
@@ -130,7 +131,9 @@ def test_a_study_whose_trials_fail_is_told(ready: World, trainer: Trainer) -> No
     assert done.stderr.count(" failed  ") >= 4
 
 
-def test_trials_that_are_behind_are_stopped_and_still_count(ready: World, trainer: Trainer) -> None:
+def test_trials_below_the_median_are_stopped_and_still_count(
+    ready: World, trainer: Trainer
+) -> None:
     trainer.pause_seconds = 0.3
     ready.run("tune", "--wait", "--trials", "12", "--parallel", "6")
     trials = tuning_jobs(ready)[0]["trials"]
@@ -153,13 +156,13 @@ def test_tpus_are_refused_before_anything_is_sent(ready: World, trainer: Trainer
     assert tuning_jobs(ready) == []
 
 
-def test_fewer_trials_than_at_once_are_sent(ready: World, trainer: Trainer) -> None:
+def test_parallel_trials_are_at_most_the_number_of_trials(ready: World, trainer: Trainer) -> None:
     ready.run("tune", "--wait", "--trials", "1")
     assert [job["parallelTrialCount"] for job in tuning_jobs(ready)] == [1]
 
 
 @pytest.mark.parametrize("option", ["--wait", "--again", "--list", "--cancel"])
-def test_what_is_about_the_cloud_is_refused_beside_local(option: str, ready: World) -> None:
+def test_options_of_the_cloud_are_refused_beside_local(option: str, ready: World) -> None:
     done = ready.run("tune", "--local", option, code=2)
     assert f"{option} beside --local" in done.stderr
     assert not list((ready.project / "runs").glob("study-*"))

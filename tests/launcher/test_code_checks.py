@@ -1,4 +1,4 @@
-"""What is found in the code of the package before a job is sent, rule by rule."""
+"""The checks of the package's code, rule by rule."""
 
 import ast
 from pathlib import Path
@@ -10,7 +10,6 @@ from tests.launcher.samples import one
 
 
 def write_module(folder: Path, text: str) -> Path:
-    """Write trainer/a.py."""
     (folder / "trainer").mkdir()
     (folder / "trainer" / "__init__.py").touch()
     (folder / "trainer" / "a.py").write_text(text + "\n", encoding="utf-8")
@@ -33,7 +32,7 @@ def write_module(folder: Path, text: str) -> Path:
         "ROWS = [line for line in open('t.csv')]",
     ],
 )
-def test_code_that_acts_on_import(text: str, tmp_path: Path) -> None:
+def test_code_that_runs_on_import_is_reported(text: str, tmp_path: Path) -> None:
     write_module(tmp_path, text)
     assert "trainer/a.py, line " in one(import_effects.import_time_findings(tmp_path))
 
@@ -52,7 +51,7 @@ def test_code_that_acts_on_import(text: str, tmp_path: Path) -> None:
         '"""A docstring."""',
     ],
 )
-def test_code_that_only_defines(text: str, tmp_path: Path) -> None:
+def test_code_that_only_defines_is_not_reported(text: str, tmp_path: Path) -> None:
     write_module(tmp_path, text)
     assert import_effects.import_time_findings(tmp_path) == []
 
@@ -65,12 +64,12 @@ def test_code_that_only_defines(text: str, tmp_path: Path) -> None:
         "import trainer.nosuch",
     ],
 )
-def test_a_module_of_the_package_that_does_not_exist(text: str, tmp_path: Path) -> None:
+def test_a_missing_module_of_the_package_is_reported(text: str, tmp_path: Path) -> None:
     write_module(tmp_path, text)
     assert "imports trainer.nosuch" in one(import_effects.own_import_findings(tmp_path))
 
 
-def test_modules_of_the_package_that_exist(tmp_path: Path) -> None:
+def test_existing_modules_of_the_package_are_not_reported(tmp_path: Path) -> None:
     write_module(tmp_path, "from trainer import a\nfrom . import a\nfrom .a import b\nimport os")
     assert import_effects.own_import_findings(tmp_path) == []
 
@@ -86,7 +85,7 @@ def test_modules_of_the_package_that_exist(tmp_path: Path) -> None:
         ("def f():\n    from typing import Self", "typing.Self is new"),
     ],
 )
-def test_what_python_3_10_does_not_have(text: str, part: str, tmp_path: Path) -> None:
+def test_what_python_3_10_lacks_is_reported(text: str, part: str, tmp_path: Path) -> None:
     write_module(tmp_path, text)
     try:
         ast.parse(text)
@@ -106,12 +105,12 @@ def test_what_python_3_10_does_not_have(text: str, part: str, tmp_path: Path) ->
         "import itertools\nPAIRS = itertools.pairwise",
     ],
 )
-def test_what_python_3_10_has(text: str, tmp_path: Path) -> None:
+def test_what_python_3_10_has_is_not_reported(text: str, tmp_path: Path) -> None:
     write_module(tmp_path, text)
     assert python_version.version_findings(tmp_path, "3.10") == []
 
 
-def test_a_module_that_a_newer_python_removed(tmp_path: Path) -> None:
+def test_a_module_that_python_removed_is_reported(tmp_path: Path) -> None:
     write_module(tmp_path, "def f():\n    import imp")
     assert "removed in Python 3.12" in one(python_version.version_findings(tmp_path, "3.12"))
     assert python_version.version_findings(tmp_path, "3.11") == []
@@ -128,19 +127,21 @@ def test_a_module_that_a_newer_python_removed(tmp_path: Path) -> None:
         ("trainer.a", "TEXT = '''\nif __name__ == 0: 1\n'''", "does nothing when it is started"),
     ],
 )
-def test_a_module_that_cannot_be_started(module: str, text: str, part: str, tmp_path: Path) -> None:
+def test_a_module_that_cannot_be_started_is_reported(
+    module: str, text: str, part: str, tmp_path: Path
+) -> None:
     write_module(tmp_path, text)
     assert part in one(entry_point.entry_findings(module, tmp_path))
 
 
-def test_modules_that_can_be_started(tmp_path: Path) -> None:
+def test_modules_that_can_be_started_are_not_reported(tmp_path: Path) -> None:
     write_module(tmp_path, "if '__main__' == __name__:\n    main()")
     (tmp_path / "trainer" / "__main__.py").touch()
     for module in ("trainer.a", "trainer"):
         assert entry_point.entry_findings(module, tmp_path) == []
 
 
-def test_a_path_of_somebodys_home_in_the_code(tmp_path: Path) -> None:
+def test_a_path_of_a_home_folder_in_the_code_is_reported(tmp_path: Path) -> None:
     write_module(tmp_path, "def f():\n    return open('/home/me/t.csv')")
     assert "a place on this machine" in one(entry_point.home_findings(tmp_path))
 
@@ -149,12 +150,12 @@ def test_a_path_of_somebodys_home_in_the_code(tmp_path: Path) -> None:
     "requirement",
     ["==2.15.*", "==2.15.1", "<2.21", "~=2.20.0", ">=2.22", ">=2.10,<2.16", "!=2.21.*", "~=3.0"],
 )
-def test_another_tensorflow_than_the_machines_have(requirement: str) -> None:
+def test_another_tensorflow_than_that_of_the_image_is_reported(requirement: str) -> None:
     line = f'tensorflow-cpu{requirement}; extra == "local"'
     assert "have TensorFlow 2.21" in one(entry_point.tensorflow_findings([line], "2.21"))
 
 
-def test_the_same_tensorflow_as_the_machines_have() -> None:
+def test_the_tensorflow_of_the_image_is_not_reported() -> None:
     for requirement in ("==2.21.*", "==2.21.0", ">=2.20", "~=2.20", ">=2.21,<2.22", "", "!=2.20.*"):
         line = f'tensorflow{requirement}; extra == "local"'
         assert entry_point.tensorflow_findings([line], "2.21") == []
@@ -162,6 +163,6 @@ def test_the_same_tensorflow_as_the_machines_have() -> None:
     assert entry_point.tensorflow_findings(other, "2.21") == []
 
 
-def test_a_tensorflow_that_would_replace_the_machines() -> None:
+def test_a_tensorflow_that_would_replace_that_of_the_image_is_reported() -> None:
     for name in ("tensorflow==2.21.0", "Tensorflow_CPU>=2", "tf-nightly"):
         assert 'EXTRAS["local"]' in one(entry_point.tensorflow_findings([name], "2.21"))

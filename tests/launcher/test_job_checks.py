@@ -1,4 +1,4 @@
-"""What is found in job.toml before a job is sent, rule by rule."""
+"""The checks of job.toml, rule by rule."""
 
 import datetime
 from pathlib import Path
@@ -19,21 +19,20 @@ LIST = "us-docker.pkg.dev/vertex-ai/training"
 
 
 def on(region: str = "us-central1", **pools: Pool) -> Job:
-    """Return a job with pools of its own."""
     return job_of({"scale_tier": "MINE", "region": region}, tiers={"MINE": pools})
 
 
 def of_job(job: Job, *arguments: str, folder: Path = Path("/nowhere")) -> list[UserError]:
-    """Return what is wrong with job.toml apart from its machines."""
+    """Return the findings about job.toml but for its machines."""
     return job_settings.job_findings(job, arguments, folder, TODAY)
 
 
-def test_a_job_without_mistakes_has_no_findings() -> None:
+def test_a_valid_job_has_no_findings() -> None:
     assert machines.machine_findings(job_of()) == [] == of_job(job_of())
 
 
 @pytest.mark.parametrize("tier", [name for name, tier in offered_tiers().items() if tier])
-def test_every_tier_is_sound_where_it_is_offered_and_only_there(tier: str) -> None:
+def test_every_tier_is_valid_only_in_its_regions(tier: str) -> None:
     for region in training_regions():
         job = job_of({"scale_tier": tier, "region": region})
         offered = tier in parted({tier: job.tier()}, region)[0]
@@ -49,7 +48,7 @@ def test_every_tier_is_sound_where_it_is_offered_and_only_there(tier: str) -> No
         ("mars", "write us-central1, for example"),
     ],
 )
-def test_a_region_that_is_none(region: str, part: str) -> None:
+def test_an_unknown_region_is_reported(region: str, part: str) -> None:
     assert part in one(machines.machine_findings(job_of({"region": region})))
 
 
@@ -73,21 +72,20 @@ def test_a_region_that_is_none(region: str, part: str) -> None:
         (Pool("n1-standard-8", 2), "2 chiefs"),
     ],
 )
-def test_a_machine_that_cannot_be_had(pool: Pool, part: str) -> None:
+def test_an_unavailable_machine_is_reported(pool: Pool, part: str) -> None:
     assert part in one(machines.machine_findings(on(chief=pool)))
 
 
-def test_an_accelerator_that_is_elsewhere_names_where() -> None:
+def test_an_accelerator_of_other_regions_is_reported_with_them() -> None:
     finding = one(machines.machine_findings(on("africa-south1", chief=offered_l4())))
     assert all(name in finding for name in google_cloud()["accelerator_regions"]["NVIDIA_L4"])
 
 
 def offered_l4() -> Pool:
-    """Return the machine of the tier L4."""
     return offered_tiers()["L4"]["chief"]
 
 
-def test_pools_that_do_not_go_together() -> None:
+def test_pools_that_cannot_be_combined_are_reported() -> None:
     tpu, cpu = offered_tiers()["BASIC_TPU"]["chief"], Pool("n1-standard-8")
     for each, part in (
         (on(chief=tpu, worker=cpu), "a TPU with more pools"),
@@ -112,7 +110,7 @@ RESERVATION = "projects/p/zones/us-central1-a/reservations/r"
         ("UNEQUAL", Scheduling(strategy="flex_start"), "the same in every pool"),
     ],
 )
-def test_scheduling_that_is_refused(tier: str, asked: Scheduling, part: str) -> None:
+def test_invalid_scheduling_is_reported(tier: str, asked: Scheduling, part: str) -> None:
     larger = Pool("g2-standard-12", 1, "NVIDIA_L4", 1)
     tiers = {
         **offered_tiers(),
@@ -123,13 +121,13 @@ def test_scheduling_that_is_refused(tier: str, asked: Scheduling, part: str) -> 
     assert part in one(machines.machine_findings(job))
 
 
-def test_what_a_tier_takes_is_what_the_checks_take() -> None:
+def test_the_strategies_of_a_tier_are_those_that_the_checks_accept() -> None:
     for name, tier in offered_tiers().items():
         for strategy in ("standard", "spot", "flex_start"):
             job = job_of({"scale_tier": name}, scheduling=Scheduling(strategy=strategy))
             if tier:
-                sound = not any(machines.strategy_findings(job))
-                assert (strategy in scheduling_text(tier)) == sound, (name, strategy)
+                accepted = not any(machines.strategy_findings(job))
+                assert (strategy in scheduling_text(tier)) == accepted, (name, strategy)
 
 
 @pytest.mark.parametrize(
@@ -151,11 +149,11 @@ def test_what_a_tier_takes_is_what_the_checks_take() -> None:
         ({"bucket": "a..b"}, "no dot"),
     ],
 )
-def test_a_name_that_google_refuses(cloud: dict[str, str], part: str) -> None:
+def test_an_invalid_name_is_reported(cloud: dict[str, str], part: str) -> None:
     assert part in one(of_job(job_of(cloud)))
 
 
-def test_names_that_google_takes() -> None:
+def test_valid_names_are_not_reported() -> None:
     for cloud in (
         {"project": "example.com:some-project"},
         {"bucket": "a.b-c_d"},
@@ -186,7 +184,7 @@ def test_names_that_google_takes() -> None:
         ({"runtime": Runtime("image", "no image at all")}, "an address such as"),
     ],
 )
-def test_a_value_that_is_refused(sections: dict[str, Any], part: str) -> None:
+def test_an_invalid_value_is_reported(sections: dict[str, Any], part: str) -> None:
     assert part in one(of_job(job_of(**sections)))
 
 
@@ -209,7 +207,7 @@ def test_a_secret_is_refused_and_not_repeated(sections: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["--token=hunter2hunter2"], ["--token", "hunter2hunter2"]])
-def test_a_secret_after_the_command_is_refused(arguments: list[str]) -> None:
+def test_a_secret_on_the_command_line_is_refused(arguments: list[str]) -> None:
     assert "--token looks like a secret" in one(secret_findings(job_of(), arguments))
 
 
@@ -222,7 +220,7 @@ def test_a_secret_after_the_command_is_refused(arguments: list[str]) -> None:
         {"URL": "https://example.com:8080/a@b", "SEED": "20240501"},
     ],
 )
-def test_what_is_no_secret(variables: dict[str, str]) -> None:
+def test_other_values_are_not_reported_as_secrets(variables: dict[str, str]) -> None:
     assert secret_findings(job_of(environment=variables), []) == []
 
 
@@ -240,7 +238,7 @@ def test_an_image_fits_its_machines() -> None:
     "value",
     ["/home/me/t.csv", "~/t.csv", "file:///t.csv", "C:\\t.csv", "./t.csv", "sub/t.csv", "$HOME/t"],
 )
-def test_a_path_of_this_machine(value: str, tmp_path: Path) -> None:
+def test_a_local_path_is_reported(value: str, tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "t.csv").touch()
     for found in (
@@ -252,7 +250,7 @@ def test_a_path_of_this_machine(value: str, tmp_path: Path) -> None:
         assert "a gs:// address" in one(found)
 
 
-def test_what_is_no_path_of_this_machine(tmp_path: Path) -> None:
+def test_other_values_are_not_reported_as_local_paths(tmp_path: Path) -> None:
     for value in ("gs://b/t.csv", "/gcs/b/t.csv", "relu", "64,32", "0.1", "a/b", "/tmp/none/here"):
         assert of_job(job_of(arguments={"thing": value}), folder=tmp_path) == []
 

@@ -56,7 +56,7 @@ def test_a_job_is_read_with_its_types_and_its_arguments_become_flags(tmp_path: P
         ("fast = true", "fast = [1]", "job.toml [arguments] fast is [1]; expected text, a number"),
     ],
 )
-def test_a_wrong_job_is_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_an_invalid_job_is_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
     assert old in JOB
     write_files(tmp_path, {"job.toml": JOB.replace(old, new, 1)})
     with pytest.raises(UserError, match=re.escape(message)):

@@ -1,4 +1,4 @@
-"""The local executor: what a replica is told, and how a job of several ends."""
+"""The local executor: the variables of a replica, and how a job of several replicas ends."""
 
 import json
 import os
@@ -47,7 +47,6 @@ def job_of(code: str, *counts: int) -> dict[str, Any]:
 
 
 def run(job: dict[str, Any], mount: Path, preempt_seconds: float = 0.0) -> int:
-    """Run a job with this interpreter."""
     return run_custom_job(job, Path(sys.executable), mount, CONSOLE, preempt_seconds)
 
 
@@ -92,7 +91,7 @@ def test_a_replica_gets_the_cloud_s_variables_and_no_others(
     assert not {"SOME_TOKEN", "PYTHONPATH", "TF_CONFIG"} & set(seen)
 
 
-def test_a_dead_replica_stops_the_job_at_once_and_is_named(
+def test_a_replica_failure_stops_the_job_and_is_reported(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     code = f"{ROLE}print('last words', flush=True) if role == 'worker' else None; os._exit(7) if role == 'worker' else None; {SLEEP}"
@@ -104,27 +103,27 @@ def test_a_dead_replica_stops_the_job_at_once_and_is_named(
     assert "worker 0 | last words" in said
 
 
-def test_the_primary_decides_and_the_others_are_ended(tmp_path: Path) -> None:
+def test_the_exit_of_the_primary_ends_the_other_replicas(tmp_path: Path) -> None:
     code = f"{ROLE}os._exit(0) if role == 'chief' else None; {SLEEP}"
     begin = time.monotonic()
     assert run(job_of(code, 1, 2), tmp_path) == 0
     assert time.monotonic() - begin < 5
 
 
-def test_the_primary_s_own_failure_is_the_job_s(tmp_path: Path) -> None:
+def test_the_exit_code_of_the_primary_is_the_job_s(tmp_path: Path) -> None:
     assert (
         run(job_of(f"{ROLE}os._exit(3) if role == 'chief' else None; {SLEEP}", 1, 1), tmp_path) == 3
     )
     assert run(job_of("import os; os._exit(4)", 1), tmp_path) == 4
 
 
-def test_a_preempted_job_starts_again_and_ends(tmp_path: Path) -> None:
+def test_a_preempted_job_restarts_and_ends(tmp_path: Path) -> None:
     code = "import os, time; p = os.environ['GCS_ROOT'] + '/starts'; open(p, 'a').write('x'); time.sleep(2)"
     assert run(job_of(code, 1), tmp_path, preempt_seconds=1.0) == 0
     assert (tmp_path / "starts").read_text() == "xx"
 
 
-def test_what_is_left_in_the_working_folder_is_told(tmp_path: Path) -> None:
+def test_files_left_in_the_working_folder_are_reported(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="wrote 'model.bin' into its working folder"):
         run(job_of("open('model.bin', 'w').close()", 1), tmp_path)
 
@@ -153,9 +152,9 @@ def test_a_signal_to_the_launcher_leaves_no_replica(tmp_path: Path) -> None:
     assert not [pid for pid in replicas if alive(pid)]
 
 
-def test_a_signal_waits_until_the_child_that_is_being_started_is_known() -> None:
+def test_a_signal_is_postponed_until_the_new_child_is_registered() -> None:
     known = []
-    # Python itself leaves it ignored if it was started so, as in the background of a shell.
+    # SIGINT is ignored in a process that a shell started in the background.
     earlier = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt), signals_postponed():
@@ -178,7 +177,7 @@ def wait_for_files(folder: Path, count: int) -> list[int]:
 
 
 def alive(pid: int) -> bool:
-    """Tell whether a process runs."""
+    """Return whether a process runs."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -190,7 +189,7 @@ def test_the_package_of_a_job_is_found_in_the_mount(tmp_path: Path) -> None:
     assert package_path(job_of("pass", 1), tmp_path) == tmp_path / "b" / "package.tar.gz"
 
 
-def test_an_empty_run_folder_is_taken_without_a_word(tmp_path: Path) -> None:
+def test_an_empty_run_folder_is_used_for_a_new_run(tmp_path: Path) -> None:
     (tmp_path / "0001").mkdir()
     assert choose_job_dir(tmp_path) == (tmp_path / "0001", False)
     (tmp_path / "0001" / "config.json").touch()

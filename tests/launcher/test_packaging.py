@@ -30,12 +30,11 @@ setup(name="sample", version="1", packages=find_packages(include=["trainer", "tr
 
 
 def built(project: Path) -> SourceDistribution:
-    """Return the source distribution of a project."""
     return build_source_distribution(project, project / "dist", QUIET)
 
 
 def findings_of(project: Path) -> list[str]:
-    """Return what is wrong with the imports of a project, with this interpreter as the clean one."""
+    """Return the findings about a project's imports, with this interpreter as the clean one."""
     found = imports_of(project)
     absent = absent_modules(Path(sys.executable), [each.module for each in found], project.parent)
     return [str(each) for each in import_findings(project, found, absent, frozenset({"duckdb-zz"}))]
@@ -49,7 +48,7 @@ def test_the_content_of_two_equal_builds_is_equal_and_changes_with_the_code(tmp_
     assert built(project).content != first.content
 
 
-def test_a_digest_tells_names_from_bytes() -> None:
+def test_a_digest_covers_names_and_contents() -> None:
     assert digest({"a": b"b"}) == digest({"a": b"b"})
     assert digest({"ab": b""}) != digest({"a": b"b"})
 
@@ -64,7 +63,7 @@ def test_a_folder_without_init_is_found_even_after_it_had_one(tmp_path: Path) ->
     assert "create trainer/sub/__init__.py" in str(finding)
 
 
-def test_a_data_file_that_the_code_names_must_travel(tmp_path: Path) -> None:
+def test_a_data_file_that_the_code_names_must_be_packaged(tmp_path: Path) -> None:
     files = {
         "setup.py": SETUP,
         "trainer/__init__.py": "WORDS = 'lists/words.txt'\n",
@@ -88,7 +87,7 @@ def test_a_data_file_that_the_code_names_must_travel(tmp_path: Path) -> None:
         ("raise ValueError('no error')", r"cannot be built \(ValueError: no error\); expected"),
     ],
 )
-def test_a_broken_setup_is_refused(tmp_path: Path, setup: str, message: str) -> None:
+def test_an_invalid_setup_is_refused(tmp_path: Path, setup: str, message: str) -> None:
     project = write_files(tmp_path, {"setup.py": setup, "trainer/__init__.py": ""})
     with pytest.raises(UserError, match=message):
         built(project)
@@ -118,7 +117,9 @@ def test_a_syntax_error_is_found_with_its_line(tmp_path: Path) -> None:
         ("import duckdb_zz\n", "imports duckdb_zz, which only an extra in setup.py declares"),
     ],
 )
-def test_an_import_that_fails_elsewhere_is_found(tmp_path: Path, source: str, message: str) -> None:
+def test_an_import_that_fails_in_a_clean_environment_is_found(
+    tmp_path: Path, source: str, message: str
+) -> None:
     files = {"trainer/a.py": source, "trainer/model.py": "", "helpers_zz/__init__.py": ""}
     [finding] = findings_of(write_files(tmp_path, files))
     assert message in finding
@@ -136,7 +137,9 @@ def test_an_import_that_fails_elsewhere_is_found(tmp_path: Path, source: str, me
         "def f(:\n",
     ],
 )
-def test_an_import_that_works_elsewhere_is_left_alone(tmp_path: Path, source: str) -> None:
+def test_an_import_that_works_in_a_clean_environment_is_not_reported(
+    tmp_path: Path, source: str
+) -> None:
     files = {"trainer/a.py": source, "trainer/model.py": "", "trainer/statistics.py": ""}
     assert findings_of(write_files(tmp_path, files)) == []
 
@@ -159,7 +162,7 @@ def test_only_what_changed_is_installed() -> None:
     assert needed_work(replace(wanted, pinned="other versions"), wanted) == "everything"
 
 
-def test_what_pins_the_requirements_is_part_of_an_environment(tmp_path: Path) -> None:
+def test_the_lock_file_is_part_of_an_environment(tmp_path: Path) -> None:
     project = write_files(tmp_path, {"setup.py": SETUP, "trainer/__init__.py": ""})
     lock = project / "requirements.lock"
     states = [wanted_state(built(project), "local", lock).pinned]
@@ -169,7 +172,7 @@ def test_what_pins_the_requirements_is_part_of_an_environment(tmp_path: Path) ->
     assert states[0] == "" and len(set(states)) == 3
 
 
-def test_another_extra_s_requirements_do_not_rebuild_an_environment(tmp_path: Path) -> None:
+def test_requirements_of_another_extra_do_not_rebuild_an_environment(tmp_path: Path) -> None:
     project = write_files(tmp_path, {"setup.py": SETUP, "trainer/__init__.py": ""})
     before = wanted_state(built(project), "local").requirements
     write_files(project, {"setup.py": SETUP.replace("DuckDB>=1", "DuckDB>=2")})

@@ -1,4 +1,4 @@
-"""A study on this machine: trials as processes, the best of them, and what is left of a study that was stopped."""
+"""A study on this machine: trials as processes, the best of them, and how a stopped study resumes."""
 
 import json
 import subprocess
@@ -20,7 +20,7 @@ from launcher.tuning.trials import counted, measurements, most_at_once, reported
 from tests.launcher.samples import BATCH, DROPOUT, ENSEMBLE, QUIET, RATE, UNITS, study_of
 
 PARAMETERS = {"learning_rate": RATE, "batch_size": BATCH}
-# A trainer whose metric is best at the learning rate 0.01, and which writes down each start.
+# A trainer whose metric is best at the learning rate 0.01, and which records each start.
 TRAINER = """
 import json, math, pathlib, sys, time
 flags = dict(zip(sys.argv[2::2], sys.argv[3::2]))
@@ -46,7 +46,7 @@ JOB = {
 
 
 def work_in(folder: Path, study: Study) -> search.Search:
-    """Return a study in a folder, new or gone on with."""
+    """Return a study in a folder, new or resumed."""
     folder.mkdir(exist_ok=True)
     place = trials.Place(folder, folder, folder, folder)
     found = optuna_sampler.opened(study, folder / "study.db")
@@ -96,7 +96,7 @@ def test_a_study_without_a_result_has_no_best_arguments(tmp_path: Path) -> None:
         best_arguments(tmp_path, "best")
 
 
-def test_a_study_that_is_stopped_goes_on_with_each_trial_once(
+def test_a_stopped_study_resumes_and_runs_each_trial_once(
     tmp_path: Path, fake_trainer: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     study = study_of(PARAMETERS, early_stopping="none")
@@ -127,7 +127,7 @@ def test_a_study_that_is_stopped_goes_on_with_each_trial_once(
     assert all(starts[str(each.number)] == 1 + (str(each.number) in stopped) for each in outcomes)
 
 
-def test_a_trial_that_is_behind_is_stopped_early(
+def test_a_trial_below_the_median_is_stopped_early(
     tmp_path: Path, fake_trainer: dict[str, str]
 ) -> None:
     fake_trainer["PAUSE"] = "60"
@@ -157,7 +157,7 @@ def test_failed_trials_are_counted_and_end_the_study(
     }
 
 
-def test_a_metric_that_is_never_reported_is_told(tmp_path: Path) -> None:
+def test_a_metric_that_is_never_reported_ends_the_study(tmp_path: Path) -> None:
     work = work_in(tmp_path, study_of(PARAMETERS, metric="acu"))
     with pytest.raises(
         UserError, match="metric is acu, and a run reported auc; expected .*; write auc"
@@ -175,7 +175,7 @@ def test_a_grid_has_every_combination_once(tmp_path: Path) -> None:
     assert len({each.flags for each in optuna_sampler.outcomes(work.optuna_study)}) == 8
 
 
-def test_a_condition_decides_whether_a_parameter_is_there(tmp_path: Path) -> None:
+def test_a_conditional_parameter_is_active_only_under_its_condition(tmp_path: Path) -> None:
     study = study_of({"dropout": DROPOUT, "ensemble": {**ENSEMBLE, "max": 2}}, algorithm="random")
     found = optuna_sampler.opened(study, tmp_path / "study.db")
     values = [optuna_sampler.proposed(found.ask(), study) for _ in range(30)]
@@ -207,7 +207,7 @@ def test_measurements_are_read_as_the_service_does(tmp_path: Path) -> None:
     assert reported_names(path) == ["auc", "loss"]
 
 
-def test_the_measurement_that_counts() -> None:
+def test_the_final_measurement_of_a_trial() -> None:
     assert counted([0.5, 0.9, 0.7], "best", "maximize") == 0.9
     assert counted([0.5, 0.9, 0.7], "best", "minimize") == 0.5
     assert counted([0.5, 0.9, 0.7], "last", "maximize") == 0.7
@@ -216,7 +216,7 @@ def test_the_measurement_that_counts() -> None:
     assert counted([], "best", "maximize") is None
 
 
-def test_an_equal_study_is_gone_on_with_and_another_begins_anew(tmp_path: Path) -> None:
+def test_an_equal_study_resumes_and_another_starts_anew(tmp_path: Path) -> None:
     assert next_study(tmp_path, "a") == (tmp_path / "study-0001", False)
     (tmp_path / "study-0001").mkdir()
     (tmp_path / "study-0001" / "digest").write_text("a")
@@ -224,7 +224,7 @@ def test_an_equal_study_is_gone_on_with_and_another_begins_anew(tmp_path: Path) 
     assert next_study(tmp_path, "b") == (tmp_path / "study-0002", False)
 
 
-def test_no_more_trials_at_once_than_the_machine_bears(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parallel_trials_are_limited_by_cores_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.cpu_count", lambda: 4)
     monkeypatch.setattr(trials, "memory_mb", lambda: 64_000)
     assert [most_at_once(wanted) for wanted in (1, 3, 100)] == [1, 3, 4]

@@ -1,4 +1,4 @@
-"""The study of job.toml: what it may say, what it becomes for the service, and what is wrong with it."""
+"""The study of job.toml: how it is read, its resource for the service, and its checks."""
 
 import dataclasses
 import json
@@ -125,7 +125,7 @@ def test_a_trial_has_its_flags_last_its_variables_and_a_folder_of_its_own() -> N
         ({"parameters": {"x": {**RATE, "when": {"a": [1], "b": [1]}}}}, "one parameter and a list"),
     ],
 )
-def test_what_is_no_study_is_refused(study: dict[str, Any], message: str) -> None:
+def test_an_invalid_study_is_refused(study: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         read_study({"study": {**OPTIONS, **study}}, "job.toml")
 
@@ -155,7 +155,7 @@ def test_what_is_no_study_is_refused(study: dict[str, Any], message: str) -> Non
         ({"dropout": {**DROPOUT, "when": {"ensemble": [9]}}, "ensemble": ENSEMBLE}, {}, "has 9"),
     ],
 )
-def test_a_study_that_the_service_would_refuse_is_told(
+def test_a_study_that_the_service_would_refuse_is_reported(
     parameters: dict[str, Any], options: dict[str, Any], message: str
 ) -> None:
     [finding] = study_findings(job_of(study=study_of(parameters, **options)))
@@ -170,7 +170,7 @@ def test_tpus_run_no_trials() -> None:
     assert "does not run on TPUs" in str(finding)
 
 
-def test_a_parameter_comes_behind_the_one_it_depends_on() -> None:
+def test_a_parameter_follows_the_one_it_depends_on() -> None:
     chain = {
         "c": Parameter("integer", 1, 2, parent="b"),
         "b": Parameter("integer", 1, 2, parent="a"),

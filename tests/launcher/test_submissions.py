@@ -1,4 +1,4 @@
-"""Sending jobs, without Google's libraries: what is written down, what is sent once, and what is shown."""
+"""Submitting jobs, without Google's libraries: what is recorded, created once, and shown."""
 
 import dataclasses
 import json
@@ -41,7 +41,7 @@ with lock_submissions(Path(sys.argv[1]), Console()):
 
 
 class Lost(Exception):
-    """An answer that is lost on the way, after the service acted or before."""
+    """A response that is lost, after the service acted or before."""
 
 
 @dataclasses.dataclass
@@ -50,11 +50,10 @@ class Service:
 
     plan: list[str]
     silent_finds: int = 0
-    """So many looks get no answer."""
+    """How many calls of `find` get no response."""
     jobs: list[CloudJob] = dataclasses.field(default_factory=list)
 
     def create(self, custom_job: Mapping[str, Any]) -> CloudJob:
-        """Create a job, or not, as planned."""
         step = self.plan.pop(0)
         if step == "refused":
             raise Refusal("the job is not accepted", 429, "quota")
@@ -65,7 +64,6 @@ class Service:
         return ACCEPTED
 
     def find(self, run: str) -> CloudJob | None:
-        """Return the job, if there is one."""
         self.silent_finds -= 1
         if self.silent_finds >= 0:
             raise Unanswered("the list of jobs", Lost("reset"))
@@ -73,7 +71,7 @@ class Service:
 
 
 def created_by(service: Service, may_exist: bool = False) -> CloudJob:
-    """Return the job of a run, without pauses worth the name."""
+    """Return the job of a run, with pauses close to 0."""
     return create_once(service, {}, "a-run", QUIET, 1e-4, may_exist)
 
 
@@ -83,26 +81,26 @@ def created_by(service: Service, may_exist: bool = False) -> CloudJob:
     ids=str,
 )
 @pytest.mark.parametrize("silent_finds", [0, 2])
-def test_lost_answers_make_one_job(plan: list[str], silent_finds: int) -> None:
+def test_lost_responses_create_one_job(plan: list[str], silent_finds: int) -> None:
     service = Service(list(plan), silent_finds)
     assert created_by(service) == ACCEPTED
     assert len(service.jobs) == 1
 
 
-def test_a_job_that_may_exist_is_looked_for_before_it_is_created() -> None:
+def test_a_job_that_may_exist_is_looked_up_before_it_is_created() -> None:
     service = Service([], jobs=[ACCEPTED])
     assert created_by(service, may_exist=True) == ACCEPTED
     assert len(service.jobs) == 1
 
 
-def test_nothing_is_created_as_long_as_nobody_says_that_it_is_not_there() -> None:
+def test_nothing_is_created_while_a_job_may_exist() -> None:
     service = Service(["created"], silent_finds=100)
     with pytest.raises(UserError, match="run the same command again"):
         created_by(service, may_exist=True)
     assert not service.jobs
 
 
-def test_a_service_that_loses_all_is_given_up_and_one_that_refuses_at_once() -> None:
+def test_creation_stops_at_a_refusal_or_after_the_last_retry() -> None:
     with pytest.raises(UserError, match="no answer"):
         created_by(Service(["lost"] * CREATIONS))
     service = Service(["refused"])
@@ -119,12 +117,11 @@ def test_pauses_grow_up_to_a_bound_and_vary() -> None:
 
 
 def sent_job(name: str, *arguments: str) -> dict[str, Any]:
-    """Return the CustomJob of a run."""
     return custom_job_of(job_of(), Run(name, "gs://b/p.tar.gz", "0" * 64, "gs://b/d", arguments))
 
 
 def submission(run: str = "20261124-153000-abcdef", **changes: Any) -> Submission:
-    """Return a submission whose service has not answered yet."""
+    """Return a submission without a response yet."""
     return dataclasses.replace(Submission(run, "digest", "p", "us-central1", {}), **changes)
 
 
@@ -172,7 +169,7 @@ def test_a_file_of_an_older_version_is_read(
     assert submissions.all_of(tmp_path) == [now]
 
 
-def test_submissions_come_back_newest_first_and_what_is_none_is_left_out(tmp_path: Path) -> None:
+def test_submissions_are_read_newest_first_without_invalid_files(tmp_path: Path) -> None:
     old = submissions.save(tmp_path, submission("20261124-153000-ffffff"))
     new = submissions.save(tmp_path, submission("20261124-153001-000000", job=RESOURCE))
     (tmp_path / "20261125-000000-000000.json").write_text('{"run": "ha')
@@ -183,7 +180,7 @@ def test_submissions_come_back_newest_first_and_what_is_none_is_left_out(tmp_pat
     assert not list(tmp_path.glob("*.part"))
 
 
-def test_a_file_is_written_whole_or_stays_as_it_is(
+def test_a_file_is_written_completely_or_stays_unchanged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "state.json"
@@ -199,7 +196,7 @@ def test_a_file_is_written_whole_or_stays_as_it_is(
     assert path.read_text() == "before"
 
 
-def test_one_submit_at_a_time_and_a_killed_one_holds_nothing(tmp_path: Path) -> None:
+def test_submits_run_one_at_a_time_and_a_killed_one_frees_its_lock(tmp_path: Path) -> None:
     command = [sys.executable, "-B", "-c", HOLD, str(tmp_path)]
     with subprocess.Popen(command, cwd=SOURCES, stdout=subprocess.PIPE, text=True) as holder:
         try:
@@ -258,7 +255,7 @@ def test_data_in_the_bucket_is_only_added_to(
         ("2026-11-24T15:30:00.123456789Z", 123_456),
     ],
 )
-def test_times_are_read_whatever_their_digits(text: str, seconds: int) -> None:
+def test_timestamps_are_parsed_with_any_number_of_digits(text: str, seconds: int) -> None:
     read = moment(text)
     assert (read.isoformat()[:19], read.microsecond) == ("2026-11-24T15:30:00", seconds)
 
@@ -274,7 +271,7 @@ def test_log_lines_name_replicas_other_than_the_primary() -> None:
     assert line_of({"jsonPayload": {"loss": 1}}) == "{'loss': 1}"
 
 
-def test_what_the_service_answers_is_read_with_and_without_its_optional_fields() -> None:
+def test_jobs_are_parsed_with_and_without_their_optional_fields() -> None:
     least = cloud_job({"name": RESOURCE, "displayName": "n"})
     assert (least.id, least.state, least.run, least.has_ended) == ("12", "UNKNOWN", "", False)
     full = cloud_job(
@@ -318,11 +315,13 @@ def test_every_refusal_has_three_parts(code: int) -> None:
         (is_loopback, "", False),
     ],
 )
-def test_small_answers(function: Callable[[Any], object], given: object, expected: object) -> None:
+def test_texts_of_responses_and_addresses_are_parsed(
+    function: Callable[[Any], object], given: object, expected: object
+) -> None:
     assert function(given) == expected
 
 
-def test_the_bar_fills() -> None:
+def test_the_progress_bar_fills() -> None:
     assert bar(1_000_000, 2_000_000).split()[1] == "[" + "#" * 15 + "." * 15 + "]"
     assert bar(2_000_000, 2_000_000).split()[1] == "[" + "#" * 30 + "]"
     assert "#" not in bar(0, 0)
