@@ -1,7 +1,7 @@
 """A study on this machine: trials as processes, the best of them, and how a stopped study resumes."""
 
 import json
-import subprocess
+import os
 import sys
 import time
 from collections import Counter
@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from launcher import subprocesses
 from launcher.console import UserError
 from launcher.run_folders import best_arguments, next_study
 from launcher.spec.custom_job import RUN_LABEL
 from launcher.spec.study import Study
+from launcher.subprocesses import Process
 from launcher.tuning import optuna_sampler, report, search, trials
 from launcher.tuning.trials import counted, measurements, most_at_once, reported_names
 
@@ -58,16 +60,16 @@ def fake_trainer(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Let trials run a small program; what is changed in the returned dictionary changes it."""
     parts = {"PAUSE": "0", "CODE": "0"}
 
-    def start(place: trials.Place, trial: str, custom_job: Mapping[str, Any]) -> trials.Running:
+    def start(place: trials.Place, trial: str, custom_job: Mapping[str, Any]) -> Process:
         folder = place.outputs(trial)
         folder.mkdir(exist_ok=True)
         program = TRAINER
         for name, text in parts.items():
             program = program.replace(name, text)
         flags = custom_job["jobSpec"]["workerPoolSpecs"][0]["containerSpec"]["args"]
-        output = place.log(trial).open("ab")
         command = [sys.executable, "-c", program, str(folder), *flags]
-        return trials.Running(trial, subprocess.Popen(command, stderr=output), output)
+        with place.log(trial).open("ab") as output:
+            return subprocesses.start(trial, command, folder, os.environ, output)
 
     monkeypatch.setattr(trials, "start", start)
     return parts

@@ -19,10 +19,13 @@ EXIT_FAILED = 1
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 
+# Each waits for the one before it, so each has to be longer.
 GRACE_SECONDS = 8.0
 """How long the trainer may take to save and exit after a signal, before it is killed."""
+TRIAL_SECONDS = 14.0
+"""How long the launcher of a trial may take to end its replicas."""
 STOP_SECONDS = 20.0
-"""How long a launcher may take to end its processes: longer than GRACE_SECONDS. noxfile.py has the same number."""
+"""How long the launcher of a command may take to end its processes. noxfile.py has the same number."""
 
 MOUNT = "/gcs"
 """Where a machine of the service sees the buckets; a local run sees them below MOUNT_VARIABLE."""

@@ -1,13 +1,19 @@
-"""Starting other programs so that none is left behind and none inherits what it should not."""
+"""Child processes: none is left running, and none inherits what it should not."""
 
 import contextlib
+import io
 import os
 import signal
 import subprocess
 import sys
+import threading
+import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+from typing import BinaryIO
 
 from launcher.contract import EXIT_INTERRUPTED, GRACE_SECONDS
 
@@ -23,6 +29,12 @@ LEAKS = (
     "VIRTUAL_ENV",
     "__PYVENV_LAUNCHER__",
 )
+
+
+LAST_LINES = 12
+POLL_SECONDS = 0.1
+# Windows has one way to end a process.
+SIGKILL = getattr(signal, "SIGKILL", signal.SIGTERM)
 
 
 class Terminated(KeyboardInterrupt):
@@ -65,19 +77,112 @@ def clean_variables(**more: str) -> dict[str, str]:
     return {**kept, "PYTHONNOUSERSITE": "1", **more}
 
 
+@dataclass
+class Process:
+    """A running program."""
+
+    name: str
+    child: "subprocess.Popen[bytes]"
+    has_session: bool
+    """Whether it has a session of its own, so that a signal to the launcher's group does not reach it."""
+    last_lines: deque[str] = field(default_factory=lambda: deque(maxlen=LAST_LINES))
+    """Of its output, if that is relayed."""
+    reader: threading.Thread | None = None
+
+    @property
+    def code(self) -> int | None:
+        """The exit code, 128 + n if signal n ended it; None while it runs."""
+        code = self.child.poll()
+        return code if code is None or code >= 0 else 128 - code
+
+    def kill(self) -> None:
+        """End it, and what it started in its session, without notice."""
+        if not self.has_session or os.name == "nt":
+            self.child.kill()
+        else:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.child.pid, SIGKILL)
+        self.child.wait()
+
+
+def start(
+    name: str,
+    command: Sequence[str],
+    folder: Path,
+    variables: Mapping[str, str],
+    output: BinaryIO | int | None = None,
+    own_session: bool = True,
+) -> Process:
+    """Start a program whose output goes to this terminal, to a file, or, with `subprocess.PIPE`, to `relay`."""
+    child = subprocess.Popen(
+        command,
+        cwd=folder,
+        env=variables,
+        stdin=subprocess.DEVNULL if own_session else None,
+        stdout=output,
+        stderr=subprocess.STDOUT if output is not None else None,
+        start_new_session=own_session,
+    )
+    return Process(name, child, own_session)
+
+
+def relay(process: Process, prefix: str) -> None:
+    """Print each line of a process behind a prefix on standard error, and keep the last ones."""
+
+    def read() -> None:
+        """Read until the process closes its output."""
+        assert process.child.stdout is not None
+        for line in io.TextIOWrapper(process.child.stdout, "utf-8", "replace"):
+            text = line.rstrip("\n")
+            process.last_lines.append(text)
+            print(f"{prefix}{text}", file=sys.stderr, flush=True)
+
+    process.reader = threading.Thread(target=read, daemon=True)
+    process.reader.start()
+
+
+def end(
+    processes: Sequence[Process], grace_seconds: float = GRACE_SECONDS, informed: bool = False
+) -> None:
+    """End processes: SIGTERM, and SIGKILL after the grace period; returns when none is left.
+
+    Those that are `informed`, because Ctrl-C reaches the whole foreground group, get that time before SIGTERM too.
+    A signal to this process waits meanwhile.
+    """
+    with signals_postponed():
+        running = [process for process in processes if process.code is None]
+        if informed:
+            wait_until(time.monotonic() + grace_seconds, running)
+        for process in running:
+            process.child.terminate()
+        deadline = time.monotonic() + grace_seconds
+        for process in running:
+            wait_until(deadline, [process])
+            process.kill()  # with all that it started
+        for process in processes:
+            if process.reader:
+                process.reader.join(POLL_SECONDS)
+
+
+def wait_until(deadline: float, processes: Sequence[Process]) -> None:
+    """Wait for processes to end, at most until a time of the monotonic clock."""
+    for process in processes:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.child.wait(max(0.0, deadline - time.monotonic()))
+
+
 def run_visible(command: Sequence[str], folder: Path, variables: Mapping[str, str]) -> int:
     """Run a program on this terminal; return its exit code, 128 + n if signal n ended it or us."""
-    started: list[subprocess.Popen[bytes]] = []
+    started: list[Process] = []
     try:
         with signals_postponed():
-            started.append(subprocess.Popen(command, cwd=folder, env=variables))
-        code = started[0].wait()
+            started.append(start(command[0], command, folder, variables, own_session=False))
+        started[0].child.wait()
     except KeyboardInterrupt as request:
-        for child in started:
-            # Ctrl-C reaches the whole foreground group, a SIGTERM to the launcher only the launcher.
-            _end(child, knows=not isinstance(request, Terminated))
+        # A SIGTERM to the launcher reaches only the launcher.
+        end(started, informed=not isinstance(request, Terminated))
         return EXIT_INTERRUPTED
-    return code if code >= 0 else 128 - code
+    return started[0].code or 0
 
 
 def run_captured(
@@ -101,21 +206,3 @@ def run_captured(
         check=False,
     )
     return done.returncode, done.stdout or ""
-
-
-def _end(child: subprocess.Popen[bytes], knows: bool) -> None:
-    """Give a child that `knows` of its end time to leave by itself, then insist."""
-    if knows and _has_left(child):
-        return
-    child.terminate()
-    if not _has_left(child):
-        child.kill()
-        child.wait()
-
-
-def _has_left(child: subprocess.Popen[bytes]) -> bool:
-    try:
-        child.wait(GRACE_SECONDS)
-    except (subprocess.TimeoutExpired, KeyboardInterrupt):
-        return False
-    return True

@@ -38,5 +38,5 @@ def test_the_modules_that_the_launcher_starts_exist(module: str) -> None:
 
 def test_each_wait_is_longer_than_the_one_inside_it() -> None:
     pytest.importorskip("nox")
-    assert contract.STOP_SECONDS > contract.GRACE_SECONDS
+    assert contract.STOP_SECONDS > contract.TRIAL_SECONDS > contract.GRACE_SECONDS
     assert runpy.run_path(str(ROOT / "noxfile.py"))["STOP_SECONDS"] == contract.STOP_SECONDS

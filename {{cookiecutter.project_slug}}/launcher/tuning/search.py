@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from launcher.console import Console, UserError
-from launcher.contract import METRICS
+from launcher.contract import METRICS, TRIAL_SECONDS
 from launcher.spec.study import Outcome, Study, Value
 from launcher.spec.tuning_job import trial_flags, trial_job
-from launcher.subprocesses import signals_postponed
+from launcher.subprocesses import Process, end, signals_postponed
 from launcher.tuning import optuna_sampler, trials
 
 POLL_SECONDS = 0.2
@@ -26,7 +26,7 @@ class Search:
     place: trials.Place
     optuna_study: Any
     console: Console
-    running: dict[str, trials.Running] = field(default_factory=dict)
+    running: dict[str, Process] = field(default_factory=dict)
     asked: dict[str, Any] = field(default_factory=dict)
     """Optuna's trial of each that is running."""
     told: dict[str, int] = field(default_factory=dict)
@@ -61,7 +61,7 @@ def search(work: Search, wanted: int, at_once: int) -> None:
             for trial in list(work.running):
                 watch(work, trial)
     finally:
-        trials.end_all(list(work.running.values()))
+        end(list(work.running.values()), TRIAL_SECONDS)
 
 
 def is_finished(work: Search, trial: str) -> bool:
@@ -114,16 +114,16 @@ def launch(work: Search, trial: str, flags: list[str]) -> None:
 
 def watch(work: Search, trial: str) -> None:
     """Tell Optuna of new measurements; stop a trial that is behind; take the result of one that has ended."""
-    asked, ended = work.asked.get(trial), work.running[trial].ended()
+    asked, code = work.asked.get(trial), work.running[trial].code
     measured = work.measured(trial)
     if asked is not None:
         for step in range(work.told[trial], len(measured)):
             asked.report(measured[step], step)
         work.told[trial] = len(measured)
-    if ended:
-        conclude(work, trial, work.running[trial].process.returncode)
+    if code is not None:
+        conclude(work, trial, code)
     elif asked is not None and measured and asked.should_prune():
-        work.running[trial].end()
+        end([work.running[trial]], TRIAL_SECONDS)
         finish(work, trial, "stopped early", state="PRUNED")
 
 
@@ -164,7 +164,7 @@ def reason(work: Search, trial: str) -> str:
 
 def finish(work: Search, trial: str, text: str, state: str, value: float | None = None) -> None:
     """Write down what became of a trial."""
-    work.running.pop(trial).output.close()
+    del work.running[trial]
     asked = work.asked.pop(trial, None)
     if asked is not None:
         states = optuna_sampler.load_optuna().trial.TrialState

@@ -3,15 +3,14 @@
 import json
 import math
 import os
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-from launcher.contract import STOP_SECONDS
-from launcher.subprocesses import clean_variables, signals_postponed
+from launcher import subprocesses
+from launcher.subprocesses import Process, clean_variables
 
 MEGABYTES_PER_TRIAL = 1_500
 # The trial gives its own replicas less than half of it.
@@ -40,31 +39,7 @@ class Place:
         return self.outputs(trial) / "output.log"
 
 
-@dataclass
-class Running:
-    """A trial that has been started."""
-
-    trial: str
-    process: "subprocess.Popen[bytes]"
-    output: BinaryIO
-
-    def ended(self) -> bool:
-        """Tell whether the trial has ended."""
-        return self.process.poll() is not None
-
-    def end(self) -> None:
-        """Ask the trial to end, and insist after a while."""
-        if not self.ended():
-            self.process.terminate()
-        try:
-            self.process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self.output.close()
-
-
-def start(place: Place, trial: str, custom_job: Mapping[str, Any]) -> Running:
+def start(place: Place, trial: str, custom_job: Mapping[str, Any]) -> Process:
     """Start a trial; it ends with this process, however that ends.
 
     It first waits for an earlier process of the same trial, which a killed study may have left for some seconds.
@@ -82,27 +57,8 @@ def start(place: Place, trial: str, custom_job: Mapping[str, Any]) -> Running:
         str(place.mount),
     ]
     command += ["--environment", str(place.environment), "--parent", str(os.getpid())]
-    output = place.log(trial).open("ab")
-    process = subprocess.Popen(
-        command,
-        cwd=place.project,
-        env=clean_variables(),
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    return Running(trial, process, output)
-
-
-def end_all(running: Sequence[Running]) -> None:
-    """End every trial; a signal waits until none is left."""
-    with signals_postponed():
-        for each in running:
-            if not each.ended():
-                each.process.terminate()
-        for each in running:
-            each.end()
+    with place.log(trial).open("ab") as output:
+        return subprocesses.start(trial, command, place.project, clean_variables(), output)
 
 
 def measurements(path: Path, metric: str) -> list[float]:

@@ -3,7 +3,10 @@
 import contextlib
 import os
 import socket
+import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +14,6 @@ from typing import Any
 
 from launcher.console import Console, UserError, shown
 from launcher.contract import EXIT_FAILED, MOUNT_VARIABLE, TASK_MODULE
-from launcher.executors.local import processes
 from launcher.executors.local.cluster import (
     Addresses,
     Replica,
@@ -20,7 +22,15 @@ from launcher.executors.local.cluster import (
     variables_for,
 )
 from launcher.spec.custom_job import arguments_of, program_of
-from launcher.subprocesses import run_visible, signals_postponed
+from launcher.subprocesses import (
+    POLL_SECONDS,
+    Process,
+    end,
+    relay,
+    run_visible,
+    signals_postponed,
+    start,
+)
 
 KEPT_VARIABLES = (
     "COLORTERM",
@@ -42,6 +52,10 @@ KEPT_VARIABLES = (
     "TZ",
 )
 """What a process cannot do without, or what only decides how its output looks."""
+
+
+COLOURS = (36, 33, 35, 32, 34, 31)
+"""Of the prefixes, as ANSI codes."""
 
 
 @dataclass(frozen=True)
@@ -85,40 +99,63 @@ def run_cluster(
     members: Sequence[Replica], conditions: Conditions, console: Console, preempt_seconds: float
 ) -> int:
     """Run several replicas until the primary ends or another fails; return the job's exit code."""
-    started: list[processes.Process] = []
+    started: list[Process] = []
     try:
         start_all(members, conditions, started)
-        if preempt_seconds and processes.wait(started, preempt_seconds) is None:
+        if preempt_seconds and wait_for_outcome(started, preempt_seconds) is None:
             preempt(started, preempt_seconds, console)
             start_all(members, conditions, started)
-        ended = processes.wait(started)
+        ended = wait_for_outcome(started)
     finally:
-        with signals_postponed():
-            processes.end_all(started)
+        end(started)
     return verdict(ended or started[0], started, console)
 
 
-def start_all(
-    members: Sequence[Replica], conditions: Conditions, started: list[processes.Process]
-) -> None:
-    """Start every replica, the primary first, and put them in the place of those in `started`."""
+def start_all(members: Sequence[Replica], conditions: Conditions, started: list[Process]) -> None:
+    """Start every replica, the primary first, in place of those in `started`."""
     started.clear()
     addresses = free_addresses(members)
-    prefixes = processes.prefixes([member.name for member in members])
+    prefixes = line_prefixes([member.name for member in members])
     for member, prefix in zip(members, prefixes, strict=True):
         command, folder, variables = start_of(member, addresses, conditions)
         with signals_postponed():
-            started.append(processes.start(member.name, command, folder, variables, prefix))
+            started.append(start(member.name, command, folder, variables, subprocess.PIPE))
+            relay(started[-1], prefix)
 
 
-def preempt(started: Sequence[processes.Process], seconds: float, console: Console) -> None:
+def preempt(started: Sequence[Process], seconds: float, console: Console) -> None:
     """Kill the last replica without notice and end the others, because none can go on without it.
 
     The service does so if the job asks with restart_job_on_worker_restart, as job.toml does.
     """
     console.always(f"preempt  {started[-1].name} is killed after {seconds:g} s; all start again")
-    processes.kill(started[-1])
-    processes.end_all(started)
+    started[-1].kill()
+    end(started)
+
+
+def line_prefixes(names: Sequence[str]) -> list[str]:
+    """Return what stands before the lines of each replica, coloured on a terminal; nothing if there is one only."""
+    if len(names) == 1:
+        return [""]
+    width = max(map(len, names))
+    plain = [f"{name:<{width}} | " for name in names]
+    if not sys.stderr.isatty() or "NO_COLOR" in os.environ:
+        return plain
+    return [
+        f"\x1b[{COLOURS[number % len(COLOURS)]}m{text}\x1b[0m" for number, text in enumerate(plain)
+    ]
+
+
+def wait_for_outcome(processes: Sequence[Process], seconds: float = float("inf")) -> Process | None:
+    """Wait for the first replica, the primary, to end, or for another to fail; return it, None after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        for process in processes:
+            code = process.code
+            if code is not None and (code or process is processes[0]):
+                return process
+        time.sleep(POLL_SECONDS)
+    return None
 
 
 def start_of(
@@ -150,9 +187,7 @@ def free_addresses(members: Sequence[Replica]) -> dict[int, list[str]]:
     return addresses
 
 
-def verdict(
-    ended: processes.Process, all_of_them: Sequence[processes.Process], console: Console
-) -> int:
+def verdict(ended: Process, all_of_them: Sequence[Process], console: Console) -> int:
     """Say how each replica ended; return the primary's exit code, or failure if another failed before it."""
     if ended.code:
         lines = "\n".join(f"  {line}" for line in ended.last_lines) or "  (nothing)"
