@@ -1,7 +1,7 @@
-"""The template's Jinja filters: each answer is checked right after its prompt, and the data suggests the defaults.
+"""The template's Jinja filters: they validate each answer after its prompt and infer defaults from the data.
 
-A filter refuses an answer with one line, before anything is written. Standard library only; pyarrow is used for
-Parquet if it is there.
+An invalid answer ends generation with one line, before anything is written. Standard library only; Parquet needs
+pyarrow.
 """
 
 import importlib
@@ -49,12 +49,12 @@ FILTERS = (
 
 
 class TemplateExtension(Extension):
-    """Gives the templates the filters above, each under its own name."""
+    """Registers the filters above, each under its function's name."""
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
         environment.filters.update({function.__name__: function for function in FILTERS})
-        # cruft deletes a checkout of the template while this module, imported from it, lives on.
+        # Read now: cruft deletes the template's checkout while this module, imported from it, is still in use.
         google_cloud()
         forget_modules()
 

@@ -1,4 +1,4 @@
-"""The sample that ships: UCI Adult, whose files have no header line and dots behind the labels of one of them."""
+"""The included sample, UCI Adult: its files have no header line, and one of them has dots after the labels."""
 
 LABEL = "income"
 POSITIVE = ">50K"

@@ -1,4 +1,4 @@
-"""What the text of a cell is to the generated project: missing, a number, or a value of its own."""
+"""How the generated project reads the text of a cell: as missing, a number, or another value."""
 
 import re
 
@@ -11,10 +11,10 @@ LARGEST_FLOAT32 = 3.4e38
 
 
 def is_number(text: str) -> bool:
-    """Tell whether text is a finite decimal number that a float32 can hold."""
+    """Return whether text is a finite decimal number that a float32 can hold."""
     return bool(NUMBER.fullmatch(text)) and abs(float(text)) <= LARGEST_FLOAT32
 
 
 def is_integer(text: str) -> bool:
-    """Tell whether text is a number without a fraction, such as 3 or 3.0."""
+    """Return whether text is a number without a fraction, such as 3 or 3.0."""
     return is_number(text) and float(text).is_integer()

@@ -1,4 +1,4 @@
-"""Answers about Google Cloud: project, region, bucket and scale tier, judged by `google_cloud.json`."""
+"""Answers about Google Cloud: project, region, bucket and scale tier, validated against `google_cloud.json`."""
 
 import functools
 import json
@@ -10,7 +10,7 @@ from typing import Any
 from .refusal import advice, refusal, shown
 from .text import checked_text
 
-FACTS = (
+CATALOG = (
     Path(__file__).parent.parent
     / "{{cookiecutter.project_slug}}"
     / "launcher"
@@ -24,49 +24,46 @@ MOST_SUGGESTED = 5
 
 @functools.lru_cache(maxsize=1)
 def google_cloud() -> Mapping[str, Any]:
-    """Return what Google Cloud offers: the tables that the generated launcher reads too."""
-    facts: Mapping[str, Any] = json.loads(FACTS.read_text(encoding="utf-8"))
-    return facts
+    """Return the catalog of Google Cloud, which the generated launcher reads too."""
+    catalog: Mapping[str, Any] = json.loads(CATALOG.read_text(encoding="utf-8"))
+    return catalog
 
 
 def checked_gcp_project(value: object) -> str:
-    """Return the id of a Google Cloud project."""
     project = checked_text(value, "gcp_project")
     if PROJECT_ID.fullmatch(project):
         return project
     if project.isdecimal():
         problem = f"{shown(project)} is a project number"
     else:
-        problem = f"{shown(project)} is no project id"
+        problem = f"{shown(project)} is not a project ID"
     raise refusal(
         "gcp_project",
         problem,
         "6 to 30 lower-case letters, digits or hyphens, a letter first, no hyphen last",
-        "copy the id from `gcloud projects list`, or leave your-project-id for now",
+        "copy the ID from `gcloud projects list`, or keep your-project-id for now",
     )
 
 
 def training_regions() -> list[str]:
-    """Return every region that offers training."""
     return [*google_cloud()["regions"], *google_cloud()["regions_of_gcloud"]]
 
 
 def checked_region(value: object) -> str:
-    """Return a region that offers training; offer the nearest spelling of an unknown one."""
     region = checked_text(value, "region")
     regions = training_regions()
     if region in regions:
         return region
     raise refusal(
         "region",
-        f"there is no training in {shown(region)}",
-        f"one of the {len(regions)} regions that offer it",
+        f"{shown(region)} is not a region that offers training",
+        f"one of the {len(regions)} that do",
         advice(ZONE_LETTER.sub("", region), regions, "write us-central1, for example"),
     )
 
 
 def suggested_bucket(project: str, region: str) -> str:
-    """Return a bucket name for the job's region that keeps Google's rules."""
+    """Return a valid bucket name from the project and the region."""
     name = f"{project.rpartition(':')[2]}-{region}"
     return f"training-{region}" if bucket_problem(name) else name
 
@@ -81,30 +78,34 @@ def checked_bucket(value: object) -> str:
 
 
 def bucket_problem(name: str) -> tuple[str, str, str] | None:
-    """Return what is wrong with a bucket's name, what was expected and what to do; None if nothing."""
+    """Return what is wrong with a bucket's name, what was expected and how to fix it; None if it is valid."""
     rules = google_cloud()["bucket_names"]
     longest = rules["maximum_length_with_dots" if "." in name else "maximum_length"]
     if name.lower().startswith("gs://"):
-        return "is an address", "the bucket's name alone", "drop gs:// and what follows the name"
+        return "is a URI", "the bucket's name alone", "remove gs:// and everything after the name"
     if not rules["minimum_length"] <= len(name) <= longest:
         length = f"{rules['minimum_length']} to {longest} characters"
         return f"has {len(name)} characters", length, "shorten or lengthen it"
     if not re.fullmatch(rules["pattern"], name):
         characters = "lower-case letters, digits, - _ and ., a letter or digit at both ends"
-        return "has a character that bucket names cannot have there", characters, "correct it"
+        return "has a character that bucket names cannot have there", characters, "replace it"
     return bucket_part_problem(name, rules)
 
 
 def bucket_part_problem(name: str, rules: Mapping[str, Any]) -> tuple[str, str, str] | None:
-    """Return what is wrong with a part of a name whose length and characters are right."""
+    """Return what is wrong with a part of a name whose length and characters are valid."""
     component = rules["maximum_component_length"]
     if re.fullmatch(rules["ip_address_pattern"], name):
-        return "looks like an IP address", "a name", "write words, such as my-project-training"
+        return "looks like an IP address", "a name", "use letters, such as my-project-training"
     if any(len(part) > component for part in name.split(".")):
         return "has a part that is too long", f"at most {component} between dots", "shorten it"
     for sequence in rules["forbidden_sequences"]:
         if sequence in name:
-            return f"holds {shown(sequence)}", "no dot beside a dot or a hyphen", "use one of them"
+            return (
+                f"contains {shown(sequence)}",
+                "no dot next to a dot or hyphen",
+                "keep one of them",
+            )
     for prefix in rules["forbidden_prefixes"]:
         if name.startswith(prefix):
             return (
@@ -114,7 +115,7 @@ def bucket_part_problem(name: str, rules: Mapping[str, Any]) -> tuple[str, str, 
             )
     for word in rules["forbidden_words"]:
         if word in name:
-            return f"holds {shown(word)}", "a name without the word google", "leave the word out"
+            return f"contains {shown(word)}", "a name without the word google", "remove the word"
     return None
 
 
@@ -125,7 +126,7 @@ def checked_scale_tier(value: object, region: str) -> str:
     if tier not in tiers:
         raise refusal(
             "scale_tier",
-            f"there is no tier {shown(tier)}",
+            f"{shown(tier)} is not a scale tier",
             f"one of {', '.join(tiers)}",
             advice(tier, tiers, "write BASIC for one CPU machine"),
         )
@@ -135,7 +136,7 @@ def checked_scale_tier(value: object, region: str) -> str:
             raise refusal(
                 "scale_tier",
                 f"{tier} needs {accelerator}, which region {shown(region)} does not offer for training",
-                f"a tier for that region, or one of the {len(offered)} regions that have it",
+                f"a tier for that region, or one of the {len(offered)} regions that offer it",
                 f"write BASIC, or region {' or '.join(regions_like(region, offered))}",
             )
     return tier
@@ -152,7 +153,7 @@ def accelerators(tier: Mapping[str, Any]) -> Iterable[str]:
 
 
 def regions_like(region: str, offered: list[str]) -> list[str]:
-    """Return a few of the regions offered, those on the same continent first."""
+    """Return at most five of the regions offered, those on the same continent first."""
     continent = region.partition("-")[0]
     ranked = sorted(offered, key=lambda name: name.partition("-")[0] != continent)
     return ranked[:MOST_SUGGESTED]

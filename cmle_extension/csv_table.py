@@ -1,4 +1,4 @@
-"""A sample of a CSV file, plain or gzipped: its beginning, and blocks spread through the rest."""
+"""A sample of a CSV file, plain or gzipped: its head, and blocks spread over the rest."""
 
 import csv
 import gzip
@@ -16,8 +16,8 @@ from .refusal import refusal, shown
 HEAD_BYTES = 2 << 20
 BLOCK_BYTES = 1 << 18
 BLOCKS = 8
-WHOLE_BYTES = HEAD_BYTES + BLOCKS * BLOCK_BYTES
-GZIP_REACH_BYTES = HEAD_BYTES + (32 << 20)  # of text; what lies behind costs too much to decompress
+SMALL_FILE_BYTES = HEAD_BYTES + BLOCKS * BLOCK_BYTES  # read completely
+GZIP_REACH_BYTES = HEAD_BYTES + (32 << 20)  # of text; the rest takes too long to decompress
 DELIMITERS = (",", ";", "\t")
 SNIFFED_ROWS = 50
 END_OF_DATA = "unexpected end of data"
@@ -25,7 +25,7 @@ END_OF_DATA = "unexpected end of data"
 
 @dataclass(frozen=True)
 class Piece:
-    """Bytes of a file from an offset on: whole lines, but for the last line of a file."""
+    """Bytes of a file from an offset on: complete lines, except that the file's last line may be incomplete."""
 
     data: bytes
     offset: int
@@ -33,14 +33,14 @@ class Piece:
 
 
 def read_csv(path: str, compressed: bool) -> RawTable:
-    """Return the names and a sample of the rows; refuse what is no table of UTF-8 text."""
+    """Return the names and a sample of the rows; refuse a file that is not a table of UTF-8 text."""
     head, blocks = read_pieces(path, compressed)
     text = decoded(head)
     delimiter = sniffed_delimiter(text)
     rows, many_lines = parsed_head(text, delimiter, head.ends_file)
     if not rows:
         raise refusal(
-            PROMPT, "the file holds blank lines only", "a header line and rows", "name another file"
+            PROMPT, "the file has only blank lines", "a header line and rows", "choose another file"
         )
     names, *rows = rows
     starts = [0]
@@ -52,7 +52,7 @@ def read_csv(path: str, compressed: bool) -> RawTable:
 
 
 def read_pieces(path: str, compressed: bool) -> tuple[Piece, list[Piece]]:
-    """Return the beginning of a file and blocks from the rest; refuse a file that cannot be read."""
+    """Return the head of a file and blocks of the rest; refuse a file that cannot be read."""
     try:
         if compressed:
             with gzip.open(path, "rb") as archive:
@@ -62,30 +62,30 @@ def read_pieces(path: str, compressed: bool) -> tuple[Piece, list[Piece]]:
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise refusal(
             PROMPT,
-            f"the gzip file {shown(os.path.basename(path))} is broken ({error})",
+            f"the gzip file {shown(os.path.basename(path))} is corrupted ({error})",
             "a complete gzip file",
-            "copy or write it again, and try it with gzip -t",
+            "copy or write it again, and test it with gzip -t",
         ) from None
     except OSError as error:
         raise unreadable(path, error) from None
 
 
 def pieces(stream: BinaryIO, reach_bytes: int) -> tuple[Piece, list[Piece]]:
-    """Return the head of a stream, and blocks that spread over `reach_bytes` unless the head is all."""
-    first = stream.read(WHOLE_BYTES)
-    if len(first) < WHOLE_BYTES:
+    """Return the head of a stream and blocks spread over `reach_bytes`; no blocks for a small file."""
+    first = stream.read(SMALL_FILE_BYTES)
+    if len(first) < SMALL_FILE_BYTES:
         return Piece(first, 0, ends_file=True), []
     head = Piece(first[: first.rfind(b"\n", 0, HEAD_BYTES) + 1], 0)
     if not head.data:
         problem = f"the first line is longer than {HEAD_BYTES} bytes"
-        raise refusal(PROMPT, problem, "a table of text with a header line", "name another file")
+        raise refusal(PROMPT, problem, "a text table with a header line", "choose another file")
     rest = reach_bytes - HEAD_BYTES
     ends = [HEAD_BYTES + rest * number // BLOCKS for number in range(1, BLOCKS + 1)]
     return head, [block_at(stream, end - BLOCK_BYTES) for end in ends]
 
 
 def block_at(stream: BinaryIO, offset: int) -> Piece:
-    """Return the whole lines of a block, without the part of a line that it begins and ends with."""
+    """Return the complete lines of a block, without the partial lines at its ends."""
     stream.seek(offset)
     data = stream.read(BLOCK_BYTES)
     start, end = data.find(b"\n") + 1, data.rfind(b"\n") + 1
@@ -93,7 +93,7 @@ def block_at(stream: BinaryIO, offset: int) -> Piece:
 
 
 def decoded(piece: Piece) -> str:
-    """Return a piece as text; refuse what is not UTF-8, and name the first such byte."""
+    """Return a piece as text; refuse other encodings than UTF-8, naming the first invalid byte."""
     try:
         text = piece.data.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -102,22 +102,22 @@ def decoded(piece: Piece) -> str:
             PROMPT,
             f"byte {piece.offset + error.start} of the text is {piece.data[error.start]:#04x}, not UTF-8",
             "UTF-8 text",
-            f"convert it, perhaps with: iconv -f {encoding} -t UTF-8 old.csv > new.csv",
+            f"convert it, for example with: iconv -f {encoding} -t UTF-8 old.csv > new.csv",
         ) from None
     if "\0" in text:
         offset = piece.offset + piece.data.index(b"\0")
-        problem = f"byte {offset} is zero, so the file is no text"
+        problem = f"byte {offset} is zero, so the file is not text"
         raise refusal(PROMPT, problem, "UTF-8 text", "save the table as CSV")
     return text.removeprefix("\ufeff") if piece.offset == 0 else text
 
 
 def sniffed_delimiter(text: str) -> str:
     """Return the separator under which the most rows have as many cells as the header."""
-    return max(DELIMITERS, key=lambda delimiter: agreement(text, delimiter))
+    return max(DELIMITERS, key=lambda delimiter: matching_rows(text, delimiter))
 
 
-def agreement(text: str, delimiter: str) -> tuple[int, int]:
-    """Return how many of the first rows agree with the header, and the header's number of cells."""
+def matching_rows(text: str, delimiter: str) -> tuple[int, int]:
+    """Return how many of the first rows have the header's number of cells, and that number."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     widths: list[int] = []
     try:
@@ -150,28 +150,27 @@ def parsed_head(text: str, delimiter: str, ends_file: bool) -> tuple[list[list[s
 
 
 def broken_line(line: int, error: csv.Error) -> Exception:
-    """Return the refusal of a line whose quotes cannot be read."""
     return refusal(
         PROMPT,
         f"line {line} cannot be read ({error})",
-        'cells with quotes around all or none of them, and "" for a quote within',
+        'quotes around complete cells only, and "" for a quote inside',
         "close or double the quotes in that line",
     )
 
 
 def check_width(row: Sequence[str], width: int, where: str) -> None:
-    """Refuse a row that has not as many cells as the header."""
+    """Refuse a row with another number of cells than the header."""
     if len(row) != width:
         raise refusal(
             PROMPT,
             f"the number of cells in {where} is {len(row)}, in the header {width}",
-            "as many cells in each row as in the header",
-            "mend the line, and put quotes around cells that hold the separator",
+            "the same number of cells in each row",
+            "fix the line, and put quotes around cells that contain the separator",
         )
 
 
 def parsed_block(block: Piece, delimiter: str, width: int) -> list[list[str]]:
-    """Return the rows of a block; none where quotes make it unclear which line ends a row."""
+    """Return the rows of a block; none if quotes make it ambiguous where a row ends."""
     text = decoded(block)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:

@@ -1,6 +1,6 @@
-"""Answers about the table: its path, the label and the features, each with the default that the data suggests.
+"""Answers about the table: its path, the label and the features, with defaults inferred from the data.
 
-`data_path` is "" for the sample that ships, here as in the templates.
+A `data_path` of "" is the included census sample, here as in the templates.
 """
 
 import os
@@ -18,16 +18,16 @@ from .table import Column, read_table
 from .text import checked_text
 
 KINDS = ("numeric", "categorical", "hashed", "ignore")
-# A few bad cells are the business of the preparation, which counts and reports them.
+# Preparation counts and reports a few invalid cells.
 MOST_NOT_NUMBERS_SHARE = 0.01
 
 
 def checked_data_path(value: object) -> str:
-    """Return the absolute path of a table that can be read, or "" for the sample."""
-    given = checked_text(value, PROMPT)
-    if not given:
+    """Return the absolute path of a readable table, or "" for the sample."""
+    answer = checked_text(value, PROMPT)
+    if not answer:
         return ""
-    full_path = recorded_path(given) or os.path.abspath(os.path.expanduser(given))
+    full_path = recorded_path(answer) or os.path.abspath(os.path.expanduser(answer))
     path = checked_text(full_path, PROMPT, "full path")
     if not answers_without_table(path):
         read_table(path)
@@ -40,12 +40,11 @@ def column_names(data_path: str) -> Sequence[str]:
 
 
 def inferred_label(data_path: str) -> str:
-    """Return the name of the column that is most likely the label."""
     return likely_label(column_names(data_path)) if data_path else adult.LABEL
 
 
 def checked_label(value: object, data_path: str) -> str:
-    """Return the name of a column that can be learnt."""
+    """Return the name of a column that can be predicted."""
     label = checked_text(value, "label")
     if answers_without_table(data_path).get("label") == label:
         return label
@@ -62,21 +61,21 @@ def checked_label(value: object, data_path: str) -> str:
 
 
 def task(label: str, data_path: str) -> Task:
-    """Return what the label asks for; refuse a column that cannot be learnt."""
+    """Return the task for a label; refuse a column that cannot be predicted."""
     if data_path:
         return task_of(read_table(data_path).columns[label])
     if label != adult.LABEL:
         raise refusal(
             "label",
-            f"the sample's label cannot be {shown(label)}",
+            f"the label of the census sample cannot be {shown(label)}",
             adult.LABEL,
-            "write income, or name a table of your own in data_path",
+            "write income, or set data_path to your own table",
         )
     return Task("binary", adult.POSITIVE)
 
 
 def inferred_features(data_path: str, label: str) -> str:
-    """Return every column but the label with the kind that its cells suggest, as one line."""
+    """Return every column but the label with its inferred kind, as one line."""
     if not data_path:
         return format_features(adult.KINDS.items())
     columns = read_table(data_path).columns.values()
@@ -86,9 +85,9 @@ def inferred_features(data_path: str, label: str) -> str:
 
 
 def checked_features(value: object, data_path: str, label: str) -> str:
-    """Return the whole description of the table as JSON text, for the filter `parsed`.
+    """Return the complete description of the table as JSON text, for the filter `parsed`.
 
-    Refuses text outside the grammar, kinds and columns that do not exist, and columns left out.
+    Refuses text outside the grammar, unknown kinds and columns, and missing columns.
     """
     features = checked_text(value, "features")
     recorded = answers_without_table(data_path)
@@ -105,14 +104,14 @@ def checked_features(value: object, data_path: str, label: str) -> str:
             "label": label,
             "task": found.name,
             "positive": found.positive,
-            **reading(data_path),
+            **reader_options(data_path),
             "columns": [{"name": name, "kind": kind} for name, kind in kinds.items()],
         }
     )
 
 
-def reading(data_path: str) -> dict[str, object]:
-    """Return how the file is read: separator, comments, header, missing values, SQL over the label."""
+def reader_options(data_path: str) -> dict[str, object]:
+    """Return separator, comment character, header, missing values and the SQL expression of the label."""
     if not data_path:
         return {
             "label_sql": adult.LABEL_SQL,
@@ -175,18 +174,18 @@ def check_columns(kinds: Mapping[str, str], names: Sequence[str], label: str) ->
 
 
 def check_usable(kinds: Mapping[str, str]) -> None:
-    """Refuse a table with nothing to learn from, and a name that cannot be served."""
+    """Refuse a table without inputs, and a column name that cannot be served."""
     if set(kinds.values()) <= {"ignore"}:
         raise refusal(
             "features",
             "every column is ignored",
             "at least one numeric, categorical or hashed column",
-            "change the kind of a column that says something about the label",
+            "change the kind of a column that is informative about the label",
         )
     if kinds.get("self", "ignore") != "ignore":
         raise refusal(
             "features",
-            "a column is called 'self', which TensorFlow cannot serve",
+            "a column is named 'self', which TensorFlow cannot serve",
             "another name",
             "rename it in the file, or write self:ignore",
         )
@@ -196,16 +195,16 @@ def check_numbers(kinds: Mapping[str, str], columns: Mapping[str, Column]) -> No
     """Refuse a numeric column whose cells are not numbers."""
     for name in [name for name, kind in kinds.items() if kind == "numeric"]:
         values = columns[name].values
-        bad = {value: count for value, count in values.items() if not is_number_to_sql(value)}
-        if sum(bad.values()) > MOST_NOT_NUMBERS_SHARE * columns[name].present:
+        invalid = {value: count for value, count in values.items() if not is_sql_number(value)}
+        if sum(invalid.values()) > MOST_NOT_NUMBERS_SHARE * columns[name].present:
             raise refusal(
                 "features",
-                f"{shown(name)} is numeric, but holds {shown(next(iter(bad)))}",
+                f"{shown(name)} is numeric, but contains {shown(next(iter(invalid)))}",
                 "numbers",
                 f"write {format_features([(name, 'categorical')])}, or clean the column",
             )
 
 
-def is_number_to_sql(text: str) -> bool:
-    """Tell whether text is a number, leading zeros or not: a user may know that they mean nothing."""
+def is_sql_number(text: str) -> bool:
+    """Return whether text is a number, leading zeros allowed: the user chose the kind."""
     return is_number(text) or is_number(text.lstrip("+-").lstrip("0") or "0")

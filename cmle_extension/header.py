@@ -1,4 +1,4 @@
-"""Whether the first line of a file names the columns, or is already data."""
+"""Whether the first line of a file is a header or data."""
 
 from collections.abc import Sequence
 
@@ -6,29 +6,29 @@ from .cells import MISSING, is_number
 from .data_file import PROMPT
 from .refusal import refusal, shown
 
-JUDGED_ROWS = 1000
+COMPARED_ROWS = 1000
 
 
 def check_header(names: Sequence[str], columns: Sequence[Sequence[str]]) -> None:
     """Refuse a first line that looks like data; `columns` are the cells below it."""
     cells = [name.strip() for name in names]
-    below = [[cell for cell in column[:JUDGED_ROWS] if cell] for column in columns]
+    below = [[cell for cell in column[:COMPARED_ROWS] if cell] for column in columns]
     suspect = first_data_cell(cells, below)
     if suspect is not None:
         raise refusal(
             PROMPT,
             f"the first line looks like data: its cell {suspect + 1} is {shown(names[suspect])}",
             "the names of the columns in the first line",
-            "add a header line (if these are names, write them as words, such as y2019)",
+            "add a header line (if these are names, start them with a letter, such as y2019)",
         )
 
 
 def first_data_cell(cells: Sequence[str], below: Sequence[Sequence[str]]) -> int | None:
-    """Return the position of the cell that gives the first line away as data, None if it names columns."""
+    """Return the position of a cell that shows that the first line is data, None if it is a header."""
     numeric = [bool(column) and all(map(is_number, column)) for column in below]
-    words = [bool(cell) and not looks_like_value(cell) for cell in cells]
-    # A word above numbers can only be a name, even where its neighbours are called 2019 and 2020.
-    if any(word and number for word, number in zip(words, numeric, strict=True)):
+    textual = [bool(cell) and not looks_like_value(cell) for cell in cells]
+    # Text above numbers can only be a name, even if its neighbours are named 2019 and 2020.
+    if any(text and number for text, number in zip(textual, numeric, strict=True)):
         return None
     for position, cell in enumerate(cells):
         if looks_like_value(cell):
@@ -38,8 +38,8 @@ def first_data_cell(cells: Sequence[str], below: Sequence[Sequence[str]]) -> int
 
 
 def looks_like_value(cell: str) -> bool:
-    """Tell whether a cell of the first line is a number, or says that a value is missing.
+    """Return whether a cell of the first line is a number or a missing value.
 
-    An empty cell is a name that was forgotten, which is another mistake.
+    An empty cell is a missing name, which is reported separately.
     """
     return bool(cell) and (is_number(cell) or cell in MISSING)

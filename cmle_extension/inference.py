@@ -1,4 +1,4 @@
-"""What a column is for, the label and the task, told from a sample of the table. Pure functions."""
+"""Infers each column's kind, the label and the task from a sample of the table. Pure functions."""
 
 import re
 from collections import Counter
@@ -24,7 +24,7 @@ IDENTIFIER_NAME = re.compile(r"(?i:(?:.*[_ .-])?(?:id|index))|.*[a-z](?:Id|ID)")
 
 NEAR_UNIQUE_SHARE = 0.9
 MOST_CATEGORIES = 1000
-FEW_CATEGORIES = 20  # few even where the table has not many more rows
+FEW_CATEGORIES = 20  # categorical even in a table with few rows
 CATEGORY_SHARE = 0.2
 
 MOST_CLASSES = 1000
@@ -38,7 +38,7 @@ NEGATIVE_WORDS = ("no", "n", "false", "f", "negative", "neg", "0", "0.0", "-1", 
 
 @dataclass(frozen=True)
 class Task:
-    """What is predicted: `name` is binary, multiclass or regression; `positive` is for binary only."""
+    """The task: `name` is binary, multiclass or regression; `positive` is the positive class of a binary task."""
 
     name: str
     positive: str = ""
@@ -54,31 +54,30 @@ def kind_of(column: Column) -> str:
 
 
 def is_numeric(column: Column) -> bool:
-    """Tell whether every value is a number."""
     return all(map(is_number, column.values))
 
 
 def is_constant(column: Column) -> bool:
-    """Tell whether every cell is the same; a single value that is there or missing is not."""
+    """Return whether every cell has the same value; a column with one value and missing cells is not constant."""
     return len(column.values) == 1 and column.present == len(column.cells)
 
 
 def is_identifier(column: Column) -> bool:
-    """Tell whether the column numbers or names the rows, so that it says nothing about new ones."""
+    """Return whether the column identifies the rows, and so does not generalise to new ones."""
     if not is_numeric(column):
         return near_unique(column)
     if len(column.values) < len(column.cells) or not all(map(is_integer, column.values)):
         return False
-    return bool(IDENTIFIER_NAME.fullmatch(column.name)) or counts_rows(column)
+    return bool(IDENTIFIER_NAME.fullmatch(column.name)) or is_row_number(column)
 
 
 def near_unique(column: Column) -> bool:
-    """Tell whether almost every row has a value of its own."""
+    """Return whether at least 90 % of the present values are distinct."""
     return len(column.values) >= NEAR_UNIQUE_SHARE * column.present
 
 
-def counts_rows(column: Column) -> bool:
-    """Tell whether integers go up, or down, by one from row to row."""
+def is_row_number(column: Column) -> bool:
+    """Return whether integers increase, or decrease, by one from row to row."""
     numbers = [float(cell) for cell in column.cells]
     starts = set(column.starts)
     steps = {numbers[row] - numbers[row - 1] for row in range(1, len(numbers)) if row not in starts}
@@ -93,7 +92,7 @@ def kind_of_text(column: Column) -> str:
 
 
 def likely_label(names: Sequence[str]) -> str:
-    """Return the column with a name that labels often have, else the last one."""
+    """Return the column with a common label name, else the last one."""
     by_lower_case = {name.lower(): name for name in reversed(names)}
     if "x" in by_lower_case:
         by_lower_case.pop("y", None)  # a coordinate
@@ -102,7 +101,7 @@ def likely_label(names: Sequence[str]) -> str:
 
 
 def task_of(label: Column) -> Task:
-    """Return the task that the label asks for; refuse a label that nothing can be learnt from."""
+    """Return the task for a label; refuse a label that cannot be predicted."""
     distinct = len(label.values)
     if distinct < 2:
         raise refusal(
@@ -122,7 +121,7 @@ def task_of(label: Column) -> Task:
 
 
 def has_integer_classes(label: Column) -> bool:
-    """Tell whether numbers look like codes of classes: few, small, whole and repeated."""
+    """Return whether numbers look like class codes: few small integers that repeat."""
     values = label.values
     return (
         len(values) <= MOST_INTEGER_CLASSES
@@ -134,34 +133,31 @@ def has_integer_classes(label: Column) -> bool:
 
 
 def too_many_classes(label: Column) -> Exception:
-    """Return the refusal of a text label that almost every row has another value of."""
-    odd = next(value for value in label.values if not is_number(value))
+    text = next(value for value in label.values if not is_number(value))
     return refusal(
         "label",
         f"the column {shown(label.name)} has {len(label.values)} different values in"
-        f" {label.present} rows, not all of them numbers, such as {shown(odd)}",
+        f" {label.present} rows, not all of them numbers, such as {shown(text)}",
         f"at most {MOST_CLASSES} classes that repeat, or numbers only",
         "name another column, or clean this one",
     )
 
 
 def positive_class(values: Counter[str]) -> str:
-    """Return which of two classes is the one to be found: by its word, else the rarer one."""
+    """Return the positive of two classes: by name (no/yes, <50K/>50K), else the rarer one."""
     first, second = sorted(values)
     for negative, positive in ((first, second), (second, first)):
-        if says_no(negative) and not says_no(positive):
+        if is_negative(negative) and not is_negative(positive):
             return positive
     for positive, negative in ((first, second), (second, first)):
-        if says_yes(positive) and not says_yes(negative):
+        if is_positive(positive) and not is_positive(negative):
             return positive
     return first if values[first] < values[second] else second
 
 
-def says_no(value: str) -> bool:
-    """Tell whether a class is the absence of something."""
+def is_negative(value: str) -> bool:
     return value.lower() in NEGATIVE_WORDS or value.startswith("<")
 
 
-def says_yes(value: str) -> bool:
-    """Tell whether a class is the presence of something."""
+def is_positive(value: str) -> bool:
     return value.lower() in POSITIVE_WORDS or value.startswith(">")

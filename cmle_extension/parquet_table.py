@@ -1,4 +1,4 @@
-"""A sample of a Parquet file: the beginnings of row groups spread through it."""
+"""A sample of a Parquet file: the first rows of row groups spread over it."""
 
 import importlib
 import os
@@ -13,7 +13,7 @@ MOST_CELLS = 600_000
 
 
 def read_parquet(path: str) -> RawTable:
-    """Return the names and a sample of the rows as text; refuse a file that is broken."""
+    """Return the names and a sample of the rows as text; refuse a corrupted file."""
     pyarrow, parquet = parquet_modules()
     try:
         with parquet.ParquetFile(path) as file:
@@ -21,7 +21,7 @@ def read_parquet(path: str) -> RawTable:
     except (OSError, ValueError, pyarrow.ArrowException) as error:
         raise refusal(
             PROMPT,
-            f"the Parquet file {shown(os.path.basename(path))} is broken ({shown(str(error))})",
+            f"the Parquet file {shown(os.path.basename(path))} is corrupted ({shown(str(error))})",
             "a complete Parquet file",
             "copy or write it again",
         ) from None
@@ -34,14 +34,14 @@ def parquet_modules() -> tuple[Any, Any]:
     except ImportError:
         raise refusal(
             PROMPT,
-            "the file is Parquet, and pyarrow is not installed beside cookiecutter",
+            "the file is Parquet, and pyarrow is not installed with cookiecutter",
             "pyarrow, or a CSV file",
             "run: pip install pyarrow (with pipx: pipx inject cookiecutter pyarrow)",
         ) from None
 
 
 def sampled(file: Any) -> RawTable:
-    """Return names and rows of an open file; nested cells, which no model here can use, count as missing."""
+    """Return names and rows of an open file; nested and binary cells, which the model cannot use, count as missing."""
     names = list(file.schema_arrow.names)
     groups = spread(file.metadata.num_row_groups)
     rows_per_group = max(1, MOST_CELLS // max(1, len(names) * len(groups)))
@@ -56,14 +56,14 @@ def sampled(file: Any) -> RawTable:
 
 
 def spread(count: int) -> list[int]:
-    """Return at most eight of the numbers below `count`, evenly spread, the first and last among them."""
+    """Return at most eight numbers below `count`, evenly spread, including the first and the last."""
     if count <= MOST_GROUPS:
         return list(range(count))
     return [number * (count - 1) // (MOST_GROUPS - 1) for number in range(MOST_GROUPS)]
 
 
 def cell_text(value: object) -> str:
-    """Return a cell as the text that the generated project will read it as."""
+    """Return a cell as the text that the generated project reads it as."""
     if value is None or isinstance(value, (bytes, dict, list, tuple)):
         return ""
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,22 +1,22 @@
-"""Text that reaches generated files, and JSON that travels from one private variable to the templates."""
+"""Literals for generated files, and JSON that a private variable passes to the templates."""
 
 import json
 import re
 from typing import Any
 
-# JSON leaves these as they are, but TOML, YAML or an editor would refuse, drop or hide them.
+# JSON does not escape these, but TOML, YAML or an editor would reject, drop or hide them.
 INVISIBLE = re.compile(
     "[\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufffe\uffff\ud800-\udfff]"
 )
 
-# What Jinja evaluates: the engine renders stored answers again when a project is updated.
+# What Jinja evaluates: cruft renders stored answers again when a project is updated.
 JINJA_MARK = re.compile(r"\{(?=[{%#])")
 
 
 def quoted(value: str | list[str] | tuple[str, ...]) -> str:
     """Return text, or a list of texts, as a literal that Python, TOML and YAML read as the same value.
 
-    Raises `TypeError` for other values: they have no spelling that the three share.
+    Raises `TypeError` for other values: the three have no common literal for them.
     """
     items = value if isinstance(value, (list, tuple)) else [value]
     if not all(isinstance(item, str) for item in items):
@@ -25,7 +25,6 @@ def quoted(value: str | list[str] | tuple[str, ...]) -> str:
 
 
 def escaped(match: re.Match[str]) -> str:
-    """Return the matched character as a JSON escape."""
     return f"\\u{ord(match.group()):04x}"
 
 
@@ -36,5 +35,5 @@ def packed(value: object) -> str:
 
 
 def parsed(text: str) -> Any:
-    """Return the value that `packed` made text of."""
+    """Return the value of the text; the inverse of `packed`."""
     return json.loads(text)

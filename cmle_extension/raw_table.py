@@ -1,4 +1,4 @@
-"""What the readers of CSV and Parquet return."""
+"""The result of the readers of CSV and Parquet."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class RawTable:
-    """Names and rows of text as the file has them; `starts` are the rows that begin a new part of the file."""
+    """Names and rows of a sample, as text; `starts` are the rows that do not follow the row before them in the file."""
 
     names: Sequence[str]
     rows: Sequence[Sequence[str]]

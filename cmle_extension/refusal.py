@@ -1,4 +1,4 @@
-"""How an answer is refused: one line in three parts, which the engine prints without a traceback."""
+"""How an answer is refused: one line in three parts, which cookiecutter prints without a traceback."""
 
 import difflib
 from collections.abc import Iterable
@@ -7,13 +7,13 @@ LONGEST_SHOWN = 60
 
 
 class AnswerRefused(Exception):
-    """Stands in for the engine's exception where the engine is not installed."""
+    """Replaces cookiecutter's exception where cookiecutter is not installed."""
 
 
 def refusal(prompt: str, problem: str, expected: str, remedy: str) -> Exception:
     """Return the exception that ends generation with one line and nothing written.
 
-    `prompt` is the name of the answer at fault, `problem` what is wrong with it (with the value received).
+    `prompt` is the name of the invalid answer, `problem` what is wrong with it, including its value.
     """
     line = f"{prompt}: {problem}; expected {expected}; {remedy}"
     try:
@@ -31,18 +31,18 @@ def shown(value: object) -> str:
 
 
 def nearest(value: str, choices: Iterable[str]) -> str:
-    """Return the choice that `value` most likely meant, or "" if none is close."""
+    """Return the choice closest to `value`, or "" if none is close."""
     by_folded = {folded(choice): choice for choice in choices}
     matches = difflib.get_close_matches(folded(value), by_folded, n=1)
     return by_folded[matches[0]] if matches else ""
 
 
 def folded(text: str) -> str:
-    """Return `text` without the differences that people do not mean: case, dashes and blanks."""
+    """Return `text` with case, dashes and blanks normalised."""
     return text.strip().casefold().replace("-", "_").replace(" ", "_")
 
 
 def advice(value: str, choices: Iterable[str], otherwise: str) -> str:
-    """Return what to do about an unknown value: write its nearest spelling, or `otherwise`."""
-    guess = nearest(value, choices)
-    return f"write {shown(guess)}, if that is what you mean" if guess else otherwise
+    """Return how to fix an unknown value: write the closest choice, or `otherwise`."""
+    closest = nearest(value, choices)
+    return f"write {shown(closest)}, if that is what you mean" if closest else otherwise

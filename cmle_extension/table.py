@@ -1,4 +1,4 @@
-"""A part of the table, large enough to tell what its columns hold and small enough to read at once."""
+"""A sample of the table: large enough to infer from, small enough to read quickly."""
 
 import functools
 import os
@@ -28,13 +28,13 @@ class Column:
 
     @functools.cached_property
     def values(self) -> Counter[str]:
-        """How often each value occurs that is not missing."""
+        """Number of occurrences of each value that is not missing."""
         counts = Counter(self.cells)
         return Counter({value: count for value, count in counts.items() if value not in MISSING})
 
     @property
     def present(self) -> int:
-        """How many cells hold a value."""
+        """Number of cells that are not missing."""
         return sum(self.values.values())
 
 
@@ -47,7 +47,7 @@ class Table:
 
 
 def read_table(path: str) -> Table:
-    """Return a sample of the table at `path`; refuse a file that is no table, in one line."""
+    """Return a sample of the table at `path`; refuse a file that is not a table."""
     kind = file_kind(path)
     status = os.stat(path)
     return cached_table(path, kind, status.st_size, status.st_mtime_ns)
@@ -55,11 +55,11 @@ def read_table(path: str) -> Table:
 
 @functools.lru_cache(maxsize=4)
 def cached_table(path: str, kind: str, size_bytes: int, modified_ns: int) -> Table:
-    """Return the table; each of the filters asks for it, and it is read once unless it changes."""
+    """Return the table; it is cached, because every filter reads it, until the file changes."""
     raw = read_parquet(path) if kind == "parquet" else read_csv(path, kind == "gzip")
     if not raw.rows:
         problem = "the file has a header and no rows"
-        raise refusal(PROMPT, problem, "at least one row", "add the data, or name another file")
+        raise refusal(PROMPT, problem, "at least one row", "add rows, or choose another file")
     columns = [tuple(cell.strip(BLANKS) for cell in cells) for cells in zip(*raw.rows, strict=True)]
     if kind != "parquet":
         check_header(raw.names, columns)
@@ -69,16 +69,16 @@ def cached_table(path: str, kind: str, size_bytes: int, modified_ns: int) -> Tab
 
 
 def check_names(names: Sequence[str], ignore_case: bool) -> None:
-    """Refuse names that are empty, repeated, or no plain text.
+    """Refuse names that are empty, repeated, or not plain text.
 
-    Parquet is read by name and without regard to case, so two of its names may not differ in case alone.
+    DuckDB reads Parquet columns by name, ignoring case, so two of its names may not differ in case alone.
     """
     if len(names) < 2:
         raise refusal(
             PROMPT,
             f"the file has one column, {shown(names[0] if names else '')}",
             "a label and at least one more, separated by commas, semicolons or tabs",
-            "name another file, or change the separator",
+            "choose another file, or change the separator",
         )
     for position, name in enumerate(names, start=1):
         if not name.strip():
@@ -86,15 +86,14 @@ def check_names(names: Sequence[str], ignore_case: bool) -> None:
                 PROMPT,
                 f"column {position} has no name",
                 "a name for each column in the first line",
-                "name it, or write the file without its index (pandas: index=False)",
+                "add the name, or write the file without its index (pandas: index=False)",
             )
         checked_text(name, PROMPT, f"name of column {position}")
     repeated = first_repeated([name.casefold() for name in names] if ignore_case else names)
     if repeated is not None:
-        problem = f"the column {shown(repeated)} is there more than once"
+        problem = f"there is more than one column {shown(repeated)}"
         raise refusal(PROMPT, problem, "each name once", "rename one of them in the file")
 
 
 def first_repeated(names: Sequence[str]) -> str | None:
-    """Return the first name that occurs twice."""
     return next((name for name, count in Counter(names).items() if count > 1), None)

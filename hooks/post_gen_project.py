@@ -1,6 +1,6 @@
-"""Tries the new project at once: does the package import, train a step, export and serve?
+"""Smoke test of the new project: does the package import, train a step, export and serve?
 
-Whatever only this machine lacks (nox, the network, a wheel) is a warning, and the project stays. An error of the
+If this machine lacks something (nox, the network, a wheel), the hook warns and the project stays. An error of the
 project itself fails the generation.
 """
 
@@ -14,18 +14,18 @@ from pathlib import Path
 
 SMOKE_TEST = {{cookiecutter.__smoke_test | quoted}}
 NEEDED = ("numpy", "pyarrow", "tensorboard")
-LATER = "the project is complete; try it later with: nox -s smoke"
+LATER = "the project is complete; test it later with: nox -s smoke"
 
 
 def main() -> int:
-    """Run the smoke test as the answers ask for; return the hook's exit code."""
+    """Run the smoke test unless the answers skip it; return the hook's exit code."""
     if SMOKE_TEST == "skip":
         return 0
     if has_tensorflow():
         return run([sys.executable, "-m", "trainer.task", "--smoke-test"])
     nox = nox_command()
     if not nox:
-        warn(f"neither TensorFlow nor nox is here, so nothing was tried; {LATER}")
+        warn(f"neither TensorFlow nor nox is installed, so the smoke test was skipped; {LATER}")
         return 0
     code = run([*nox, "-s", "smoke"])
     if code and not Path(".nox", "runtime", "launcher.json").is_file():
@@ -35,16 +35,16 @@ def main() -> int:
 
 
 def has_tensorflow() -> bool:
-    """Tell whether this interpreter has the TensorFlow that setup.py names, and what else training needs."""
-    wanted = re.search(r"tensorflow==([0-9.]+)", Path("setup.py").read_text(encoding="utf-8"))
-    if not wanted or not all(map(importlib.util.find_spec, NEEDED)):
+    """Return whether this interpreter has the TensorFlow version of setup.py, and the other requirements of training."""
+    required = re.search(r"tensorflow==([0-9.]+)", Path("setup.py").read_text(encoding="utf-8"))
+    if not required or not all(map(importlib.util.find_spec, NEEDED)):
         return False
-    found = [version(name) for name in ("tensorflow", "tensorflow-cpu")]
-    return any(each.startswith(wanted[1]) for each in found)
+    installed = [version(name) for name in ("tensorflow", "tensorflow-cpu")]
+    return any(each.startswith(required[1]) for each in installed)
 
 
 def version(distribution: str) -> str:
-    """Return the installed version, "" if there is none."""
+    """Return the installed version, "" if it is not installed."""
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
@@ -52,7 +52,7 @@ def version(distribution: str) -> str:
 
 
 def nox_command() -> list[str]:
-    """Return how to start nox, nothing if it is not here."""
+    """Return the command that starts nox, empty if it is not installed."""
     if importlib.util.find_spec("nox"):
         return [sys.executable, "-m", "nox"]
     if shutil.which("nox"):
@@ -61,12 +61,11 @@ def nox_command() -> list[str]:
 
 
 def run(command: list[str]) -> int:
-    """Run the smoke test in the new project, its output visible; return its exit code."""
+    """Run a command in the new project, its output visible; return its exit code."""
     return subprocess.run(command, check=False).returncode
 
 
 def warn(text: str) -> None:
-    """Write a warning."""
     print(f"warning: {text}", file=sys.stderr)
 
 

@@ -62,12 +62,12 @@ quick = settings(max_examples=60, deadline=None)
     [
         (None, "is None; expected text"),
         (True, "is True; expected text"),
-        ("a\nb", r"'a\nb' holds a control character"),
-        ("a\0", r"'a\x00' holds a control character"),
-        ("\x7fa", r"'\x7fa' holds a control character"),
-        ("a\u202eb", r"'a\u202eb' holds a control character"),
-        ("a\u2028b", r"'a\u2028b' holds a control character"),
-        ("\udce9", r"'\udce9' holds a control character"),
+        ("a\nb", r"'a\nb' contains a control character"),
+        ("a\0", r"'a\x00' contains a control character"),
+        ("\x7fa", r"'\x7fa' contains a control character"),
+        ("a\u202eb", r"'a\u202eb' contains a control character"),
+        ("a\u2028b", r"'a\u2028b' contains a control character"),
+        ("\udce9", r"'\udce9' contains a control character"),
         ("{{ 7*7 }}", "'{{ 7*7 }}' would be evaluated as a template"),
         ("a{% b", "would be evaluated as a template"),
         ("{#a", "would be evaluated as a template"),
@@ -126,7 +126,9 @@ def test_a_folder_name_is_accepted(slug: str) -> None:
     ["", ".", "..", "../x", "/x", "a/b", "a\\b", "a b", "A", "1a", "-a", "a.b", "é", "a" * 64, "~"],
 )
 def test_a_path_or_a_wrong_folder_name_is_refused(slug: str) -> None:
-    message = refused(lambda: checked_slug(slug), "is no folder name", "no path", "--output-dir")
+    message = refused(
+        lambda: checked_slug(slug), "is not a valid folder name", "no path", "--output-dir"
+    )
     checked_slug(re.findall(r"write (\S+), for example", message)[0])
 
 
@@ -168,8 +170,8 @@ def test_the_smoke_test_is_auto_or_skip(answer: str) -> None:
     [
         ("Auto", "write 'auto', if"),
         ("skp", "write 'skip', if"),
-        ("yes", "auto to try"),
-        ("", "auto to try"),
+        ("yes", "auto to run"),
+        ("", "auto to run"),
     ],
 )
 def test_another_smoke_test_is_refused(answer: str, remedy: str) -> None:
@@ -187,7 +189,10 @@ def test_a_project_id_is_accepted(project: str) -> None:
 )
 def test_another_project_id_is_refused(project: str) -> None:
     refused(
-        lambda: checked_gcp_project(project), "is no project id", "6 to 30", "gcloud projects list"
+        lambda: checked_gcp_project(project),
+        "is not a project ID",
+        "6 to 30",
+        "gcloud projects list",
     )
 
 
@@ -210,7 +215,12 @@ def test_a_project_number_is_refused() -> None:
     ],
 )
 def test_a_region_without_training_is_refused(region: str, remedy: str) -> None:
-    refused(lambda: checked_region(region), f"no training in {region!r}", "42 regions", remedy)
+    refused(
+        lambda: checked_region(region),
+        f"{region!r} is not a region that offers training",
+        "one of the 42 that do",
+        remedy,
+    )
 
 
 @pytest.mark.parametrize("bucket", ["abc", "a" * 63, "my_bucket", "1-2", "data.example.com"])
@@ -221,7 +231,7 @@ def test_a_bucket_name_is_accepted(bucket: str) -> None:
 @pytest.mark.parametrize(
     ("bucket", "words"),
     [
-        ("gs://my-bucket", "is an address; expected the bucket's name alone; drop gs://"),
+        ("gs://my-bucket", "is a URI; expected the bucket's name alone; remove gs://"),
         ("ab", "has 2 characters; expected 3 to 63"),
         ("a" * 64, "has 64 characters; expected 3 to 63"),
         (f"{'a' * 60}.{'b' * 64}", "has a part that is too long; expected at most 63"),
@@ -232,12 +242,12 @@ def test_a_bucket_name_is_accepted(bucket: str) -> None:
         ("my bucket", "has a character that bucket names cannot have"),
         ("bucket/folder", "has a character that bucket names cannot have"),
         ("192.168.5.4", "looks like an IP address"),
-        ("a..b", "holds '..'"),
-        ("a-.b", "holds '-.'"),
-        ("a.-b", "holds '.-'"),
+        ("a..b", "contains '..'"),
+        ("a-.b", "contains '-.'"),
+        ("a.-b", "contains '.-'"),
         ("goog-data", "starts with 'goog'"),
-        ("my-google-data", "holds 'google'"),
-        ("my-g00gle-data", "holds 'g00gle'"),
+        ("my-google-data", "contains 'google'"),
+        ("my-g00gle-data", "contains 'g00gle'"),
     ],
 )
 def test_a_bucket_name_against_the_rules_is_refused(bucket: str, words: str) -> None:
@@ -262,9 +272,13 @@ def test_the_suggested_bucket_names_project_and_region() -> None:
 @pytest.mark.parametrize(
     ("tier", "region", "words"),
     [
-        ("basic", "us-central1", ("no tier 'basic'", "one of BASIC, ", "write 'BASIC', if")),
+        (
+            "basic",
+            "us-central1",
+            ("'basic' is not a scale tier", "one of BASIC, ", "write 'BASIC', if"),
+        ),
         ("STANDARD-1", "us-central1", ("write 'STANDARD_1', if",)),
-        ("", "us-central1", ("no tier ''", "write BASIC for one CPU machine")),
+        ("", "us-central1", ("'' is not a scale tier", "write BASIC for one CPU machine")),
         (
             "BASIC_GPU",
             "us-west3",
@@ -367,11 +381,11 @@ def test_features_are_written_as_readable_text() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "the item '' is no column with a kind"),
-        ("age", "the item 'age' is no column with a kind"),
-        ("age:numeric,,b:hashed", "the item '' is no column with a kind"),
-        (":numeric", "the item ':numeric' is no column with a kind"),
-        ('"age:numeric', "the quotes in '\"age:numeric' do not close"),
+        ("", "the item '' is not a column with a kind"),
+        ("age", "the item 'age' is not a column with a kind"),
+        ("age:numeric,,b:hashed", "the item '' is not a column with a kind"),
+        (":numeric", "the item ':numeric' is not a column with a kind"),
+        ('"age:numeric', "the quotes in '\"age:numeric' are not closed"),
         ('"age" numeric', "no kind follows the name 'age'"),
         ('"age":numeric:b', "no kind follows the name 'age'"),
     ],

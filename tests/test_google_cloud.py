@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from jinja2 import Environment
 
-from cmle_extension.cloud import FACTS, accelerators, checked_scale_tier, google_cloud
+from cmle_extension.cloud import CATALOG, accelerators, checked_scale_tier, google_cloud
 
 ROOT = Path(__file__).parent.parent
 FACT_TABLES = google_cloud()
@@ -33,7 +33,7 @@ def test_every_table_has_a_source_and_a_date() -> None:
 
 
 def test_rendering_the_template_leaves_the_file_as_it_is() -> None:
-    text = FACTS.read_text(encoding="utf-8")
+    text = CATALOG.read_text(encoding="utf-8")
     environment = Environment(
         trim_blocks=True, lstrip_blocks=True, line_statement_prefix="#%", keep_trailing_newline=True
     )

@@ -247,7 +247,7 @@ def test_the_sample_is_described_without_reading_it() -> None:
     [
         ("Pay", ("no column 'Pay'", "write 'pay', if that is what you mean")),
         ("", ("no column ''", "write 'pay', its last column")),
-        ("id\n", ("holds a control character",)),
+        ("id\n", ("contains a control character",)),
     ],
 )
 def test_a_label_that_the_table_lacks_is_refused(
@@ -258,7 +258,9 @@ def test_a_label_that_the_table_lacks_is_refused(
 
 def test_the_sample_has_one_label() -> None:
     refused(
-        lambda: checked_label("age", ""), "the sample's label cannot be 'age'", "expected income"
+        lambda: checked_label("age", ""),
+        "the label of the census sample cannot be 'age'",
+        "expected income",
     )
     refused(lambda: checked_label("incme", ""), "no column 'incme'", "write 'income', if")
 
@@ -274,9 +276,9 @@ ALL = {"id": "ignore", "age": "numeric", "city": "categorical", "self": "ignore"
         ({"ages": "numeric"}, ("no column 'ages'", "write 'age', if")),
         ({"qqq": "numeric"}, ("no column 'qqq'", "remove it from the list")),
         ({"pay": "numeric"}, ("the label 'pay' is listed", "every column but the label")),
-        ({"self": "numeric"}, ("called 'self'", "TensorFlow cannot serve", "self:ignore")),
+        ({"self": "numeric"}, ("named 'self'", "TensorFlow cannot serve", "self:ignore")),
         ({"age": "ignore", "city": "ignore"}, ("every column is ignored", "at least one")),
-        ({"city": "numeric"}, ("'city' is numeric, but holds 'a'", "write city:categorical")),
+        ({"city": "numeric"}, ("'city' is numeric, but contains 'a'", "write city:categorical")),
         ({"city": None}, ("the column 'city' is not listed", "add city:ignore")),
     ],
 )

@@ -99,9 +99,9 @@ def test_columns_may_have_any_name_on_one_line(tmp_path: Path) -> None:
     ("content", "words"),
     [
         ("", "is empty; expected a header line and rows"),
-        ("\n\n", "holds blank lines only"),
+        ("\n\n", "has only blank lines"),
         ("a,b\n", "has a header and no rows"),
-        ("a,a\n1,2\n", "the column 'a' is there more than once"),
+        ("a,a\n1,2\n", "there is more than one column 'a'"),
         (",a\n0,x\n", "column 1 has no name"),
         (",a\n0,1\n", "index=False"),
         ("a, \n0,1\n", "column 2 has no name"),
@@ -112,12 +112,12 @@ def test_columns_may_have_any_name_on_one_line(tmp_path: Path) -> None:
         ('a,b\n1,"2\n', "line 2 cannot be read (unexpected end of data)"),
         ('a,b\n1,"2"x\n', "line 2 cannot be read"),
         ("a,{{b}}\n1,2\n", "the name of column 2 '{{b}}' would be evaluated"),
-        ('a,"b\nc"\n1,2\n', r"the name of column 2 'b\nc' holds a control character"),
-        ("a,b\u202e\n1,2\n", r"the name of column 2 'b\u202e' holds a control character"),
+        ('a,"b\nc"\n1,2\n', r"the name of column 2 'b\nc' contains a control character"),
+        ("a,b\u202e\n1,2\n", r"the name of column 2 'b\u202e' contains a control character"),
         (b"a,b\n1,caf\xe9\n", "byte 9 of the text is 0xe9, not UTF-8"),
         (b"a,b\n1,caf\xe9\n", "iconv -f WINDOWS-1252 -t UTF-8"),
         (GOOD.encode("utf-16"), "iconv -f UTF-16 -t UTF-8"),
-        (b"a,b\n1,\0\n", "byte 6 is zero, so the file is no text"),
+        (b"a,b\n1,\0\n", "byte 6 is zero, so the file is not text"),
         ("39,Oslo,77\n50,Rome,83\n", "first line looks like data: its cell 1 is '39'"),
         ("Oslo,?,b\nRome,Oslo,c\n", "first line looks like data: its cell 2 is '?'"),
         ("red,yes\nblue,yes\nred,no\n", "first line looks like data: its cell 1 is 'red'"),
@@ -141,18 +141,18 @@ def test_names_like_data_are_names_if_a_word_stands_above_numbers(
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("a.xlsx", b"PK\3\4", "'a.xlsx' has an unknown ending"),
-        ("a", GOOD, "'a' has an unknown ending"),
+        ("a.xlsx", b"PK\3\4", "'a.xlsx' has an unknown extension"),
+        ("a", GOOD, "'a' has an unknown extension"),
         ("a.csv", gzip.compress(GOOD.encode(), mtime=0), "'a.csv' is compressed with gzip"),
-        ("a.csv.GZ", gzip.compress(GOOD.encode(), mtime=0), "a name that ends in .gz"),
+        ("a.csv.GZ", gzip.compress(GOOD.encode(), mtime=0), "the extension .gz"),
         ("a.csv.gz", GOOD, "the content of 'a.csv.gz' is not gzip"),
         ("a.parquet", GOOD, "the content of 'a.parquet' is not Parquet"),
         (
             "a.csv.gz",
             gzip.compress(GOOD.encode(), mtime=0)[:-12],
-            "the gzip file 'a.csv.gz' is broken",
+            "the gzip file 'a.csv.gz' is corrupted",
         ),
-        ("a.csv.gz", b"\x1f\x8b rubbish", "the gzip file 'a.csv.gz' is broken"),
+        ("a.csv.gz", b"\x1f\x8b rubbish", "the gzip file 'a.csv.gz' is corrupted"),
     ],
 )
 def test_a_file_of_another_kind_is_refused(
@@ -183,7 +183,7 @@ def test_a_path_without_a_file_is_refused(
 def test_a_pipe_is_refused_without_waiting_for_it(tmp_path: Path) -> None:
     path = tmp_path / "pipe.csv"
     os.mkfifo(path)
-    refused(lambda: checked_data_path(str(path)), "is no regular file")
+    refused(lambda: checked_data_path(str(path)), "is not a regular file")
 
 
 def test_a_file_that_may_not_be_read_is_refused(
@@ -253,7 +253,7 @@ def test_a_block_with_unclear_quotes_is_left_out(tmp_path: Path) -> None:
 
 
 def test_a_first_line_without_end_is_refused(tmp_path: Path) -> None:
-    path = written(tmp_path, b"x" * (csv_table.WHOLE_BYTES + 1))
+    path = written(tmp_path, b"x" * (csv_table.SMALL_FILE_BYTES + 1))
     refused(lambda: checked_data_path(path), "the first line is longer than 2097152 bytes")
 
 
@@ -318,12 +318,12 @@ def test_parquet_is_sampled_to_its_last_row_group(tmp_path: Path) -> None:
 def test_broken_parquet_is_refused(tmp_path: Path) -> None:
     path = Path(parquet(tmp_path, {"a": [1], "b": [2]}))
     path.write_bytes(path.read_bytes()[:-20])
-    refused(lambda: checked_data_path(str(path)), "the Parquet file 'table.parquet' is broken")
+    refused(lambda: checked_data_path(str(path)), "the Parquet file 'table.parquet' is corrupted")
 
 
 def test_parquet_names_that_differ_in_case_alone_are_refused(tmp_path: Path) -> None:
     path = parquet(tmp_path, {"a": [1, 2], "A": [2, 3], "b": [1, 0]})
-    refused(lambda: checked_data_path(path), "the column 'a' is there more than once")
+    refused(lambda: checked_data_path(path), "there is more than one column 'a'")
 
 
 def test_parquet_without_rows_is_refused(tmp_path: Path) -> None:
