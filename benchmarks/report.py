@@ -1,4 +1,4 @@
-"""What was measured, as a table, as JSON and as a chart."""
+"""Reports results as a table, as JSON and as a chart."""
 
 import json
 import os
@@ -20,30 +20,28 @@ OURS_COLOUR, OTHER_COLOUR = "#1a73e8", "#9aa0a6"
 
 
 def lines(rows: Sequence[Row]) -> list[str]:
-    """Return the table."""
     return [
-        f"{'':6s} {'':36s} {'median':>12s} {'low':>12s} {'high':>12s} {'ratio':>7s} {'wanted':>7s}",
+        f"{'':6s} {'':36s} {'median':>12s} {'low':>12s} {'high':>12s} {'ratio':>7s} {'target':>7s}",
         *(line(row) for row in rows),
     ]
 
 
 def line(row: Row) -> str:
-    """Return one line of the table."""
     figures = [row.measured.median, row.measured.low, row.measured.high]
     shown = " ".join(
         f"{figure:12,.0f}" if figure >= 1_000 else f"{figure:12.4g}" for figure in figures
     )
     ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
-    wanted = "" if row.wanted is None else f"{row.wanted:g}"
-    verdict = "" if row.wanted is None else ("met" if row.met else "MISSED")
+    required = "" if row.required_ratio is None else f"{row.required_ratio:g}"
+    outcome = "" if row.required_ratio is None else ("met" if row.met else "MISSED")
     metric = "" if row.metric is None else f"{row.metric_name} {row.metric:.4f}"
-    return f"{row.target:6s} {row.name:36s} {shown} {ratio:>7s} {wanted:>7s} {verdict} {metric} {row.unit}".rstrip()
+    return f"{row.target:6s} {row.name:36s} {shown} {ratio:>7s} {required:>7s} {outcome} {metric} {row.unit}".rstrip()
 
 
 def keep(
     target: str, rows: Sequence[Row], rounds: int, versions: Mapping[str, Sequence[str]]
 ) -> None:
-    """Put the rows of a target into `results.json`, in the place of its earlier ones."""
+    """Write the rows of a target to `results.json`, replacing its earlier ones, and redraw the chart."""
     results: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     results[target] = {
         "date": date.today().isoformat(),
@@ -57,15 +55,15 @@ def keep(
 
 
 def machine() -> str:
-    """Return the processor and how many cores of it there are."""
-    facts = Path("/proc/cpuinfo")
-    lines = facts.read_text(encoding="utf-8").splitlines() if facts.exists() else []
+    """Return the processor, the number of cores and the operating system."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return f"{(models or [platform.machine()])[0]}, {os.cpu_count()} cores, {platform.system()}"
 
 
 def chart(results: dict[str, Any]) -> str:
-    """Return an SVG of the whole jobs: a bar of seconds for each program."""
+    """Return an SVG of the end-to-end jobs: a bar of seconds for each program."""
     groups: dict[str, list[dict[str, Any]]] = {}
     for found in results.values():
         for row in found["rows"]:
@@ -73,7 +71,7 @@ def chart(results: dict[str, Any]) -> str:
                 groups.setdefault(row["target"], []).append(row)
     parts, top = [], 0
     for title, rows in groups.items():
-        parts.append(text(4, top + 18, f"{title}: seconds for the whole job", "bold"))
+        parts.append(text(4, top + 18, f"{title}: seconds from CSV to exported model", "bold"))
         top += LINE_HEIGHT + 6
         longest = max(row["measured"]["median"] for row in rows)
         for row in rows:
@@ -87,7 +85,6 @@ def chart(results: dict[str, Any]) -> str:
 
 
 def bar(top: int, name: str, seconds: float, longest: float) -> str:
-    """Return one bar with its name and its figure."""
     length = max(2, round(BAR_WIDTH * seconds / longest))
     colour = OURS_COLOUR if name == "ours" else OTHER_COLOUR
     shape = f'<rect x="{LABEL_WIDTH}" y="{top + 3}" width="{length}" height="{LINE_HEIGHT - 6}" fill="{colour}"/>'
@@ -95,6 +92,5 @@ def bar(top: int, name: str, seconds: float, longest: float) -> str:
     return "\n".join([text(16, top + 16, name), shape, figure])
 
 
-def text(left: int, base: int, words: str, weight: str = "normal") -> str:
-    """Return a piece of text."""
-    return f'<text x="{left}" y="{base}" font-weight="{weight}">{escape(words)}</text>'
+def text(left: int, base: int, content: str, weight: str = "normal") -> str:
+    return f'<text x="{left}" y="{base}" font-weight="{weight}">{escape(content)}</text>'

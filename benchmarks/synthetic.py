@@ -1,7 +1,7 @@
-"""An Adult-like table of any size, drawn from a signal that is known: `write_table(path, rows, part)`.
+"""A synthetic table like Adult, of any size, drawn from a known signal: `write_table(path, rows, part)`.
 
-Each category has an effect, three pairs of columns have one together, and the numbers have thresholds and bumps. The
-signal is fixed; `part` alone decides which rows are drawn, so training and test rows never meet.
+Each category has an effect, three pairs of columns have interactions, and the numbers have thresholds and bumps. The
+signal is fixed; `part` seeds the rows, so training and test rows are independent draws.
 """
 
 import string
@@ -56,14 +56,13 @@ def write_table(path: Path, rows: int, part: int) -> None:
 
 
 def schema() -> pa.Schema:
-    """Return the columns of the table in file order."""
     types = {name: pa.float32() if name == "fnlwgt" else pa.int32() for name in NUMERIC}
     texts = {name: pa.string() for name in (*VALUE_COUNTS, "income")}
     return pa.schema(list({**types, **texts}.items()))
 
 
 def chunks(rows: int, part: int) -> Iterator[pa.Table]:
-    """Yield the table in pieces, so that any number of rows takes the same memory."""
+    """Yield the table in chunks, so that memory does not depend on the number of rows."""
     for number, begin in enumerate(range(0, rows, CHUNK_ROWS)):
         generator = np.random.default_rng([SIGNAL_SEED, part, number])
         yield chunk(generator, min(CHUNK_ROWS, rows - begin))
@@ -88,13 +87,13 @@ def chunk(generator: np.random.Generator, rows: int) -> pa.Table:
 
 
 def shares(count: int) -> Array:
-    """Return how common each of `count` values is: the first the most."""
+    """Return the probabilities of `count` values, decreasing."""
     weights = 1 / np.arange(1, count + 1) ** 0.8
     return np.asarray(weights / weights.sum())
 
 
 def values(name: str) -> list[str]:
-    """Return the texts of a column's values, of the length that census answers have."""
+    """Return the texts of a column's values, of typical census length."""
     letters = np.random.default_rng([SIGNAL_SEED, *name.encode()]).choice(
         list(string.ascii_lowercase), (VALUE_COUNTS[name], 6)
     )
@@ -116,7 +115,7 @@ def draw_numbers(generator: np.random.Generator, rows: int) -> dict[str, Array]:
 
 
 class Signal:
-    """The effects that decide the label; the same for every table."""
+    """The effects that determine the label; the same for every table."""
 
     def __init__(self) -> None:
         generator = np.random.default_rng(SIGNAL_SEED)

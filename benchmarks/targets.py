@@ -1,4 +1,4 @@
-"""The targets of performance, one function each: what is run, what it is held against, and whether that is met."""
+"""The performance targets, one function each: the programs, their comparison, and whether the target is met."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,50 +18,52 @@ FEW_ROUNDS = 3
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: how a program did, and its ratio against ours with the ratio that is wanted."""
+    """One line of the table: a measurement of a program, and its ratio to ours beside the required ratio."""
 
     target: str
     name: str
     unit: str
     measured: Spread
     ratio: float | None = None
-    wanted: float | None = None
+    required_ratio: float | None = None
     metric: float | None = None
     metric_name: str = "AUC"
 
     @property
     def met(self) -> bool:
-        """Whether what is wanted is reached; true of a line that wants nothing."""
-        return self.wanted is None or (self.ratio is not None and self.ratio >= self.wanted)
+        """Whether the ratio is at least the required one; true if none is required."""
+        return self.required_ratio is None or (
+            self.ratio is not None and self.ratio >= self.required_ratio
+        )
 
 
 Samples = Mapping[str, Sequence[Sample]]
 
 
 def seconds(samples: Sequence[Sample]) -> Spread:
-    """Return the wall times of whole processes."""
+    """Return the wall times of complete processes."""
     return spread([sample.seconds for sample in samples])
 
 
 def reported(samples: Sequence[Sample], key: str) -> Spread:
-    """Return what the programs themselves reported."""
+    """Return a figure that the programs reported themselves."""
     return spread([float(sample.report[key]) for sample in samples])
 
 
-def slower_rows(target: str, samples: Samples, wanted: Mapping[str, float]) -> list[Row]:
-    """Return lines of whole processes: how many times longer than ours each of the others takes."""
+def slower_rows(target: str, samples: Samples, required: Mapping[str, float]) -> list[Row]:
+    """Return rows of wall times; the ratio is the time of the other program divided by ours."""
     ours = seconds(samples["ours"]).median
     rows = []
     for name, taken in samples.items():
         measured = seconds(taken)
         metric = taken[-1].report.get("metric")
         ratio = None if name == "ours" else measured.median / ours
-        rows.append(Row(target, name, "s", measured, ratio, wanted.get(name), metric))
+        rows.append(Row(target, name, "s", measured, ratio, required.get(name), metric))
     return rows
 
 
 def metric_row(target: str, samples: Samples) -> Row:
-    """Return the line that holds our AUC against the best of the others."""
+    """Return the row that compares our AUC with the best of the others."""
     metrics = {name: float(taken[-1].report["metric"]) for name, taken in samples.items()}
     best = max(value for name, value in metrics.items() if name != "ours")
     lead = metrics["ours"] - best + AUC_TOLERANCE
@@ -71,28 +73,28 @@ def metric_row(target: str, samples: Samples) -> Row:
 def p1(bench: Workbench) -> list[Row]:
     """From a CSV file to an exported model, one epoch."""
     if bench.quick:
-        return whole_jobs(bench, "P1 30k", bench.table(30_000, 16_000), {})
-    wanted = {"estimator": 4.0, "make_csv": 5.0, "lightgbm_trees": 2.0}
-    return whole_jobs(bench, "P1 1M", bench.table(1_000_000, 200_000), wanted)
+        return end_to_end(bench, "P1 30k", bench.table(30_000, 16_000), {})
+    required = {"estimator": 4.0, "make_csv": 5.0, "lightgbm_trees": 2.0}
+    return end_to_end(bench, "P1 1M", bench.table(1_000_000, 200_000), required)
 
 
 def p1_long(bench: Workbench) -> list[Row]:
     """The same for five million rows."""
     if bench.quick:
         return []
-    wanted = {"estimator": 6.0, "make_csv": 9.0, "lightgbm_trees": 4.0}
-    return whole_jobs(few_rounds(bench), "P1 5M", bench.table(LONG_FIT_ROWS, 200_000), wanted)
+    required = {"estimator": 6.0, "make_csv": 9.0, "lightgbm_trees": 4.0}
+    return end_to_end(few_rounds(bench), "P1 5M", bench.table(LONG_FIT_ROWS, 200_000), required)
 
 
 def few_rounds(bench: Workbench) -> Workbench:
-    """Return the same for programs that take minutes."""
+    """Return a workbench with fewer rounds, for programs that take minutes."""
     return replace(bench, rounds=min(bench.rounds, FEW_ROUNDS))
 
 
-def whole_jobs(
-    bench: Workbench, target: str, table: Table, wanted: Mapping[str, float]
+def end_to_end(
+    bench: Workbench, target: str, table: Table, required: Mapping[str, float]
 ) -> list[Row]:
-    """Run ours and the peers on a table from its CSV file."""
+    """Run ours and the peers from the CSV file to the exported model."""
     variants = {
         "ours": bench.prepare_and_train(table, epochs=1),
         "estimator": bench.peer("estimator", "estimator", table, epochs=1),
@@ -101,7 +103,7 @@ def whole_jobs(
         "hist_gradient_boosting": bench.peer("hist_gradient_boosting", "trees", table, epochs=1),
     }
     samples = alternate(variants, bench.rounds)
-    return [*slower_rows(target, samples, wanted), metric_row(target, samples)]
+    return [*slower_rows(target, samples, required), metric_row(target, samples)]
 
 
 def p2(bench: Workbench) -> list[Row]:
@@ -123,7 +125,7 @@ def p2(bench: Workbench) -> list[Row]:
 
 
 def p3(bench: Workbench) -> list[Row]:
-    """The input alone, streamed in windows."""
+    """The input pipeline alone, streamed in windows."""
     table = bench.table(200_000 if bench.quick else 1_000_000, 16_000 if bench.quick else 200_000)
     data = bench.prepared(table)
     script = SCRIPTS / "ours" / "input.py"
@@ -151,7 +153,7 @@ def p3(bench: Workbench) -> list[Row]:
 
 
 def inside(command: Sequence[object], project: Path) -> list[object]:
-    """Return a command that runs a script of ours with the baked package in reach."""
+    """Return a command that runs one of our scripts with the baked package on its path."""
     python, script, *flags = command
     start = f"import runpy, sys; sys.path.insert(0, {str(project)!r}); sys.argv = sys.argv[1:]"
     run_script = f"{start}; runpy.run_path(sys.argv[0], run_name='__main__')"
@@ -182,8 +184,8 @@ def p4(bench: Workbench) -> list[Row]:
     )
 
 
-def faster_rows(target: str, samples: Samples, wanted: Mapping[str, float]) -> list[Row]:
-    """Return lines of reported speeds: how many times faster than each of the others ours is."""
+def faster_rows(target: str, samples: Samples, required: Mapping[str, float]) -> list[Row]:
+    """Return rows of reported speeds; the ratio is our speed divided by that of the other program."""
     speeds = {name: reported(taken, "rows_per_second") for name, taken in samples.items()}
     ours = speeds["ours"].median
     return [
@@ -193,14 +195,14 @@ def faster_rows(target: str, samples: Samples, wanted: Mapping[str, float]) -> l
             "rows/s",
             speed,
             None if name == "ours" else ours / speed.median,
-            wanted.get(name),
+            required.get(name),
         )
         for name, speed in speeds.items()
     ]
 
 
 def encoded(bench: Workbench) -> Path:
-    """Return a file of encoded arrays: made-up rows, as wide as the synthetic table."""
+    """Return a file of encoded arrays: random rows, as wide as the synthetic table."""
     rows = 200_000 if bench.quick else 1_000_000
     path = bench.folder / "tables" / f"encoded-{rows}.npz"
     if not path.exists():
@@ -219,7 +221,7 @@ def encoded(bench: Workbench) -> Path:
 
 
 def p5(bench: Workbench) -> list[Row]:
-    """The preparation, against a bare copy of the file by the same engine."""
+    """The preparation, against a plain copy of the file by DuckDB."""
     table = bench.table(
         200_000 if bench.quick else LONG_FIT_ROWS, 16_000 if bench.quick else 200_000
     )
@@ -234,7 +236,7 @@ def p5(bench: Workbench) -> list[Row]:
 
 
 def p8(bench: Workbench) -> list[Row]:
-    """The serving signature, one row and batches."""
+    """The serving signature: single rows and batches."""
     table = bench.table(30_000, 16_000)
     data = bench.prepared(table)
     bench.train(table, data, epochs=1)()
@@ -262,7 +264,7 @@ def p8(bench: Workbench) -> list[Row]:
 
 
 def export_rows(bench: Workbench, table: Table, data: Path) -> list[Row]:
-    """Return lines of the seconds that an export takes; the peer's is the one that answers later."""
+    """Return rows of export times; the serving benchmark uses the peer's exported model later."""
     project = bench.baked(table)
     script = [bench.ours(RUNTIME), SCRIPTS / "ours" / "export.py", "--data", data]
     samples = alternate(

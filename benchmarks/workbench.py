@@ -1,4 +1,4 @@
-"""Where a benchmark works: environments, tables and baked projects below one folder, made once and used again."""
+"""The working folder of a benchmark: environments, tables and baked projects, created once and reused."""
 
 import json
 import shutil
@@ -17,12 +17,12 @@ PEERS = SCRIPTS / "peers"
 PYTHON_VERSION = "3.11"  # the newest that TensorFlow 2.15, the last with Estimators, has wheels for
 PREPARE, RUNTIME = "prepare", "local"  # the extras of the baked package
 TRAIN_PART, TEST_PART = 0, 1
-DECISIVE = ("duckdb", "keras", "lightgbm", "pyarrow", "scikit_learn", "tensorflow_cpu")
+SPEED_PACKAGES = ("duckdb", "keras", "lightgbm", "pyarrow", "scikit_learn", "tensorflow_cpu")
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table for training and one for the test, and what their columns are."""
+    """A training table, a test table, and their schema."""
 
     name: str
     train: Path
@@ -33,7 +33,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Workbench:
-    """The folder of a benchmark, and how thorough it is."""
+    """The working folder of a benchmark and its options."""
 
     folder: Path
     quick: bool
@@ -49,24 +49,24 @@ class Workbench:
         return self.built(f"ours-{extra}", ["--extra", extra], setup)
 
     def built(self, name: str, flags: Sequence[str], requirements: Path) -> Path:
-        """Return the interpreter of an environment that holds what a file requires, built anew if the file changed."""
+        """Return the interpreter of an environment with the requirements of a file, rebuilt if the file changed."""
         folder = self.folder / "environments" / name
         python, record = folder / "bin" / "python", folder / "requirements.txt"
-        wanted = requirements.read_text()
-        if not record.exists() or record.read_text() != wanted:
+        required = requirements.read_text()
+        if not record.exists() or record.read_text() != required:
             print(f"  building the environment {name}", flush=True)
             uv("venv", "--clear", "--python", PYTHON_VERSION, folder)
             install = ("pip", "install", "--compile-bytecode", "--python", python)
             uv(*install, *flags, "-r", requirements)
-            record.write_text(wanted)
+            record.write_text(required)
         return python
 
     def versions(self) -> dict[str, list[str]]:
-        """Return what decides the speed of each environment that there is."""
+        """Return the versions of the packages that determine speed, by environment."""
         found: dict[str, list[str]] = {}
         for path in sorted(self.folder.glob("environments/*/lib/*/site-packages/*.dist-info")):
             name, _, version = path.name.removesuffix(".dist-info").partition("-")
-            if name in DECISIVE:
+            if name in SPEED_PACKAGES:
                 found.setdefault(path.parents[3].name, []).append(f"{name} {version}")
         return found
 
@@ -87,7 +87,7 @@ class Workbench:
         return table
 
     def template(self) -> Path:
-        """Return a copy of the template as a clone has it: cookiecutter would bake what tools leave behind, or fail."""
+        """Return a copy of the template without tool caches, which cookiecutter would bake, or fail on."""
         folder = self.folder / "template"
         shutil.rmtree(folder, ignore_errors=True)
         left_behind = shutil.ignore_patterns("__pycache__", ".*_cache")
@@ -123,7 +123,7 @@ class Workbench:
         )
 
     def peer(self, name: str, environment: str, table: Table, epochs: int) -> Callable[[], Sample]:
-        """Return a run of a peer's recipe, from the CSV file to its exported model."""
+        """Return a run of a peer's program, from the CSV file to its exported model."""
         python = self.environment(environment)
         output = self.folder / "outputs" / name
         paths = ("--schema", table.schema, "--train", table.train, "--test", table.test)
@@ -177,7 +177,7 @@ class Workbench:
         return measured
 
     def prepare_and_train(self, table: Table, epochs: int) -> Callable[[], Sample]:
-        """Return both of our runs, one after the other, as one."""
+        """Return our preparation and training as one run."""
         data = self.folder / "outputs" / f"prepared-{table.name}"
         steps = (self.prepare(table, data), self.train(table, data, epochs))
 
@@ -198,5 +198,5 @@ def uv(*arguments: object) -> None:
         raise BenchmarkFailed(
             f"uv {' '.join(map(str, arguments))} failed",
             "every requirement to be installable",
-            "see what uv says above; a network is needed the first time",
+            "read uv's output above; the first run needs a network",
         )

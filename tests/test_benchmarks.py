@@ -110,7 +110,7 @@ def test_a_table_is_the_same_each_time_and_its_parts_differ(tmp_path: Path) -> N
 def test_an_unknown_target_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["P99"])
-    assert "no target P99" in capsys.readouterr().err
+    assert "unknown target P99" in capsys.readouterr().err
     assert {"P1", "P2", "P3", "P4", "P5", "P8"} <= set(TARGETS)
 
 
@@ -156,7 +156,7 @@ def test_a_target_that_is_run_again_replaces_its_own_results_alone(
     found = {target: kept["rows"][0]["measured"]["values"] for target, kept in results.items()}
     assert found == {"P1": [4.0], "P2": [5.0]}
     assert (results["P1"]["rounds"], results["P1"]["rows"][0]["met"]) == (5, False)
-    assert (tmp_path / "chart.svg").read_text().count("seconds for the whole job") == 2
+    assert (tmp_path / "chart.svg").read_text().count("seconds from CSV to exported model") == 2
 
 
 def test_an_exponent_describes_how_a_figure_grows() -> None:
