@@ -91,7 +91,7 @@ def test_tensorflow_reads_and_writes_gs(tmp_path: Path) -> None:
         )
         assert done.returncode == 0, done.stderr
         assert (cloud.storage.root / BUCKET / "tf" / "renamed.txt").read_text() == "text"
-        assert cloud.faults.asked("POST", "/upload/")
+        assert cloud.faults.logged("POST", "/upload/")
 
 
 def test_the_command_serves_until_it_is_interrupted(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Doubles of Cloud Storage and the job service on the loopback interface, for clients that are the real ones.
+"""Doubles of Cloud Storage and the job service on the loopback interface, for Google's own clients.
 
 They follow Google's documentation and observed traffic; that Google's services agree is not shown here.
 """
@@ -35,7 +35,7 @@ class Doubles:
 
 
 def client_variables(storage_url: str, jobs_url: str) -> dict[str, str]:
-    """Return the environment variables that lead clients to two addresses."""
+    """Return the environment variables that point clients to both services."""
     overrides = {f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{name}": f"{jobs_url}/" for name in GCLOUD_JOBS}
     overrides["CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE"] = f"{storage_url}/"
     return {"STORAGE_EMULATOR_HOST": storage_url, **overrides}
@@ -51,7 +51,7 @@ def google_cloud(
     certificates: Path | None = None,
     ports: tuple[int, int] = (0, 0),
 ) -> Iterator[Doubles]:
-    """Serve both services as long as the context lasts; jobs that still run then are cancelled.
+    """Serve both services while the context is open; jobs that still run at its end are cancelled.
 
     `root` holds the objects, `runner` runs the jobs (by default they succeed at once), `pace` is the time in
     seconds that a job is queued, and then pending; `today` decides which images have ended. With a folder

@@ -1,4 +1,4 @@
-"""Both doubles for playing by hand: `python -m tests.doubles ROOT --project DIR`, until Ctrl-C."""
+"""Both doubles for manual experiments: `python -m tests.doubles ROOT --project DIR`, until Ctrl-C."""
 
 import argparse
 import shlex
@@ -12,7 +12,6 @@ from tests.doubles.executor import executor_runner
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the parser of the command line."""
     made = argparse.ArgumentParser(prog="python -m tests.doubles", description=__doc__)
     made.add_argument("root", type=Path, help="folder of the objects, ROOT/BUCKET/NAME")
     made.add_argument(

@@ -8,7 +8,7 @@ HOSTS = ("www.googleapis.com", "storage.googleapis.com")
 
 
 def server_context(folder: Path) -> tuple[ssl.SSLContext, Path]:
-    """Make a certificate for `HOSTS` that signs itself; return a server's context, and the certificate.
+    """Create a self-signed certificate for `HOSTS`; return a server's context, and the certificate.
 
     Raises FileNotFoundError without the openssl command.
     """
@@ -25,7 +25,7 @@ def server_context(folder: Path) -> tuple[ssl.SSLContext, Path]:
 
 
 def tensorflow_variables(url: str, certificate: Path) -> dict[str, str]:
-    """Return what lets TensorFlow, started with these variables, take gs:// to the double at `url`."""
+    """Return the environment variables with which TensorFlow sends gs:// requests to the double at `url`."""
     return {
         "https_proxy": url,
         "HTTPS_PROXY": url,

@@ -1,4 +1,4 @@
-"""What the tests of the doubles need beside Google's clients."""
+"""Helpers for the tests of the doubles."""
 
 import importlib
 import json
@@ -18,7 +18,7 @@ PARENT = f"projects/penguins/locations/{REGION}"
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    """Wait until a condition holds; fail if it doesn't in time."""
+    """Wait until a condition is true; fail after a timeout."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it took too long"
@@ -26,18 +26,16 @@ def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
 
 
 def anonymous() -> Any:
-    """Return credentials that ask nobody."""
+    """Return credentials that need no authentication."""
     return importlib.import_module("google.auth.credentials").AnonymousCredentials()
 
 
 def api_error(name: str) -> type[Exception]:
-    """Return an exception of Google's clients."""
     error: type[Exception] = getattr(importlib.import_module("google.api_core.exceptions"), name)
     return error
 
 
 def create(service: Any, job: Json, parent: str = PARENT) -> Any:
-    """Create a job with the SDK's client, and return it."""
     types = importlib.import_module("google.cloud.aiplatform_v1.types")
     json_format = importlib.import_module("google.protobuf.json_format")
     message = json_format.ParseDict(job, types.CustomJob.pb(types.CustomJob()))
@@ -45,18 +43,18 @@ def create(service: Any, job: Json, parent: str = PARENT) -> Any:
 
 
 def post(url: str, body: Json) -> tuple[int, Json]:
-    """Post JSON without Google's clients, and return the status and the answer."""
+    """Post JSON without Google's clients, and return the status and the response."""
     headers = {"Content-Type": "application/json"}
     request = urllib.request.Request(url, json.dumps(body).encode(), headers)
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return answer.status, json.load(answer)
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return response.status, json.load(response)
     except urllib.error.HTTPError as error:
         return error.code, json.load(error)
 
 
-def obedient(job: Json, log: Callable[[str], None], cancelled: threading.Event) -> int:
-    """Be a runner that does what the job's variables say: SLEEP seconds, then EXIT code."""
+def scripted_runner(job: Json, log: Callable[[str], None], cancelled: threading.Event) -> int:
+    """A runner that follows the job's variables: SLEEP seconds, then EXIT code."""
     started = job["jobSpec"]["workerPoolSpecs"][0].get("containerSpec", {})
     variables = {entry["name"]: entry["value"] for entry in started.get("env", [])}
     log(f"started with {started.get('args', [])}")

@@ -1,4 +1,4 @@
-"""A job that the double accepts, and one for each rule that it refuses."""
+"""A job that the double accepts, and one that violates each rule."""
 
 import copy
 from typing import Any
@@ -11,7 +11,7 @@ GOOGLES = "us-docker.pkg.dev/vertex-ai/training/"
 
 
 def make_job(**changes: Any) -> Json:
-    """Return a good job in the form of the REST interface, with changes by path: `jobSpec__x__0=value`."""
+    """Return a valid job as REST JSON, with changes by path: `jobSpec__x__0=value`."""
     base = {"outputUriPrefix": f"gs://{BUCKET}/x"}
     spec = {"workerPoolSpecs": [pool()], "baseOutputDirectory": base}
     job: Json = {"displayName": "penguins", "labels": {"run": "r1"}, "jobSpec": spec}
@@ -25,24 +25,20 @@ def make_job(**changes: Any) -> Json:
 
 
 def pool(machine: Json | None = None, replicas: int = 1, **started: Any) -> Json:
-    """Return a pool that starts a container."""
     program = {"imageUri": "tensorflow/tensorflow:2.21.0", "args": ["--steps", "2"], **started}
     spec = machine or {"machineType": "n1-standard-4"}
     return {"machineSpec": spec, "replicaCount": str(replicas), "containerSpec": program}
 
 
 def env(**values: str) -> list[Json]:
-    """Return environment variables as a job has them."""
     return [{"name": name, "value": value} for name, value in values.items()]
 
 
 def gpu(machine: str, accelerator: str, count: int) -> Json:
-    """Return a machine with GPUs."""
     return {"machineType": machine, "acceleratorType": accelerator, "acceleratorCount": count}
 
 
 def package(image: str, **changes: Any) -> Json:
-    """Return a pool that runs a Python package."""
     spec: Json = {"executorImageUri": GOOGLES + image, "pythonModule": "trainer.task"}
     spec["packageUris"] = [f"gs://{BUCKET}/p.tar.gz"]
     machine = {"machineType": "n1-standard-4"}
@@ -52,7 +48,6 @@ def package(image: str, **changes: Any) -> Json:
 def reserved(
     zone: str = f"{REGION}-a", key: str = "compute.googleapis.com/reservation-name"
 ) -> Json:
-    """Return a machine from a reservation."""
     affinity: Json = {"reservationAffinityType": "SPECIFIC_RESERVATION", "key": key}
     affinity["values"] = [f"projects/p/zones/{zone}/reservations/r"]
     return {**A100, "reservationAffinity": affinity}

@@ -1,4 +1,4 @@
-"""A runner that lets a baked project's own local executor run the jobs that the double accepts."""
+"""A runner that runs accepted jobs with a baked project's local executor."""
 
 import contextlib
 import json
@@ -84,6 +84,6 @@ def watch(process: "subprocess.Popen[str]", cancelled: threading.Event) -> None:
 
 
 def signal_group(process: "subprocess.Popen[str]", number: signal.Signals) -> None:
-    """Send a signal to a process group, if any of it is left."""
+    """Send a signal to a process group if it exists."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, number)

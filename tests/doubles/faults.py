@@ -1,4 +1,4 @@
-"""Faults that a test plans for the doubles, and the log of what they were asked."""
+"""Faults that a test plans for the doubles, and the log of their requests."""
 
 import re
 import threading
@@ -22,26 +22,26 @@ STATUS_NAMES = {
 
 @dataclass(frozen=True)
 class Fault:
-    """What goes wrong with one request. Several fields may be set; times are seconds."""
+    """The fault of one request. Several fields may be set; times are seconds."""
 
     status: int = 0
-    """Answered instead of handling the request; 0: the request is handled."""
+    """Status of the response, without handling the request; 0: the request is handled."""
     message: str = ""
     retry_after: str = ""
     reset: Literal["", "before", "after"] = ""
-    """The connection is reset before the request is handled, or after, so that only its answer is lost."""
+    """Reset the connection before the request is handled, or after it, so that only the response is lost."""
     delay: float = 0
-    """Pause before the answer, after the request was handled."""
+    """Delay of the response after the request is handled."""
     body_delay: float = 0
-    """Pause in the middle of the answer's body."""
+    """Delay in the middle of the response's body."""
     replay: bool = False
-    """The last answer to the same request is given again, and the request is not handled."""
+    """Repeat the last response to the same request, without handling the request."""
     corrupt: bool = False
-    """One byte of an upload is changed before it is stored, or of a download while it is sent."""
+    """Change one byte of an upload before it is stored, or of a download."""
     outcome: Literal["", "queued", "stockout", "preempted"] = ""
-    """What becomes of the job that the request creates."""
+    """Outcome of the job that the request creates."""
     preempt_after: float = 0.5
-    """How long a job that will be preempted runs first."""
+    """Run time of a job before its preemption."""
 
 
 NO_FAULT = Fault()
@@ -63,7 +63,7 @@ CORRUPT = Fault(corrupt=True)
 
 @dataclass(frozen=True)
 class Exchange:
-    """One request as it was answered; the status is 0 if the connection was reset instead."""
+    """One request and the status of its response; 0 if the connection was reset."""
 
     method: str
     path: str
@@ -74,7 +74,7 @@ class Exchange:
 
 @dataclass
 class Plan:
-    """A fault, the requests it meets, and for how many more of them."""
+    """A fault, the requests that it applies to, and how many of them are left."""
 
     method: re.Pattern[str]
     path: re.Pattern[str]
@@ -92,7 +92,7 @@ class Faults:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def plan(self, method: str, path: str, fault: Fault, times: int = 1, skip: int = 0) -> None:
-        """Let the requests that match go wrong: `times` of them, after `skip` that go well.
+        """Inject a fault into the matching requests: `times` of them, after `skip` without it.
 
         `method` is a regular expression for the whole method; `path` is one that is searched for in the
         path and query, percent-encoding undone. Of several plans that match, the first is used up first.
@@ -113,17 +113,16 @@ class Faults:
         return NO_FAULT
 
     def clear(self) -> None:
-        """Forget the plans and the log."""
+        """Clear the plans and the log."""
         with self.lock:
             self.plans.clear()
             self.log.clear()
 
     def record(self, exchange: Exchange) -> None:
-        """Add a request to the log."""
         with self.lock:
             self.log.append(exchange)
 
-    def asked(self, method: str, path: str) -> list[Exchange]:
-        """Return the logged requests whose method is `method` and whose path contains the pattern `path`."""
+    def logged(self, method: str, path: str) -> list[Exchange]:
+        """Return the logged requests with this method and a path that contains the pattern `path`."""
         with self.lock:
             return [one for one in self.log if one.method == method and re.search(path, one.path)]

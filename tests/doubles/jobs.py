@@ -16,7 +16,7 @@ from tests.doubles.listing import listed
 from tests.doubles.logs import list_entries
 from tests.doubles.objects import timestamp
 from tests.doubles.rules import Rules, parsed
-from tests.doubles.server import Answer, Json, Refusal, Request, Route, json_answer, routed
+from tests.doubles.server import ApiError, Json, Request, Response, Route, json_response, routed
 from tests.doubles.storage import StorageService
 from tests.doubles.tuning import TuningJobs
 
@@ -38,7 +38,7 @@ class JobService:
         pace: float = 0.05,
         today: datetime.date | None = None,
     ) -> None:
-        """`pace` is the time in each state before RUNNING, in seconds; `today` decides what has ended."""
+        """`pace` is the time in each state before RUNNING, in seconds; `today` decides what is past its end of availability."""
         self.storage = storage
         self.runner = runner or succeed
         self.pace = pace
@@ -46,78 +46,74 @@ class JobService:
         self.jobs: dict[str, Job] = {}
         """By name: projects/P/locations/R/customJobs/ID."""
         self.builds = Builds()
-        self.tuning = TuningJobs(self.runner, self.judge)
+        self.tuning = TuningJobs(self.runner, self.validate)
         self.ids = itertools.count(FIRST_ID)
         self.lock = threading.RLock()
         self.routes: list[Route] = [
             ("POST", JOBS, self.create),
             ("GET", JOBS, self.list_jobs),
-            ("GET", JOB, lambda request, name: json_answer(dict(self.job(name).resource))),
+            ("GET", JOB, lambda request, name: json_response(dict(self.job(name).resource))),
             ("DELETE", JOB, self.delete),
             ("POST", JOB + ":cancel", self.cancel),
-            ("GET", OPERATION, lambda request, name: json_answer(done_operation(name))),
+            ("GET", OPERATION, lambda request, name: json_response(done_operation(name))),
             ("POST", "/v2/entries:list", self.entries),
             *self.builds.routes,
             *self.tuning.routes,
         ]
 
-    def answer(self, request: Request) -> Answer:
-        """Return the answer to a request, or raise Refusal."""
+    def respond(self, request: Request) -> Response:
         return routed(self.routes, request)
 
     def job(self, name: str) -> Job:
-        """Return a job by its whole name; raise Refusal if there is none."""
+        """Return a job by its full name; raise ApiError if there is none."""
         if name not in self.jobs:
-            raise Refusal(404, f"The CustomJob {name!r} does not exist.")
+            raise ApiError(404, f"The CustomJob {name!r} does not exist.")
         return self.jobs[name]
 
-    def judge(self, region: str, resource: Json) -> None:
-        """Raise Refusal with every problem of a job."""
-        Rules(self.storage.facts, region, self.storage.buckets.get, self.today).check(resource)
+    def validate(self, region: str, resource: Json) -> None:
+        """Raise ApiError that lists every problem of a job."""
+        Rules(self.storage.catalog, region, self.storage.buckets.get, self.today).check(resource)
 
-    def create(self, request: Request, parent: str, region: str) -> Answer:
-        """Judge a job, then start its life."""
+    def create(self, request: Request, parent: str, region: str) -> Response:
+        """Validate a job, then start it."""
         resource = parsed(request.json())
-        self.judge(region, resource)
+        self.validate(region, resource)
         with self.lock:
             now = timestamp(time.time())
             resource["name"] = f"{parent}/customJobs/{next(self.ids)}"
             resource |= {"state": "JOB_STATE_QUEUED", "createTime": now, "updateTime": now}
             job = Job(resource, self.runner, request.fault, self.pace)
             self.jobs[resource["name"]] = job
-            answer = json_answer(resource)
+            response = json_response(resource)
         job.start()
-        return answer
+        return response
 
-    def list_jobs(self, request: Request, parent: str, region: str) -> Answer:
-        """List the jobs of a region that fit a filter, the newest first."""
+    def list_jobs(self, request: Request, parent: str, region: str) -> Response:
+        """List the jobs of a region that match a filter, the newest first."""
         with self.lock:
             resources = {name: dict(job.resource) for name, job in self.jobs.items()}
-        return json_answer(listed(request, "customJobs", resources, parent))
+        return json_response(listed(request, "customJobs", resources, parent))
 
-    def cancel(self, request: Request, name: str) -> Answer:
-        """Ask a job to stop."""
+    def cancel(self, request: Request, name: str) -> Response:
         self.job(name).request_cancel()
-        return json_answer({})
+        return json_response({})
 
-    def delete(self, request: Request, name: str) -> Answer:
+    def delete(self, request: Request, name: str) -> Response:
         """Delete a job that has ended."""
         job = self.job(name)
         if job.resource["state"] not in ENDED:
-            raise Refusal(400, f"The CustomJob {name!r} has not ended: cancel it first.")
+            raise ApiError(400, f"The CustomJob {name!r} has not ended: cancel it first.")
         with self.lock:
             del self.jobs[name]
         parent = name.rpartition("/customJobs/")[0]
-        return json_answer(done_operation(f"{parent}/operations/{next(self.ids)}"))
+        return json_response(done_operation(f"{parent}/operations/{next(self.ids)}"))
 
-    def entries(self, request: Request) -> Answer:
-        """List the lines that jobs wrote."""
+    def entries(self, request: Request) -> Response:
         with self.lock:
             jobs: Iterable[Job] = list(self.jobs.values())
-        return json_answer(list_entries(jobs, request.json()))
+        return json_response(list_entries(jobs, request.json()))
 
     def close(self) -> None:
-        """Cancel every job and wait until none runs."""
         self.tuning.close()
         for job in list(self.jobs.values()):
             job.request_cancel()
@@ -126,5 +122,5 @@ class JobService:
 
 
 def done_operation(name: str) -> Json:
-    """Return a long-running operation that is over: the double deletes at once."""
+    """Return a long-running operation that is done: the double deletes immediately."""
     return {"name": name, "done": True, "response": {"@type": EMPTY}}

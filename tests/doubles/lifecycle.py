@@ -52,12 +52,11 @@ class Job:
         return str(self.resource["name"].rpartition("/")[2])
 
     def start(self) -> None:
-        """Start the thread that lives the job's life."""
         self.thread = threading.Thread(target=self.live, daemon=True)
         self.thread.start()
 
     def move(self, state: str, **fields: object) -> None:
-        """Enter a state, and change other fields with it; a job that is cancelled can only end."""
+        """Enter a state and set other fields; a cancelled job can only end."""
         with self.lock:
             name = f"JOB_STATE_{state}"
             if self.cancel.is_set() and name not in ENDED:
@@ -65,7 +64,7 @@ class Job:
             self.resource |= {**fields, "updateTime": timestamp(time.time()), "state": name}
 
     def log(self, text: str) -> None:
-        """Keep a line of the job's output, at least a microsecond later than the one before."""
+        """Store a line of the job's output, at least a microsecond after the one before."""
         with self.lock:
             earliest = self.lines[-1].microseconds + 1 if self.lines else 0
             self.lines.append(Line(max(time.time_ns() // 1000, earliest), text))
@@ -78,7 +77,7 @@ class Job:
                 self.cancel.set()
 
     def live(self) -> None:
-        """Wait, run, end."""
+        """Pass through the states before RUNNING, run, end."""
         if self.cancel.wait(None if self.fault.outcome == "queued" else self.pace):
             return self.end_cancelled()
         self.move("PENDING")
@@ -98,7 +97,7 @@ class Job:
         self.end(code)
 
     def attempt(self, preempt: bool) -> tuple[int, bool]:
-        """Run the job once; return its exit code, and whether its machine was taken away."""
+        """Run the job once; return its exit code, and whether its machine was preempted."""
         stop, ended = threading.Event(), threading.Event()
         watcher = threading.Thread(target=self.watch, args=(preempt, stop, ended), daemon=True)
         watcher.start()
@@ -114,7 +113,7 @@ class Job:
         return code, stop.is_set() and not self.cancel.is_set()
 
     def watch(self, preempt: bool, stop: threading.Event, ended: threading.Event) -> None:
-        """Set `stop` when the job is cancelled, or when its time on a preempted machine is over."""
+        """Set `stop` when the job is cancelled or its machine is preempted."""
         began = time.monotonic()
         while not ended.wait(TICK_SECONDS):
             over = preempt and time.monotonic() - began >= self.fault.preempt_after
@@ -123,7 +122,7 @@ class Job:
                 return
 
     def end(self, code: int) -> None:
-        """End by the exit code of the primary replica."""
+        """End with the state of the primary replica's exit code."""
         message = (
             f"The replica workerpool0-0 exited with a non-zero status of {code}. "
             "To find out more about why your job exited please check the logs."
@@ -138,18 +137,15 @@ class Job:
                 self.move("FAILED", endTime=now, error={"code": CODE_INVALID, "message": message})
 
     def end_cancelled(self) -> None:
-        """End because the client wanted it."""
         error = {"code": CODE_CANCELLED, "message": "CANCELED"}
         self.move("CANCELLED", endTime=timestamp(time.time()), error=error)
 
     def end_stockout(self) -> None:
-        """End because there are no machines."""
         message = "Resources are insufficient in the region (STOCKOUT). Please try another region."
         error = {"code": CODE_EXHAUSTED, "message": message}
         self.move("FAILED", endTime=timestamp(time.time()), error=error)
 
     def close(self, seconds: float = 15.0) -> None:
-        """Cancel the job and wait for its thread."""
         self.request_cancel()
         with contextlib.suppress(RuntimeError):
             if self.thread:
@@ -157,6 +153,6 @@ class Job:
 
 
 def succeed(job: Json, log: Callable[[str], None], cancelled: threading.Event) -> int:
-    """Be the runner of jobs that do nothing, successfully."""
+    """A runner that does nothing, successfully."""
     log(f"{job['displayName']} ran")
     return 0

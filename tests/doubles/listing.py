@@ -1,20 +1,20 @@
-"""Lists of resources, as the job service answers them: filtered, the newest first, a page at a time."""
+"""Lists of resources, as the job service returns them: filtered, the newest first, a page at a time."""
 
 from collections.abc import Mapping
 
 from tests.doubles.logs import clauses, compared
-from tests.doubles.server import Json, Refusal, Request
+from tests.doubles.server import ApiError, Json, Request
 
 LARGEST_PAGE = 100
 
 
 def listed(request: Request, collection: str, resources: Mapping[str, Json], parent: str) -> Json:
-    """Return one page of those resources below a parent that fit the request's filter; `resources` are by name."""
-    wanted = clauses(request.value("filter"))
+    """Return one page of the resources below a parent that match the request's filter; `resources` are by name."""
+    required = clauses(request.value("filter"))
     found = [
         resource
         for name, resource in reversed(list(resources.items()))
-        if name.startswith(f"{parent}/") and all(fits(resource, *each) for each in wanted)
+        if name.startswith(f"{parent}/") and all(fits(resource, *each) for each in required)
     ]
     first = int(request.value("pageToken") or 0)
     size = int(request.value("pageSize") or LARGEST_PAGE)
@@ -25,7 +25,7 @@ def listed(request: Request, collection: str, resources: Mapping[str, Json], par
 
 
 def fits(resource: Json, name: str, comparison: str, value: str) -> bool:
-    """Tell whether a resource fits a clause of a filter; raise Refusal if the double doesn't know its field."""
+    """Return whether a resource matches a clause of a filter; raise ApiError for an unknown field."""
     known = {
         "display_name": resource["displayName"],
         "displayName": resource["displayName"],
@@ -39,5 +39,5 @@ def fits(resource: Json, name: str, comparison: str, value: str) -> bool:
             return label is not None
         return label is not None and compared(label, comparison, value)
     if name not in known:
-        raise Refusal(400, f"Invalid filter: unknown field {name!r}")
+        raise ApiError(400, f"Invalid filter: unknown field {name!r}")
     return compared(known[name], comparison, value)

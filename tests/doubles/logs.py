@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.doubles.lifecycle import Job, Line
 from tests.doubles.objects import timestamp
-from tests.doubles.server import Json, Refusal
+from tests.doubles.server import ApiError, Json
 
 CLAUSE = re.compile(r'([\w.-]+)\s*(>=|<=|!=|=|>|<|:)\s*("?)([^"]*)\3')
 COMPARISONS = {
@@ -37,23 +37,23 @@ SEVERITIES = (
 
 
 def clauses(text: str) -> list[tuple[str, str, str]]:
-    """Return the clauses of a filter, joined by AND: name, comparison, value; raise Refusal for others."""
+    """Return the clauses of a filter, joined by AND: name, comparison, value; raise ApiError for others."""
     found = []
     for part in filter(None, re.split(r"\s+AND\s+|\n+", text.strip())):
         match = CLAUSE.fullmatch(part.strip())
         if not match:
-            raise Refusal(400, f"Unparseable filter: {part!r}")
+            raise ApiError(400, f"Unparseable filter: {part!r}")
         found.append((match[1], match[2], match[4]))
     return found
 
 
 def list_entries(jobs: Iterable[Job], body: Json) -> Json:
-    """Return one page of the entries of jobs that a body asks for, with the token of the next one."""
+    """Return one page of the entries that a body asks for, with the token of the next page."""
     if not body.get("resourceNames"):
-        raise Refusal(400, "Missing required field: resourceNames")
-    wanted = clauses(body.get("filter", ""))
+        raise ApiError(400, "Missing required field: resourceNames")
+    required = clauses(body.get("filter", ""))
     entries = [entry(job, n, line) for job in jobs for n, line in enumerate(list(job.lines))]
-    entries = [one for one in entries if all(fits(one, *clause) for clause in wanted)]
+    entries = [one for one in entries if all(fits(one, *clause) for clause in required)]
     order = body.get("orderBy", "timestamp asc")
     entries.sort(key=lambda one: (moment(one["timestamp"]), one["insertId"]))
     if order.endswith(" desc"):
@@ -92,7 +92,7 @@ def structured_line(text: str) -> Json:
 
 
 def fits(one: Json, name: str, comparison: str, value: str) -> bool:
-    """Tell whether an entry fits a clause; raise Refusal if the double doesn't know its field."""
+    """Return whether an entry matches a clause; raise ApiError for an unknown field."""
     if name == "timestamp":
         return compared(moment(one["timestamp"]), comparison, moment(value))
     if name == "severity" and value in SEVERITIES:
@@ -100,7 +100,7 @@ def fits(one: Json, name: str, comparison: str, value: str) -> bool:
     known = {"resource.type": one["resource"]["type"], "insertId": one["insertId"]}
     known |= {f"resource.labels.{key}": text for key, text in one["resource"]["labels"].items()}
     if name not in known:
-        raise Refusal(400, f"The double can't filter logs by {name!r}")
+        raise ApiError(400, f"The double can't filter logs by {name!r}")
     return compared(known[name], comparison, value)
 
 
@@ -112,10 +112,10 @@ def compared(actual: Any, comparison: str, value: Any) -> bool:
 
 
 def moment(text: str) -> float:
-    """Return the seconds since 1970 of a time in the form of RFC 3339; raise Refusal for other forms."""
+    """Return the seconds since 1970 of a time in the form of RFC 3339; raise ApiError for other forms."""
     try:
         return datetime.fromisoformat(
             re.sub(r"(\.\d{6})\d*", r"\1", text).replace("Z", "+00:00")
         ).timestamp()
     except ValueError as error:
-        raise Refusal(400, f"Invalid timestamp {text!r}") from error
+        raise ApiError(400, f"Invalid timestamp {text!r}") from error

@@ -1,4 +1,4 @@
-"""Objects as plain files below a folder: what a job writes into its mount is at once an object."""
+"""Objects as plain files below a folder: a file that a job writes into its mount is an object."""
 
 import base64
 import contextlib
@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.doubles.server import Json, Refusal
+from tests.doubles.server import ApiError, Json
 
 INCOMING = ".incoming"
 KEPT_FIELDS = ("contentType", "metadata", "cacheControl", "contentEncoding", "storageClass")
@@ -42,7 +42,7 @@ def crc32c(content: bytes) -> str:
 
 @dataclass
 class Entry:
-    """What isn't in an object's file. It is out of date once the file's signature differs."""
+    """Metadata that isn't in an object's file. It is stale if the file's signature differs."""
 
     signature: tuple[int, int, int]
     generation: int
@@ -65,23 +65,22 @@ class Objects:
         self.lock = threading.RLock()
 
     def path(self, bucket: str, name: str) -> Path:
-        """Return the file of an object, whether it exists or not."""
+        """Return the path of an object's file, existing or not."""
         parts = name.removesuffix("/").split("/")
         if {"", ".", ".."} & set(parts) or "\0" in name:
-            raise Refusal(501, f"The double has no objects named {name!r}")
+            raise ApiError(501, f"The double has no objects named {name!r}")
         return self.root.joinpath(bucket, *parts)
 
     def exists(self, bucket: str, name: str) -> bool:
-        """Tell whether an object exists."""
         if name.endswith("/"):
             return (bucket, name) in self.markers and self.path(bucket, name).is_dir()
         return self.path(bucket, name).is_file()
 
     def entry(self, bucket: str, name: str) -> Entry:
-        """Return an object's entry, a new one if its file was written anew; raise Refusal if there is none."""
+        """Return an object's entry, a new one if its file was rewritten; raise ApiError if there is no object."""
         with self.lock:
             if not self.exists(bucket, name):
-                raise Refusal(404, f"No such object: {bucket}/{name}")
+                raise ApiError(404, f"No such object: {bucket}/{name}")
             status = self.path(bucket, name).stat()
             signature = (status.st_mtime_ns, status.st_size, status.st_ino)
             if name.endswith("/"):
@@ -94,7 +93,6 @@ class Objects:
             return known
 
     def read(self, bucket: str, name: str) -> bytes:
-        """Return an object's content."""
         self.entry(bucket, name)
         return b"" if name.endswith("/") else self.path(bucket, name).read_bytes()
 
@@ -123,20 +121,25 @@ class Objects:
                 **entry.fields,
             }
 
-    def check(self, bucket: str, name: str, wanted: str) -> None:
-        """Raise Refusal with 412 unless the generation is `wanted`: "0" is no object, "" is any."""
-        if not wanted:
+    def check(self, bucket: str, name: str, required: str) -> None:
+        """Raise ApiError with 412 unless the generation is `required`: "0" is no object, "" is any."""
+        if not required:
             return
         exists = self.exists(bucket, name)
-        if wanted != (str(self.entry(bucket, name).generation) if exists else "0"):
-            raise Refusal(412, PRECONDITION)
+        if required != (str(self.entry(bucket, name).generation) if exists else "0"):
+            raise ApiError(412, PRECONDITION)
 
     def put(
-        self, bucket: str, name: str, content: bytes, fields: Mapping[str, object], wanted: str = ""
+        self,
+        bucket: str,
+        name: str,
+        content: bytes,
+        fields: Mapping[str, object],
+        required: str = "",
     ) -> Json:
-        """Write an object if its generation is `wanted`, and return its metadata."""
+        """Write an object if its generation is `required`, and return its metadata."""
         with self.lock:
-            self.check(bucket, name, wanted)
+            self.check(bucket, name, required)
             last = self.entries.get((bucket, name))
             self.write(bucket, name, content)
             entry = self.entry(bucket, name)
@@ -147,7 +150,7 @@ class Objects:
             return self.resource(bucket, name)
 
     def write(self, bucket: str, name: str, content: bytes) -> None:
-        """Write an object's file in one step, so that a job that looks never sees a part of it."""
+        """Write an object's file atomically, so that a job never reads a partial one."""
         target = self.path(bucket, name)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -161,10 +164,9 @@ class Objects:
             os.chmod(file.name, 0o644)
             os.replace(file.name, target)
         except OSError as error:
-            raise Refusal(501, f"The double can't store {name!r}: {error}") from error
+            raise ApiError(501, f"The double can't store {name!r}: {error}") from error
 
     def change(self, bucket: str, name: str, fields: Mapping[str, object]) -> Json:
-        """Change metadata and return it."""
         with self.lock:
             entry = self.entry(bucket, name)
             entry.fields |= {key: fields[key] for key in KEPT_FIELDS if key in fields}
@@ -172,7 +174,7 @@ class Objects:
             return self.resource(bucket, name)
 
     def corrupt(self, bucket: str, name: str) -> None:
-        """Change a stored byte behind the back of the metadata, as a failing disk would."""
+        """Change a stored byte but not the checksums, as a failing disk would."""
         with self.lock:
             before = self.resource(bucket, name)
             entry, path = self.entry(bucket, name), self.path(bucket, name)
@@ -183,11 +185,11 @@ class Objects:
             entry.signature = (status.st_mtime_ns, status.st_size, status.st_ino)
             assert self.resource(bucket, name)["md5Hash"] == before["md5Hash"]
 
-    def delete(self, bucket: str, name: str, wanted: str = "") -> None:
-        """Delete an object if its generation is `wanted`, and the folders that it leaves empty."""
+    def delete(self, bucket: str, name: str, required: str = "") -> None:
+        """Delete an object if its generation is `required`, and folders that become empty."""
         with self.lock:
             self.entry(bucket, name)
-            self.check(bucket, name, wanted)
+            self.check(bucket, name, required)
             path = self.path(bucket, name)
             if name.endswith("/"):
                 self.markers.discard((bucket, name))
@@ -197,7 +199,7 @@ class Objects:
             self.remove_empty(bucket, path)
 
     def remove_empty(self, bucket: str, folder: Path) -> None:
-        """Remove a folder and those above it, as long as they are empty and nobody uploaded them."""
+        """Remove a folder and its parents while they are empty and were not uploaded as objects."""
         top = self.root / bucket
         with contextlib.suppress(OSError):
             while folder != top:

@@ -1,4 +1,4 @@
-"""What the job service refuses, judged by google_cloud.json and the SDK's own types.
+"""The validation of the job service, by google_cloud.json and the SDK's own types.
 
 Sources: https://cloud.google.com/vertex-ai/docs/training/configure-compute, -/create-custom-job,
 -/distributed-training, -/use-spot-vms, -/schedule-jobs-dws, -/use-reservations, -/cloud-storage-file-system
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from tests.doubles.machines import machine_problems, tpu_chips
-from tests.doubles.server import Json, Refusal
+from tests.doubles.server import ApiError, Json
 
 MOST_POOLS = 4
 MOST_LABELS = 64
@@ -32,32 +32,31 @@ Problems = Iterator[Problem]
 
 @dataclass(frozen=True)
 class Rules:
-    """What a job is judged by beside itself."""
+    """The context in which a job is validated."""
 
-    facts: Json
+    catalog: Json
     region: str
     bucket: Callable[[str], Json | None]
     """Returns a bucket's metadata, None if there is no such bucket."""
     today: datetime.date
 
     def check(self, job: Json) -> None:
-        """Raise Refusal with every problem of a job."""
+        """Raise ApiError that lists every problem of a job."""
         found = list(self.problems(job))
         if found:
-            raise refusal(found)
+            raise invalid_argument(found)
 
     def problems(self, job: Json) -> Problems:
-        """Yield the problems of a job."""
-        if self.region not in (*self.facts["regions"], *self.facts["regions_of_gcloud"]):
+        if self.region not in (*self.catalog["regions"], *self.catalog["regions_of_gcloud"]):
             yield "parent", f"Location {self.region!r} is not found or access is unauthorized"
         spec = job.get("jobSpec", {})
-        yield from name_problems(job, self.facts["limits"])
+        yield from name_problems(job, self.catalog["limits"])
         yield from pool_count_problems(spec.get("workerPoolSpecs", []))
         for number, pool in enumerate(spec.get("workerPoolSpecs", [])):
             if pool:
                 for field, text in self.pool_problems(pool):
                     yield f"job_spec.worker_pool_specs[{number}].{field}", text
-        yield from scheduling_problems(spec, self.facts)
+        yield from scheduling_problems(spec, self.catalog)
         yield from self.argument_problems(spec)
         base = spec.get("baseOutputDirectory", {}).get("outputUriPrefix")
         if base is not None:
@@ -66,7 +65,7 @@ class Rules:
     def pool_problems(self, pool: Json) -> Problems:
         """Yield the problems of one pool that isn't empty."""
         machine = pool.get("machineSpec", {})
-        yield from machine_problems(machine, self.region, self.facts, self.today)
+        yield from machine_problems(machine, self.region, self.catalog, self.today)
         yield from self.reservation_problems(machine)
         yield from disk_problems(pool.get("diskSpec", {}))
         if "containerSpec" in pool:
@@ -77,7 +76,7 @@ class Rules:
         else:
             yield "task", "One of container_spec and python_package_spec must be set"
         started = pool.get("containerSpec") or pool.get("pythonPackageSpec") or {}
-        if len(started.get("env", [])) > self.facts["limits"]["environment_entries"]:
+        if len(started.get("env", [])) > self.catalog["limits"]["environment_entries"]:
             yield "env", "Too many environment variables: at most 100 are allowed"
 
     def package_problems(self, spec: Json) -> Problems:
@@ -93,9 +92,9 @@ class Rules:
             yield from self.uri_problems(f"{where}.package_uris", uri)
 
     def executor_problems(self, image: str) -> Problems:
-        """Yield the problems of an image for Python packages: Google's own, while they are available."""
+        """Yield the problems of an image for Python packages: it must be Google's, and still available."""
         where = "python_package_spec.executor_image_uri"
-        known = self.facts.get("executor_images")
+        known = self.catalog.get("executor_images")
         if known is None:
             return
         match = TRAINING_IMAGE.fullmatch(image)
@@ -105,7 +104,7 @@ class Rules:
             yield where, f"Image {image!r} is no longer available since {known[match[2]]['ended']}"
 
     def uri_problems(self, where: str, uri: str) -> Problems:
-        """Yield the problems of an address in a bucket: serverless training mounts regional ones only."""
+        """Yield the problems of a gs:// URI: serverless training mounts regional buckets only."""
         match = re.fullmatch(r"gs://([^/]+)(/.*)?", uri)
         if not match:
             yield where, f"Invalid Cloud Storage URI {uri!r}: it must begin with gs://BUCKET"
@@ -118,7 +117,7 @@ class Rules:
             yield where, f"Bucket {match[1]!r} is {kind}; a bucket for training must be regional"
 
     def reservation_problems(self, machine: Json) -> Problems:
-        """Yield the problems of the reservation that a machine asks for."""
+        """Yield the problems of a machine's reservation."""
         where, affinity = (
             "machine_spec.reservation_affinity",
             machine.get("reservationAffinity", {}),
@@ -135,38 +134,37 @@ class Rules:
             yield where, f"Values must be projects/P/zones/Z/reservations/R with Z in {self.region}"
 
     def argument_problems(self, spec: Json) -> Problems:
-        """Yield a problem if the arguments of all pools together are too long."""
+        """Yield a problem if the arguments of all pools are too long in total."""
         total = 0
         for pool in spec.get("workerPoolSpecs", []):
             started = pool.get("containerSpec") or pool.get("pythonPackageSpec") or {}
             total += sum(map(len, started.get("args", [])))
-        most = self.facts["limits"]["arguments_characters"]
+        most = self.catalog["limits"]["arguments_characters"]
         if total > most:
             yield "job_spec.worker_pool_specs", f"Arguments have {total} characters, most is {most}"
 
 
-def refusal(problems: list[Problem]) -> Refusal:
-    """Return the refusal that names the fields with problems."""
+def invalid_argument(problems: list[Problem]) -> ApiError:
+    """Return the error that lists the fields with problems."""
     violations = [{"field": field, "description": text} for field, text in problems]
     message = "; ".join(f"{text} (field {field})" for field, text in problems)
     details: list[Json] = [{"@type": BAD_REQUEST, "fieldViolations": violations}]
-    return Refusal(400, message, details)
+    return ApiError(400, message, details)
 
 
 def parsed(body: Json, kind: str = "CustomJob") -> Json:
-    """Return a body as the SDK's type of that name has it, enums by name; raise Refusal for unknown fields."""
+    """Return a body as the SDK's type of that name has it, enums by name; raise ApiError for unknown fields."""
     json_format = importlib.import_module("google.protobuf.json_format")
     sdk_type = getattr(importlib.import_module("google.cloud.aiplatform_v1.types"), kind)
     try:
         message = json_format.ParseDict(body, sdk_type.pb(sdk_type()))
     except json_format.ParseError as error:
-        raise refusal([("body", f"Invalid JSON payload received. {error}")]) from error
+        raise invalid_argument([("body", f"Invalid JSON payload received. {error}")]) from error
     content: Json = json_format.MessageToDict(message)
     return content
 
 
 def name_problems(job: Json, limits: Json) -> Problems:
-    """Yield the problems of a job's display name and labels."""
     name = job.get("displayName", "")
     if not 1 <= len(name) <= limits["display_name_characters"]:
         yield "display_name", "The display name must have 1 to 128 characters"
@@ -185,7 +183,6 @@ def name_problems(job: Json, limits: Json) -> Problems:
 
 
 def pool_count_problems(pools: list[Json]) -> Problems:
-    """Yield the problems of the number of pools and replicas."""
     where = "job_spec.worker_pool_specs"
     if not 1 <= len(pools) <= MOST_POOLS:
         yield where, f"Between 1 and {MOST_POOLS} worker pools are required"
@@ -200,27 +197,24 @@ def pool_count_problems(pools: list[Json]) -> Problems:
 
 
 def tpu_machine(pool: Json) -> bool:
-    """Tell whether a pool's machine is a TPU."""
     return bool(tpu_chips(pool.get("machineSpec", {}).get("machineType", "")))
 
 
 def disk_problems(disk: Json) -> Problems:
-    """Yield the problems of a boot disk."""
     if disk.get("bootDiskType", "pd-ssd") not in DISK_TYPES:
         yield "disk_spec.boot_disk_type", f"Boot disk type must be one of {', '.join(DISK_TYPES)}"
     if disk.get("bootDiskSizeGb", 0) and not 100 <= disk["bootDiskSizeGb"] <= 64000:
         yield "disk_spec.boot_disk_size_gb", "Boot disk size must be between 100 and 64000 GB"
 
 
-def scheduling_problems(spec: Json, facts: Json) -> Problems:
-    """Yield the problems of the scheduling of a job."""
+def scheduling_problems(spec: Json, catalog: Json) -> Problems:
     where, asked = "job_spec.scheduling", spec.get("scheduling", {})
     strategy = asked.get("strategy", "STANDARD")
     timeout = seconds(asked.get("timeout"))
     if timeout is not None and timeout <= 0:
         yield f"{where}.timeout", "The timeout must be positive"
     if strategy == "FLEX_START":
-        yield from flex_start_problems(spec, timeout, facts)
+        yield from flex_start_problems(spec, timeout, catalog)
     elif "maxWaitDuration" in asked:
         yield f"{where}.max_wait_duration", "max_wait_duration is only for FLEX_START"
     machines = [pool.get("machineSpec", {}) for pool in spec.get("workerPoolSpecs", [])]
@@ -230,14 +224,14 @@ def scheduling_problems(spec: Json, facts: Json) -> Problems:
         yield "job_spec.persistent_resource_id", "A reservation does not go with it"
 
 
-def flex_start_problems(spec: Json, timeout: float | None, facts: Json) -> Problems:
+def flex_start_problems(spec: Json, timeout: float | None, catalog: Json) -> Problems:
     """Yield the problems of a job that waits for the Dynamic Workload Scheduler."""
     where = "job_spec.scheduling"
-    if timeout is not None and timeout > facts["limits"]["timeout_seconds"]:
+    if timeout is not None and timeout > catalog["limits"]["timeout_seconds"]:
         yield f"{where}.timeout", "The timeout of FLEX_START is at most 7 days"
     pools = [pool for pool in spec.get("workerPoolSpecs", []) if pool]
     machines = [pool.get("machineSpec", {}) for pool in pools]
-    if not all(m.get("acceleratorType") in facts["flex_start_accelerators"] for m in machines):
+    if not all(m.get("acceleratorType") in catalog["flex_start_accelerators"] for m in machines):
         yield f"{where}.strategy", "FLEX_START is only for jobs with L4, A100, H100, H200 or B200"
     if any(machine != machines[0] for machine in machines):
         yield f"{where}.strategy", "FLEX_START requires the same machines in every worker pool"
@@ -246,14 +240,14 @@ def flex_start_problems(spec: Json, timeout: float | None, facts: Json) -> Probl
 
 
 def reserved(machine: Json) -> bool:
-    """Tell whether a machine may come from a reservation."""
+    """Return whether a machine may come from a reservation."""
     affinity = machine.get("reservationAffinity", {})
     kind = affinity.get("reservationAffinityType", "TYPE_UNSPECIFIED")
     return kind not in ("TYPE_UNSPECIFIED", "NO_RESERVATION")
 
 
 def is_tpu_pod(machine: Json) -> bool:
-    """Tell whether a machine is a TPU slice of several hosts."""
+    """Return whether a machine is a TPU slice with several hosts."""
     chips = 1
     for length in re.findall(r"\d+", machine.get("tpuTopology", "")):
         chips *= int(length)

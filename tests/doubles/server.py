@@ -1,4 +1,4 @@
-"""The HTTP side that the doubles share: requests, answers, routes, and faults on the way."""
+"""The HTTP server of the doubles: requests, responses, routes and injected faults."""
 
 import contextlib
 import json
@@ -40,27 +40,27 @@ class Request:
         return self.query.get(name, [default])[-1]
 
     def json(self) -> Json:
-        """Return the body; raise Refusal if it isn't a JSON object."""
+        """Return the body; raise ApiError if it isn't a JSON object."""
         try:
             content = json.loads(self.body or b"{}")
         except ValueError as error:
-            raise Refusal(400, f"Invalid JSON payload received. {error}") from error
+            raise ApiError(400, f"Invalid JSON payload received. {error}") from error
         if not isinstance(content, dict):
-            raise Refusal(400, "Invalid JSON payload received. Root element must be a message.")
+            raise ApiError(400, "Invalid JSON payload received. Root element must be a message.")
         return content
 
 
 @dataclass(frozen=True)
-class Answer:
-    """One answer."""
+class Response:
+    """Status, body and headers."""
 
     status: int = 200
     body: bytes = b""
     headers: Headers = ()
 
 
-class Refusal(Exception):
-    """A request that is refused the way Google's services do."""
+class ApiError(Exception):
+    """An error response in the format of Google's services."""
 
     def __init__(
         self, code: int, message: str, details: list[Json] | None = None, headers: Headers = ()
@@ -68,39 +68,37 @@ class Refusal(Exception):
         super().__init__(message)
         self.code, self.message, self.details, self.headers = code, message, details or [], headers
 
-    def answer(self) -> Answer:
+    def response(self) -> Response:
         """Return the error as JSON, with the fields of both error formats: `errors` is Cloud Storage's."""
         status = STATUS_NAMES.get(self.code, "UNKNOWN")
         reasons = [{"message": self.message, "domain": "global", "reason": status}]
         error: Json = {"code": self.code, "message": self.message, "status": status}
         error |= {"errors": reasons, "details": self.details}
-        return json_answer({"error": error}, self.code, self.headers)
+        return json_response({"error": error}, self.code, self.headers)
 
 
-def json_answer(content: Json, status: int = 200, headers: Headers = ()) -> Answer:
-    """Return an answer with a JSON body."""
+def json_response(content: Json, status: int = 200, headers: Headers = ()) -> Response:
     body = json.dumps(content).encode()
-    return Answer(status, body, (("Content-Type", "application/json; charset=UTF-8"), *headers))
+    return Response(status, body, (("Content-Type", "application/json; charset=UTF-8"), *headers))
 
 
 class Service(Protocol):
-    """What a server asks for its answers."""
+    """What a server calls for its responses."""
 
-    def answer(self, request: Request) -> Answer:
-        """Return the answer to a request, or raise Refusal."""
-
-
-Route = tuple[str, str, Callable[..., Answer]]
-"""Methods joined by |, a pattern for the whole path, and what is called with the request and the groups."""
+    def respond(self, request: Request) -> Response: ...
 
 
-def routed(routes: list[Route], request: Request) -> Answer:
-    """Return the answer of the first route that fits; raise Refusal with 501 if none does."""
+Route = tuple[str, str, Callable[..., Response]]
+"""Methods joined by |, a pattern for the complete path, and a handler that takes the request and the groups."""
+
+
+def routed(routes: list[Route], request: Request) -> Response:
+    """Return the response of the first matching route; raise ApiError with 501 if there is none."""
     for methods, pattern, handle in routes:
         match = re.fullmatch(pattern, request.path)
         if match and request.method in methods.split("|"):
             return handle(request, *map(unquote, match.groups()))
-    raise Refusal(501, f"The double has no {request.method} {request.path}")
+    raise ApiError(501, f"The double has no {request.method} {request.path}")
 
 
 class Dropped(Exception):
@@ -109,33 +107,33 @@ class Dropped(Exception):
 
 @dataclass
 class Exchanges:
-    """What a server needs for each request: its service, the faults, and the last answers."""
+    """The state of a server: its service, the faults, and the last response to each request."""
 
     service: Service
     faults: Faults
     tls: ssl.SSLContext | None = None
-    last: dict[tuple[str, str], Answer] = field(default_factory=dict)
+    last: dict[tuple[str, str], Response] = field(default_factory=dict)
 
-    def handled(self, request: Request, target: str) -> Answer:
-        """Return the answer to a request, and remember it for a fault that replays it."""
+    def handled(self, request: Request, target: str) -> Response:
+        """Return the response to a request, and store it for a fault that replays it."""
         fault = request.fault
         if fault.replay and (request.method, target) in self.last:
             return self.last[request.method, target]
         if fault.status:
             after = (("Retry-After", fault.retry_after),) if fault.retry_after else ()
             message = fault.message or f"Planned fault {fault.status}"
-            return Refusal(fault.status, message, headers=after).answer()
+            return ApiError(fault.status, message, headers=after).response()
         try:
-            answer = self.service.answer(request)
-        except Refusal as refusal:
-            return refusal.answer()
+            response = self.service.respond(request)
+        except ApiError as error:
+            return error.response()
         if request.method != "GET":
-            self.last[request.method, target] = answer
-        return answer
+            self.last[request.method, target] = response
+        return response
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Reads requests and writes answers for the `Exchanges` of its server."""
+    """Reads requests and writes responses for the `Exchanges` of its server."""
 
     protocol_version = "HTTP/1.1"
     # Small packets that wait for each other would cost 40 ms a request.
@@ -144,21 +142,21 @@ class Handler(BaseHTTPRequestHandler):
     server: "Server"
 
     def handle(self) -> None:
-        """Serve one connection until either side has enough of it."""
+        """Serve one connection until either side closes it."""
         with contextlib.suppress(Dropped, ConnectionError, ssl.SSLError):
             super().handle()
 
     def log_message(self, *_: object) -> None:
-        """Write nothing: the log of the faults has it all."""
+        """Write nothing: `Faults` logs the requests."""
 
     def handle_expect_100(self) -> bool:
-        """Send "100 Continue" at once: libcurl waits a second for it."""
+        """Send "100 Continue" immediately: libcurl waits a second for it."""
         proceed = super().handle_expect_100()
         self.wfile.flush()
         return proceed
 
     def do_CONNECT(self) -> None:
-        """Stand in for the host behind a proxy: go on with TLS on the same connection."""
+        """Act as a proxy and its target host: continue with TLS on the same connection."""
         tls = self.server.exchanges.tls
         if tls is None:
             return self.send_error(405)
@@ -173,7 +171,7 @@ class Handler(BaseHTTPRequestHandler):
             self.handle_one_request()
 
     def do_any(self) -> None:
-        """Answer one request, with the fault that is planned for it."""
+        """Handle one request, with its planned fault."""
         exchanges = self.server.exchanges
         target = re.sub("^/+", "/", self.path)
         url = urlsplit(target)
@@ -191,18 +189,18 @@ class Handler(BaseHTTPRequestHandler):
             f"{scheme}://{self.headers['Host']}",
             fault,
         )
-        answer = exchanges.handled(request, target)
+        response = exchanges.handled(request, target)
         if fault.reset == "after":
             self.reset(url.path, url.query)
         exchanges.faults.record(
-            Exchange(self.command, unquote(url.path), unquote(url.query), answer.status)
+            Exchange(self.command, unquote(url.path), unquote(url.query), response.status)
         )
-        self.send(answer, fault)
+        self.send(response, fault)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_any
 
     def read_body(self) -> bytes:
-        """Return the body, be it of known length or in chunks."""
+        """Return the body, of known length or chunked."""
         if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
             return self.rfile.read(int(self.headers.get("Content-Length") or 0))
         content = bytearray()
@@ -212,16 +210,16 @@ class Handler(BaseHTTPRequestHandler):
         self.rfile.readline()
         return bytes(content)
 
-    def send(self, answer: Answer, fault: Fault) -> None:
-        """Write an answer, slowly if a fault says so."""
+    def send(self, response: Response, fault: Fault) -> None:
+        """Write a response, with the delays and corruption of its fault."""
         time.sleep(fault.delay)
-        body = answer.body
+        body = response.body
         if fault.corrupt and self.command == "GET":
             body = corrupted(body)
-        self.send_response(answer.status)
-        for name, value in answer.headers:
+        self.send_response(response.status)
+        for name, value in response.headers:
             self.send_header(name, value)
-        if answer.status != 204:
+        if response.status != 204:
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command == "HEAD":
@@ -234,7 +232,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def reset(self, path: str, query: str) -> None:
-        """Reset the connection, so that the client gets no answer."""
+        """Reset the connection without a response."""
         self.server.exchanges.faults.record(Exchange(self.command, unquote(path), query, 0))
         # With a linger time of 0, closing sends RST instead of FIN.
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -245,12 +243,11 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def corrupted(content: bytes) -> bytes:
-    """Return the content with its first byte changed."""
     return bytes([content[0] ^ 1]) + content[1:] if content else b"x"
 
 
 class Server(ThreadingHTTPServer):
-    """A server on a port of the loopback interface that was free."""
+    """A server on a free port of the loopback interface."""
 
     daemon_threads = True
     block_on_close = False
@@ -261,13 +258,13 @@ class Server(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """The address, without a slash at its end."""
+        """The address, without a trailing slash."""
         return f"http://127.0.0.1:{self.server_port}"
 
 
 @contextlib.contextmanager
 def serving(exchanges: Exchanges, port: int = 0) -> Iterator[Server]:
-    """Serve in a thread as long as the context lasts; port 0 is any free one."""
+    """Serve in a thread while the context is open; port 0 selects a free one."""
     server = Server(exchanges, port)
     thread = threading.Thread(target=server.serve_forever, args=(POLL_SECONDS,), daemon=True)
     thread.start()

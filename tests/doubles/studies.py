@@ -1,4 +1,4 @@
-"""What a tuning job tries: which studies the service refuses, the values of each trial, and what it measured.
+"""Studies of tuning jobs: validation, the values of each trial, and its measurements.
 
 Source: https://cloud.google.com/vertex-ai/docs/reference/rest/v1/StudySpec. How the service chooses values is not
 documented; here it is at random, with a fixed seed, except for a grid.
@@ -22,7 +22,7 @@ TRIALS_BEFORE_STOPPING = 5
 
 
 def study_problems(resource: Json) -> Problems:
-    """Yield what is wrong with a tuning job beside the job of its trials."""
+    """Yield the problems of a tuning job, apart from the job of its trials."""
     study = resource.get("studySpec", {})
     if len(study.get("metrics", [])) != 1:
         yield "study_spec.metrics", "Exactly one metric is supported"
@@ -39,7 +39,7 @@ def study_problems(resource: Json) -> Problems:
 
 
 def all_parameters(parameters: Sequence[Json]) -> Iterator[Json]:
-    """Yield parameters and all that depend on them."""
+    """Yield parameters and their conditional parameters."""
     for parameter in parameters:
         yield parameter
         children = [
@@ -49,7 +49,6 @@ def all_parameters(parameters: Sequence[Json]) -> Iterator[Json]:
 
 
 def parameter_problems(parameter: Json, algorithm: str) -> Iterator[str]:
-    """Yield what is wrong with one parameter."""
     found = [field for field in VALUE_FIELDS if field in parameter]
     if len(found) != 1 or not parameter.get("parameterId", "").strip():
         yield "A parameter has an id and one kind of values"
@@ -83,7 +82,7 @@ def chosen(study: Json, number: int) -> list[Json]:
 
 
 def drawn(parameters: Sequence[Json], choose: random.Random) -> Iterator[Json]:
-    """Yield a value of each parameter, and of those that its value brings along."""
+    """Yield a value of each parameter and of the active conditional ones."""
     for parameter in parameters:
         value = draw(parameter, choose)
         yield {"parameterId": parameter["parameterId"], "value": value}
@@ -106,7 +105,7 @@ def draw(parameter: Json, choose: random.Random) -> object:
 
 
 def dependents(parameter: Json, value: object) -> list[Json]:
-    """Return the parameters that are part of a trial because another has this value."""
+    """Return the conditional parameters that this value activates."""
     return [
         each["parameterSpec"]
         for each in parameter.get("conditionalParameterSpecs", [])
@@ -117,7 +116,6 @@ def dependents(parameter: Json, value: object) -> list[Json]:
 
 
 def combinations(parameters: Sequence[Json]) -> Iterator[list[Json]]:
-    """Yield every combination of values."""
     if not parameters:
         yield []
         return
@@ -129,7 +127,6 @@ def combinations(parameters: Sequence[Json]) -> Iterator[list[Json]]:
 
 
 def grid_values(parameter: Json) -> Sequence[object]:
-    """Return all values of a parameter."""
     if "integerValueSpec" in parameter:
         low, high = map(int, bounds(parameter))
         return range(low, high + 1)
@@ -138,7 +135,6 @@ def grid_values(parameter: Json) -> Sequence[object]:
 
 
 def trial_job(resource: Json, trial: Json, metric_file: Path) -> Json:
-    """Return the CustomJob that a trial runs."""
     spec: Json = json.loads(json.dumps(resource["trialJobSpec"]))
     flags = [
         word
@@ -160,7 +156,7 @@ def trial_job(resource: Json, trial: Json, metric_file: Path) -> Json:
 
 
 def measurements(metric_file: Path, metric: str) -> list[Json]:
-    """Return what a trial reported of a metric, as the service shows it."""
+    """Return a trial's measurements of a metric, in the service's format."""
     lines = metric_file.read_text(encoding="utf-8").splitlines() if metric_file.is_file() else []
     found = []
     for line in lines:
@@ -172,7 +168,6 @@ def measurements(metric_file: Path, metric: str) -> list[Json]:
 
 
 def value_of(measurement: Json) -> float:
-    """Return the metric of a measurement."""
     return float(measurement["metrics"][0]["value"])
 
 
@@ -187,7 +182,7 @@ def final(study: Json, measured: list[Json]) -> Json | None:
 
 
 def is_behind(study: Json, measured: list[Json], others: list[list[Json]]) -> bool:
-    """Tell whether the median rule stops a trial: its best so far is worse than the median of the others by then."""
+    """Return whether the median rule stops a trial: its best so far is worse than the median of the others by then."""
     if not any("StoppingSpec" in key for key in study) or not measured:
         return False
     sign = -1 if study["metrics"][0].get("goal") == "MINIMIZE" else 1

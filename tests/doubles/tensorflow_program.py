@@ -1,4 +1,4 @@
-"""What a trainer does with gs://, below the folder that is the one argument. Run in a process of its own."""
+"""A trainer's use of gs://, below the folder given as argument. Runs in a separate process."""
 
 import importlib
 import sys
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def main(folder: str) -> None:
-    """Write, read, list, rename and delete; raise AssertionError if anything comes back changed."""
+    """Write, read, list, rename and delete; raise AssertionError if anything differs."""
     tf = importlib.import_module("tensorflow")
     files = tf.io.gfile
     files.makedirs(f"{folder}/deep/er")
@@ -25,7 +25,7 @@ def main(folder: str) -> None:
 
 
 def records(tf: Any, path: str) -> None:
-    """Write more than one read's worth of records and read them back."""
+    """Write more records than one read returns, and read them back."""
     rows = [bytes([number % 256]) * 1000 for number in range(500)]
     with tf.io.TFRecordWriter(path) as writer:
         for row in rows:
@@ -34,7 +34,6 @@ def records(tf: Any, path: str) -> None:
 
 
 def saved_model(tf: Any, folder: str) -> None:
-    """Export a model and load it again."""
     module = tf.Module()
     module.weight = tf.Variable([1.0, 2.0])
     tf.saved_model.save(module, folder)

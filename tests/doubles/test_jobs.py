@@ -1,4 +1,4 @@
-"""The double of the job service, asked by the real SDK."""
+"""Tests of the job service's double with Google's SDK."""
 
 import importlib
 import json
@@ -11,7 +11,15 @@ from typing import Any
 import pytest
 
 from tests.doubles import Doubles, faults, google_cloud
-from tests.doubles.clients import PARENT, api_error, create, ended, obedient, post, wait_until
+from tests.doubles.clients import (
+    PARENT,
+    api_error,
+    create,
+    ended,
+    post,
+    scripted_runner,
+    wait_until,
+)
 from tests.doubles.examples import (
     ACCEPTED,
     BUCKET,
@@ -60,9 +68,9 @@ def test_malformed_jobs_are_refused_by_field(cloud: Doubles) -> None:
         ({"jobSpec__scheduling": {"timeout": "3600"}}, "timeout"),
         ({f"{POOLS}__0__machineSpec__acceleratorType": "T4"}, "acceleratorType"),
     ):
-        status, answer = post(url, make_job(**changes))
-        assert (status, answer["error"]["status"]) == (400, "INVALID_ARGUMENT")
-        assert text in answer["error"]["message"] and answer["error"]["details"]
+        status, response = post(url, make_job(**changes))
+        assert (status, response["error"]["status"]) == (400, "INVALID_ARGUMENT")
+        assert text in response["error"]["message"] and response["error"]["details"]
 
 
 def test_the_sdk_submits_watches_and_deletes(sdk: Any, cloud: Doubles) -> None:
@@ -86,7 +94,7 @@ def test_jobs_are_found_by_filters(sdk: Any, service: Any) -> None:
         create(service, make_job(displayName=f"n{n}", labels={"run": f"r{n % 2}"})).name
         for n in range(4)
     ]
-    for text, wanted in (
+    for text, required in (
         ('labels.run="r1"', [3, 1]),
         ("labels.run=r0", [2, 0]),
         ('display_name="n2"', [2]),
@@ -94,7 +102,7 @@ def test_jobs_are_found_by_filters(sdk: Any, service: Any) -> None:
         ("labels.other:*", []),
     ):
         found = sdk.CustomJob.list(filter=text)
-        assert [one.resource_name for one in found] == [names[n] for n in wanted]
+        assert [one.resource_name for one in found] == [names[n] for n in required]
     request = {"parent": PARENT, "page_size": 1}
     assert [one.name for one in service.list_custom_jobs(request=request)] == names[::-1]
     with pytest.raises(api_error("BadRequest"), match="unknown field"):
@@ -141,8 +149,8 @@ def test_a_build_is_accepted(cloud: Doubles) -> None:
         status, operation = post(url, {"steps": steps, "images": ["i"]})
         build = operation["metadata"]["build"]
         assert (status, operation["done"], build["status"]) == (200, False, "QUEUED")
-        with urllib.request.urlopen(f"{url}/{build['id']}") as answer:
-            assert json.load(answer)["status"] == "SUCCESS"
+        with urllib.request.urlopen(f"{url}/{build['id']}") as response:
+            assert json.load(response)["status"] == "SUCCESS"
         assert post(url, {"images": ["i"]})[0] == 400
 
 
@@ -177,7 +185,7 @@ def test_the_sdk_hears_of_faults(fault: Fault, name: str, service: Any, cloud: D
     cloud.faults.plan("POST", "customJobs", fault)
     with pytest.raises(api_error(name)):
         create(service, make_job())
-    assert [one.status for one in cloud.faults.asked("POST", "customJobs")] == [fault.status]
+    assert [one.status for one in cloud.faults.logged("POST", "customJobs")] == [fault.status]
 
 
 def test_retry_after_is_told(cloud: Doubles) -> None:
@@ -222,7 +230,7 @@ def test_the_sdk_hears_that_its_credentials_expired(service: Any, cloud: Doubles
 
 
 def test_the_end_of_the_doubles_cancels_jobs(tmp_path: Path) -> None:
-    with google_cloud(tmp_path, obedient, pace=0.01) as cloud:
+    with google_cloud(tmp_path, scripted_runner, pace=0.01) as cloud:
         cloud.storage.create_bucket(BUCKET, REGION)
         job = make_job(**{POOLS: [pool(env=env(SLEEP="60"))]})
         status, made = post(f"{cloud.jobs_url}//v1/{PARENT}/customJobs", job)

@@ -1,4 +1,4 @@
-"""The double of Cloud Storage, asked by the real client."""
+"""Tests of the storage double with Google's client."""
 
 import base64
 import hashlib
@@ -24,7 +24,7 @@ CHUNK = 256 * 1024
 
 
 def upload(blob: Any, content: bytes, **options: Any) -> None:
-    """Upload in chunks that can be resumed if the blob has a chunk size, else in one request."""
+    """Upload in resumable chunks if the blob has a chunk size, else in one request."""
     if blob.chunk_size is None:
         blob.upload_from_string(content, **options)
     else:
@@ -121,8 +121,8 @@ def test_an_object_is_not_overwritten(chunk: int | None, bucket: Any) -> None:
 def test_simple_uploads_check_their_precondition(cloud: Doubles) -> None:
     url = f"{cloud.storage_url}/upload/storage/v1/b/{BUCKET}/o?uploadType=media&name=n"
     assert post(url, {})[0] == 200
-    status, answer = post(f"{url}&ifGenerationMatch=0", {})
-    assert (status, answer["error"]["status"]) == (412, "FAILED_PRECONDITION")
+    status, response = post(f"{url}&ifGenerationMatch=0", {})
+    assert (status, response["error"]["status"]) == (412, "FAILED_PRECONDITION")
 
 
 @pytest.mark.parametrize("chunk", [None, CHUNK])
@@ -168,24 +168,24 @@ def test_an_upload_goes_on_where_it_was_broken(bucket: Any, cloud: Doubles, retr
     blob = bucket.blob("large", chunk_size=CHUNK)
     upload(blob, content, if_generation_match=0, retry=retry)
     assert bucket.blob("large").download_as_bytes() == content
-    assert [one.status for one in cloud.faults.asked("PUT", "upload")].count(0) == 2
+    assert [one.status for one in cloud.faults.logged("PUT", "upload")].count(0) == 2
 
 
 def put(url: str, content: bytes, content_range: str) -> tuple[int, str]:
-    """Put a chunk; return the status, and what the answer says is there."""
+    """Put a chunk; return the status and the range that the response confirms."""
     headers = {"Content-Range": content_range}
     request = urllib.request.Request(url, content, headers, method="PUT")
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return answer.status, answer.headers.get("Range", "")
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return response.status, response.headers.get("Range", "")
     except urllib.error.HTTPError as error:
         return error.code, error.headers.get("Range", "")
 
 
 def test_a_session_tells_how_far_it_is(cloud: Doubles) -> None:
     url = f"{cloud.storage_url}/upload/storage/v1/b/{BUCKET}/o?uploadType=resumable&name=n"
-    with urllib.request.urlopen(url, b"{}") as answer:
-        session = answer.headers["Location"]
+    with urllib.request.urlopen(url, b"{}") as response:
+        session = response.headers["Location"]
     total, last = CHUNK + 10, f"bytes 0-{CHUNK - 1}/{CHUNK + 10}"
     assert put(session, b"", f"bytes */{total}") == (308, "")
     assert put(session, bytes(CHUNK + 5), f"bytes 0-{CHUNK + 4}/*") == (308, f"bytes=0-{CHUNK - 1}")
@@ -214,7 +214,7 @@ def test_the_storage_client_tries_again(
     bucket.blob("a").upload_from_string("a")
     cloud.faults.plan("GET", "/o/a", fault, times=2)
     assert bucket.blob("a").download_as_bytes(retry=retry) == b"a"
-    assert [one.status for one in cloud.faults.asked("GET", "/o/a")] == [fault.status] * 2 + [200]
+    assert [one.status for one in cloud.faults.logged("GET", "/o/a")] == [fault.status] * 2 + [200]
 
 
 def test_refusals_are_not_tried_again(bucket: Any, cloud: Doubles) -> None:

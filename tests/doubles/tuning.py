@@ -1,4 +1,4 @@
-"""A double of HyperparameterTuningJobs: it runs the trials of a study by the runner that runs other jobs.
+"""A double of HyperparameterTuningJobs: it runs trials with the runner of other jobs.
 
 Not modelled, because not documented: how the service chooses values, and when it decides that too many trials failed
 if no number is given.
@@ -17,8 +17,8 @@ from tests.doubles import studies
 from tests.doubles.lifecycle import ENDED, Runner
 from tests.doubles.listing import listed
 from tests.doubles.objects import timestamp
-from tests.doubles.rules import parsed, refusal
-from tests.doubles.server import Answer, Json, Refusal, Request, Route, json_answer
+from tests.doubles.rules import invalid_argument, parsed
+from tests.doubles.server import ApiError, Json, Request, Response, Route, json_response
 
 PARENT = "(projects/[^/]+/locations/([^/]+))"
 JOBS = f"/v1/{PARENT}/hyperparameterTuningJobs"
@@ -41,29 +41,28 @@ class TuningJob:
 
     @property
     def study(self) -> Json:
-        """What is looked for."""
+        """The study of the job."""
         study: Json = self.resource["studySpec"]
         return study
 
     def start(self) -> None:
-        """Start the thread that lives the job's life."""
         self.thread = threading.Thread(target=self.live, daemon=True)
         self.thread.start()
 
     def live(self) -> None:
-        """Run the trials, several at once, until there are enough or too many failed."""
+        """Run the trials in parallel, until there are enough or too many failed."""
         self.resource["state"] = "JOB_STATE_RUNNING"
         numbers = range(1, self.resource["maxTrialCount"] + 1)
         with (
             tempfile.TemporaryDirectory() as folder,
             ThreadPoolExecutor(self.resource["parallelTrialCount"]) as pool,
         ):
-            for _ in pool.map(lambda number: self.try_out(number, Path(folder)), numbers):
+            for _ in pool.map(lambda number: self.run_trial(number, Path(folder)), numbers):
                 pass
         self.end()
 
-    def try_out(self, number: int, folder: Path) -> None:
-        """Run one trial, unless the job is at its end."""
+    def run_trial(self, number: int, folder: Path) -> None:
+        """Run one trial unless the job has ended."""
         parameters = studies.chosen(self.study, number)
         if self.cancel.is_set() or self.too_many_failed() or not parameters:
             return
@@ -93,13 +92,12 @@ class TuningJob:
                 trial |= {"state": "INFEASIBLE", "infeasibleReason": f"exit code {code}"}
 
     def measured(self, metric_file: Path) -> list[Json]:
-        """Return what a trial has reported."""
         return studies.measurements(metric_file, self.study["metrics"][0]["metricId"])
 
     def watch(
         self, trial: Json, metric_file: Path, stop: threading.Event, ended: threading.Event
     ) -> None:
-        """Set `stop` when the job is cancelled, or when a trial is behind."""
+        """Set `stop` when the job is cancelled or the trial is stopped early."""
         while not ended.wait(TICK_SECONDS):
             others = [
                 each["measurements"]
@@ -114,13 +112,13 @@ class TuningJob:
                 return
 
     def too_many_failed(self) -> bool:
-        """Tell whether more trials failed than may."""
+        """Return whether the limit of failed trials is exceeded."""
         states = [each["state"] for each in self.resource.get("trials", [])]
         failed, most = states.count("INFEASIBLE"), self.resource.get("maxFailedTrialCount", 0)
         return failed > most if most else states[:1] == ["INFEASIBLE"]
 
     def end(self) -> None:
-        """Enter the state that stays."""
+        """Enter the final state."""
         self.resource["endTime"] = timestamp(time.time())
         if self.cancel.is_set():
             error = {"code": CODE_CANCELLED, "message": "CANCELED"}
@@ -135,56 +133,54 @@ class TuningJob:
 class TuningJobs:
     """The tuning jobs of all projects and regions."""
 
-    def __init__(self, runner: Runner, judge: Callable[[str, Json], None]) -> None:
-        """`judge` raises Refusal for the custom job of a trial, in a region."""
-        self.runner, self.judge = runner, judge
+    def __init__(self, runner: Runner, validate: Callable[[str, Json], None]) -> None:
+        """`validate` raises ApiError for the custom job of a trial, in a region."""
+        self.runner, self.validate = runner, validate
         self.jobs: dict[str, TuningJob] = {}
         self.ids = itertools.count(FIRST_ID)
         self.routes: list[Route] = [
             ("POST", JOBS, self.create),
             ("GET", JOBS, self.list_jobs),
-            ("GET", JOB, lambda request, name: json_answer(self.job(name).resource)),
+            ("GET", JOB, lambda request, name: json_response(self.job(name).resource)),
             ("POST", JOB + ":cancel", self.cancel),
         ]
 
     def job(self, name: str) -> TuningJob:
-        """Return a job by its whole name; raise Refusal if there is none."""
+        """Return a job by its full name; raise ApiError if there is none."""
         if name not in self.jobs:
-            raise Refusal(404, f"The HyperparameterTuningJob {name!r} does not exist.")
+            raise ApiError(404, f"The HyperparameterTuningJob {name!r} does not exist.")
         return self.jobs[name]
 
-    def create(self, request: Request, parent: str, region: str) -> Answer:
-        """Judge a study and the job of its trials, then start."""
+    def create(self, request: Request, parent: str, region: str) -> Response:
+        """Validate a study and the job of its trials, then start."""
         resource = parsed(request.json(), "HyperparameterTuningJob")
         found = list(studies.study_problems(resource))
         if found:
-            raise refusal(found)
+            raise invalid_argument(found)
         named = {key: resource.get(key, {}) for key in ("displayName", "labels")}
-        self.judge(region, {**named, "jobSpec": resource["trialJobSpec"]})
+        self.validate(region, {**named, "jobSpec": resource["trialJobSpec"]})
         now = timestamp(time.time())
         resource["name"] = f"{parent}/hyperparameterTuningJobs/{next(self.ids)}"
         resource |= {"state": "JOB_STATE_PENDING", "createTime": now, "updateTime": now}
         job = TuningJob(resource, self.runner)
         self.jobs[resource["name"]] = job
-        answer = json_answer(resource)
+        response = json_response(resource)
         job.start()
-        return answer
+        return response
 
-    def list_jobs(self, request: Request, parent: str, region: str) -> Answer:
-        """List the jobs of a region with a label or a name, the newest first."""
+    def list_jobs(self, request: Request, parent: str, region: str) -> Response:
+        """List the jobs of a region by label or name, the newest first."""
         resources = {name: job.resource for name, job in list(self.jobs.items())}
-        return json_answer(listed(request, "hyperparameterTuningJobs", resources, parent))
+        return json_response(listed(request, "hyperparameterTuningJobs", resources, parent))
 
-    def cancel(self, request: Request, name: str) -> Answer:
-        """Ask a job to stop."""
+    def cancel(self, request: Request, name: str) -> Response:
         job = self.job(name)
         if job.resource["state"] not in ENDED:
             job.resource["state"] = "JOB_STATE_CANCELLING"
             job.cancel.set()
-        return json_answer({})
+        return json_response({})
 
     def close(self, seconds: float = 15.0) -> None:
-        """Cancel every job and wait until none runs."""
         for job in self.jobs.values():
             job.cancel.set()
         for job in self.jobs.values():
