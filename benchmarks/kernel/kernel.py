@@ -1,4 +1,4 @@
-"""Trains the network of step.c on encoded arrays and says how many rows a second it takes in.
+"""Trains the network of step.c on encoded arrays and reports rows per second.
 
 python benchmarks/kernel/kernel.py --arrays FILE.npz --epochs 3 --build DIR
 python benchmarks/kernel/kernel.py --check --build DIR
@@ -48,7 +48,7 @@ class Job(ctypes.Structure):
 
 
 def build(folder: Path) -> ctypes.CDLL:
-    """Compile step.c into the folder, every time: -march=native holds for one machine only."""
+    """Compile step.c into the folder, every time: -march=native is valid for one machine only."""
     folder.mkdir(parents=True, exist_ok=True)
     source, library = Path(__file__).with_name("step.c"), folder.resolve() / "step.so"
     link = ["-shared", "-fPIC", "-pthread", "-o", str(library), str(source), "-lm"]
@@ -84,7 +84,7 @@ def views(params: Array, counts: Array) -> dict[str, Array]:
 
 
 def checked(arrays: Arrays) -> dict[str, Array]:
-    """The arrays as step.c reads them; refuses what would make it read out of bounds."""
+    """The arrays as step.c reads them; rejects values that would make it read out of bounds."""
     kinds = {"numbers": np.float32, "codes": np.int32, "labels": np.int32, "counts": np.int32}
     found = {name: np.ascontiguousarray(arrays[name], kind) for name, kind in kinds.items()}
     rows = len(found["labels"])
@@ -112,7 +112,7 @@ class Kernel:
                 view[:] = draw.uniform(-limit, limit, view.shape)
 
     def job(self, arrays: Arrays, order: Array, batch: int = 1, threads: int = 1) -> Job:
-        """What step.c is asked to do; the arrays must outlive it."""
+        """The job of step.c; the arrays must outlive it."""
         held = {**arrays, "order": order, **vars(self)}
         pointers = {name: held[name].ctypes.data for name in POINTERS}
         state = {"seed": self.seed, "step": self.step, "rate": self.rate}
@@ -135,7 +135,7 @@ class Kernel:
 
 
 def auc(labels: Array, scores: Array) -> float:
-    """The chance that a row labelled 1 scores above one labelled 0, ties counting half."""
+    """The ROC AUC; ties count half."""
     _, place, sizes = np.unique(scores, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(sizes) - (sizes - 1) / 2)[place]
     ones = int(labels.sum())
@@ -158,7 +158,7 @@ def compare(library: ctypes.CDLL, rows: Arrays, batch: int, threads: int) -> dic
             view[:] = np.linspace(-0.1, 0.1, len(view)) if len(view) > 1 else 0.1
     before, order = doubles(kernel), np.arange(len(rows["labels"]), dtype=np.int32)
     first = reference.take(rows, slice(batch))
-    loss, wanted = reference.gradients(before, first)
+    loss, expected = reference.gradients(before, first)
     single = Kernel(library, rows["counts"], 1e-3, 1)
     single.params[:] = kernel.params
     got = single.epoch(first, order[:batch].copy(), batch, threads)
@@ -169,8 +169,8 @@ def compare(library: ctypes.CDLL, rows: Arrays, batch: int, threads: int) -> dic
     return {
         "loss": abs(got - loss),
         "gradient": max(
-            float(np.abs(gradients[name] - wanted[name]).max() / np.abs(wanted[name]).max())
-            for name in wanted
+            float(np.abs(gradients[name] - expected[name]).max() / np.abs(expected[name]).max())
+            for name in expected
         ),
         "parameters": max(
             float(np.abs(view - after[name]).max()) for name, view in doubles(kernel).items()
@@ -180,7 +180,7 @@ def compare(library: ctypes.CDLL, rows: Arrays, batch: int, threads: int) -> dic
 
 
 def check(library: ctypes.CDLL, threads: int) -> dict[str, float]:
-    """Hold the kernel against numpy and see it learn; an AssertionError says what is wrong."""
+    """Compare the kernel with numpy and check that it learns; raise AssertionError otherwise."""
     rows = reference.synthetic(24_000)
     found: dict[str, float] = {}
     # 700 and 300 leave micro-batches and a last batch that are not full.
@@ -200,7 +200,7 @@ def check(library: ctypes.CDLL, threads: int) -> dict[str, float]:
 
 
 def measure(options: argparse.Namespace, arrays: Arrays) -> dict[str, float]:
-    """Train for the epochs asked for; the speed is that of the best one, its shuffle included."""
+    """Train for the requested epochs; the speed is that of the fastest one, its shuffle included."""
     kernel = Kernel(build(options.build), arrays["counts"], options.rate, options.seed)
     order = np.arange(len(arrays["labels"]), dtype=np.int32)
     losses, speeds = [], []
@@ -229,7 +229,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=1e-3, help="the learning rate")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--build", type=Path, required=True, help="where the library goes")
-    parser.add_argument("--check", action="store_true", help="hold it against numpy instead")
+    parser.add_argument("--check", action="store_true", help="compare it with numpy instead")
     options = parser.parse_args()
     if min(options.epochs, options.batch_size, options.threads) < 1:
         parser.error("epochs, batch size and threads must be at least 1")

@@ -1,4 +1,4 @@
-"""The network of step.c in numpy and double precision, to hold the kernel against."""
+"""The network of step.c in numpy and double precision, as a reference for the kernel."""
 
 from __future__ import annotations
 
@@ -65,12 +65,11 @@ def train(params: Arrays, rows: Arrays, order: Array, batch: int, rate: float) -
 
 
 def take(rows: Arrays, places: Array | slice) -> dict[str, Array]:
-    """Some of the rows."""
     return {name: a if name == "counts" else a[places] for name, a in rows.items()}
 
 
 def synthetic(rows: int, seed: int = 0) -> dict[str, Array]:
-    """Rows whose labels can be learned: an effect of each number and of each code, then chance."""
+    """Rows whose labels can be learnt: an effect of each number and of each code, plus noise."""
     draw = np.random.default_rng(seed)
     counts = np.array([2, 3, 5, 10, 20, 50, 100, 300], np.int32)
     numbers = draw.standard_normal((rows, 6)).astype(np.float32)

@@ -209,9 +209,9 @@ static void shuffle(struct job *job)
 }
 
 /* The part of something that falls to one of the threads. */
-static size_t share(const struct team *team, size_t whole, int index)
+static size_t share(const struct team *team, size_t total, int index)
 {
-    return whole * (size_t)index / (size_t)team->job->threads;
+    return total * (size_t)index / (size_t)team->job->threads;
 }
 
 /* The transposed weights are made by threads in turn, so that all have some. */
@@ -275,7 +275,7 @@ static void place(struct team *team)
     team->size = TABLE + ((size_t)total * WIDTH + PAD - 1) / PAD * PAD;
 }
 
-/* How many floats params, mean and square have to hold. */
+/* Number of floats in each of params, mean and square. */
 int64_t parameters(struct job *job)
 {
     struct team team = {.job = job};

@@ -40,7 +40,7 @@ SEED = 19831006
 
 @dataclass
 class Statistics:
-    """What the template's metadata holds of the training file."""
+    """The statistics of the training file in the template's metadata."""
 
     rows: int = 0
     sums: dict[str, float] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class Statistics:
     values: dict[str, set[str]] = field(default_factory=dict)
 
     def add(self, schema: table.Schema, chunk: pd.DataFrame) -> None:
-        """Count one chunk of the file in."""
+        """Add one chunk of the file."""
         self.rows += len(chunk)
         for name in schema.numeric:
             numbers = chunk[name].to_numpy(dtype=np.float64)
@@ -72,9 +72,9 @@ def text_columns(schema: table.Schema) -> tuple[str, ...]:
 def read_statistics(schema: table.Schema, path: Path) -> Statistics:
     """Read the training file once, in chunks, for its statistics."""
     types = dict.fromkeys(text_columns(schema), "category")
-    wanted = [*schema.numeric, *types]
+    used = [*schema.numeric, *types]
     chunks = pd.read_csv(
-        path, usecols=wanted, dtype=types, keep_default_na=False, chunksize=CHUNK_ROWS
+        path, usecols=used, dtype=types, keep_default_na=False, chunksize=CHUNK_ROWS
     )
     statistics = Statistics()
     for chunk in chunks:
@@ -85,13 +85,13 @@ def read_statistics(schema: table.Schema, path: Path) -> Statistics:
 def parse_batch(schema: table.Schema, path: Path) -> Callable[[tf.Tensor], Any]:
     """Return the function that turns lines into features and labels."""
     names = table.header(path)
-    wanted = [index for index, name in enumerate(names) if name in (*schema.columns, schema.label)]
+    used = [index for index, name in enumerate(names) if name in (*schema.columns, schema.label)]
     text = text_columns(schema)
-    defaults = [[""] if names[index] in text else [0.0] for index in wanted]
+    defaults = [[""] if names[index] in text else [0.0] for index in used]
 
     def parse(lines: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-        columns = tf.io.decode_csv(lines, record_defaults=defaults, select_cols=wanted)
-        features = dict(zip((names[index] for index in wanted), columns, strict=True))
+        columns = tf.io.decode_csv(lines, record_defaults=defaults, select_cols=used)
+        features = dict(zip((names[index] for index in used), columns, strict=True))
         return features, features.pop(schema.label)
 
     return parse
@@ -100,7 +100,7 @@ def parse_batch(schema: table.Schema, path: Path) -> Callable[[tf.Tensor], Any]:
 def input_function(
     schema: table.Schema, path: Path, training: bool
 ) -> Callable[[], tf.data.Dataset]:
-    """Return the function that reads a file: for ever and shuffled to train, once to evaluate."""
+    """Return the function that reads a file: endlessly and shuffled to train, once to evaluate."""
 
     def read() -> tf.data.Dataset:
         lines = tf.data.TextLineDataset(str(path)).skip(1)
@@ -114,7 +114,7 @@ def input_function(
 
 
 def categorical_column(name: str, values: set[str]) -> tuple[Any, int]:
-    """Return a categorical column and how many numbers its embedding has."""
+    """Return a categorical column and its embedding dimension."""
     if len(values) > LONGEST_VOCABULARY:
         column = tf.feature_column.categorical_column_with_hash_bucket(name, 2 * len(values))
         return column, HASHED_DIMENSION
@@ -123,7 +123,7 @@ def categorical_column(name: str, values: set[str]) -> tuple[Any, int]:
 
 
 def feature_columns(schema: table.Schema, statistics: Statistics) -> tuple[list[Any], list[Any]]:
-    """Return the columns of the linear side and those of the deep side."""
+    """Return the columns of the linear and of the deep part."""
     pairs = [categorical_column(name, statistics.values[name]) for name in schema.categorical]
     for cross in schema.crosses:
         crossed = tf.feature_column.crossed_column(list(cross), hash_bucket_size=CROSS_BUCKETS)
@@ -164,7 +164,7 @@ def create_estimator(
 
 
 class TrainingClock(tf.estimator.SessionRunHook):
-    """Knows when the last training step ended, because evaluation and export follow at once."""
+    """Records when the last training step ended, because evaluation and export follow immediately."""
 
     def __init__(self) -> None:
         self.seconds_at_end = 0.0
@@ -190,14 +190,14 @@ def serving_inputs(schema: table.Schema) -> Callable[[], Any]:
 
 
 def train(options: Any, schema: table.Schema, statistics: Statistics) -> tuple[Any, float]:
-    """Train, evaluate and export; return the estimator and when its training ended."""
+    """Train, evaluate and export; return the estimator and the end time of training."""
     steps = math.ceil(statistics.rows * options.epochs / BATCH_ROWS)
     estimator = create_estimator(schema, statistics, options.output / "checkpoints", steps)
     clock = TrainingClock()
     tf.estimator.train_and_evaluate(
         estimator,
         tf.estimator.TrainSpec(input_function(schema, options.train, True), steps, hooks=[clock]),
-        # One step: the exact metric below takes the place of the template's whole evaluation.
+        # One step: the exact metric below replaces the template's complete evaluation.
         tf.estimator.EvalSpec(
             input_function(schema, options.test, False),
             steps=1,

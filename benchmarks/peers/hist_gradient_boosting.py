@@ -26,7 +26,7 @@ MOST_CATEGORIES = 255
 
 
 def create_model(schema: table.Schema, frame: pd.DataFrame) -> Any:
-    """Return the estimator, behind an encoder where a column has too many categories for it."""
+    """Return the estimator, with an encoder before it if a column has too many categories."""
     kind = HistGradientBoostingClassifier if schema.binary else HistGradientBoostingRegressor
     model = kind(categorical_features="from_dtype", max_iter=100)
     long = [n for n in schema.categorical if len(frame[n].cat.categories) > MOST_CATEGORIES]

@@ -32,7 +32,7 @@ def encode_category(name: str, values: pd.Series) -> tuple[Any, Any]:
 
 
 def encode_numbers(schema: table.Schema, frame: pd.DataFrame) -> tuple[dict[str, Any], Any]:
-    """Return the inputs of the numeric columns and what they are standardised to."""
+    """Return the inputs of the numeric columns and their standardised values."""
     inputs = {name: keras.Input((1,), name=name, dtype="float32") for name in schema.numeric}
     normalization = keras.layers.Normalization()
     normalization.adapt(frame[list(schema.numeric)].to_numpy(dtype=np.float32))
@@ -62,7 +62,7 @@ def create_model(schema: table.Schema, frame: pd.DataFrame) -> Any:
 
 
 def first_batches(schema: table.Schema, frame: pd.DataFrame, steps: int) -> tf.data.Dataset:
-    """Return the first rows of the training file in batches, again and again."""
+    """Return the first rows of the training file in batches, repeated."""
     head = frame.head(steps * BATCH_ROWS)
     columns = {
         name: head[name].to_numpy(dtype="float32" if name in schema.numeric else object)[:, None]

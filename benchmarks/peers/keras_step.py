@@ -28,7 +28,7 @@ PREFETCHED_BATCHES = 32
 
 
 class EpochClock(keras.callbacks.Callback):
-    """Knows how long each epoch took."""
+    """Records the seconds of each epoch."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class EpochClock(keras.callbacks.Callback):
 
 
 def embed_columns(codes: Any, counts: np.ndarray) -> Any:
-    """Look every column up in a table of its own."""
+    """Look each column up in a separate table."""
     embedded = [
         keras.layers.Embedding(int(count), EMBEDDING_SIZE)(codes[:, index])
         for index, count in enumerate(counts)
@@ -102,7 +102,6 @@ def shuffled_batches(arrays: dict[str, np.ndarray], batch_rows: int) -> tf.data.
 
 
 def read_options() -> argparse.Namespace:
-    """Read the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -19,7 +19,6 @@ import pandas as pd
 
 
 def train(options: Any, schema: table.Schema, frame: pd.DataFrame) -> Any:
-    """Grow the trees."""
     kind = lightgbm.LGBMClassifier if schema.binary else lightgbm.LGBMRegressor
     model = kind(
         n_estimators=options.trees, num_leaves=options.leaves, learning_rate=0.1, n_jobs=-1

@@ -37,8 +37,8 @@ def read_csv(schema: table.Schema, path: Path, training: bool) -> tf.data.Datase
     """Read a file once, in batches: shuffled with labels to train, in order without to predict."""
     names = table.header(path)
     text = schema.categorical + ((schema.label,) if schema.binary else ())
-    wanted = [*schema.columns, *([schema.label] if training else [])]
-    selected = [name for name in names if name in wanted]
+    used = [*schema.columns, *([schema.label] if training else [])]
+    selected = [name for name in names if name in used]
     return tf.data.experimental.make_csv_dataset(
         str(path),
         BATCH_ROWS,
@@ -78,7 +78,7 @@ def create_preprocessing(schema: table.Schema, frame: pd.DataFrame) -> tuple[Any
 
 
 def represent(codes: Any, size: int) -> Any:
-    """Turn the codes of a category into numbers."""
+    """Encode the codes of a category as numbers."""
     if size <= LONGEST_ONE_HOT:
         return keras.layers.CategoryEncoding(num_tokens=size, output_mode="one_hot")(codes)
     width = min(int(math.sqrt(size)), LONGEST_EMBEDDING)
@@ -112,7 +112,7 @@ def as_columns(features: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
 
 
 def training_dataset(schema: table.Schema, path: Path, preprocessing: Any) -> tf.data.Dataset:
-    """Return encoded batches with labels, cached where they fit."""
+    """Return encoded batches with labels, cached if they fit into memory."""
 
     def encode(features: dict[str, tf.Tensor], label: tf.Tensor) -> tuple[Any, tf.Tensor]:
         target = tf.cast(label == schema.positive, tf.float32) if schema.binary else label
@@ -139,10 +139,10 @@ def main() -> None:
     model.fit(dataset, epochs=options.epochs, verbose=2)
     train_seconds = table.seconds_since_start() - started
     inputs = create_inputs(schema)
-    whole = keras.Model(inputs, model(preprocessing(inputs)))
-    whole.export(options.output, verbose=False)
+    end_to_end = keras.Model(inputs, model(preprocessing(inputs)))
+    end_to_end.export(options.output, verbose=False)
     test = read_csv(schema, options.test, training=False).map(as_columns)
-    predicted = whole.predict(test, verbose=0)
+    predicted = end_to_end.predict(test, verbose=0)
     table.report(
         rows=rows,
         epochs=options.epochs,

@@ -3,7 +3,7 @@
 API: https://www.tensorflow.org/api_docs/python/tf/data/experimental/make_csv_dataset
 
 Everything is a default (10,000 rows are shuffled, prefetch is tuned), except that the types of the columns
-are given instead of guessed from the first 100 rows, where a whole number may be taken for the rule.
+are given instead of guessed from the first 100 rows, which may contain integers only.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import tensorflow as tf
 def read_csv(schema: table.Schema, path: Path, batch_rows: int) -> tf.data.Dataset:
     """Return the dataset of batches with labels."""
     strings = set(schema.categorical) | ({schema.label} if schema.binary else set())
-    wanted = {*schema.columns, schema.label}
-    selected = [name for name in table.header(path) if name in wanted]
+    used = {*schema.columns, schema.label}
+    selected = [name for name in table.header(path) if name in used]
     return tf.data.experimental.make_csv_dataset(
         str(path),
         batch_rows,
@@ -33,7 +33,7 @@ def read_csv(schema: table.Schema, path: Path, batch_rows: int) -> tf.data.Datas
 
 
 def count_rows(dataset: tf.data.Dataset, most_rows: int | None) -> int:
-    """Draw batches until the file ends or enough rows came."""
+    """Draw batches until the file ends or enough rows are read."""
     rows = 0
     for _, labels in dataset:
         rows += labels.shape[0]

@@ -1,4 +1,4 @@
-"""What the peers share: arguments, the schema of a table, exact metrics and the report.
+"""Code shared by the peers: arguments, the schema of a table, exact metrics and the report.
 
 Scripts run with their own folder first on sys.path, so `import table` needs no package. It is
 imported before everything else, and its clock times the imports that follow.
@@ -24,7 +24,7 @@ PATHS = ("schema", "train", "test", "output")
 
 @dataclass(frozen=True)
 class Schema:
-    """Which columns a table has and what is to be predicted."""
+    """The columns of a table and its label."""
 
     task: str
     label: str
@@ -49,7 +49,7 @@ def seconds_since_start() -> float:
 
 
 def parser(description: str | None, *required: str) -> argparse.ArgumentParser:
-    """Return a parser of the common arguments, of which only the named paths must be given."""
+    """Return a parser of the common arguments; only the named paths are required."""
     arguments = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -81,18 +81,18 @@ def header(path: Path) -> list[str]:
 
 
 def read_frame(schema: Schema, path: Path, strings: str = "category") -> pd.DataFrame:
-    """Read the features of a CSV file with pandas, and its label where it has one."""
+    """Read the features of a CSV file with pandas, and its label if it has one."""
     import pandas as pd
 
     types = dict.fromkeys(schema.numeric, "float32") | dict.fromkeys(schema.categorical, strings)
     types[schema.label] = "str" if schema.binary else "float32"
-    wanted = [name for name in header(path) if name in types]
+    used = [name for name in header(path) if name in types]
     # A category may be spelled "NA" or "None"; no number is missing.
-    return pd.read_csv(path, usecols=wanted, dtype=types, keep_default_na=False)
+    return pd.read_csv(path, usecols=used, dtype=types, keep_default_na=False)
 
 
 def read_labels(schema: Schema, path: Path) -> np.ndarray:
-    """Read the labels alone: 0 and 1 of a binary task, or the values to be predicted."""
+    """Read only the labels: 0 and 1 of a binary task, or the values of a regression."""
     import pandas as pd
 
     kind = "category" if schema.binary else "float32"
