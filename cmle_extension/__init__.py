@@ -56,14 +56,14 @@ class TemplateExtension(Extension):
         environment.filters.update({function.__name__: function for function in FILTERS})
         # Read now: cruft deletes the template's checkout while this module, imported from it, is still in use.
         google_cloud()
-        forget_modules()
+        unload_modules()
 
 
-def forget_modules() -> None:
-    """Let each commit of the template be rendered by its own filters.
+def unload_modules() -> None:
+    """Make each commit of the template use its own filters.
 
-    `cruft update` renders two commits in one process, from one path. The modules of the older one would serve the newer one
-    too, which fails where that needs a filter that the older one lacks.
+    `cruft update` renders two commits in one process, from one path. The newer one would use the imported modules of the
+    older one, which fails if it needs a filter that the older one lacks.
     """
     if "cruft" in sys.modules:
         for name in [each for each in sys.modules if each.partition(".")[0] == __name__]:

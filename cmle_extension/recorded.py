@@ -1,7 +1,7 @@
-"""The answers that a project was created with, while `cruft update` renders it again.
+"""The recorded answers of a project, while `cruft update` renders it again.
 
-cruft keeps them in the project's .cruft.json and starts in the project's folder. It passes the answers given at the prompts
-and leaves out what the filters made of them, so each is checked again, also when the table is no longer there.
+cruft stores them in the project's .cruft.json and runs in the project's folder. It passes the answers of the prompts but
+not the private variables, so each answer is validated again, even if the table no longer exists.
 """
 
 import functools
@@ -17,7 +17,7 @@ CRUFT_FILE = ".cruft.json"
 
 
 def recorded_answers() -> Mapping[str, str]:
-    """Return the answers of the project in the working folder, none if cruft did not create it."""
+    """Return the answers of the project in the working folder, empty if cruft did not create it."""
     try:
         answers = json.loads(Path(CRUFT_FILE).read_text(encoding="utf-8"))["context"][
             "cookiecutter"
@@ -27,14 +27,14 @@ def recorded_answers() -> Mapping[str, str]:
         return {}
 
 
-def recorded_path(given: str) -> str:
-    """Return the absolute path that an answer to data_path meant when the project was created, "" if unknown."""
+def recorded_path(data_path: str) -> str:
+    """Return the absolute path of a data_path answer at the project's creation, "" if unknown."""
     answers = recorded_answers()
-    return answers.get("__data_path", "") if answers.get("data_path") == given else ""
+    return answers.get("__data_path", "") if answers.get("data_path") == data_path else ""
 
 
 def answers_without_table(data_path: str) -> Mapping[str, str]:
-    """Return the recorded answers, with a warning, if the project's table is no longer at `data_path`; else none."""
+    """Return the recorded answers, with a warning, if the project's table is no longer at `data_path`; else empty."""
     if not data_path or os.path.exists(data_path):
         return {}
     answers = recorded_answers()
@@ -46,7 +46,7 @@ def answers_without_table(data_path: str) -> Mapping[str, str]:
 
 @functools.cache
 def warn_of_missing(data_path: str) -> None:
-    """Warn, once for each commit that is rendered, that the table is missing; every filter that needs it asks."""
+    """Warn that the table is missing; cached, so that several filters warn once per rendered commit."""
     print(
         f"warning: data_path: {shown(data_path)} does not exist; the project keeps the columns "
         f"in {CRUFT_FILE}, unchecked",
