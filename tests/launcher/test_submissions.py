@@ -15,10 +15,9 @@ from launcher.console import UserError
 from launcher.executors.vertex import submissions
 from launcher.executors.vertex.create import CREATIONS, LONGEST_FACTOR, create_once, pauses
 from launcher.executors.vertex.errors import ADVICE, Refusal, Unanswered, one_line, words_of
-from launcher.executors.vertex.follow import clock
 from launcher.executors.vertex.jobs import CloudJob, cloud_job, is_loopback
 from launcher.executors.vertex.logs import line_of, moment
-from launcher.executors.vertex.storage import Differs, Remote, bar, check_strangers, parts_of
+from launcher.executors.vertex.storage import Differs, Remote, check_strangers, parts_of
 from launcher.executors.vertex.submissions import Stage, Submission
 from launcher.files import write_atomically
 from launcher.project import Project
@@ -307,8 +306,6 @@ def test_every_refusal_has_three_parts(code: int) -> None:
         (words_of, 'POST https://x: {"error": {"message": "No."}}: (more)', "No."),
         (words_of, "[1] plain", "[1] plain"),
         (parts_of, "gs://b/x/y", ("b", "x/y")),
-        (clock, 59.9, "0:59"),
-        (clock, 3723.0, "1:02:03"),
         (is_loopback, "http://127.0.0.1:80", True),
         (is_loopback, "https://127.0.0.1", False),
         (is_loopback, "http://127.0.0.1.example.com", False),
@@ -319,9 +316,3 @@ def test_texts_of_responses_and_addresses_are_parsed(
     function: Callable[[Any], object], given: object, expected: object
 ) -> None:
     assert function(given) == expected
-
-
-def test_the_progress_bar_fills() -> None:
-    assert bar(1_000_000, 2_000_000).split()[1] == "[" + "#" * 15 + "." * 15 + "]"
-    assert bar(2_000_000, 2_000_000).split()[1] == "[" + "#" * 30 + "]"
-    assert "#" not in bar(0, 0)

@@ -61,11 +61,8 @@ def run(name: str, arguments: Sequence[str]) -> int:
         options, rest = command.parse(name, arguments)
         console = Console(options.quiet, options.verbose)
         return command.run(Project(Path.cwd()), options, rest, console)
-    except UserError as error:
-        console.always(f"error: {error}")
-    except Refused as refused:
-        for finding in refused.findings:
-            console.always(f"error: {finding}")
+    except (UserError, Refused) as error:
+        console.error(error)
     except KeyboardInterrupt:
         console.always("stopped")
         return EXIT_INTERRUPTED

@@ -1,17 +1,28 @@
-"""What the launcher says, and how it says that something is wrong.
+"""The launcher's output, and its errors. Standard output carries results only; all else goes to standard error.
 
-The launcher imports nothing from `trainer`: it has to be able to report that `trainer` cannot be imported.
+On a terminal, lines are wrapped between words, and errors, tables and progress are drawn by rich, which is imported
+only then. Elsewhere each message is one plain line, so that scripts can read it.
 """
 
+import contextlib
 import difflib
+import functools
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console as Terminal
+
+LABEL_WIDTH = 8
+ELAPSED_WIDTH = len(" 0:00:00  ")
 
 
 class UserError(Exception):
-    """Something the user can mend: what is wrong, what was expected, what to do."""
+    """Something the user can fix: what is wrong, what was expected, what to do."""
 
     def __init__(self, what: str, expected: str, remedy: str) -> None:
         super().__init__(f"{what}; expected {expected}; {remedy}")
@@ -27,27 +38,135 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Console:
-    """Writes to standard error, so that standard output carries results only."""
+    """Reports what the launcher does."""
 
     quiet: bool = False
     verbose: bool = False
 
     def step(self, label: str, text: str) -> None:
-        """Say what happens now, unless the user wants quiet."""
+        """Report what happens now, unless the user wants quiet."""
         if not self.quiet:
-            self.always(f"{label:<8} {text}")
+            self.always(f"{label:<{LABEL_WIDTH}} {text}")
 
     def always(self, text: str) -> None:
-        """Say something that even a quiet run shows."""
-        print(text, file=sys.stderr, flush=True)
+        """Report something that even a quiet run shows."""
+        lines = wrapped(text) if sys.stderr.isatty() else text
+        print(lines, file=sys.stderr, flush=True)
+
+    def warning(self, text: object) -> None:
+        """Report what may be wrong."""
+        self._marked("warning:", "bold yellow", text)
+
+    def error(self, error: UserError | Refused | str) -> None:
+        """Report what is wrong, one finding a line."""
+        for finding in error.findings if isinstance(error, Refused) else (error,):
+            self._marked("error:", "bold red", finding)
+
+    def table(self, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+        """Print rows to standard output with their cells aligned."""
+        if sys.stdout.isatty():
+            draw_table(headings, rows)
+        else:
+            print(aligned([headings, *rows] if headings else [*rows]))
+
+    @contextlib.contextmanager
+    def status(self, label: str) -> Iterator[Callable[[str], None]]:
+        """Yield a function that shows the elapsed time and a text as the terminal's last line until the block ends."""
+        if self.quiet or not sys.stderr.isatty():
+            yield lambda _text: None
+            return
+        from rich import progress
+
+        columns = (
+            progress.TextColumn(f"{label:<{LABEL_WIDTH}}"),
+            progress.TimeElapsedColumn(),
+            progress.TextColumn("{task.description}", markup=False),
+        )
+        room = shutil.get_terminal_size().columns - LABEL_WIDTH - ELAPSED_WIDTH
+        with progress.Progress(*columns, console=terminal(), transient=True) as bar:
+            task = bar.add_task("", total=None)
+            yield lambda text: bar.update(
+                task, description=textwrap.shorten(text, room, placeholder="…")
+            )
+
+    @contextlib.contextmanager
+    def transfer(self, label: str, total_bytes: int) -> Iterator[Callable[[int], None]]:
+        """Yield a function that adds to the bytes that a bar shows until the block ends."""
+        if self.quiet or not sys.stderr.isatty():
+            yield lambda _added: None
+            return
+        from rich import progress
+
+        columns = (
+            progress.TextColumn(f"{label:<{LABEL_WIDTH}}"),
+            progress.BarColumn(),
+            progress.DownloadColumn(),
+            progress.TimeRemainingColumn(),
+        )
+        with progress.Progress(*columns, console=terminal(), transient=True) as bar:
+            task = bar.add_task("", total=total_bytes)
+            yield lambda added: bar.update(task, advance=added)
+
+    def _marked(self, mark: str, style: str, text: object) -> None:
+        """Print a line that begins with a mark, in colour on a terminal unless NO_COLOR is set."""
+        line = f"{mark} {text}"
+        if not sys.stderr.isatty():
+            self.always(line)
+            return
+        from rich.text import Text
+
+        coloured = Text(wrapped(line))
+        coloured.stylize(style, 0, len(mark))
+        terminal().print(coloured, soft_wrap=True)
 
 
-def print_table(rows: Sequence[Sequence[str]]) -> None:
-    """Print rows to standard output with their cells aligned."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+@functools.cache
+def terminal() -> "Terminal":
+    """Return the one drawer on standard error, so that lines appear above a bar."""
+    from rich.console import Console as Terminal
+
+    return Terminal(stderr=True, highlight=False)
+
+
+def draw_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Draw a table on the terminal; long cells are wrapped inside their columns."""
+    from rich.console import Console as Terminal
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, show_header=bool(headings), header_style="bold", pad_edge=False)
+    rows = [*rows]
+    for heading in headings or [""] * len(rows[0]):
+        table.add_column(heading, overflow="fold")
     for row in rows:
-        cells = (f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
-        print("  ".join(cells).rstrip())
+        table.add_row(*map(Text, row))
+    Terminal(highlight=False).print(table)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows as lines with their cells aligned."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    padded = [map(str.ljust, row, widths) for row in rows]
+    return "\n".join("  ".join(cells).rstrip() for cells in padded)
+
+
+def wrapped(text: str) -> str:
+    """Return a text with line breaks between words at the terminal's width; paths and addresses stay unbroken."""
+    width = shutil.get_terminal_size().columns - 1
+    indent = " " * (LABEL_WIDTH + 1)
+    lines = (
+        textwrap.wrap(
+            line,
+            width,
+            subsequent_indent=indent,
+            drop_whitespace=True,
+            replace_whitespace=False,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for line in text.splitlines()
+    )
+    return "\n".join("\n".join(parts) for parts in lines)
 
 
 def shown(value: object, limit: int = 60) -> str:
@@ -61,34 +180,3 @@ def nearest(value: str, choices: Iterable[str]) -> str:
     by_folded = {choice.casefold().replace("-", "_"): choice for choice in choices}
     matches = difflib.get_close_matches(value.casefold().replace("-", "_"), by_folded, n=1)
     return by_folded[matches[0]] if matches else ""
-
-
-ERASE = "\r\x1b[K"
-
-
-@dataclass
-class Progress:
-    """The last line of the terminal; elsewhere, nothing."""
-
-    console: Console
-    shows: bool = field(init=False)
-
-    def __post_init__(self) -> None:
-        """Find out whether anybody looks."""
-        self.shows = sys.stderr.isatty() and not self.console.quiet
-
-    def show(self, text: str) -> None:
-        """Put `text` in the place of what was shown before."""
-        if self.shows:
-            columns = shutil.get_terminal_size().columns
-            print(ERASE + text[: columns - 1], end="", file=sys.stderr, flush=True)
-
-    def line(self, text: str) -> None:
-        """Write a line that stays, above the one that changes."""
-        self.clear()
-        self.console.always(text)
-
-    def clear(self) -> None:
-        """Take the line away."""
-        if self.shows:
-            print(ERASE, end="", file=sys.stderr, flush=True)

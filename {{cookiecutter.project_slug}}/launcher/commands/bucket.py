@@ -52,9 +52,7 @@ def bucket(project: Project, options: BucketOptions, _rest: list[str], console: 
     if not is_closed(found):
         flags = "--uniform-bucket-level-access --public-access-prevention"
         command = f"gcloud storage buckets update gs://{job.cloud.bucket} {flags}"
-        console.always(
-            f"warning: single objects of it may be made public; to prevent it: {command}"
-        )
+        console.warning(f"single objects of it may be made public; to prevent it: {command}")
     return 0
 
 

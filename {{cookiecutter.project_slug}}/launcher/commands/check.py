@@ -41,7 +41,8 @@ def check(project: Project, options: CheckOptions, rest: list[str], console: Con
         found += ready_findings(job) or cloud_findings(project, job, console)
     report(found, project, console)
     for unready in ready_findings(job):
-        console.step("warning", str(unready))
+        if not console.quiet:
+            console.warning(unready)
     return 0
 
 
@@ -55,7 +56,7 @@ def cloud_findings(project: Project, job: Job, console: Console) -> list[UserErr
     if found:
         return found
     for warning in bucket_warnings(job, client):
-        console.always(f"warning: {warning}")
+        console.warning(warning)
     try:
         require_prepared(client, data_uri(job, prepared_fingerprint(project, job)))
     except UserError as error:

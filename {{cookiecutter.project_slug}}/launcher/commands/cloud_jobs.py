@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from launcher.checks.job_settings import ready_findings
 from launcher.commands.options import Options, flag, option
-from launcher.console import Console, Refused, UserError, print_table
+from launcher.console import Console, Refused, UserError
 from launcher.executors.vertex import submissions
 from launcher.executors.vertex.follow import POLL_SECONDS
 from launcher.executors.vertex.jobs import CloudJob, JobService
@@ -44,17 +44,17 @@ def answered(
     if unready := ready_findings(job):
         raise Refused(unready)
     if options.list:
-        return list_jobs(job, kind)
+        return list_jobs(job, kind, console)
     if options.cancel is not None:
         return cancel_job(project, job, options.cancel, kind, console)
     return None
 
 
-def list_jobs(job: Job, kind: type[JobService]) -> int:
+def list_jobs(job: Job, kind: type[JobService], console: Console) -> int:
     """Print the project's jobs in the region that bear the job's name, the newest first."""
     service = kind(job.cloud.project, job.cloud.region)
-    found = service.list(f'display_name="{job.cloud.name}"')
-    print_table([HEADINGS, *(row(each) for each in found)])
+    jobs = service.list(f'display_name="{job.cloud.name}"')
+    console.table(HEADINGS, map(row, jobs))
     return 0
 
 

@@ -132,7 +132,7 @@ def fill_bucket(job: Job, run: Run, distribution: SourceDistribution, console: C
     if findings := bucket_findings(job, client):
         raise Refused(findings)
     for warning in bucket_warnings(job, client):
-        console.always(f"warning: {warning}")
+        console.warning(warning)
     storage.require_prepared(client, run.data_uri)
     storage.upload_package(client, distribution, run.package_uri, console)
 

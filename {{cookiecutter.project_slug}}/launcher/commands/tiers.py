@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from launcher.checks.machines import region_finding
 from launcher.commands.options import REGION, Command, Options, option
-from launcher.console import Console, print_table
+from launcher.console import Console
 from launcher.project import Project, job_of
 from launcher.spec.catalog import Pool, Tier, accelerator_of, google_cloud
 
@@ -29,10 +29,10 @@ def tiers(project: Project, options: TiersOptions, _rest: list[str], console: Co
     console.step("region", f"{region}; as Google's pages said on {date}")
     named = {name: tier for name, tier in job.tiers.items() if tier}
     here, elsewhere = parted(named, region)
-    print_table([HEADINGS, *(row_of(name, named[name]) for name in here)])
+    console.table(HEADINGS, [row_of(name, named[name]) for name in here])
     if elsewhere:
         print(f"\nnot in {region}:")
-        print_table([(name, regions_text(named[name])) for name in elsewhere])
+        console.table((), [(name, regions_text(named[name])) for name in elsewhere])
     return 0
 
 

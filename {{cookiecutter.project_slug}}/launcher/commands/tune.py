@@ -14,7 +14,7 @@ from launcher.commands.cloud_jobs import CloudJobOptions, answered
 from launcher.commands.options import BUCKET, DRY_RUN, REGION, SCALE_TIER, Command, flag, option
 from launcher.commands.prepare import run_prepare
 from launcher.commands.submit import deliver
-from launcher.console import Console, Progress, Refused, UserError
+from launcher.console import Console, Refused, UserError
 from launcher.contract import EXIT_FAILED, TASK_MODULE
 from launcher.executors.local.cluster import shrunk
 from launcher.executors.local.mount import mounted
@@ -197,7 +197,7 @@ def tune_in_the_cloud(
     if not options.wait and not sent.has_ended:
         return 0
     log = TrialLog(request.service, sent, study)
-    follower = Follower(request.service, log, console, Progress(console), options.poll_seconds)
+    follower = Follower(request.service, log, console, options.poll_seconds)
     report = functools.partial(report_study, project, study)
     return follow.follow(follower, sent, report, functools.partial(request.conclude, submission))
 
@@ -214,7 +214,7 @@ def report_study(project: Project, study: Study, job: CloudJob, console: Console
         console.step("outputs", f"{job.output}/TRIAL/model")
         return 0
     reason = f": {job.error}" if job.error else ""
-    console.always(f"error: job {job.id} {job.state.lower()}{reason}; it is at {job.address}")
+    console.error(f"job {job.id} {job.state.lower()}{reason}; it is at {job.address}")
     return EXIT_FAILED
 
 

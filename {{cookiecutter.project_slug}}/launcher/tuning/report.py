@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from launcher.console import Console, print_table
+from launcher.console import Console
 from launcher.files import write_atomically
 from launcher.spec.study import RANGES, Outcome, Parameter, Study
 from launcher.spec.toml_file import toml_value
@@ -38,11 +38,11 @@ def write(
     """
     best = best_of(outcomes, study.options.goal)
     rows = table(study, outcomes, default)
-    print_table(rows)
+    console.table(rows[0], rows[1:])
     document = as_json(study, outcomes, best, default)
     write_atomically(folder / "study.json", json.dumps(document, indent=1) + "\n")
     if best is None:
-        console.always("warning: no trial has a result, so there is nothing to compare")
+        console.warning("no trial has a result, so there is nothing to compare")
         return
     (folder / "best.toml").write_text(fragment(best), encoding="utf-8")
     images = draw(folder, study, outcomes) if drawn else []

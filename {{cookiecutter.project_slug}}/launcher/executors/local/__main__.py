@@ -50,10 +50,8 @@ def main(arguments: Sequence[str]) -> int:
             if package:
                 ensure_environment(environment, read_source_distribution(package), console)
             return run_custom_job(custom_job, environment.python, given.mount.absolute(), console)
-    except UserError as error:
-        console.always(f"error: {error}")
-    except Refused as refused:
-        console.always(str(refused))
+    except (UserError, Refused) as error:
+        console.error(error)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     return EXIT_USER_ERROR

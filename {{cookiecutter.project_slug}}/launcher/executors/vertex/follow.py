@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from launcher.console import Console, Progress, UserError
+from launcher.console import Console, UserError
 from launcher.contract import EXIT_FAILED, EXIT_INTERRUPTED, METRICS
 from launcher.executors.vertex import storage
 from launcher.executors.vertex.errors import Unanswered
@@ -32,7 +32,6 @@ class Follower:
     service: JobService
     log: Log
     console: Console
-    progress: Progress
     poll_seconds: float
 
 
@@ -42,7 +41,7 @@ def job_follower(
     """Return a follower that shows the log of a CustomJob."""
     project = job.resource.split("/")[1]
     log = JobLog(project, job.id, service.credentials, moment(job.created))
-    return Follower(service, log, console, Progress(console), poll_seconds)
+    return Follower(service, log, console, poll_seconds)
 
 
 def follow(
@@ -59,7 +58,6 @@ def follow(
     try:
         ended = until_end(follower, job)
     except KeyboardInterrupt:
-        follower.progress.clear()
         console.always(
             f"stopped following: job {job.id} continues; nox -s {command} -- --wait follows it again,"
             f" nox -s {command} -- --cancel {job.id} ends it"
@@ -72,26 +70,30 @@ def follow(
 
 def until_end(follower: Follower, job: CloudJob) -> CloudJob:
     """Poll until the job has ended, show state and log meanwhile, and return what it became."""
-    began = silent_since = time.monotonic()
-    shown_state = ""
+    with follower.console.status("job") as show:
+        return poll(follower, job, show)
+
+
+def poll(follower: Follower, job: CloudJob, show: Callable[[str], None]) -> CloudJob:
+    """Poll until the job has ended and return it."""
+    silent_since, shown_state = time.monotonic(), ""
     while True:
         show_log(follower)
         if job.state != shown_state:
             shown_state = job.state
-            follower.progress.clear()
             follower.console.step("job", shown_state.lower())
         if job.has_ended:
             # The last lines, which say why, reach the log later than the state does.
             time.sleep(follower.poll_seconds)
             show_log(follower)
             return job
-        follower.progress.show(f"job      {shown_state.lower()}, {clock(time.monotonic() - began)}")
+        show(shown_state.lower())
         time.sleep(follower.poll_seconds)
         try:
             job = follower.service.get(job.resource)
             silent_since = time.monotonic()
         except Unanswered as error:
-            follower.progress.show(f"job      {error}")
+            show(str(error))
             if time.monotonic() - silent_since > UNANSWERED_SECONDS:
                 raise
 
@@ -100,23 +102,14 @@ def show_log(follower: Follower) -> None:
     """Show what the job wrote since the last look."""
     for line in follower.log.new_lines():
         if not follower.console.quiet:
-            follower.progress.line(f"  {line}")
-
-
-def clock(seconds: float) -> str:
-    """Return a time as minutes and seconds, with hours if there are any."""
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+            follower.console.always(f"  {line}")
 
 
 def report_outcome(job: CloudJob, console: Console) -> int:
     """Report how a job ended and where its outputs are; return the exit code."""
     if job.state != SUCCEEDED:
         reason = f": {job.error}" if job.error else ""
-        console.always(
-            f"error: job {job.id} {job.state.lower()}{reason}; its log is at {job.address}"
-        )
+        console.error(f"job {job.id} {job.state.lower()}{reason}; its log is at {job.address}")
         return EXIT_FAILED
     console.step("model", f"{job.output}/model")
     show_metrics(job, console)
@@ -130,10 +123,10 @@ def show_metrics(job: CloudJob, console: Console) -> None:
     try:
         content = storage.read_bytes(client_for(job), uri)
     except UserError as error:
-        console.always(f"warning: {error}")
+        console.warning(error)
         return
     if content is None:
-        console.always(f"warning: the job left no {uri}")
+        console.warning(f"the job left no {uri}")
         return
     print(content.decode(errors="replace").rstrip())
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launcher.console import Console, Progress, UserError
+from launcher.console import Console, UserError
 from launcher.contract import STATISTICS
 from launcher.executors.vertex.errors import Refusal, explained
 from launcher.executors.vertex.jobs import credentials, is_loopback, not_installed, quieten
@@ -203,11 +203,9 @@ def upload_folder(client: Any, folder: Path, uri: str, console: Console) -> None
     needed = [name for name in files if not is_same(files[name], remote.get(name))]
     check_strangers(uri, files, needed, remote)
     bytes_needed = sum(files[name].stat().st_size for name in needed)
-    progress, done = Progress(console), 0
-    for name in in_parallel(client, uri, {name: files[name] for name in needed}, remote):
-        done += files[name].stat().st_size
-        progress.show(bar(done, bytes_needed))
-    progress.clear()
+    with console.transfer("upload", bytes_needed) as advance:
+        for name in in_parallel(client, uri, {name: files[name] for name in needed}, remote):
+            advance(files[name].stat().st_size)
     there = len(files) - len(needed)
     megabytes = bytes_needed / MEGABYTE
     console.step(
@@ -269,10 +267,3 @@ def check_strangers(
             "nothing there, or the same files",
             f"if no job reads it: gcloud storage rm --recursive {uri}",
         )
-
-
-def bar(done: int, total: int, width: int = 30) -> str:
-    """Return a bar for so many bytes of all."""
-    filled = width * done // max(total, 1)
-    amounts = f"{done / MEGABYTE:.1f} of {total / MEGABYTE:.1f} MB"
-    return f"upload   [{'#' * filled}{'.' * (width - filled)}] {amounts}"
