@@ -34,6 +34,8 @@ LINT = (
     "pytest>=8",
 )
 
+CI = ("lint", "workflows", "tests")
+
 # If it exists, the environments have exactly these versions, and their hashes are checked.
 LOCK = "requirements.lock"
 
@@ -140,7 +142,7 @@ def workflows(session: nox.Session) -> None:
 @nox.session(venv_backend="none")
 def ci(session: nox.Session) -> None:
     """Run what CI runs: lint, workflows and tests."""
-    for name in ("lint", "workflows", "tests"):
+    for name in CI:
         session.notify(name)
 
 
