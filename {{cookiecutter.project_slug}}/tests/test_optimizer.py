@@ -23,7 +23,7 @@ def after(optimizer: Any, gradients: Any) -> npt.NDArray[np.float32]:
 
 def treated(treatment: Treatment, gradients: Any) -> npt.NDArray[np.float32]:
     """Return a variable after steps of ours."""
-    return after(FusedAdamW(RATE, {"kernel": treatment}), gradients)
+    return after(FusedAdamW(RATE, [treatment]), gradients)
 
 
 def test_the_steps_are_those_of_kerass_adamw() -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -16,7 +17,7 @@ from trainer import task
 from trainer.data.schema import Schema
 from trainer.data.shards import Split
 from trainer.data.statistics import Statistics
-from trainer.model import MOST_CROSSES, Model, build_optimizer, pairs_to_cross
+from trainer.model import MOST_CROSSES, Model, build_optimizer, pairs_to_cross, treatments
 from trainer.run.errors import UserError
 from trainer.run.locks import held
 from trainer.settings import Settings
@@ -24,6 +25,7 @@ from trainer.training import checkpoint
 from trainer.training.loop import State, evaluate, resumed, total_steps, train
 from trainer.training.metrics import MAIN_METRIC
 from trainer.training.monitor import save_interval
+from trainer.training.optimizer import Treatment
 from trainer.training.train_step import Learner
 
 SETTINGS = Settings(epochs=3, batch_size=64, hidden_units=(16, 8), dropout=0.1, seed=3)
@@ -70,8 +72,6 @@ def trained(
     prepared: Path, schema: Schema, statistics: Statistics, settings: Settings, monitor: Recorder
 ) -> list[npt.NDArray[Any]]:
     """Train with the seed's own initial weights and return the final arrays."""
-    import keras
-
     keras.utils.set_random_seed(settings.seed)
     train_split, eval_split = splits_of(prepared, schema, settings)
     model = Model(schema, statistics, settings)
@@ -152,15 +152,26 @@ def test_an_ensemble_learns(prepared: Path, schema: Schema, statistics: Statisti
 def test_the_linear_part_moves_faster_and_by_evidence(
     schema: Schema, statistics: Statistics
 ) -> None:
-    model = Model(schema, statistics, SETTINGS)
-    treatments = build_optimizer(model.network, SETTINGS, 300, 10).treatments
-    wide = [treatments.pop(path) for path in list(treatments) if path == "wide/table"]
+    network = Model(schema, statistics, SETTINGS).network
+    found = treatments(network, SETTINGS, rows=300)
+    wide = [one for one in found if one.rate_factor > 1]
     assert len(wide) == bool(schema.coded)
-    assert all(one.rate_factor > 1 and one.epsilon == 1 / SETTINGS.batch_size for one in wide)
-    assert {one.decay for path, one in treatments.items() if path.endswith("kernel")} == {
-        SETTINGS.weight_decay
-    }
-    assert all(one.rate_factor == 1 for one in treatments.values())
+    assert all(one.epsilon == 1 / SETTINGS.batch_size and not one.decay for one in wide)
+    decayed = [one for one in found if one.decay]
+    dense = [layer for layer in network.layers if isinstance(layer, keras.layers.Dense)]
+    assert decayed == [Treatment(decay=SETTINGS.weight_decay)] * len(dense)
+
+
+@pytest.mark.parametrize("ensemble", [1, 3])
+def test_a_layer_may_have_any_name(schema: Schema, statistics: Statistics, ensemble: int) -> None:
+    settings = replace(SETTINGS, ensemble=ensemble)
+    network = Model(schema, statistics, settings).network
+    renamed = Model(schema, statistics, settings).network
+    for number, layer in enumerate(renamed.layers):
+        layer.name = f"layer_{number}"
+        for variable in layer.variables:
+            variable._path = f"{layer.name}/{variable.name}"
+    assert treatments(renamed, settings, 300) == treatments(network, settings, 300)
 
 
 def test_minutes_end_the_run(prepared: Path, schema: Schema, statistics: Statistics) -> None:

@@ -18,7 +18,14 @@ from trainer.serving import check_serving, name_inputs, parameter_names
 from trainer.settings import Settings
 from trainer.training import loop
 from trainer.training.distribution import Replicas
-from trainer.training.layers import Crosses, FusedEmbedding, Heads, Members, PiecewiseLinear
+from trainer.training.layers import (
+    Crosses,
+    FusedEmbedding,
+    Heads,
+    Members,
+    PiecewiseLinear,
+    WideTable,
+)
 from trainer.training.metrics import baseline_of
 from trainer.training.optimizer import FusedAdamW, Treatment
 from trainer.training.train_step import Learner
@@ -28,7 +35,7 @@ MOST_CROSSES = 300
 ROWS_PER_CROSS_CODE = 10
 WARM_UP_SHARE = 0.1
 # The linear part: a weight per value is met too rarely to be learnt at the network's rate.
-WIDE, WIDE_RATE = "wide", 3.0
+WIDE_RATE = 3.0
 # With so many rows, what is met rarely in a batch is still met often enough in a run.
 ENOUGH_ROWS = 30_000
 
@@ -160,8 +167,8 @@ def wide_part(codes: Any, counts: Sequence[int], rows: int, outputs: int) -> Any
     """Return the linear part: a weight per code, and per pair of codes where there are rows enough to learn it."""
     pairs = pairs_to_cross(counts, rows)
     all_counts = [*counts, *(counts[left] * counts[right] for left, right in pairs)]
-    table = FusedEmbedding(all_counts, outputs, deviation=0.0, name=WIDE)
-    return keras.ops.sum(table(Crosses(pairs, counts)(codes)), axis=1)
+    weights = WideTable(all_counts, outputs)(Crosses(pairs, counts)(codes))
+    return keras.ops.sum(weights, axis=1)
 
 
 def pairs_to_cross(counts: Sequence[int], rows: int) -> list[tuple[int, int]]:
@@ -184,20 +191,25 @@ def build_optimizer(network: Any, settings: Settings, rows: int, total_steps: in
         warmup_target=settings.learning_rate,
         warmup_steps=warm_up,
     )
-    treatments = {
-        variable.path: treatment(variable.path, settings, rows)
-        for variable in network.trainable_variables
-    }
-    optimizer = FusedAdamW(schedule, treatments)
+    optimizer = FusedAdamW(schedule, treatments(network, settings, rows))
     optimizer.build(network.trainable_variables)
     return optimizer
 
 
-def treatment(path: str, settings: Settings, rows: int) -> Treatment:
-    """Return how a variable is updated: kernels decay, and the linear part moves faster but with more evidence."""
-    if path == f"{WIDE}/table":
-        return Treatment(WIDE_RATE, epsilon=min(1.0, ENOUGH_ROWS / rows) / settings.batch_size)
-    return Treatment(decay=settings.weight_decay if path.endswith("kernel") else 0.0)
+def treatments(network: Any, settings: Settings, rows: int) -> list[Treatment]:
+    """Return how each trainable variable is updated, in their order, by the layer that owns it.
+
+    The kernel of a layer decays, and the linear part moves faster but with more evidence.
+    """
+    wide = Treatment(WIDE_RATE, epsilon=min(1.0, ENOUGH_ROWS / rows) / settings.batch_size)
+    kernel = Treatment(decay=settings.weight_decay)
+    special = {}
+    for layer in network._flatten_layers():  # those inside other layers too
+        if isinstance(layer, WideTable):
+            special[id(layer.table)] = wide
+        elif getattr(layer, "kernel", None) is not None:
+            special[id(layer.kernel)] = kernel
+    return [special.get(id(variable), Treatment()) for variable in network.trainable_variables]
 
 
 class Serving(tf.Module):  # type: ignore[misc]

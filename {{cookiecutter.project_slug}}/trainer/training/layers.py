@@ -80,6 +80,13 @@ class FusedEmbedding(keras.layers.Layer):  # type: ignore[misc]
         return tf.gather(tf.convert_to_tensor(self.table), codes + self.offsets)
 
 
+class WideTable(FusedEmbedding):
+    """The weights of the linear part, one per code and output, which start at zero."""
+
+    def __init__(self, code_counts: Sequence[int], outputs: int, **options: Any) -> None:
+        super().__init__(code_counts, outputs, deviation=0.0, **options)
+
+
 class Members(keras.layers.Layer):  # type: ignore[misc]
     """Gives each row to every member of an ensemble, scaled by weights of the member's own.
 

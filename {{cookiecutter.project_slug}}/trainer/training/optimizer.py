@@ -1,6 +1,6 @@
 """AdamW with one operation per variable, and its own rate, decay and epsilon for each."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,12 +26,12 @@ class FusedAdamW(keras.optimizers.Optimizer):  # type: ignore[misc]
     """AdamW (Loshchilov and Hutter 2019) through TensorFlow's own Adam operation.
 
     Keras spells the update out in a dozen operations per variable, which take longer to trace, and to run, than a
-    small network's matrix products. `treatments` are by the variables' paths.
+    small network's matrix products. `treatments` are in the order of the variables.
     """
 
-    def __init__(self, learning_rate: Any, treatments: Mapping[str, Treatment]) -> None:
+    def __init__(self, learning_rate: Any, treatments: Sequence[Treatment]) -> None:
         super().__init__(learning_rate, name="adamw")
-        self.treatments = dict(treatments)
+        self.treatments = list(treatments)
 
     def build(self, variables: Sequence[Any]) -> None:
         """Make the two moments of each variable."""
@@ -42,7 +42,7 @@ class FusedAdamW(keras.optimizers.Optimizer):  # type: ignore[misc]
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Update one variable and its moments."""
         number = self._get_variable_index(variable)
-        treatment = self.treatments[self._trainable_variables[number].path]
+        treatment = self.treatments[number]
         rate = tf.cast(learning_rate, tf.float32) * treatment.rate_factor
         if treatment.decay:
             variable.assign_sub(variable * (treatment.decay * rate))
