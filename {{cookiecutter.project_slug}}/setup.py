@@ -6,7 +6,7 @@ VERSION = "0.1.0"
 
 # TensorFlow is left out: the training image provides it, and a second copy or another version would break it.
 # Everything else that trainer/ imports is listed, as lower bounds, so that installed versions can stay.
-REQUIRED = ["numpy>=1.26", "pyarrow>=16", "tensorboard>=2.17"]
+REQUIRED = ["filelock>=3.30", "numpy>=1.26", "pyarrow>=16", "tensorboard>=2.17"]
 
 EXTRAS = {
     # What the training image provides. The wheel without GPU code exists for Linux on x86 only.

@@ -24,15 +24,15 @@ def main() -> None:
     settings = Settings(epochs=1).for_rows(facts.rows["train"])
     start_tensorflow(settings.seed)
     from trainer.model import Model, build_optimizer, export
-    from trainer.training.train_step import Learner
+    from trainer.training.train_step import Trainer
 
     model = Model(schema, facts, settings)
     optimizer = build_optimizer(model.network, settings, facts.rows["train"], 1)
-    learner = Learner(model, optimizer, settings)
-    learner.evaluate(Split(given.data / "eval", schema, settings.memory_mb))
+    trainer = Trainer(model, optimizer, settings)
+    trainer.evaluate(Split(given.data / "eval", schema, settings.memory_mb))
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
-        export(model, schema, facts, Path(folder))
+        export(model, schema, facts, Path(folder), is_chief=True)
         seconds = time.perf_counter() - started
     print(json.dumps({"export_seconds": seconds}))
 

@@ -21,46 +21,46 @@ WARM_UP_STEPS, PASSES = 8, 3
 POLL_SECONDS = 0.1
 
 
-def learner_of(given: argparse.Namespace) -> tuple[Any, Any]:
-    """Return the trainer's learner on its own network, and the rows of the training split."""
+def trainer_of(given: argparse.Namespace) -> tuple[Any, Any]:
+    """Return the trainer's trainer on its own network, and the rows of the training split."""
     from trainer import features
     from trainer.data.schema import read_schema
     from trainer.data.shards import Split
     from trainer.data.statistics import read_statistics
-    from trainer.run.cluster import place_of
+    from trainer.run.cluster import cluster_position
     from trainer.settings import Settings
     from trainer.training.tensorflow_setup import start_tensorflow
 
     schema = read_schema(features)
     facts = read_statistics(given.data, schema)
     settings = Settings(batch_size=given.batch_size, epochs=1).for_rows(facts.rows["train"])
-    replicas = start_tensorflow(settings.seed, place_of(os.environ))
+    replicas = start_tensorflow(settings.seed, cluster_position(os.environ))
     from trainer.model import Model, build_optimizer
-    from trainer.training.train_step import Learner
+    from trainer.training.train_step import Trainer
 
-    window = Split(given.data / "train", schema, settings.memory_mb).whole()
+    window = Split(given.data / "train", schema, settings.memory_mb).all_rows()
     with replicas.scope():
         model = Model(schema, facts, settings)
         steps = PASSES * window.rows // given.batch_size
         optimizer = build_optimizer(model.network, settings, window.rows, steps)
-    return Learner(model, optimizer, settings, replicas), window
+    return Trainer(model, optimizer, settings, replicas), window
 
 
 def measure(given: argparse.Namespace) -> None:
     """Take steps, and print the seconds of one: the median over passes through the rows."""
-    learner, window = learner_of(given)
+    trainer, window = trainer_of(given)
     import numpy as np
     import tensorflow as tf
 
     steps = max(1, window.rows // given.batch_size)
-    tensors, generator = learner.tensors(window), np.random.default_rng(1)
+    tensors, generator = trainer.tensors(window), np.random.default_rng(1)
     order = tf.constant(generator.permutation(window.rows))
-    learner.take_steps(tensors, order, 0, min(WARM_UP_STEPS, steps), steps)
+    trainer.train_steps(tensors, order, 0, min(WARM_UP_STEPS, steps), steps)
     seconds = []
     for _ in range(PASSES):
         order = tf.constant(generator.permutation(window.rows))
         started = time.perf_counter()
-        learner.take_steps(tensors, order, 0, steps, steps)
+        trainer.train_steps(tensors, order, 0, steps, steps)
         seconds.append((time.perf_counter() - started) / steps)
     print(json.dumps({"step_seconds": statistics.median(seconds), "steps": steps}), flush=True)
 

@@ -31,18 +31,18 @@ def network_of(numeric: int, counts: Any) -> Any:
     return keras.Model([numbers, codes], keras.layers.Dense(1)(hidden))
 
 
-def learner_of(arrays: Any, batch_size: int, steps: int) -> Any:
-    """Return the trainer's learner on that network."""
+def trainer_of(arrays: Any, batch_size: int, steps: int) -> Any:
+    """Return the trainer's trainer on that network."""
     from trainer.model import Model, build_optimizer
     from trainer.settings import Settings
-    from trainer.training.train_step import Learner
+    from trainer.training.train_step import Trainer
 
     settings = Settings(batch_size=batch_size, learning_rate=1e-3, weight_decay=0.0)
     model = Model.__new__(Model)  # its losses, on another network
     model.task, model.output_count, model.columns, model.members = "binary", 2, (), 1
     model.network = network_of(arrays["numbers"].shape[1], arrays["counts"])
     optimizer = build_optimizer(model.network, settings, len(arrays["labels"]), steps)
-    return Learner(model, optimizer, settings)
+    return Trainer(model, optimizer, settings)
 
 
 def main() -> None:
@@ -61,12 +61,12 @@ def main() -> None:
     arrays = np.load(given.arrays)
     window = Window(arrays["numbers"], arrays["codes"], arrays["labels"])
     steps = -(-window.rows // given.batch_size)
-    learner = learner_of(arrays, given.batch_size, steps * given.epochs)
+    trainer = trainer_of(arrays, given.batch_size, steps * given.epochs)
     generator, seconds = np.random.default_rng(SEED), []
     for _ in range(given.epochs):
         started = time.perf_counter()
         order = tf.constant(generator.permutation(window.rows))
-        learner.take_steps(learner.tensors(window), order, 0, steps, steps)
+        trainer.train_steps(trainer.tensors(window), order, 0, steps, steps)
         seconds.append(time.perf_counter() - started)
     fastest = min(seconds[1:])
     print(json.dumps({"rows_per_second": window.rows / fastest, "first_epoch_seconds": seconds[0]}))

@@ -1,4 +1,4 @@
-"""Several processes that train one model: as one process would, with one that writes."""
+"""Several processes train one model as one process would; one of them writes."""
 
 import json
 import os
@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 
 from trainer.data.schema import Schema
-from trainer.data.statistics import read_statistics
-from trainer.model import Model, build_optimizer
-from trainer.run.cluster import Place, place_of, require_chief
+from trainer.data.statistics import Statistics
+from trainer.model import Model, build_optimizer, export
+from trainer.run.cluster import ClusterPosition, cluster_position
 from trainer.run.errors import UserError
 from trainer.settings import Settings
 from trainer.training import checkpoint
 from trainer.training.distribution import Replicas
-from trainer.training.loop import check_agreement
-from trainer.training.train_step import Learner
+from trainer.training.loop import check_same_step
+from trainer.training.train_step import Trainer
 
 ROOT = Path(__file__).resolve().parents[1]
 TASK = (sys.executable, "-m", "trainer.task")
@@ -38,26 +38,28 @@ def config(cluster: object, task: object) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("environment", "expected"),
     [
-        ({}, Place()),
-        (config({}, {}), Place()),
-        (config({"chief": ["a"]}, {"type": "chief", "index": 0}), Place()),
+        ({}, ClusterPosition()),
+        (config({}, {}), ClusterPosition()),
+        (config({"chief": ["a"]}, {"type": "chief", "index": 0}), ClusterPosition()),
         (
             config({"chief": ["a"], "worker": ["b", "c"]}, {"type": "chief", "index": 0}),
-            Place(0, 3),
+            ClusterPosition(0, 3),
         ),
         (
             config({"master": ["a"], "worker": ["b", "c"]}, {"type": "worker", "index": 1}),
-            Place(2, 3, is_chief=False),
+            ClusterPosition(2, 3, is_chief=False),
         ),
-        (config({"worker": ["b", "c"]}, {"type": "worker", "index": 0}), Place(0, 2)),
+        (config({"worker": ["b", "c"]}, {"type": "worker", "index": 0}), ClusterPosition(0, 2)),
         (
             config({"chief": ["a"]}, {"type": "evaluator", "index": 0}),
-            Place(is_chief=False, is_evaluator=True),
+            ClusterPosition(is_chief=False, is_evaluator=True),
         ),
     ],
 )
-def test_tf_config_tells_the_place(environment: dict[str, str], expected: Place) -> None:
-    assert place_of(environment) == expected
+def test_tf_config_gives_the_position(
+    environment: dict[str, str], expected: ClusterPosition
+) -> None:
+    assert cluster_position(environment) == expected
 
 
 @pytest.mark.parametrize(
@@ -65,9 +67,9 @@ def test_tf_config_tells_the_place(environment: dict[str, str], expected: Place)
     [
         ({"TF_CONFIG": "{"}, "TF_CONFIG cannot be read"),
         ({"TF_CONFIG": "[]"}, "TF_CONFIG cannot be read"),
-        (config({"worker": ["a"]}, {"type": "worker", "index": 3}), "is none of its cluster"),
-        (config({"chief": ["a"], "worker": 2}, {"type": "chief"}), "'worker' are no list"),
-        (config({"chief": ["a"], "worker": "bc"}, {"type": "chief"}), "'worker' are no list"),
+        (config({"worker": ["a"]}, {"type": "worker", "index": 3}), "is not in its cluster"),
+        (config({"chief": ["a"], "worker": 2}, {"type": "chief"}), "'worker' are not a list"),
+        (config({"chief": ["a"], "worker": "bc"}, {"type": "chief"}), "'worker' are not a list"),
         (config({"chief": ["a"], "ps": ["b"]}, {"type": "chief"}), "1 parameter servers"),
     ],
 )
@@ -75,7 +77,7 @@ def test_a_tf_config_that_cannot_be_right_is_refused(
     environment: dict[str, str], message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
-        place_of(environment)
+        cluster_position(environment)
 
 
 def start(
@@ -84,7 +86,7 @@ def start(
     """Start a replica for each of `job_dirs`, the chief first."""
     hosts = free_hosts(len(job_dirs))
     cluster = {"chief": hosts[:1], "worker": hosts[1:]}
-    places = [("chief", 0), *(("worker", index) for index in range(len(hosts) - 1))]
+    positions = [("chief", 0), *(("worker", index) for index in range(len(hosts) - 1))]
     return [
         subprocess.Popen(
             [*TASK, "--data-dir", str(prepared), "--job-dir", str(job_dir), *flags],
@@ -93,7 +95,7 @@ def start(
             stderr=subprocess.PIPE,
             text=True,
         )
-        for job_dir, (kind, index) in zip(job_dirs, places, strict=True)
+        for job_dir, (kind, index) in zip(job_dirs, positions, strict=True)
     ]
 
 
@@ -107,14 +109,14 @@ def free_hosts(count: int) -> list[str]:
 
 
 def run(prepared: Path, job_dirs: Sequence[Path], flags: Sequence[str] = FLAGS) -> None:
-    """Run replicas to their end, which has to be a good one."""
+    """Run replicas until they end, without an error."""
     replicas = start(prepared, job_dirs, flags)
-    said = [replica.communicate(timeout=120)[1] for replica in replicas]
-    assert [replica.returncode for replica in replicas] == [0] * len(replicas), said
+    printed = [replica.communicate(timeout=120)[1] for replica in replicas]
+    assert [replica.returncode for replica in replicas] == [0] * len(replicas), printed
 
 
 def weights(job_dir: Path) -> list[Any]:
-    """Return the arrays of the last checkpoint."""
+    """Return the arrays of the newest checkpoint."""
     found = checkpoint.newest(job_dir / "checkpoints", pytest.fail)
     assert found
     return found[0]
@@ -148,29 +150,29 @@ def test_three_replicas_end_where_one_does_and_one_of_them_writes(
     assert (chief / "model" / "saved_model.pb").is_file()
 
 
-def test_a_signal_to_one_replica_stops_both_and_they_go_on_to_the_same_end(
+def test_a_signal_to_one_replica_stops_both_and_they_resume_to_the_same_end(
     prepared: Path, tmp_path: Path
 ) -> None:
-    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    run(prepared, [whole, whole], LONGER)
+    complete, stopped = tmp_path / "complete", tmp_path / "stopped"
+    run(prepared, [complete, complete], LONGER)
     replicas = start(prepared, [stopped, stopped], LONGER)
     wait_for(replicas[0], "eval")
     replicas[1].terminate()
-    said = [replica.communicate(timeout=60)[1] for replica in replicas]
-    assert [replica.returncode for replica in replicas] == [143, 143], said
+    printed = [replica.communicate(timeout=60)[1] for replica in replicas]
+    assert [replica.returncode for replica in replicas] == [143, 143], printed
     assert not (stopped / "metrics.json").is_file()
     run(prepared, [stopped, stopped], LONGER)
-    for array, expected in zip(weights(stopped), weights(whole), strict=True):
+    for array, expected in zip(weights(stopped), weights(complete), strict=True):
         np.testing.assert_array_equal(array, expected)
 
 
-def wait_for(replica: "subprocess.Popen[str]", word: str) -> None:
-    """Wait until a replica says a line that begins with `word`."""
+def wait_for(replica: "subprocess.Popen[str]", start: str) -> None:
+    """Wait until a replica prints a line that begins with `start`."""
     assert replica.stderr is not None
-    assert any(line.startswith(word) for line in replica.stderr)
+    assert any(line.startswith(start) for line in replica.stderr)
 
 
-def test_a_lost_replica_ends_the_others_with_one_line(prepared: Path, tmp_path: Path) -> None:
+def test_a_failed_replica_ends_the_others_with_one_line(prepared: Path, tmp_path: Path) -> None:
     job_dirs = [tmp_path / "job"] * 2
     chief, worker = start(prepared, job_dirs, [*FLAGS, "--epochs", "1000"])
     try:
@@ -179,7 +181,7 @@ def test_a_lost_replica_ends_the_others_with_one_line(prepared: Path, tmp_path: 
         lines = chief.communicate(timeout=60)[1].splitlines()
         assert chief.returncode == 2, lines
         wrong = [line for line in lines if not line.startswith(("eval", "train"))]
-        assert len(wrong) == 1 and wrong[0].startswith("error: the replicas can no longer"), lines
+        assert len(wrong) == 1 and wrong[0].startswith("error: a replica failed"), lines
     finally:
         chief.kill()
         worker.communicate()
@@ -203,33 +205,35 @@ def test_two_devices_end_where_one_does_and_draw_their_own_dropout(prepared: Pat
 
 
 class Disagreeing(Replicas):
-    """Two processes, of which the other always has another value."""
+    """Two processes with different values."""
 
     def gathered(self, value: float) -> list[float]:
         return [value, value + 1]
 
 
-def test_only_the_chief_may_write_the_model() -> None:
-    cluster = {"chief": ["a:1"], "worker": ["b:1"]}
-    require_chief({})
-    require_chief(config(cluster, {"type": "chief", "index": 0}))
-    with pytest.raises(UserError, match=r"replica 1 of 2.* is about to write.*; .*chief alone"):
-        require_chief(config(cluster, {"type": "worker", "index": 0}))
+def test_only_the_chief_may_write_the_model(
+    schema: Schema, statistics: Statistics, tmp_path: Path
+) -> None:
+    model = Model(schema, statistics, Settings(hidden_units=(4,)).for_rows(100))
+    with pytest.raises(UserError, match="not the chief is about to write.*; .*chief alone"):
+        export(model, schema, statistics, tmp_path, is_chief=False)
+    assert not list(tmp_path.iterdir())
 
 
-def test_rows_that_are_trained_on_twice_are_told(schema: Schema, prepared: Path) -> None:
-    statistics = read_statistics(prepared, schema)
+def test_rows_that_are_trained_on_twice_are_reported(
+    schema: Schema, statistics: Statistics
+) -> None:
     settings = Settings(hidden_units=(4,)).for_rows(statistics.rows["train"])
     model = Model(schema, statistics, settings)
-    learner = Learner(model, build_optimizer(model.network, settings, 1_000, 1), settings)
-    learner.replicas = TwoAlike(Place())
-    learner.check_shared(32, 64)
+    trainer = Trainer(model, build_optimizer(model.network, settings, 1_000, 1), settings)
+    trainer.replicas = TwoAlike(ClusterPosition())
+    trainer.check_row_counts(32, 64)
     with pytest.raises(UserError, match="trained on 128 rows of batches that hold 64; expected"):
-        learner.check_shared(64, 64)
+        trainer.check_row_counts(64, 64)
 
 
 class TwoAlike(Replicas):
-    """Two processes that always have the same value."""
+    """Two processes with the same value."""
 
     count = 2
 
@@ -237,13 +241,12 @@ class TwoAlike(Replicas):
         return [value, value]
 
 
-def test_replicas_that_disagree_are_told(schema: Schema, prepared: Path) -> None:
-    statistics = read_statistics(prepared, schema)
+def test_replicas_that_disagree_are_reported(schema: Schema, statistics: Statistics) -> None:
     settings = Settings(hidden_units=(4,)).for_rows(statistics.rows["train"])
     model = Model(schema, statistics, settings)
     optimizer = build_optimizer(model.network, settings, 1_000, 1)
-    learner = Learner(model, optimizer, settings, Disagreeing(Place()))
+    trainer = Trainer(model, optimizer, settings, Disagreeing(ClusterPosition()))
     with pytest.raises(UserError, match="end with different weights"):
-        learner.check_equal()
-    with pytest.raises(UserError, match="go on from the steps 7, 8"):
-        check_agreement(learner, 7)
+        trainer.check_same_weights()
+    with pytest.raises(UserError, match="resume from the steps 7, 8"):
+        check_same_step(trainer, 7)

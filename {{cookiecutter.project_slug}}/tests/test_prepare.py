@@ -1,4 +1,4 @@
-"""Preparation: every row is either used or accounted for, and nothing leaks from eval into what is learnt."""
+"""Preparation: every row is used or counted as rejected, and no statistic depends on eval or test rows."""
 
 import csv
 import json
@@ -11,6 +11,7 @@ import pytest
 from conftest import Row, made_up_rows, write_table
 
 from trainer import features, prepare
+from trainer.data import files
 from trainer.data.schema import Schema
 from trainer.data.statistics import read_statistics
 from trainer.preprocessing import sql
@@ -86,13 +87,13 @@ def test_equal_rows_are_kept_once_if_asked(schema: Schema, rows: list[Row], tmp_
     assert sum(read_statistics(tmp_path / "unique", schema).rows.values()) <= unique
 
 
-def test_a_row_without_a_label_is_left_out_and_told(
+def test_a_row_without_a_label_is_left_out_and_reported(
     schema: Schema, rows: list[Row], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     train = write_table(tmp_path / "train.data", schema, [*rows, {**rows[0], schema.label: ""}])
     run(train, tmp_path / "output")
     assert "1 row(s) have no label and are left out" in capsys.readouterr().err
-    assert "the label is missing" in (tmp_path / "output" / "rejects.csv").read_text(
+    assert "the label is missing" in (tmp_path / "output" / files.REJECTS).read_text(
         encoding="utf-8"
     )
 
@@ -105,7 +106,7 @@ def test_a_typo_in_a_number_is_rejected_with_its_reason(
     name = schema.numeric[0]
     train = write_table(tmp_path / "train.data", schema, [*rows, {**rows[0], name: "4O"}])
     run(train, tmp_path / "output")
-    assert "4O is not a finite number" in (tmp_path / "output" / "rejects.csv").read_text(
+    assert "4O is not a finite number" in (tmp_path / "output" / files.REJECTS).read_text(
         encoding="utf-8"
     )
 
@@ -127,9 +128,9 @@ def test_too_many_rejects_fail_and_leave_only_the_rejects(
     schema: Schema, rows: list[Row], tmp_path: Path
 ) -> None:
     if not schema.numeric:
-        pytest.skip("no numeric column to spoil")
-    spoilt = [{**row, schema.numeric[0]: "4O"} for row in rows[:40]]
-    train = write_table(tmp_path / "train.data", schema, [*spoilt, *rows[40:]])
+        pytest.skip("no numeric column")
+    invalid = [{**row, schema.numeric[0]: "4O"} for row in rows[:40]]
+    train = write_table(tmp_path / "train.data", schema, [*invalid, *rows[40:]])
     with pytest.raises(UserError, match=r"40 of 400 rows cannot be used \(10.00%\).*at most 1.00%"):
         run(train, tmp_path / "output")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["output.rejects.csv", "train.data"]
@@ -144,7 +145,7 @@ def rejects_with(train: Path, schema: Schema, rows: list[Row], lines: str) -> li
         file.write(lines)
     output = train.with_name("output")
     run(train, output)
-    with (output / "rejects.csv").open(encoding="utf-8", newline="") as file:
+    with (output / files.REJECTS).open(encoding="utf-8", newline="") as file:
         return list(csv.reader(file))
 
 
@@ -163,7 +164,7 @@ def test_no_rejected_cell_is_a_formula_to_a_spreadsheet(
 
 
 @pytest.mark.parametrize("line_end", [b"\r\n", b"\n"], ids=["strict", "lenient"])
-def test_what_a_quote_that_is_not_closed_swallows_is_counted(
+def test_lines_lost_in_an_unclosed_quote_are_counted(
     schema: Schema, rows: list[Row], tmp_path: Path, line_end: bytes
 ) -> None:
     if not schema.delimiter:
@@ -250,14 +251,14 @@ def test_prepared_data_is_reused_until_something_changes(
 ) -> None:
     train = write_table(tmp_path / "train.data", schema, rows)
     arguments = ["--train", str(train), "--output", str(tmp_path / "output"), "--reuse"]
-    said = []
+    reused = []
     for extra in ([], [], ["--eval-share", "0.3"]):
         assert prepare.main([*arguments, *extra]) == 0
-        said.append("is current" in capsys.readouterr().err)
-    assert said == [False, True, False]
+        reused.append("is current" in capsys.readouterr().err)
+    assert reused == [False, True, False]
 
 
-def test_a_column_of_too_many_values_is_told(
+def test_a_column_of_too_many_values_is_reported(
     schema: Schema,
     rows: list[Row],
     tmp_path: Path,
@@ -268,12 +269,12 @@ def test_a_column_of_too_many_values_is_told(
         pytest.skip("no categorical column")
     monkeypatch.setattr(features, "VOCABULARY_LIMIT", 2)
     run(write_table(tmp_path / "train.data", schema, rows), tmp_path / "output")
-    assert '"hashed" in trainer/features.py keeps more apart' in capsys.readouterr().err
+    assert '"hashed" in trainer/features.py distinguishes more' in capsys.readouterr().err
     vocabularies = read_statistics(tmp_path / "output", schema).vocabularies.values()
     assert max(map(len, vocabularies)) == 2
 
 
-def test_two_preparations_at_once_do_not_meet(
+def test_two_preparations_in_parallel_do_not_collide(
     schema: Schema, rows: list[Row], tmp_path: Path
 ) -> None:
     train = write_table(tmp_path / "train.data", schema, rows * 100)
@@ -296,7 +297,7 @@ def test_a_folder_with_other_files_is_left_alone(
 
 
 def test_examples_are_raw_rows_that_were_not_trained_on(prepared: Path, schema: Schema) -> None:
-    lines = (prepared / "examples.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = (prepared / files.EXAMPLES).read_text(encoding="utf-8").splitlines()
     assert len(lines) == 10
     assert all(set(json.loads(line)) == set(schema.used) for line in lines)
 
@@ -321,7 +322,7 @@ def test_sql_for_the_label_that_cannot_run_is_refused(
         run(train, tmp_path / "output")
 
 
-def test_too_little_memory_is_told(schema: Schema, rows: list[Row], tmp_path: Path) -> None:
+def test_too_little_memory_is_reported(schema: Schema, rows: list[Row], tmp_path: Path) -> None:
     train = write_table(tmp_path / "train.data", schema, rows)
     with pytest.raises(
         UserError, match="cannot be prepared within the memory.*give a larger --memory-mb"

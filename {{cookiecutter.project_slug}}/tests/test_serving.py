@@ -1,4 +1,4 @@
-"""Serving: the exported model answers on raw cells what training computes on prepared shards."""
+"""Serving: the exported model predicts from raw cells what training predicts from prepared shards."""
 
 import hashlib
 import io
@@ -14,17 +14,18 @@ import tensorflow as tf
 from conftest import Row
 
 from trainer import predict
+from trainer.data import files
 from trainer.data.schema import Schema
 from trainer.data.shards import Split
 from trainer.data.statistics import read_statistics
 from trainer.model import Model, export
+from trainer.preprocessing import sql
 from trainer.preprocessing.farmhash import fingerprint64
 from trainer.run.errors import UserError
-from trainer.serving import input_parameters, parameter_names
+from trainer.serving import SCORES, input_parameters, parameter_names
 from trainer.settings import Settings
 
 TOLERANCE = 1e-5
-SCORES = {"binary": "probability", "multiclass": "probabilities", "regression": "prediction"}
 
 
 @pytest.fixture(scope="module", params=[1, 3])
@@ -41,7 +42,7 @@ def exported(
     for variable in model.network.trainable_variables:
         variable.assign(tf.random.stateless_normal(variable.shape, [1, 2], stddev=0.3))
     folder = tmp_path_factory.mktemp("model")
-    export(model, schema, statistics, folder)
+    export(model, schema, statistics, folder, is_chief=True)
     return model, folder
 
 
@@ -50,7 +51,7 @@ def as_prepared(schema: Schema, rows: list[Row]) -> list[Row]:
 
     def key(row: Row) -> str:
         cells = [row[name] for name in (*schema.used, schema.label)]
-        return hashlib.md5("\x1f".join(cells).encode()).hexdigest()
+        return hashlib.md5(sql.SEPARATOR.join(cells).encode()).hexdigest()
 
     return sorted(rows, key=key)
 
@@ -64,18 +65,18 @@ def raw_columns(schema: Schema, rows: list[Row]) -> dict[str, Any]:
 
 
 def served(folder: Path, schema: Schema, batches: Sequence[list[Row]]) -> npt.NDArray[np.float32]:
-    """Return the scores that the exported signature gives to the raw rows of each batch, one after the other."""
+    """Return the scores of the exported signature for the raw rows of each batch, concatenated."""
     signature = tf.saved_model.load(str(folder)).signatures["serving_default"]
     parameters = input_parameters(folder)
     scores = []
     for batch in batches:
         columns = raw_columns(schema, batch)
-        answer = signature(**{parameters[name]: tf.constant(columns[name]) for name in columns})
-        scores.append(answer[SCORES[schema.task]].numpy())
+        outputs = signature(**{parameters[name]: tf.constant(columns[name]) for name in columns})
+        scores.append(outputs[SCORES[schema.task]].numpy())
     return np.concatenate(scores)
 
 
-# Alone, a row without an unseen value takes another way through the graph than beside one.
+# A batch without an unseen value takes another branch of the graph than one with it.
 @pytest.mark.parametrize("batch_size", [1, 60])
 def test_serving_on_raw_cells_equals_training_on_shards(
     exported: tuple[Model, Path],
@@ -85,7 +86,7 @@ def test_serving_on_raw_cells_equals_training_on_shards(
     batch_size: int,
 ) -> None:
     model, folder = exported
-    window = Split(prepared / "test", schema, memory_mb=64).whole()
+    window = Split(prepared / "test", schema, memory_mb=64).all_rows()
     expected = model.predictions(tf.constant(window.numbers), tf.constant(window.codes)).numpy()
     rows = as_prepared(schema, held_out_rows)
     batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
@@ -135,10 +136,10 @@ def lines_of(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-def test_predict_answers_a_line_for_each_row(
+def test_predict_prints_a_line_for_each_row(
     exported: tuple[Model, Path], prepared: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["--model", str(exported[1]), "--input", str(prepared / "examples.jsonl")]
+    arguments = ["--model", str(exported[1]), "--input", str(prepared / files.EXAMPLES)]
     assert predict.main(arguments) == 0
     assert len(lines_of(capsys)) == 10
 
@@ -162,7 +163,7 @@ def test_predict_takes_null_and_absent_columns_as_missing(
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{oops", r"line 1, is no JSON .* expected a JSON object per line"),
+        ("{oops", r"line 1, is not JSON .* expected a JSON object per line"),
         ("[1, 2]", r"line 1, is '\[1, 2\]'; expected a JSON object per line"),
         (
             '{"no such column": 1}',
@@ -170,7 +171,7 @@ def test_predict_takes_null_and_absent_columns_as_missing(
         ),
     ],
 )
-def test_predict_refuses_what_is_no_row(
+def test_predict_refuses_an_invalid_row(
     exported: tuple[Model, Path], tmp_path: Path, line: str, message: str
 ) -> None:
     path = tmp_path / "rows.jsonl"

@@ -1,4 +1,4 @@
-"""The entry point and what it stands on: arguments, schema, outputs."""
+"""The entry point and what it uses: arguments, schema, outputs."""
 
 import errno
 import subprocess
@@ -42,10 +42,10 @@ def test_every_flag_reaches_the_program() -> None:
     ("given", "message"),
     [
         (["--lerning-rate", "1"], "unrecognized arguments: --lerning-rate 1"),
-        (["--epochs", "-1"], "is no whole number from 0"),
-        (["--learning-rate", "nan"], "is no number from 0"),
-        (["--dropout", "1"], "is no share from 0 to below 1"),
-        (["--hidden-units", "64,0"], "'0' is no whole number from 1"),
+        (["--epochs", "-1"], "invalid value '-1': expected an integer >= 0"),
+        (["--learning-rate", "nan"], "expected a finite number >= 0"),
+        (["--dropout", "1"], "invalid value '1': expected a number >= 0 and < 1"),
+        (["--hidden-units", "64,0"], "invalid value '0': expected an integer >= 1"),
     ],
 )
 def test_wrong_arguments_end_with_one_line(
@@ -68,18 +68,18 @@ def test_wrong_arguments_end_with_one_line(
         (RuntimeError("model/variables; File too large [Op:SaveV2]"), "(File too large)"),
     ],
 )
-def test_a_file_system_that_fails_is_told_in_one_line(
+def test_a_file_system_that_fails_is_reported_in_one_line(
     error: Exception, part: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def program(arguments: object) -> int:
         raise error
 
     assert errors.exit_code(program, []) == errors.EXIT_USER_ERROR
-    said = capsys.readouterr().err
-    assert part in said and said.count("\n") == 1
+    shown = capsys.readouterr().err
+    assert part in shown and shown.count("\n") == 1
 
 
-def test_an_error_of_the_program_s_own_is_not_hidden() -> None:
+def test_an_error_of_the_program_keeps_its_traceback() -> None:
     def program(arguments: object) -> int:
         raise FileNotFoundError(errno.ENOENT, "No such file", "x")
 
@@ -117,14 +117,14 @@ def test_data_must_be_named_and_exist(tmp_path: Path) -> None:
         ({"vocabulary_limit": 0}, "VOCABULARY_LIMIT is 0"),
     ],
 )
-def test_a_declaration_that_cannot_work_is_refused(
+def test_an_invalid_declaration_is_refused(
     schema: Schema, change: dict[str, object], message: str
 ) -> None:
     with pytest.raises(UserError, match=message):
         check(replace(schema, **change))  # type: ignore[arg-type]
 
 
-def test_cloud_addresses_lie_below_the_mount() -> None:
+def test_cloud_addresses_are_paths_below_the_mount() -> None:
     assert local_path("gs://bucket/a/b", {}) == Path("/gcs/bucket/a/b")
     assert local_path("gs://bucket/a", {"GCS_ROOT": "/tmp/root"}) == Path("/tmp/root/bucket/a")
     assert local_path("runs/1", {}) == Path("runs/1")
@@ -159,7 +159,9 @@ def test_the_learning_rate_follows_the_batch_unless_it_is_given() -> None:
     assert Settings(learning_rate=0.5).for_rows(1_000).learning_rate == 0.5
 
 
-def test_the_smoke_test_tells_which_module_does_not_import(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_smoke_test_names_the_module_that_does_not_import(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def fail(name: str) -> None:
         raise ModuleNotFoundError("No module named 'pandas'")
 

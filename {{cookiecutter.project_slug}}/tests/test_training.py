@@ -20,13 +20,14 @@ from trainer.data.statistics import Statistics
 from trainer.model import MOST_CROSSES, Model, build_optimizer, pairs_to_cross, treatments
 from trainer.run.errors import UserError
 from trainer.run.locks import held
+from trainer.run.outputs import outputs_of
 from trainer.settings import Settings
 from trainer.training import checkpoint
-from trainer.training.loop import State, evaluate, resumed, total_steps, train
+from trainer.training.loop import State, evaluate, resume, total_steps, train
 from trainer.training.metrics import MAIN_METRIC
 from trainer.training.monitor import save_interval
 from trainer.training.optimizer import Treatment
-from trainer.training.train_step import Learner
+from trainer.training.train_step import Trainer
 
 SETTINGS = Settings(epochs=3, batch_size=64, hidden_units=(16, 8), dropout=0.1, seed=3)
 
@@ -45,18 +46,18 @@ class Recorder:
     def begin(self, total_steps: int, state: State) -> None:
         self.total_steps = total_steps
 
-    def after_steps(self, state: State, rows: int, loss: float, learner: Learner) -> None:
+    def after_steps(self, state: State, rows: int, loss: float, trainer: Trainer) -> None:
         self.rows.append(rows)
         if self.stop_after is not None and state.step >= self.stop_after:
             self.stop_after = None
-            copies = [np.array(array) for array in learner.arrays()]
+            copies = [np.array(array) for array in trainer.arrays()]
             self.kept = (copies, json.loads(json.dumps(state.as_json())))
             raise SystemExit(143)
 
     def after_evaluation(self, state: State, metrics: dict[str, float]) -> None:
         self.metrics = metrics
 
-    def end(self, state: State, learner: Learner) -> None:
+    def end(self, state: State, trainer: Trainer) -> None:
         self.state = state
 
 
@@ -78,9 +79,9 @@ def trained(
     optimizer = build_optimizer(
         model.network, settings, train_split.rows, total_steps(train_split, settings)
     )
-    learner = Learner(model, optimizer, settings)
-    train(learner, train_split, eval_split, settings, resumed(learner, monitor), monitor)
-    return learner.arrays()
+    trainer = Trainer(model, optimizer, settings)
+    train(trainer, train_split, eval_split, settings, resume(trainer, monitor), monitor)
+    return trainer.arrays()
 
 
 @pytest.mark.parametrize("stop_after", [1, 5, 11])
@@ -93,8 +94,8 @@ def test_a_run_that_was_stopped_ends_with_the_same_weights(
 ) -> None:
     monkeypatch.setattr("trainer.training.loop.FIRST_CALL_STEPS", 1)
     monkeypatch.setattr("trainer.training.loop.MOST_CALL_STEPS", 1)
-    whole = Recorder()
-    expected = trained(prepared, schema, statistics, SETTINGS, whole)
+    complete = Recorder()
+    expected = trained(prepared, schema, statistics, SETTINGS, complete)
     stopped = Recorder(stop_after)
     with pytest.raises(SystemExit):
         trained(prepared, schema, statistics, SETTINGS, stopped)
@@ -102,8 +103,8 @@ def test_a_run_that_was_stopped_ends_with_the_same_weights(
     assert all(
         np.array_equal(one, other) for one, other in zip(expected, resumed_arrays, strict=True)
     )
-    assert stopped.state.history == whole.state.history
-    assert sum(stopped.rows) == sum(whole.rows) == SETTINGS.epochs * statistics.rows["train"]
+    assert stopped.state.history == complete.state.history
+    assert sum(stopped.rows) == sum(complete.rows) == SETTINGS.epochs * statistics.rows["train"]
 
 
 def test_the_number_of_steps_per_call_changes_nothing(
@@ -123,18 +124,18 @@ def test_steps_end_the_run_in_the_middle_of_an_epoch(
     assert monitor.state.step == monitor.total_steps == 7
 
 
-def test_an_ensemble_answers_the_mean_of_members_that_differ(
+def test_an_ensemble_predicts_the_mean_of_members_that_differ(
     prepared: Path, schema: Schema, statistics: Statistics
 ) -> None:
     model = Model(schema, statistics, replace(SETTINGS, ensemble=3))
-    window = Split(prepared / "eval", schema, SETTINGS.memory_mb).whole()
+    window = Split(prepared / "eval", schema, SETTINGS.memory_mb).all_rows()
     outputs = model.network([window.numbers, window.codes])
-    members = [model.answers(outputs[:, member]) for member in range(3)]
+    members = [model.activate(outputs[:, member]) for member in range(3)]
     assert not np.allclose(members[0], members[1])
     assert np.allclose(
         model.predictions(window.numbers, window.codes), np.mean(members, axis=0), atol=1e-6
     )
-    own = [model.own_losses(outputs[:, member], window.labels) for member in range(3)]
+    own = [model.member_losses(outputs[:, member], window.labels) for member in range(3)]
     assert np.allclose(model.losses(outputs, window.labels), np.mean(own, axis=0), atol=1e-6)
 
 
@@ -142,11 +143,11 @@ def test_an_ensemble_learns(prepared: Path, schema: Schema, statistics: Statisti
     settings = replace(SETTINGS, ensemble=4, learning_rate=0.01)
     split, _ = splits_of(prepared, schema, settings)
     model = Model(schema, statistics, settings)
-    learner = Learner(model, build_optimizer(model.network, settings, split.rows, 60), settings)
-    before, _ = learner.evaluate(split)
+    trainer = Trainer(model, build_optimizer(model.network, settings, split.rows, 60), settings)
+    before, _ = trainer.evaluate(split)
     for _ in range(6):
-        learner.take_steps(learner.tensors(split.whole()), np.arange(split.rows), 0, 10, 10)
-    assert learner.evaluate(split)[0]["loss"] < before["loss"]
+        trainer.train_steps(trainer.tensors(split.all_rows()), np.arange(split.rows), 0, 10, 10)
+    assert trainer.evaluate(split)[0]["loss"] < before["loss"]
 
 
 def test_the_linear_part_moves_faster_and_by_evidence(
@@ -196,18 +197,18 @@ def test_a_run_ends_with_the_weights_of_its_best_evaluation(
     prepared: Path, schema: Schema, statistics: Statistics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = Model(schema, statistics, SETTINGS)
-    learner = Learner(model, build_optimizer(model.network, SETTINGS, 1_000, 10), SETTINGS)
-    best = [variable.numpy() for variable in learner.weights]
+    trainer = Trainer(model, build_optimizer(model.network, SETTINGS, 1_000, 10), SETTINGS)
+    best = [variable.numpy() for variable in trainer.weights]
     values = (1.0, 2.0) if schema.task == "regression" else (2.0, 1.0)
     found = iter([({MAIN_METRIC[schema.task]: value}, None) for value in values])
-    monkeypatch.setattr(learner, "evaluate", lambda split: next(found))
+    monkeypatch.setattr(trainer, "evaluate", lambda split: next(found))
     state, (_, eval_split) = State(), splits_of(prepared, schema, SETTINGS)
     for _ in values:
-        evaluate(learner, eval_split, SETTINGS, state, Recorder())
-        for variable in learner.weights:
+        evaluate(trainer, eval_split, SETTINGS, state, Recorder())
+        for variable in trainer.weights:
             variable.assign(variable + 1)
-    learner.use_best()
-    ended = [variable.numpy() for variable in learner.weights]
+    trainer.use_best()
+    ended = [variable.numpy() for variable in trainer.weights]
     assert all(np.array_equal(one, other) for one, other in zip(best, ended, strict=True))
 
 
@@ -254,14 +255,14 @@ def test_a_run_leaves_model_checkpoints_logs_metrics_and_config(
     lines = (tmp_path / "tuning" / "output.metrics").read_text(encoding="utf-8").splitlines()
     assert len(lines) == len(metrics["history"]) == 2
     record = json.loads(lines[-1])
-    assert (
-        record["trial"] == "4"
-        and float(record[MAIN_METRIC[schema.task]])
-        == metrics["history"][-1][MAIN_METRIC[schema.task]]
-    )
+    assert record["trial"] == "4"
+    last = metrics["history"][-1][MAIN_METRIC[schema.task]]
+    assert float(record[MAIN_METRIC[schema.task]]) == pytest.approx(last)
 
 
-def test_a_finished_run_is_not_trained_again_but_can_go_on(prepared: Path, tmp_path: Path) -> None:
+def test_a_finished_run_is_not_trained_again_but_can_be_continued(
+    prepared: Path, tmp_path: Path
+) -> None:
     steps = []
     for options in ([], [], ["--epochs", "3"]):
         assert run_task(prepared, tmp_path / "job", *options) == 0
@@ -282,16 +283,20 @@ def test_other_hyperparameters_in_the_same_job_dir_are_refused(
 
 def test_a_job_dir_that_another_run_writes_to_is_refused(prepared: Path, tmp_path: Path) -> None:
     def refuse() -> None:
-        raise AssertionError("nobody else holds it")
+        raise AssertionError("no other run holds it")
 
-    told = "another run is writing to .*; expected a job folder for each run; .* another --job-dir"
-    with held(tmp_path / "job", refuse), pytest.raises(UserError, match=told):
-        run_task(prepared, tmp_path / "job")
-    assert not list((tmp_path / "job").iterdir())
+    message = (
+        "another run is writing to .*; expected a job folder for each run; .* another --job-dir"
+    )
+    job_dir = tmp_path / "job"
+    lock = outputs_of(str(job_dir), {}).lock
+    with held(lock, refuse), pytest.raises(UserError, match=message):
+        run_task(prepared, job_dir)
+    assert not list(job_dir.iterdir())
 
 
 @pytest.mark.skipif(os.name == "nt", reason="limits of POSIX")
-def test_a_disk_that_takes_no_checkpoint_costs_a_warning(
+def test_a_full_disk_for_checkpoints_is_a_warning(
     prepared: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -308,59 +313,59 @@ def test_a_disk_that_takes_no_checkpoint_costs_a_warning(
 
 
 @pytest.mark.parametrize(("cost", "interval"), [(0.01, 10.0), (1.0, 50.0), (60.0, 600.0)])
-def test_a_slow_disk_is_written_to_less_often(cost: float, interval: float) -> None:
+def test_a_slow_disk_gets_fewer_checkpoints(cost: float, interval: float) -> None:
     assert save_interval(cost) == pytest.approx(interval)
 
 
-def test_a_checkpoint_that_cannot_be_read_is_passed_over(tmp_path: Path) -> None:
+def test_a_checkpoint_that_cannot_be_read_is_skipped(tmp_path: Path) -> None:
     warnings: list[str] = []
     checkpoint.save(tmp_path, 1, [np.ones(3)], {"step": 1})
-    (tmp_path / "step-0000000002.checkpoint").mkdir()  # whoever reads it gets an OSError
+    (tmp_path / "step-0000000002.checkpoint").mkdir()  # reading it raises an OSError
     found = checkpoint.newest(tmp_path, warnings.append)
     assert found is not None and found[1] == {"step": 1} and len(warnings) == 1
 
 
-def test_checkpoints_that_are_all_damaged_are_not_passed_over_in_silence(tmp_path: Path) -> None:
+def test_checkpoints_that_are_all_corrupted_are_an_error(tmp_path: Path) -> None:
     checkpoint.save(tmp_path, 1, [np.ones(3)], {"step": 1}).write_bytes(b"cut short")
     with pytest.raises(UserError, match="none of the 1 checkpoints in .* can be read; expected"):
         checkpoint.newest(tmp_path, lambda _: None)
 
 
-def test_a_signature_that_answers_otherwise_is_refused(
+def test_a_signature_with_other_predictions_is_refused(
     prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = Model.predictions
-    served: list[bool] = []
+    predictions = Model.predictions
+    traces: list[bool] = []
 
-    def dishonest(model: Model, numbers: Any, codes: Any) -> Any:
+    def changed(model: Model, numbers: Any, codes: Any) -> Any:
         # Traced once for evaluation, and then again for the signature.
-        served.append(True)
-        return honest(model, numbers, codes) * (1.01 if len(served) > 1 else 1.0)
+        traces.append(True)
+        return predictions(model, numbers, codes) * (1.01 if len(traces) > 1 else 1.0)
 
-    monkeypatch.setattr(Model, "predictions", dishonest)
-    with pytest.raises(UserError, match="the exported model answers the rows of .* away from"):
+    monkeypatch.setattr(Model, "predictions", changed)
+    with pytest.raises(UserError, match="predictions of the exported model differ from the"):
         run_task(prepared, tmp_path / "job")
     assert not (tmp_path / "job" / "metrics.json").exists()
 
 
 @pytest.mark.parametrize(
-    "spoil",
+    "corrupt",
     [
         lambda content: content[:-9],
         lambda content: content[:9] + b"x" + content[10:],
         lambda _: b"",
     ],
 )
-def test_a_damaged_checkpoint_is_passed_over(
-    tmp_path: Path, spoil: Callable[[bytes], bytes]
+def test_a_corrupted_checkpoint_is_skipped(
+    tmp_path: Path, corrupt: Callable[[bytes], bytes]
 ) -> None:
     warnings: list[str] = []
     for step in (1, 2, 3):
         newest = checkpoint.save(tmp_path, step, [np.full(3, step)], {"step": step})
-    newest.write_bytes(spoil(newest.read_bytes()))
+    newest.write_bytes(corrupt(newest.read_bytes()))
     found = checkpoint.newest(tmp_path, warnings.append)
     assert found is not None and found[1] == {"step": 2} and found[0][0].tolist() == [2, 2, 2]
-    assert len(warnings) == 1 and "damaged" in warnings[0]
+    assert len(warnings) == 1 and "corrupted" in warnings[0]
 
 
 def test_pairs_of_columns_are_bounded_and_those_of_the_fewest_combinations() -> None:

@@ -19,17 +19,17 @@ from trainer.data.statistics import Statistics
 from trainer.model import Model, build_optimizer
 from trainer.settings import Settings
 from trainer.training.loop import State, train
-from trainer.training.train_step import Learner
+from trainer.training.train_step import Trainer
 
 SETTINGS = Settings(epochs=4, batch_size=64, learning_rate=1e-3, hidden_units=(16, 8), dropout=0.1)
 STEPS = 200
 
 
 @pytest.fixture
-def learner(schema: Schema, statistics: Statistics) -> Learner:
-    """A learner that has not traced anything."""
+def trainer(schema: Schema, statistics: Statistics) -> Trainer:
+    """A trainer that has not traced anything."""
     model = Model(schema, statistics, SETTINGS)
-    return Learner(model, build_optimizer(model.network, SETTINGS, 1_000, 100), SETTINGS)
+    return Trainer(model, build_optimizer(model.network, SETTINGS, 1_000, 100), SETTINGS)
 
 
 @pytest.fixture
@@ -46,51 +46,51 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[RowGroup]:
     return found
 
 
-def trained(learner: Learner, prepared: Path, schema: Schema, settings: Settings) -> Recorder:
+def trained(trainer: Trainer, prepared: Path, schema: Schema, settings: Settings) -> Recorder:
     """Train and evaluate; return the monitor."""
     monitor = Recorder()
-    train(learner, *splits_of(prepared, schema, settings), settings, State(), monitor)
+    train(trainer, *splits_of(prepared, schema, settings), settings, State(), monitor)
     return monitor
 
 
-def traces(learner: Learner) -> list[int]:
+def traces(trainer: Trainer) -> list[int]:
     """Return how often each graph was traced."""
-    graphs = (learner.steps, learner.gradient, learner.predicted, learner.part_predicted)
+    graphs = (trainer.steps_graph, trainer.gradients, trainer.predict, trainer.predict_part)
     return [graph.experimental_get_tracing_count() for graph in graphs]
 
 
 def test_each_graph_is_traced_once_whatever_the_number_of_rows(
-    learner: Learner, prepared: Path, schema: Schema
+    trainer: Trainer, prepared: Path, schema: Schema
 ) -> None:
-    trained(learner, prepared, schema, SETTINGS)
-    learner.evaluate(Split(prepared / "train", schema, SETTINGS.memory_mb))
-    assert traces(learner) == [1, 1, 1, 1]
+    trained(trainer, prepared, schema, SETTINGS)
+    trainer.evaluate(Split(prepared / "train", schema, SETTINGS.memory_mb))
+    assert traces(trainer) == [1, 1, 1, 1]
 
 
-def test_many_steps_are_one_call(learner: Learner, prepared: Path, schema: Schema) -> None:
+def test_many_steps_are_one_call(trainer: Trainer, prepared: Path, schema: Schema) -> None:
     settings = replace(SETTINGS, batch_size=4, epochs=3)
-    monitor = trained(learner, prepared, schema, settings)
+    monitor = trained(trainer, prepared, schema, settings)
     assert monitor.total_steps > 200
     assert len(monitor.rows) < monitor.total_steps / 10
 
 
 def test_a_table_that_fits_is_read_once(
-    learner: Learner, prepared: Path, schema: Schema, reads: list[RowGroup]
+    trainer: Trainer, prepared: Path, schema: Schema, reads: list[RowGroup]
 ) -> None:
     splits = splits_of(prepared, schema, SETTINGS)
-    trained(learner, prepared, schema, SETTINGS)
+    trained(trainer, prepared, schema, SETTINGS)
     assert reads == [group for split in splits for group in split.groups]
 
 
 def test_a_table_that_does_not_fit_is_read_once_per_epoch(
-    learner: Learner,
+    trainer: Trainer,
     prepared: Path,
     schema: Schema,
     reads: list[RowGroup],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(Split, "fits", False)
-    trained(learner, prepared, schema, replace(SETTINGS, epochs=2))
+    trained(trainer, prepared, schema, replace(SETTINGS, epochs=2))
     groups = Split(prepared / "train", schema, SETTINGS.memory_mb).groups
     assert [reads.count(group) for group in groups] == [2] * len(groups)
 
@@ -111,24 +111,24 @@ def python_calls() -> Iterator[Callable[[], int]]:
         sys.setprofile(None)
 
 
-def calls_for(learner: Learner, window: Window, steps: int) -> int:
+def calls_for(trainer: Trainer, window: Window, steps: int) -> int:
     """Return how many Python functions are called for some steps on a window, and for predicting it."""
     import tensorflow as tf
 
     order = tf.constant(np.arange(window.rows))
     with python_calls() as called:
-        learner.take_steps(learner.tensors(window), order, 0, steps, steps)
-        learner.window_predictions(window)
+        trainer.train_steps(trainer.tensors(window), order, 0, steps, steps)
+        trainer.predict_window(window)
         return called()
 
 
 def test_no_python_runs_per_row_or_per_step(
-    learner: Learner, prepared: Path, schema: Schema
+    trainer: Trainer, prepared: Path, schema: Schema
 ) -> None:
-    whole = Split(prepared / "train", schema, SETTINGS.memory_mb).whole()
+    whole = Split(prepared / "train", schema, SETTINGS.memory_mb).all_rows()
     rows = whole.rows // 2
     half = Window(whole.numbers[:rows], whole.codes[:rows], whole.labels[:rows])
     for window in (half, whole):  # the first calls trace and fill caches
-        calls_for(learner, window, 2)
-    few = calls_for(learner, half, 1)
-    assert calls_for(learner, whole, STEPS) - few < STEPS / 2
+        calls_for(trainer, window, 2)
+    few = calls_for(trainer, half, 1)
+    assert calls_for(trainer, whole, STEPS) - few < STEPS / 2

@@ -18,11 +18,11 @@ from trainer.data.schema import read_schema
 from trainer.data.shards import Split
 from trainer.data.statistics import read_statistics
 from trainer.model import Model, build_optimizer
-from trainer.run.cluster import Place
+from trainer.run.cluster import ClusterPosition
 from trainer.settings import Settings
 from trainer.training import loop
 from trainer.training.distribution import Replicas
-from trainer.training.train_step import SEED_STATE, Learner
+from trainer.training.train_step import SEED_STATE, Trainer
 
 STEPS = 6
 
@@ -39,27 +39,27 @@ class Silent:
     begin = after_steps = after_evaluation = end = nothing
 
 
-def trained(prepared: Path, strategy: Any, dropout: float) -> Learner:
-    """Return the learner after a few steps from the same initial weights."""
+def trained(prepared: Path, strategy: Any, dropout: float) -> Trainer:
+    """Return the trainer after a few steps from the same initial weights."""
     schema = read_schema(features)
     statistics = read_statistics(prepared, schema)
     settings = Settings(dropout=dropout, max_steps=STEPS, batch_size=50, hidden_units=(8,))
     settings = settings.for_rows(statistics.rows["train"])
     keras.utils.set_random_seed(settings.seed)
-    replicas = Replicas(Place(), strategy)
+    replicas = Replicas(ClusterPosition(), strategy)
     with replicas.scope():
         model = Model(schema, statistics, settings)
         optimizer = build_optimizer(model.network, settings, 1_000, STEPS)
-    learner = Learner(model, optimizer, settings, replicas)
+    trainer = Trainer(model, optimizer, settings, replicas)
     train_split = Split(prepared / "train", schema, settings.memory_mb)
     eval_split = Split(prepared / "eval", schema, settings.memory_mb)
-    loop.train(learner, train_split, eval_split, settings, loop.State(), Silent())
-    return learner
+    loop.train(trainer, train_split, eval_split, settings, loop.State(), Silent())
+    return trainer
 
 
-def weights(learner: Learner) -> list[Any]:
+def weights(trainer: Trainer) -> list[Any]:
     """Return the trained arrays."""
-    return [variable.numpy() for variable in learner.model.network.trainable_variables]
+    return [variable.numpy() for variable in trainer.model.network.trainable_variables]
 
 
 def main(prepared: Path) -> None:

@@ -1,75 +1,87 @@
-"""The command line of `task.py`: each hyperparameter is a flag, so that tuning can set it."""
+"""The flags of `task.py`: each hyperparameter is one, so that tuning can set it."""
 
 import argparse
+import math
+from collections.abc import Callable
 from dataclasses import fields
+from typing import Any
 
 from trainer.settings import Settings
 
 
-def whole(text: str) -> int:
-    """Return a whole number from 0."""
+def invalid(text: str, expected: str) -> argparse.ArgumentTypeError:
+    return argparse.ArgumentTypeError(f"invalid value {text!r}: expected {expected}")
+
+
+def non_negative_int(text: str) -> int:
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0")
+        raise invalid(text, "an integer >= 0")
     return int(text)
 
 
-def at_least_one(text: str) -> int:
-    """Return a whole number from 1."""
-    number = whole(text)
-    if not number:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1")
-    return number
+def positive_int(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise invalid(text, "an integer >= 1")
+    return int(text)
 
 
-def positive(text: str) -> float:
-    """Return a finite number from 0."""
+def non_negative_float(text: str, below: float = math.inf) -> float:
+    """Return a finite number >= 0 and < `below`."""
     try:
         number = float(text)
     except ValueError:
-        number = -1.0
-    if not 0 <= number < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0")
+        number = math.nan
+    if not 0 <= number < below:
+        raise invalid(
+            text, "a finite number >= 0" if below == math.inf else f"a number >= 0 and < {below}"
+        )
     return number
 
 
-def share(text: str) -> float:
-    """Return a number from 0 to below 1."""
-    number = positive(text)
-    if number >= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no share from 0 to below 1")
-    return number
+def fraction(text: str) -> float:
+    return non_negative_float(text, below=1)
 
 
-def units(text: str) -> tuple[int, ...]:
-    """Return the widths of the hidden layers."""
-    return tuple(at_least_one(part.strip()) for part in text.split(","))
+def layer_widths(text: str) -> tuple[int, ...]:
+    return tuple(positive_int(part.strip()) for part in text.split(","))
 
 
-HYPERPARAMETERS = {
-    "epochs": (whole, "how often to go through the data; 0: by the number of rows"),
-    "max_steps": (whole, "end after so many steps; 0: no limit"),
-    "max_minutes": (positive, "end after so many minutes; 0: no limit"),
-    "batch_size": (whole, "rows per step; 0: by the number of rows"),
-    "learning_rate": (positive, "peak of the cosine schedule; 0: by the rows per step"),
-    "hidden_units": (units, "widths of the hidden layers, such as 128,64,32"),
-    "embedding_size": (at_least_one, "width of the vector of a code"),
+HYPERPARAMETERS: dict[str, tuple[Callable[[str], Any], str]] = {
+    "epochs": (
+        non_negative_int,
+        "number of epochs; 0: chosen from the number of training rows",
+    ),
+    "max_steps": (non_negative_int, "stop after this many steps; 0: no limit"),
+    "max_minutes": (non_negative_float, "stop after this many minutes; 0: no limit"),
+    "batch_size": (
+        non_negative_int,
+        "batch size; 0: chosen from the number of training rows",
+    ),
+    "learning_rate": (
+        non_negative_float,
+        "peak of the cosine schedule; 0: chosen from the batch size",
+    ),
+    "hidden_units": (layer_widths, "widths of the hidden layers, such as 128,64,32"),
+    "embedding_size": (positive_int, "width of the embedding of a code"),
     "ensemble": (
-        at_least_one,
-        "members of an ensemble that share all layers but the last; 1: none",
+        positive_int,
+        "members of an ensemble that share all layers but the last; 1: no ensemble",
     ),
     "dropout": (
-        share,
-        "share of the hidden units that a step leaves out; by the number of rows if not given",
+        fraction,
+        "dropout rate; if not given, chosen from the number of training rows",
     ),
-    "weight_decay": (positive, "of AdamW"),
-    "patience": (whole, "end after so many evaluations without progress; 0: never"),
-    "memory_mb": (at_least_one, "memory for rows; larger data is streamed"),
-    "seed": (whole, "of weights, order and dropout"),
+    "weight_decay": (non_negative_float, "weight decay of AdamW"),
+    "patience": (
+        non_negative_int,
+        "stop after this many evaluations without improvement; 0: never",
+    ),
+    "memory_mb": (positive_int, "memory for rows in MiB; larger data is streamed"),
+    "seed": (non_negative_int, "seed of the initial weights, the order of rows and dropout"),
 }
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m trainer.task",
         description="Train on prepared data, evaluate, and export a model.",
@@ -77,7 +89,7 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--data-dir", help="prepared data: a folder or a gs:// address")
     parser.add_argument(
-        "--job-dir", help="where to write; without it, where AIP_MODEL_DIR and its like point"
+        "--job-dir", help="folder for the outputs; default: where AIP_MODEL_DIR and its like point"
     )
     for name, (kind, text) in HYPERPARAMETERS.items():
         flag = f"--{name.replace('_', '-')}"
@@ -85,13 +97,12 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--smoke-test",
         action="store_true",
-        help="train a step on made-up rows, export, reload, end",
+        help="train one step on made-up rows, export, reload, and exit",
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="only warnings and errors")
-    parser.add_argument("-v", "--verbose", action="store_true", help="more detail")
+    parser.add_argument("-v", "--verbose", action="store_true", help="show settings and devices")
     return parser
 
 
-def settings_of(given: argparse.Namespace) -> Settings:
-    """Return the hyperparameters of a parsed command line."""
-    return Settings(**{field.name: getattr(given, field.name) for field in fields(Settings)})
+def settings_of(options: argparse.Namespace) -> Settings:
+    return Settings(**{field.name: getattr(options, field.name) for field in fields(Settings)})

@@ -12,9 +12,8 @@ import tensorflow as tf
 from trainer.data.schema import Schema
 from trainer.data.shards import Split
 from trainer.data.statistics import FIRST_VALUE_CODE, MISSING_CODE, UNSEEN_CODE, Statistics
-from trainer.run.cluster import require_chief
-from trainer.run.outputs import process_environment
-from trainer.serving import check_serving, name_inputs, parameter_names
+from trainer.run.errors import UserError
+from trainer.serving import SIGNATURE, check_parity, name_inputs, parameter_names
 from trainer.settings import Settings
 from trainer.training import loop
 from trainer.training.distribution import Replicas
@@ -28,15 +27,15 @@ from trainer.training.layers import (
 )
 from trainer.training.metrics import baseline_of
 from trainer.training.optimizer import FusedAdamW, Treatment
-from trainer.training.train_step import Learner
+from trainer.training.train_step import Trainer
 
 LARGEST_CROSS = 2_000
 MOST_CROSSES = 300
 ROWS_PER_CROSS_CODE = 10
 WARM_UP_SHARE = 0.1
-# The linear part: a weight per value is met too rarely to be learnt at the network's rate.
+# Each weight of the linear part is updated too rarely to learn at the network's rate.
 WIDE_RATE = 3.0
-# With so many rows, what is met rarely in a batch is still met often enough in a run.
+# With this many rows, a code that is rare in a batch is still frequent enough in a run.
 ENOUGH_ROWS = 30_000
 
 
@@ -52,21 +51,25 @@ def train_and_evaluate(
     """Train on the prepared shards in `data_dir`, export to `model_dir` and return the final metrics.
 
     Every process of a job computes them; the chief alone exports. The metrics are those of the test split, if there is
-    one: it is looked at here, once, and by nothing before.
+    one; nothing before reads that split.
     """
     splits = {name: Split(data_dir / name, schema, settings.memory_mb) for name in statistics.rows}
-    with replicas.loss_told(), replicas.scope():
+    with replicas.replica_failures_reported(), replicas.scope():
         model = Model(schema, statistics, settings)
         total_steps = loop.total_steps(splits["train"], settings)
         optimizer = build_optimizer(model.network, settings, statistics.rows["train"], total_steps)
-    learner = Learner(model, optimizer, settings, replicas)
-    state = loop.resumed(learner, monitor)
-    loop.train(learner, splits["train"], splits["eval"], settings, state, monitor)
+    trainer = Trainer(model, optimizer, settings, replicas)
+    state = loop.resume(trainer, monitor)
+    loop.train(trainer, splits["train"], splits["eval"], settings, state, monitor)
     last = "test" if "test" in splits else "eval"
-    metrics, labels = learner.evaluate(splits[last])
-    if replicas.place.is_chief:
-        signature = export(model, schema, statistics, model_dir)
-        check_serving(signature, parameter_names(schema.used), learner, splits[last], data_dir)
+    metrics, labels = trainer.evaluate(splits[last])
+    if replicas.position.is_chief:
+        signature = export(
+            model, schema, statistics, model_dir, is_chief=replicas.position.is_chief
+        )
+        check_parity(
+            signature, parameter_names(schema.used), trainer.predict, schema, splits[last], data_dir
+        )
     return {
         **metrics,
         "split": last,
@@ -79,7 +82,7 @@ def train_and_evaluate(
 
 
 class Model:
-    """The network, what its output means, and how wrong it is."""
+    """The network, its loss, and its predictions."""
 
     def __init__(self, schema: Schema, statistics: Statistics, settings: Settings) -> None:
         self.task = schema.task
@@ -90,15 +93,15 @@ class Model:
         self.network = build_network(schema, statistics, settings)
 
     def losses(self, outputs: Any, labels: Any) -> Any:
-        """Return the loss of each row, float32 [rows]; of an ensemble, the mean of its members' own losses."""
+        """Return the loss of each row, float32 [rows]; of an ensemble, the mean of its members' losses."""
         if self.members == 1:
-            return self.own_losses(outputs, labels)
+            return self.member_losses(outputs, labels)
         flat = tf.reshape(outputs, [-1, outputs.shape[-1]])
-        own = self.own_losses(flat, tf.repeat(labels, self.members))
+        own = self.member_losses(flat, tf.repeat(labels, self.members))
         return tf.reduce_mean(tf.reshape(own, [-1, self.members]), axis=1)
 
-    def own_losses(self, outputs: Any, labels: Any) -> Any:
-        """Return cross-entropies, or squared errors in standard deviations: float32 [rows]."""
+    def member_losses(self, outputs: Any, labels: Any) -> Any:
+        """Return cross-entropies, or squared errors in units of the label's variance: float32 [rows]."""
         if self.task == "regression":
             return tf.square(outputs[:, 0] - (labels - self.label.mean) / self.label.deviation)
         if self.task == "binary":
@@ -111,12 +114,12 @@ class Model:
         """Return probabilities [rows, classes], or predictions [rows, 1] in the label's own unit."""
         outputs = self.network([numbers, codes], training=False)
         if self.members == 1:
-            return self.answers(outputs)
-        own = self.answers(tf.reshape(outputs, [-1, outputs.shape[-1]]))
+            return self.activate(outputs)
+        own = self.activate(tf.reshape(outputs, [-1, outputs.shape[-1]]))
         return tf.reduce_mean(tf.reshape(own, [-1, self.members, self.output_count]), axis=1)
 
-    def answers(self, outputs: Any) -> Any:
-        """Return what outputs [rows, outputs] mean."""
+    def activate(self, outputs: Any) -> Any:
+        """Return the predictions of outputs of the network, [rows, outputs]."""
         if self.task == "regression":
             return outputs * self.label.deviation + self.label.mean
         if self.task == "multiclass":
@@ -164,7 +167,7 @@ def build_network(schema: Schema, statistics: Statistics, settings: Settings) ->
 
 
 def wide_part(codes: Any, counts: Sequence[int], rows: int, outputs: int) -> Any:
-    """Return the linear part: a weight per code, and per pair of codes where there are rows enough to learn it."""
+    """Return the linear part: a weight per code, and per pair of codes where rows suffice to learn it."""
     pairs = pairs_to_cross(counts, rows)
     all_counts = [*counts, *(counts[left] * counts[right] for left, right in pairs)]
     weights = WideTable(all_counts, outputs)(Crosses(pairs, counts)(codes))
@@ -172,9 +175,9 @@ def wide_part(codes: Any, counts: Sequence[int], rows: int, outputs: int) -> Any
 
 
 def pairs_to_cross(counts: Sequence[int], rows: int) -> list[tuple[int, int]]:
-    """Return the pairs of coded columns that have few enough combinations to be learnt from `rows` rows, in order.
+    """Return the pairs of coded columns with few enough combinations to be learnt from `rows` rows, in order.
 
-    Those of the fewest combinations, if they are too many: thousands of columns have millions of pairs.
+    Those of the fewest combinations, if there are too many: thousands of columns have millions of pairs.
     """
     limit = min(LARGEST_CROSS, rows // ROWS_PER_CROSS_CODE)
     sized = ((counts[a] * counts[b], (a, b)) for a, b in combinations(range(len(counts)), 2))
@@ -213,7 +216,7 @@ def treatments(network: Any, settings: Settings, rows: int) -> list[Treatment]:
 
 
 class Serving(tf.Module):  # type: ignore[misc]
-    """Answers on raw columns: text and numbers as they stand in the table, each of shape [rows]."""
+    """The model on raw columns: text and numbers as in the table, each of shape [rows]."""
 
     def __init__(self, model: Model, schema: Schema, statistics: Statistics) -> None:
         super().__init__()
@@ -226,7 +229,7 @@ class Serving(tf.Module):  # type: ignore[misc]
             self.parameters[name]: code_table(statistics.vocabularies.get(name, ()), schema)
             for name in schema.coded
         }
-        self.weights = model.network.variables  # what a SavedModel holds is found on this object
+        self.weights = model.network.variables  # a SavedModel holds what it finds on this object
 
     def inputs(self) -> dict[str, Any]:
         """Return the type of each input by parameter name: float32 or string, shape [rows]."""
@@ -241,7 +244,7 @@ class Serving(tf.Module):  # type: ignore[misc]
     def codes(self, columns: dict[str, Any]) -> Any:
         """Return the codes, int32 [rows, coded], of the columns' text: what `prepare` wrote for the same text."""
         texts = {name: columns[self.parameters[name]] for name in self.schema.coded}
-        # A vocabulary tells that a cell may have blanks around it, a hash does not; to copy all cells costs too much.
+        # An unseen value of a vocabulary may have blanks around it, a hash never shows them; stripping all costs too much.
         codes = self.codes_of(stripped(texts, self.hashed))
         unseen = tf.reduce_any(codes == UNSEEN_CODE)
         return tf.cond(unseen, lambda: self.codes_of(stripped(texts, texts)), lambda: codes)
@@ -258,7 +261,7 @@ class Serving(tf.Module):  # type: ignore[misc]
         buckets = tf.cast(tf.strings.to_hash_bucket_fast(text, self.hashed[name]), tf.int32)
         return tf.where(codes == MISSING_CODE, codes, 1 + buckets)
 
-    def answer(self, **columns: Any) -> dict[str, Any]:
+    def predict(self, **columns: Any) -> dict[str, Any]:
         """Return `probability` of the positive class, `probabilities` or `prediction`, and the `label` of a class."""
         numbers = [columns[self.parameters[name]] for name in self.schema.numeric]
         rows = tf.shape(next(iter(columns.values())))[0]
@@ -291,16 +294,23 @@ def code_table(vocabulary: Sequence[str], schema: Schema) -> Any:
     return tf.lookup.StaticHashTable(entries, default_value=UNSEEN_CODE)
 
 
-def export(model: Model, schema: Schema, statistics: Statistics, model_dir: Path) -> Any:
+def export(
+    model: Model, schema: Schema, statistics: Statistics, model_dir: Path, is_chief: bool
+) -> Any:
     """Write the SavedModel with the signature `serving_default` on the raw columns, under their own names; return that.
 
-    Raises `UserError` on a replica that is not the chief.
+    Raises `UserError` on a replica that is not the chief: all replicas have the same outputs.
     """
-    require_chief(process_environment())
+    if not is_chief:
+        raise UserError(
+            "a replica that is not the chief is about to write the model",
+            "the chief alone to write, because all replicas have the same outputs",
+            "export where `replicas.position.is_chief` holds, as in trainer/model.py",
+        )
     serving = Serving(model, schema, statistics)
-    signature = tf.function(serving.answer, autograph=False).get_concrete_function(
+    signature = tf.function(serving.predict, autograph=False).get_concrete_function(
         **serving.inputs()
     )
-    tf.saved_model.save(serving, str(model_dir), signatures={"serving_default": signature})
+    tf.saved_model.save(serving, str(model_dir), signatures={SIGNATURE: signature})
     name_inputs(model_dir, serving.parameters)
     return signature

@@ -1,7 +1,7 @@
-"""Answers from an exported model: `python -m trainer.predict --model DIR --input FILE.jsonl`.
+"""Predictions of an exported model: `python -m trainer.predict --model DIR --input FILE.jsonl`.
 
-Each line of the input is a JSON object of raw columns, and so is each line of the output. A column that is null or not
-there counts as missing.
+Each line of the input is a JSON object of raw columns, and so is each line of the output. A column that is null or
+absent counts as missing.
 """
 
 import argparse
@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from trainer.run.errors import UserError, exit_code, shown
-from trainer.serving import answers
+from trainer.run.outputs import SAVED_MODEL
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the command line."""
     parser = argparse.ArgumentParser(prog="python -m trainer.predict", description=__doc__)
     parser.add_argument("--model", type=Path, required=True, help="folder of an exported model")
     parser.add_argument(
@@ -28,31 +27,31 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str]) -> int:
     """Print a JSON object per row; return the exit code."""
-    given = parser().parse_args(arguments)
-    if not (given.model / "saved_model.pb").is_file():
+    options = parser().parse_args(arguments)
+    if not (options.model / SAVED_MODEL).is_file():
         raise UserError(
-            f"{given.model} holds no model",
-            "a folder with a saved_model.pb",
+            f"{options.model} holds no model",
+            f"a folder with a {SAVED_MODEL}",
             "run `nox -s local_train` first",
         )
-    with opened(given.input) as file:
-        rows = list(read_rows(file, str(given.input)))
-    from trainer.serving import input_parameters
+    with opened(options.input) as file:
+        rows = list(read_rows(file, str(options.input)))
+    from trainer.serving import SIGNATURE, input_parameters, predictions
     from trainer.training.tensorflow_setup import start_tensorflow
 
     start_tensorflow(seed=0)
-    parameters = input_parameters(given.model)
-    check_columns(rows, parameters, str(given.input))
+    parameters = input_parameters(options.model)
+    check_columns(rows, parameters, str(options.input))
     import tensorflow as tf
 
-    signature = tf.saved_model.load(str(given.model)).signatures["serving_default"]
-    found = answers(signature, parameters, rows)
-    write_lines(json.dumps(answer, ensure_ascii=False) for answer in found)
+    signature = tf.saved_model.load(str(options.model)).signatures[SIGNATURE]
+    found = predictions(signature, parameters, rows)
+    write_lines(json.dumps(row, ensure_ascii=False) for row in found)
     return 0
 
 
 def write_lines(lines: Iterable[str]) -> None:
-    """Write to standard output, and end quietly when whoever reads it has seen enough."""
+    """Write to standard output, and end quietly when the reader closes it."""
     try:
         for line in lines:
             print(line)
@@ -62,7 +61,6 @@ def write_lines(lines: Iterable[str]) -> None:
 
 
 def opened(path: Path) -> TextIO:
-    """Return the input as an open file."""
     if str(path) == "-":
         return sys.stdin
     try:
@@ -84,7 +82,7 @@ def read_rows(lines: TextIO, source: str) -> Iterator[dict[str, Any]]:
             row = json.loads(line)
         except json.JSONDecodeError as error:
             raise bad_line(
-                source, number, f"is no JSON ({error.msg} at column {error.colno})"
+                source, number, f"is not JSON ({error.msg} at column {error.colno})"
             ) from error
         if not isinstance(row, dict):
             raise bad_line(source, number, f"is {shown(line.strip())}")
@@ -92,7 +90,7 @@ def read_rows(lines: TextIO, source: str) -> Iterator[dict[str, Any]]:
 
 
 def bad_line(source: str, number: int, what: str) -> UserError:
-    """Return the error for a line that is no row."""
+    """Return the error for a line that is not a row."""
     return UserError(
         f"{source}, line {number}, {what}", "a JSON object per line", 'write {"column": value, …}'
     )
@@ -101,7 +99,7 @@ def bad_line(source: str, number: int, what: str) -> UserError:
 def check_columns(
     rows: Sequence[Mapping[str, Any]], parameters: Mapping[str, str], source: str
 ) -> None:
-    """Raise `UserError` if no column of a row is one that the model takes: then the answer would mean nothing."""
+    """Raise `UserError` for a row without any column of the model: its prediction would mean nothing."""
     for number, row in enumerate(rows, 1):
         if not set(row) & set(parameters):
             raise UserError(

@@ -17,10 +17,11 @@ from trainer import features
 from trainer.data import files
 from trainer.data.schema import Schema, read_schema
 from trainer.data.statistics import Statistics, write_statistics
-from trainer.preprocessing import analyze, pipeline
-from trainer.preprocessing.pipeline import Request, rejects_beside, shown_path
+from trainer.preprocessing import pipeline
+from trainer.preprocessing.analyze import analyze, label_statistics
+from trainer.preprocessing.pipeline import Request, rejects_beside
 from trainer.preprocessing.raw_table import Table, open_table
-from trainer.run.console import Console
+from trainer.run.console import Console, shown_path
 from trainer.run.errors import UserError, exit_code
 from trainer.run.locks import held
 
@@ -28,26 +29,33 @@ FORMAT_VERSION = 2
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the command line of this module."""
     parser = argparse.ArgumentParser(prog="python -m trainer.prepare", description=__doc__)
     parser.add_argument(
         "--train", type=Path, required=True, help="CSV, gzipped CSV or Parquet file"
     )
     parser.add_argument(
-        "--test", type=Path, help="a ready test file, looked at once, after training"
+        "--test", type=Path, help="a test file of your own, evaluated once, after training"
     )
     parser.add_argument(
         "--output", type=Path, required=True, help="folder for shards and statistics"
     )
-    parser.add_argument("--eval-share", type=float, default=0.1, help="rows held out from --train")
     parser.add_argument(
-        "--max-rejected-share", type=float, default=0.01, help="more unusable rows than this fail"
+        "--eval-share",
+        type=float,
+        default=0.1,
+        help="fraction of the rows of --train that is held out",
+    )
+    parser.add_argument(
+        "--max-rejected-share",
+        type=float,
+        default=0.01,
+        help="fail if a larger fraction of the rows cannot be used",
     )
     parser.add_argument(
         "--deduplicate", action="store_true", help="keep one of each set of equal rows"
     )
     parser.add_argument(
-        "--memory-mb", type=int, default=2048, help="memory for SQL before it spills to disk"
+        "--memory-mb", type=int, default=2048, help="memory for SQL in MB before it spills to disk"
     )
     parser.add_argument("--reuse", action="store_true", help="do nothing if the output is current")
     parser.add_argument("-q", "--quiet", action="store_true", help="only warnings and errors")
@@ -57,46 +65,42 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str]) -> int:
     """Prepare the data; return the exit code."""
-    given = parser().parse_args(arguments)
-    console = Console(quiet=given.quiet, verbose=given.verbose)
+    options = parser().parse_args(arguments)
+    console = Console(quiet=options.quiet, verbose=options.verbose)
     request = Request(
-        train=given.train.resolve(),
-        test=given.test.resolve() if given.test else None,
-        output=given.output.resolve(),
-        eval_share=given.eval_share,
-        max_rejected_share=given.max_rejected_share,
-        deduplicate=given.deduplicate,
-        memory_mb=given.memory_mb,
+        train=options.train.resolve(),
+        test=options.test.resolve() if options.test else None,
+        output=options.output.resolve(),
+        eval_share=options.eval_share,
+        max_rejected_share=options.max_rejected_share,
+        deduplicate=options.deduplicate,
+        memory_mb=options.memory_mb,
     )
     check_request(request)
     schema = read_schema(features)
     tables = [open_table(path, schema) for path in (request.train, request.test) if path]
     fingerprint = fingerprint_of(request, schema, tables)
-    current = f"data     {shown_path(request.output)} is current"
-    if given.reuse and is_current(request.output, fingerprint):
-        console.line(current)
-        return 0
-    partial = request.output.with_name(request.output.name + ".partial")
-    waiting = f"data     waiting for another preparation of {shown_path(request.output)}"
-    with held(partial, lambda: console.line(waiting)):
-        if given.reuse and is_current(request.output, fingerprint):
-            partial.rmdir()
-            console.line(current)
-            return 0
-        clear(partial)
-        prepare(request, schema, tables, fingerprint, partial, console)
+    shown = shown_path(request.output)
+    waiting = f"data     waiting for another preparation of {shown}"
+    # Beside the output, which is replaced while the lock is held.
+    lock = request.output.with_name(f".{request.output.name}.lock")
+    with held(lock, lambda: console.line(waiting)):
+        if options.reuse and is_current(request.output, fingerprint):
+            console.line(f"data     {shown} is current")
+        else:
+            prepare(request, schema, tables, fingerprint, console)
     return 0
 
 
 def check_request(request: Request) -> None:
-    """Raise `UserError` for shares out of range or an output folder that is not ours to replace."""
+    """Raise `UserError` for a share out of range, or an output folder that may not be replaced."""
     for flag, share in (
         ("--eval-share", request.eval_share),
         ("--max-rejected-share", request.max_rejected_share),
     ):
         if not 0 <= share < 1:
             raise UserError(
-                f"{flag} is {share}", "a share from 0 to below 1", f"write {flag} 0.1, for example"
+                f"{flag} is {share}", "a number >= 0 and < 1", f"write {flag} 0.1, for example"
             )
     output = request.output
     if output.exists() and not output.is_dir():
@@ -112,7 +116,7 @@ def check_request(request: Request) -> None:
 
 
 def fingerprint_of(request: Request, schema: Schema, tables: Sequence[Table]) -> str:
-    """Return a digest of everything that decides the prepared data: files, columns and options."""
+    """Return a digest of everything that determines the prepared data: files, columns and options."""
     facts = [
         FORMAT_VERSION,
         repr(schema),
@@ -127,20 +131,11 @@ def fingerprint_of(request: Request, schema: Schema, tables: Sequence[Table]) ->
 
 
 def is_current(output: Path, fingerprint: str) -> bool:
-    """Tell whether `output` was prepared from just these files, columns and options."""
+    """Return whether `output` was prepared from these files, columns and options."""
     path = output / files.STATISTICS
     if not path.is_file():
         return False
     return bool(json.loads(path.read_text(encoding="utf-8")).get("fingerprint") == fingerprint)
-
-
-def clear(folder: Path) -> None:
-    """Remove what an earlier run that was ended has left in a folder, but not the folder, which is held."""
-    for path in folder.iterdir():
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
 
 
 def prepare(
@@ -148,20 +143,23 @@ def prepare(
     schema: Schema,
     tables: Sequence[Table],
     fingerprint: str,
-    partial: Path,
     console: Console,
 ) -> None:
-    """Write the prepared data to `partial`, beside `request.output`, and put it there only when it is complete."""
+    """Write the prepared data to a folder beside `request.output`, and replace that only when it is complete."""
     started = time.monotonic()
+    partial = request.output.with_name(request.output.name + ".partial")
+    if partial.exists():  # left by a process that was killed
+        shutil.rmtree(partial)
+    partial.mkdir(parents=True)
     connection = pipeline.database(partial / "spill", request.memory_mb)
     try:
         rejected = pipeline.read_tables(connection, request, schema, tables, partial, console)
-        label = analyze.label_statistics(connection, schema)
+        label = label_statistics(connection, schema)
         pipeline.drop_unknown_labels(connection, label, console)
         pipeline.count_cells(connection, schema, console)
-        statistics = analyze.learn(connection, schema, label, rejected, fingerprint)
+        statistics = analyze(connection, schema, label, rejected, fingerprint)
         pipeline.write_examples(connection, schema, partial / files.EXAMPLES)
-        pipeline.write_codes(connection, schema, statistics)
+        pipeline.create_codes(connection, schema, statistics)
         pipeline.encode_first(connection, schema)
         for split in statistics.rows:
             pipeline.write_shards(connection, schema, split, partial / split)
@@ -185,7 +183,7 @@ def keep_rejects(partial: Path, output: Path) -> None:
 
 
 def replace(partial: Path, output: Path) -> None:
-    """Put the complete folder `partial` in the place of `output`."""
+    """Replace `output` by the complete folder `partial`."""
     rejects_beside(output).unlink(missing_ok=True)
     old = output.with_name(output.name + ".old")
     shutil.rmtree(old, ignore_errors=True)
@@ -196,7 +194,6 @@ def replace(partial: Path, output: Path) -> None:
 
 
 def report(statistics: Statistics, output: Path, seconds: float, console: Console) -> None:
-    """Say what was prepared."""
     rows = sum(statistics.rows.values())
     splits = ", ".join(f"{count:,} {split}" for split, count in statistics.rows.items())
     console.line(f"data     {splits} rows in {seconds:.1f} s ({rows / seconds:,.0f} rows/s)")

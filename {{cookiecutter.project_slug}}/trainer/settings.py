@@ -3,20 +3,17 @@
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from trainer.run.errors import UserError
-
-STEPS_TO_TAKE = 2_400
+DEFAULT_STEPS = 2_400
 MOST_EPOCHS, FEWEST_EPOCHS = 100, 2
 STEPS_PER_EPOCH = 100
 SMALL_DATA_ROWS, SMALL_DATA_DROPOUT = 200_000, 0.1
 LARGEST_BATCH, SMALLEST_BATCH = 1024, 32
 RATE_AT_256_ROWS = 3e-3
-MAY_CHANGE_ON_RESUME = ("epochs", "max_steps", "max_minutes", "patience")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What `task.py` hands to `model.py`; 0 epochs, rows per batch or learning rate, and -1 for dropout: choose by the number of rows."""
+    """What `task.py` passes to `model.py`. `for_rows` replaces 0 epochs, batch size or learning rate, and dropout None."""
 
     epochs: int = 0
     max_steps: int = 0
@@ -26,52 +23,36 @@ class Settings:
     hidden_units: tuple[int, ...] = (128, 64, 32)
     embedding_size: int = 8
     ensemble: int = 1
-    dropout: float = -1.0
+    dropout: float | None = None
     weight_decay: float = 1e-2
     patience: int = 0
     memory_mb: int = 2048
     seed: int = 1
 
     def for_rows(self, rows: int) -> "Settings":
-        """Return settings with epochs, batch size and dropout chosen for `rows` training rows."""
-        batch_size = self.batch_size or suitable_batch_size(rows)
-        epochs = STEPS_TO_TAKE // -(-rows // batch_size)
+        """Return settings with epochs, batch size, learning rate and dropout chosen for `rows` training rows."""
+        batch_size = self.batch_size or default_batch_size(rows)
+        epochs = DEFAULT_STEPS // -(-rows // batch_size)
         dropout = SMALL_DATA_DROPOUT if rows < SMALL_DATA_ROWS else 0.0
         return replace(
             self,
             epochs=self.epochs or min(max(epochs, FEWEST_EPOCHS), MOST_EPOCHS),
             batch_size=batch_size,
-            learning_rate=self.learning_rate or suitable_rate(batch_size),
-            dropout=dropout if self.dropout < 0 else self.dropout,
+            learning_rate=self.learning_rate or default_learning_rate(batch_size),
+            dropout=dropout if self.dropout is None else self.dropout,
         )
 
     def as_json(self) -> dict[str, Any]:
-        """Return the settings as they stand in `config.json`."""
+        """Return the settings as `config.json` holds them."""
         return {**asdict(self), "hidden_units": list(self.hidden_units)}
 
 
-def suitable_batch_size(rows: int) -> int:
+def default_batch_size(rows: int) -> int:
     """Return a power of two that cuts `rows` into a hundred batches or more, within bounds."""
     batch_size = 1 << max(rows // STEPS_PER_EPOCH, 1).bit_length() - 1
     return min(max(batch_size, SMALLEST_BATCH), LARGEST_BATCH)
 
 
-def suitable_rate(batch_size: int) -> float:
-    """Return the peak learning rate: it grows slowly with the batch, whose gradient grows more certain."""
+def default_learning_rate(batch_size: int) -> float:
+    """Return the peak learning rate: it grows slowly with the batch, whose gradient is less noisy."""
     return RATE_AT_256_ROWS * float((batch_size / 256) ** 0.25)
-
-
-def check_unchanged(settings: Settings, earlier: dict[str, Any], job_dir: object) -> None:
-    """Raise `UserError` if `job_dir` belongs to a run with other hyperparameters than `settings`."""
-    now = settings.as_json()
-    changed = [
-        f"--{name.replace('_', '-')} {earlier[name]} (now {value})"
-        for name, value in now.items()
-        if name not in MAY_CHANGE_ON_RESUME and name in earlier and earlier[name] != value
-    ]
-    if changed:
-        raise UserError(
-            f"{job_dir} holds a run with {', '.join(changed)}",
-            "the same hyperparameters, so that the run can go on where it was",
-            "name another --job-dir; nothing was changed",
-        )

@@ -1,4 +1,4 @@
-"""The smoke test: import every module, train a step on made-up rows, export, reload, and compare."""
+"""The smoke test: import every module, train one step on made-up rows, export, reload, compare."""
 
 import importlib
 import pkgutil
@@ -20,13 +20,13 @@ TOLERANCE = 1e-5
 
 
 def smoke_test(schema: Schema, console: Console) -> int:
-    """Return 0 if the package imports, trains, exports and serves; raise `UserError` if not."""
+    """Return 0, or raise `UserError` if the package does not import, train, export or serve."""
     started = time.monotonic()
     names = import_all()
     difference = train_and_serve(schema)
     if not difference <= TOLERANCE:
         raise UserError(
-            f"the exported model answers {difference:.2g} away from the trained one",
+            f"predictions of the exported model differ from the trained network by up to {difference:.2g}",
             f"a difference of at most {TOLERANCE}",
             "make Serving in trainer/model.py compute what training computes",
         )
@@ -56,7 +56,7 @@ def import_all() -> list[str]:
 
 
 def made_up_statistics(schema: Schema) -> Statistics:
-    """Return statistics as `prepare` would learn them from made-up rows."""
+    """Return statistics as `prepare` would compute them from made-up rows."""
     classes = {
         "binary": ("other", schema.positive),
         "multiclass": MADE_UP_VALUES,
@@ -76,17 +76,18 @@ def made_up_statistics(schema: Schema) -> Statistics:
 
 
 def train_and_serve(schema: Schema) -> float:
-    """Take a step on made-up rows, export and reload; return the largest difference between trained and served."""
+    """Train one step on made-up rows, export, reload; return the largest difference between trained and served."""
     import numpy as np
     import tensorflow as tf
 
     from trainer.model import Model, Serving, build_optimizer, export
-    from trainer.training.train_step import Learner
+    from trainer.serving import SIGNATURE
+    from trainer.training.train_step import Trainer
 
     statistics = made_up_statistics(schema)
     settings = Settings().for_rows(MADE_UP_ROWS)
     model = Model(schema, statistics, settings)
-    learner = Learner(
+    trainer = Trainer(
         model, build_optimizer(model.network, settings, MADE_UP_ROWS, total_steps=1), settings
     )
     raw = made_up_rows(schema)
@@ -101,13 +102,13 @@ def train_and_serve(schema: Schema) -> float:
     codes = tf.stack(coded, axis=1) if coded else tf.zeros([len(rows), 0], tf.int32)
     labels = rows.astype(np.float32) if schema.task == "regression" else (rows % 2).astype(np.int32)
     tensors = (tf.constant(numbers, tf.float32), codes, tf.constant(labels))
-    learner.take_steps(tensors, tf.constant(rows), 0, 1, 1)
-    expected = serving.answer(
+    trainer.train_steps(tensors, tf.constant(rows), 0, 1, 1)
+    expected = serving.predict(
         **{serving.parameters[name]: tf.constant(raw[name]) for name in schema.used}
     )
     with tempfile.TemporaryDirectory() as folder:
-        export(model, schema, statistics, Path(folder))
-        loaded = tf.saved_model.load(folder).signatures["serving_default"]
+        export(model, schema, statistics, Path(folder), is_chief=True)
+        loaded = tf.saved_model.load(folder).signatures[SIGNATURE]
         served = loaded(
             **{serving.parameters[name]: tf.constant(raw[name]) for name in schema.used}
         )

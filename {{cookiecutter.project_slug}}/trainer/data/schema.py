@@ -90,7 +90,7 @@ def check_choice(where: str, value: str, choices: tuple[str, ...]) -> None:
 
 
 def check_columns(schema: Schema) -> None:
-    """Raise `UserError` when no column can be used, or one collides with the label or TensorFlow."""
+    """Raise `UserError` if no column can be used, or one collides with the label or TensorFlow."""
     if schema.label in schema.columns:
         raise UserError(
             f"trainer/features.py: COLUMNS holds the label {shown(schema.label)}",
@@ -101,7 +101,7 @@ def check_columns(schema: Schema) -> None:
         raise UserError(
             "trainer/features.py: every column is ignored",
             "at least one numeric, categorical or hashed column",
-            "change the kind of a column that tells something about the label",
+            "change the kind of a column that helps to predict the label",
         )
     if "self" in schema.used:
         raise UserError(

@@ -17,8 +17,8 @@ from trainer.data.schema import Schema
 from trainer.run.errors import UserError
 
 BYTES_PER_VALUE = 4
-COPIES_OF_THE_WHOLE = 2  # the arrays, and the tensors made of them
-# While one takes the place of another: both, the tensors of both, and the one that is read ahead.
+COPIES_IN_MEMORY = 2  # the arrays, and the tensors made of them
+# While one replaces another: both, the tensors of both, and the one that is read ahead.
 WINDOWS_IN_MEMORY = 5
 READER_MB = 24  # what pyarrow takes for itself, measured
 
@@ -47,7 +47,7 @@ class RowGroup:
 
 
 class Split:
-    """The shards of one split, and how many of their rows fit in memory."""
+    """The shards of one split, read at once where they fit in memory, else in windows."""
 
     def __init__(self, folder: Path, schema: Schema, memory_mb: int) -> None:
         pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps what was freed
@@ -57,12 +57,12 @@ class Split:
         bytes_per_row = BYTES_PER_VALUE * (len(schema.used) + 1)
         for_rows_mb = max(memory_mb - READER_MB, memory_mb / 2)
         self._rows_in_memory = max(1, int(for_rows_mb * 2**20) // bytes_per_row)
-        self._whole: Window | None = None
+        self._all_rows: Window | None = None
 
     @property
     def fits(self) -> bool:
         """Whether all rows fit in memory."""
-        return self.rows * COPIES_OF_THE_WHOLE <= self._rows_in_memory
+        return self.rows * COPIES_IN_MEMORY <= self._rows_in_memory
 
     def plan(self, seed: Sequence[int]) -> list[list[RowGroup]]:
         """Return the row groups of each window of an epoch, in the order that `seed` shuffles them into."""
@@ -77,7 +77,7 @@ class Split:
     def windows(self, plan: Sequence[Sequence[RowGroup]], first: int = 0) -> Iterator[Window]:
         """Yield the windows of `plan` from the one numbered `first`, reading the next while one is used."""
         if self.fits:
-            yield self.whole()
+            yield self.all_rows()
             return
         with ThreadPoolExecutor(max_workers=1) as reader:
             coming = reader.submit(read_window, plan[first], self.schema)
@@ -87,15 +87,15 @@ class Split:
                     coming = reader.submit(read_window, groups, self.schema)
                 yield window
 
-    def beginning(self) -> Window:
+    def first_rows(self) -> Window:
         """Return the first rows, all if they fit in memory."""
-        return self.whole() if self.fits else read_window(self.groups[:1], self.schema)
+        return self.all_rows() if self.fits else read_window(self.groups[:1], self.schema)
 
-    def whole(self) -> Window:
-        """Return all rows, read once."""
-        if self._whole is None:
-            self._whole = read_window(self.groups, self.schema)
-        return self._whole
+    def all_rows(self) -> Window:
+        """Return all rows; they are read once."""
+        if self._all_rows is None:
+            self._all_rows = read_window(self.groups, self.schema)
+        return self._all_rows
 
 
 def row_groups(folder: Path) -> list[RowGroup]:
@@ -157,7 +157,7 @@ def read_window(groups: Sequence[RowGroup], schema: Schema) -> Window:
 
 
 def tables(groups: Sequence[RowGroup]) -> Iterator[pa.Table]:
-    """Yield the rows of each group: one at a time, because those of a whole window would take its memory once more."""
+    """Yield the rows of each group: one at a time, because those of a complete window would take its memory once more."""
     for path, of_file in itertools.groupby(groups, lambda group: group.path):
         file = pq.ParquetFile(path)
         for group in of_file:

@@ -1,4 +1,4 @@
-"""What `prepare` learns from the training rows, and every later step relies on."""
+"""What `prepare` computes from the training rows, and every later step relies on."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -16,7 +16,7 @@ FIRST_VALUE_CODE = 2
 
 @dataclass(frozen=True)
 class Numeric:
-    """A numeric column: its training values summed up, and the boundaries of its encoding."""
+    """A numeric column: a summary of its training values, and the boundaries of its encoding."""
 
     minimum: float
     maximum: float
@@ -38,7 +38,7 @@ class Label:
 
 @dataclass(frozen=True)
 class Statistics:
-    """Everything learnt from the training rows alone, plus the rows of each split."""
+    """Everything computed from the training rows alone, and the number of rows of each split."""
 
     rows: dict[str, int]
     rejected: int
@@ -49,7 +49,7 @@ class Statistics:
     fingerprint: str
 
     def code_counts(self) -> tuple[int, ...]:
-        """Return how many codes each coded column can take, in the order of `Schema.coded`."""
+        """Return the number of codes of each coded column, in the order of `Schema.coded`."""
         known = [FIRST_VALUE_CODE + len(values) for values in self.vocabularies.values()]
         return tuple(known + [1 + buckets for buckets in self.hashed.values()])
 
@@ -70,7 +70,7 @@ def read_statistics(data_dir: Path, schema: Schema) -> Statistics:
             "run `nox -s prepare`, or name the folder with --data-dir",
         )
     statistics = parsed(json.loads(path.read_text(encoding="utf-8")))
-    check_agreement(statistics, schema, path)
+    check_columns(statistics, schema, path)
     return statistics
 
 
@@ -93,8 +93,8 @@ def parsed(document: dict[str, Any]) -> Statistics:
     )
 
 
-def check_agreement(statistics: Statistics, schema: Schema, path: Path) -> None:
-    """Raise `UserError` when the prepared columns are not those that `features.py` declares now."""
+def check_columns(statistics: Statistics, schema: Schema, path: Path) -> None:
+    """Raise `UserError` if the prepared columns are not those that `features.py` declares now."""
     prepared = (*statistics.numeric, *statistics.vocabularies, *statistics.hashed)
     if prepared == schema.used:
         return

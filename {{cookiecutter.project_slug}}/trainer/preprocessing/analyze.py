@@ -1,4 +1,4 @@
-"""What `prepare` learns from the training rows: boundaries, vocabularies, classes."""
+"""Statistics of the training rows: boundaries, vocabularies, classes."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -14,12 +14,12 @@ from trainer.preprocessing.farmhash import fingerprint64
 from trainer.run.errors import UserError, shown
 
 SAMPLE_ROWS = 200_000
-LEAST_FREQUENCY = 2
+FEWEST_ROWS_PER_VALUE = 2
 SPIKE_SHARE = 0.3
-HASHED_AT_ONCE = 100_000
+HASH_BATCH = 100_000
 
 
-def learn(
+def analyze(
     connection: Any, schema: Schema, label: Label, rejected: int, fingerprint: str
 ) -> Statistics:
     """Return the statistics of the table `prepared`; raise `UserError` for an empty split."""
@@ -35,15 +35,10 @@ def learn(
     )
 
 
-def run(connection: Any, query: str) -> Any:
-    """Run SQL of BigQuery's dialect in DuckDB."""
-    return connection.execute(sql.in_duckdb(query))
-
-
 def split_rows(connection: Any) -> dict[str, int]:
     """Return the number of rows by split, training first."""
     counted = dict(
-        run(connection, "SELECT split, COUNT(*) FROM prepared GROUP BY split").fetchall()
+        sql.run(connection, "SELECT split, COUNT(*) FROM prepared GROUP BY split").fetchall()
     )
     for split in ("train", "eval"):
         if not counted.get(split):
@@ -60,9 +55,9 @@ def label_statistics(connection: Any, schema: Schema) -> Label:
     if schema.task == "regression":
         number = sql.number("label")
         query = f"SELECT AVG({number}), STDDEV_POP({number}) FROM prepared WHERE split = 'train'"
-        mean, deviation = run(connection, query).fetchone()
+        mean, deviation = sql.run(connection, query).fetchone()
         return Label((), (), stable(mean), stable(deviation or 1.0))
-    counted = dict(run(connection, sql.class_counts()).fetchall())
+    counted = dict(sql.run(connection, sql.class_counts()).fetchall())
     classes = sorted(counted)
     check_classes(classes, schema)
     if schema.task == "binary":
@@ -91,8 +86,8 @@ def numeric_statistics(connection: Any, schema: Schema, train_rows: int) -> dict
     """Return the statistics of each numeric column."""
     if not schema.numeric:
         return {}
-    values = run(connection, sql.summary(schema)).fetchone()
-    sample = run(connection, sql.sample(schema, SAMPLE_ROWS / train_rows)).fetchnumpy()
+    values = sql.run(connection, sql.summary(schema)).fetchone()
+    sample = sql.run(connection, sql.sample(schema, SAMPLE_ROWS / train_rows)).fetchnumpy()
     result = {}
     for index, name in enumerate(schema.numeric):
         minimum, maximum, mean, deviation, missing = values[5 * index : 5 * index + 5]
@@ -110,15 +105,15 @@ def numeric_statistics(connection: Any, schema: Schema, train_rows: int) -> dict
 
 
 def stable(value: float) -> float:
-    """Return `value` without the last digits, which depend on the order in which threads add up."""
+    """Return `value` without the last digits, which depend on the order in which threads add."""
     return float(f"{value:.12g}")
 
 
 def boundaries(values: npt.NDArray[np.float64], count: int) -> tuple[float, ...]:
     """Return at most `count` rising boundaries at the quantiles of `values`, shape [n].
 
-    A value that stands in many rows, such as 0, would swallow most quantiles: it gets a boundary of its own on either
-    side, and the quantiles are those of the other values.
+    A value in many rows, such as 0, would take most quantiles: it gets a boundary of its own, and the quantiles are those
+    of the other values.
     """
     if not values.size:
         return (0.0, 1.0)
@@ -133,13 +128,15 @@ def boundaries(values: npt.NDArray[np.float64], count: int) -> tuple[float, ...]
 
 
 def vocabularies(connection: Any, schema: Schema) -> dict[str, tuple[str, ...]]:
-    """Return the values of each categorical column that stand in more than one training row, frequent first."""
+    """Return the values of each categorical column that are in more than one training row, frequent first."""
     result = {}
     for index, name in enumerate(schema.of_kind("categorical")):
-        counted = run(
+        counted = sql.run(
             connection, sql.value_counts(cells_table(index), schema.vocabulary_limit)
         ).fetchall()
-        result[name] = tuple(value for value, frequency in counted if frequency >= LEAST_FREQUENCY)
+        result[name] = tuple(
+            value for value, frequency in counted if frequency >= FEWEST_ROWS_PER_VALUE
+        )
     return result
 
 
@@ -149,15 +146,15 @@ def vocabulary_codes(values: Sequence[str]) -> dict[str, int]:
 
 
 def hashed_codes(connection: Any, cells: str, buckets: int) -> Iterator[dict[str, int]]:
-    """Yield the code of each value of a hashed column, some at a time: 1 and up, as the serving signature computes it."""
+    """Yield the code of each value of a hashed column, in batches: 1 and up, as the serving signature computes it."""
     query = f"SELECT DISTINCT value FROM {cells} WHERE value IS NOT NULL"
-    # On a cursor of its own, because what is yielded is put into a table while this one is read.
-    cursor = run(connection.cursor(), query)
-    while rows := cursor.fetchmany(HASHED_AT_ONCE):
+    # On a cursor of its own, because the caller writes to another table meanwhile.
+    cursor = sql.run(connection.cursor(), query)
+    while rows := cursor.fetchmany(HASH_BATCH):
         yield {value: 1 + fingerprint64(value) % buckets for (value,) in rows}
 
 
-def create_codes(connection: Any, name: str, parts: Iterable[Mapping[str, int]]) -> None:
+def create_code_table(connection: Any, name: str, parts: Iterable[Mapping[str, int]]) -> None:
     """Create the table `name(value, code)`."""
     import pyarrow
 

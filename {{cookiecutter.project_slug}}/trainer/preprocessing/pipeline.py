@@ -1,4 +1,4 @@
-"""The preparation step by step, in DuckDB: read, judge, split, learn, encode, write."""
+"""The preparation step by step, in DuckDB: read, validate, split, encode, write."""
 
 import csv
 import json
@@ -13,7 +13,7 @@ from trainer.data.statistics import Label, Statistics
 from trainer.preprocessing import analyze, sql
 from trainer.preprocessing.columns import cells_table, codes_table, text_column, values_table
 from trainer.preprocessing.raw_table import Table, lines_without_row, reader, source_sql
-from trainer.run.console import Console
+from trainer.run.console import Console, shown_path
 from trainer.run.errors import UserError, shown
 
 SHARD_ROWS = 1 << 20
@@ -29,7 +29,7 @@ BAD_LINES = (  # DuckDB counts an error per column, not per line
 
 @dataclass(frozen=True)
 class Request:
-    """What to prepare, from where, to where, and within which bounds."""
+    """What `prepare` was asked for."""
 
     train: Path
     test: Path | None
@@ -41,13 +41,13 @@ class Request:
 
 
 def database(spill: Path, memory_mb: int) -> Any:
-    """Return a DuckDB connection whose tables lie in memory and, beyond that, in `spill`; it never goes online."""
+    """Return a DuckDB connection whose tables are in memory and, beyond that, in `spill`; it never goes online."""
     import duckdb
 
     settings: dict[str, Any] = {
         "memory_limit": f"{memory_mb}MB",
         "temp_directory": str(spill),
-        "preserve_insertion_order": "false",  # each query whose order matters says which
+        "preserve_insertion_order": "false",  # queries whose order matters have ORDER BY
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
     }
@@ -62,7 +62,7 @@ def read_tables(
     folder: Path,
     console: Console,
 ) -> int:
-    """Fill the table `prepared` with the good rows of all splits and return how many were rejected.
+    """Fill the table `prepared` with the valid rows of all splits; return the number of rejected ones.
 
     Raises `UserError` beyond the rejected share that is allowed.
     """
@@ -70,7 +70,7 @@ def read_tables(
     first = ""
     for table, split in zip(tables, ("train", "test"), strict=False):
         console.line(f"data     reading {shown_path(table.path)}")
-        judge_rows(connection, request, schema, table, split, console)
+        validate_rows(connection, request, schema, table, split, console)
         lost = lines_without_row(connection, table, schema, count(connection, "prepared") - kept)
         bad, reason = write_rejects(connection, table, lost, folder / files.REJECTS)
         rejected += bad
@@ -88,21 +88,25 @@ def count(connection: Any, relation: str) -> int:
 
 
 def warn_of_unlabelled(connection: Any, table: Table, console: Console) -> None:
-    """Say how many rows have no label: there is nothing wrong with them, but nothing to learn from them either."""
+    """Warn of rows without a label: they are not invalid, but nothing can be learnt from them."""
     unlabelled = count(connection, "prepared WHERE label IS NULL")
     if unlabelled:
         console.warning(f"{table.path.name}: {unlabelled:,} row(s) have no label and are left out")
 
 
-def judge_rows(
+def validate_rows(
     connection: Any, request: Request, schema: Schema, table: Table, split: str, console: Console
 ) -> None:
-    """Add every row of the file to the table `prepared`: cleaned, split, and with the reason if it cannot be used."""
+    """Add each row of the file to the table `prepared`: cleaned, with its split, and the reason if it cannot be used."""
     import duckdb
     import sqlglot
 
-    judged = sql.judged_rows(schema, request.deduplicate)
-    query = sql.with_split(judged, request.eval_share) if split == "train" else sql.as_test(judged)
+    validated = sql.validated_rows(schema, request.deduplicate)
+    query = (
+        sql.with_split(validated, request.eval_share)
+        if split == "train"
+        else sql.as_test(validated)
+    )
     target = "CREATE TABLE prepared AS" if split == "train" else "INSERT INTO prepared"
     try:
         query = sql.in_duckdb(query)
@@ -115,7 +119,7 @@ def judge_rows(
 def run_on_source(
     connection: Any, schema: Schema, table: Table, query: str, console: Console
 ) -> None:
-    """Run a query over the view `source` of the file; read leniently what DuckDB's strict CSV reader gives up on."""
+    """Run a query over the view `source` of the file; retry leniently where DuckDB's strict CSV reader fails."""
     import duckdb
 
     view = "CREATE OR REPLACE TEMP VIEW"
@@ -156,7 +160,7 @@ def unreadable(table: Table, schema: Schema, error: Exception) -> UserError:
 
 
 def is_about_sql(error: Exception) -> bool:
-    """Tell whether an error is about the text of a query rather than the data."""
+    """Return whether an error is about the text of a query rather than the data."""
     import duckdb
     import sqlglot
 
@@ -165,9 +169,9 @@ def is_about_sql(error: Exception) -> bool:
 
 
 def write_rejects(connection: Any, table: Table, lost: int, path: Path) -> tuple[int, str]:
-    """Append the unusable rows of `prepared`, the lines that are no rows, and a word on `lost` lines that are in none.
+    """Append the unusable rows of `prepared`, the lines that are no rows, and a line that counts the `lost` ones.
 
-    Returns how many there are besides those without a label, and the first of them.
+    Returns their number, without rows that lack a label, and a description of the first.
     """
     number, first, name = 0, "", table.path.name
     with path.open("a", encoding="utf-8", newline="") as file:
@@ -187,7 +191,7 @@ def write_rejects(connection: Any, table: Table, lost: int, path: Path) -> tuple
 
 
 def harmless(text: str) -> str:
-    """Return a cell of a CSV file so that no spreadsheet takes it for a formula.
+    """Return a cell of a CSV file that no spreadsheet takes for a formula.
 
     Source: https://owasp.org/www-community/attacks/CSV_Injection
     """
@@ -211,26 +215,26 @@ def rejected_rows(connection: Any, table: Table) -> Iterator[tuple[int | None, s
 def check_rejected(
     rejected: int, total: int, first: str, request: Request, console: Console
 ) -> None:
-    """Warn of unusable rows, or raise `UserError` if there are more than allowed."""
+    """Warn of unusable rows; raise `UserError` if there are more than allowed."""
     if not rejected:
         return
     share = rejected / total
-    told = f"{rejected:,} of {total:,} rows cannot be used ({share:.2%}), the first: {shown(first, 160)}"
+    found = f"{rejected:,} of {total:,} rows cannot be used ({share:.2%}), the first: {shown(first, 160)}"
     if share > request.max_rejected_share:
         raise UserError(
-            told,
+            found,
             f"at most {request.max_rejected_share:.2%}",
-            f"see {shown_path(rejects_beside(request.output))}, then mend the file, or correct the column's kind"
+            f"see {shown_path(rejects_beside(request.output))}, then fix the file, or correct the column's kind"
             " in trainer/features.py",
         )
-    console.warning(f"{told}; see {shown_path(request.output / files.REJECTS)}")
+    console.warning(f"{found}; see {shown_path(request.output / files.REJECTS)}")
 
 
 def drop_unknown_labels(connection: Any, label: Label, console: Console) -> None:
-    """Leave out rows of the other splits whose class no training row has: nothing can be learnt about it."""
+    """Drop rows of the other splits whose class no training row has: no prediction could be right."""
     if not label.classes:
         return
-    analyze.create_codes(
+    analyze.create_code_table(
         connection, "classes", [{value: code for code, value in enumerate(label.classes)}]
     )
     unknown = "prepared WHERE label NOT IN (SELECT value FROM classes)"
@@ -251,11 +255,11 @@ def count_cells(connection: Any, schema: Schema, console: Console) -> None:
         if schema.columns[name] == "categorical" and cells > schema.vocabulary_limit:
             console.warning(
                 f"{shown(name)} has {cells:,} different cells: the {schema.vocabulary_limit:,} most frequent values"
-                ' are told apart, and all others are one; "hashed" in trainer/features.py keeps more apart'
+                ' get a code each, and all others share one; "hashed" in trainer/features.py distinguishes more'
             )
 
 
-def write_codes(connection: Any, schema: Schema, statistics: Statistics) -> None:
+def create_codes(connection: Any, schema: Schema, statistics: Statistics) -> None:
     """Create the tables that map the text of each coded column to its code: `codes_<index>(cell, code)`."""
     for index, name in enumerate(schema.coded):
         if name in statistics.vocabularies:
@@ -264,13 +268,13 @@ def write_codes(connection: Any, schema: Schema, statistics: Statistics) -> None
             ]
         else:
             codes = analyze.hashed_codes(connection, cells_table(index), statistics.hashed[name])
-        analyze.create_codes(connection, values_table(index), codes)
+        analyze.create_code_table(connection, values_table(index), codes)
         of_cells = sql.in_duckdb(sql.cell_codes(cells_table(index), values_table(index)))
         connection.execute(f"CREATE TABLE {codes_table(index)} AS {of_cells}")
 
 
 def encode_first(connection: Any, schema: Schema) -> None:
-    """Put codes in the place of text in the table `prepared`, some columns at a time, until few enough are left."""
+    """Replace text by codes in the table `prepared`, some columns at a time, until few enough are left."""
     for first in range(0, sql.coded_before(schema), sql.JOINS_AT_ONCE):
         connection.execute(f"CREATE TABLE recoded AS {sql.in_duckdb(sql.with_codes(first))}")
         connection.execute("DROP TABLE prepared")
@@ -312,8 +316,8 @@ def shard_schema(schema: Schema, names: Sequence[str]) -> Any:
 
 
 def write_examples(connection: Any, schema: Schema, path: Path) -> None:
-    """Write a few raw rows that were not trained on, as `predict` and the serving signature take them."""
-    rows = analyze.run(connection, sql.examples(schema, EXAMPLE_ROWS)).fetchall()
+    """Write a few raw rows that are not trained on, as `predict` and the serving signature take them."""
+    rows = sql.run(connection, sql.examples(schema, EXAMPLE_ROWS)).fetchall()
     lines = [json.dumps(example(row, schema), ensure_ascii=False) for row in rows]
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
@@ -332,8 +336,3 @@ def example(row: Sequence[Any], schema: Schema) -> dict[str, float | str | None]
 def rejects_beside(output: Path) -> Path:
     """Return where the rejects of a failed run are kept."""
     return output.with_name(f"{output.name}.{files.REJECTS}")
-
-
-def shown_path(path: Path) -> str:
-    """Return `path` relative to the working folder where it lies below it."""
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

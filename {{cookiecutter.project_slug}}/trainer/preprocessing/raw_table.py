@@ -12,7 +12,8 @@ from trainer.data.schema import Schema
 from trainer.preprocessing.columns import file_column, raw_column
 from trainer.run.errors import UserError, shown
 
-LONGEST_LINE_BYTES = 2 << 20  # DuckDB sets many times as much memory aside for reading
+BLOCK_BYTES = 1 << 20
+LONGEST_LINE_BYTES = 2 << 20  # DuckDB reserves many times as much memory for reading
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def missing_column(path: Path, names: Sequence[str], name: str) -> UserError:
     remedy = (
         f"did you mean {shown(near[0])}?"
         if near
-        else "remove it from trainer/features.py, or mend the file"
+        else "remove it from trainer/features.py, or fix the file"
     )
     return UserError(
         f"{path} has no column {shown(name)}, which trainer/features.py names",
@@ -100,7 +101,7 @@ def missing_column(path: Path, names: Sequence[str], name: str) -> UserError:
 
 
 def source_sql(table: Table, schema: Schema) -> str:
-    """Return DuckDB SQL that takes the used columns out of the view `whole`: `c0` … `cN` and `label`."""
+    """Return DuckDB SQL for the used columns of the view `whole`: `c0` … `cN` and `label`."""
     positions = {name: file_column(position) for position, name in enumerate(table.names)}
     columns = [
         f"{positions[name]} AS {raw_column(index)}" for index, name in enumerate(schema.used)
@@ -112,7 +113,7 @@ def source_sql(table: Table, schema: Schema) -> str:
 def reader(table: Table, schema: Schema, strict: bool = True) -> str:
     """Return DuckDB's table function for the file, with columns `p0` … `pN` of type VARCHAR.
 
-    Not `strict` takes what standard CSV does not allow, such as two kinds of line ends in one file.
+    Without `strict` it reads what standard CSV does not allow, such as two kinds of line ends in one file.
     """
     path = text_literal(glob_escaped(str(table.path)))
     names = [file_column(position) for position in range(len(table.names))]
@@ -148,13 +149,10 @@ def glob_escaped(path: str) -> str:
     return "".join(f"[{character}]" if character in "*?[" else character for character in path)
 
 
-BLOCK_BYTES = 1 << 20
-
-
 def lines_without_row(connection: Any, table: Table, schema: Schema, rows: int) -> int:
     """Return how many lines of the file are in none of its `rows`, in no comment and not blank.
 
-    The view `whole` has all columns of the file as text. Only a file with more lines than rows is looked at closer.
+    The view `whole` has all columns of the file as text. Only a file with more lines than rows is read again.
     """
     if table.parquet:
         return 0

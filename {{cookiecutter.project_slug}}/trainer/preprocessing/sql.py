@@ -1,13 +1,14 @@
-"""The preparation as SQL in BigQuery's dialect: it runs here in DuckDB and, unchanged, where tables are larger.
+"""The preparation as SQL in BigQuery's dialect; it runs in DuckDB, and unchanged where tables are larger.
 
 Input is a relation `source` with the used columns as text, `c0` … `cN` in the order of `Schema.used`, and `label`; an
 empty cell is '', never NULL.
 
-What costs most is what is done once per cell of every row. So a number is cleaned only where it cannot be cast as it
-stands, and text is kept as it stands and cleaned once per value, where values are counted and given codes.
+Work on each cell of each row costs most. So a number is cleaned only where it cannot be cast as it stands, and text is
+kept as it stands and cleaned once per value, where values are counted and coded.
 """
 
 import math
+from typing import Any
 
 from trainer.data.schema import Schema
 from trainer.data.statistics import MISSING_CODE, UNSEEN_CODE
@@ -22,16 +23,21 @@ from trainer.preprocessing.columns import (
 SEPARATOR = "\x1f"  # between the cells of a row's text
 LARGEST_FLOAT32 = "3.4e38"
 SPLIT_PARTS = 10_000
-JOINS_AT_ONCE = 50  # thousands nest too deeply for DuckDB, and are too many tables for BigQuery
+JOINS_AT_ONCE = 50  # thousands nest too deeply for DuckDB, and exceed BigQuery's limit of tables
 KEY = "CAST(CONCAT('0x', SUBSTR(TO_HEX(MD5(row_text)), 1, 15)) AS INT64)"  # 60 bits: never negative
 BLANKS = " \t\n\v\f\r"  # what `tf.strings.strip` strips in the serving signature
 
 
 def in_duckdb(text: str) -> str:
-    """Return SQL of BigQuery's dialect in DuckDB's; raises sqlglot's own error for text that is no SQL."""
+    """Return SQL of BigQuery's dialect in DuckDB's; raises sqlglot's error for invalid SQL."""
     import sqlglot
 
     return str(sqlglot.transpile(text, read="bigquery", write="duckdb")[0])
+
+
+def run(connection: Any, query: str) -> Any:
+    """Run SQL of BigQuery's dialect in DuckDB."""
+    return connection.execute(in_duckdb(query))
 
 
 def literal(text: str) -> str:
@@ -43,13 +49,13 @@ def literal(text: str) -> str:
 
 
 def stripped(column: str) -> str:
-    """Return SQL for a text cell without surrounding blanks; cells that have none are not searched for them."""
+    """Return SQL for a text cell without surrounding blanks; cells that have none are not copied."""
     edges = f"LEFT({column}, 1) <= ' ' OR RIGHT({column}, 1) <= ' '"
     return f"IF({edges}, TRIM({column}, {literal(BLANKS)}), {column})"
 
 
 def markers(schema: Schema) -> tuple[str, ...]:
-    """Return the texts that stand for a missing cell."""
+    """Return the texts that mean a missing cell."""
     return tuple(dict.fromkeys(("", *schema.missing)))
 
 
@@ -60,7 +66,7 @@ def known(column: str, schema: Schema) -> str:
 
 
 def known_value(cell: str, schema: Schema) -> str | None:
-    """Return what `known` makes of one cell."""
+    """Return in Python what `known` computes in SQL."""
     value = cell.strip(BLANKS)
     return None if value in markers(schema) else value
 
@@ -78,7 +84,7 @@ def raw_number(column: str, schema: Schema) -> str:
 
 
 def is_finite_number(text: str) -> bool:
-    """Tell whether a text, such as a missing marker of -999, is a number to SQL as well."""
+    """Return whether a text, such as the missing marker -999, is a number to SQL as well."""
     try:
         return math.isfinite(float(text))
     except ValueError:
@@ -110,11 +116,11 @@ def unusable(value: str, text: str, shown_text: str, name: str) -> str:
     return f"WHEN NOT {finite(value)} AND {text} IS NOT NULL THEN {reason}"
 
 
-def judged_rows(schema: Schema, deduplicate: bool) -> str:
-    """Return SQL that casts and judges each row of `source`.
+def validated_rows(schema: Schema, deduplicate: bool) -> str:
+    """Return SQL that casts and validates each row of `source`.
 
-    Columns: `x0` … numbers, `t0` … text of the coded columns as it stands, `label`, `reason` (NULL for a good row), `cells`
-    (the text of a bad row) and `row_key`, an INT64 made of the MD5 of the row.
+    Columns: `x0` … numbers, `t0` … text of the coded columns as it stands, `label`, `reason` (NULL for a valid row), `cells`
+    (the text of an invalid row) and `row_key`, an INT64 made of the MD5 of the row.
     """
     columns = [raw_column(index) for index in range(len(schema.used))]
     row = f"ARRAY_TO_STRING([{', '.join([*columns, 'label'])}], {literal(SEPARATOR)})"
@@ -128,9 +134,9 @@ def judged_rows(schema: Schema, deduplicate: bool) -> str:
         f"WITH cleaned AS (SELECT {', '.join(columns)}, {known('label', schema)} AS label, {row} AS row_text FROM source),"
         f" labelled AS (SELECT {', '.join([*columns, *numbers])}, {label} AS label, row_text FROM cleaned),"
         f" numbered AS (SELECT *, {number('label')} AS y FROM labelled),"
-        f" judged AS (SELECT *, {rejection(schema)} AS reason, {KEY} AS row_key FROM numbered)"
+        f" validated AS (SELECT *, {rejection(schema)} AS reason, {KEY} AS row_key FROM numbered)"
         f" SELECT {', '.join(kept_columns(schema))}, label, reason,"
-        f" IF(reason IS NULL, NULL, row_text) AS cells, row_key FROM judged"
+        f" IF(reason IS NULL, NULL, row_text) AS cells, row_key FROM validated"
         f" {unique if deduplicate else ''}"
     )
 
@@ -182,7 +188,7 @@ def class_counts() -> str:
 
 
 def cells(column: str, schema: Schema) -> str:
-    """Return SQL for the different cells of a text column: as they stand, their value, and how many training rows each has."""
+    """Return SQL for the distinct cells of a text column: cell, value, number of training rows."""
     counted = f"SELECT {column} AS cell, COUNTIF(split = 'train') AS train_rows FROM prepared GROUP BY cell"
     return f"SELECT cell, {known('cell', schema)} AS value, train_rows FROM ({counted}) AS counted"
 
@@ -215,12 +221,12 @@ def examples(schema: Schema, count: int) -> str:
 
 
 def coded_before(schema: Schema) -> int:
-    """Return how many coded columns, the first ones, get their codes before `encoded`, which joins the others."""
+    """Return the number of coded columns, from the first, that get codes before `encoded` joins the others."""
     return max(0, (len(schema.coded) - 1) // JOINS_AT_ONCE * JOINS_AT_ONCE)
 
 
 def with_codes(first: int) -> str:
-    """Return SQL for `prepared` with codes `k<index>` in the place of texts `t<index>`, from a coded column on."""
+    """Return SQL for `prepared` with the texts of some coded columns, from the one numbered `first`, replaced by codes."""
     coded = range(first, first + JOINS_AT_ONCE)
     texts = ", ".join(map(text_column, coded))
     codes = ", ".join(map(joined_code, coded))

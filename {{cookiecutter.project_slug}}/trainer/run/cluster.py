@@ -1,4 +1,4 @@
-"""The place of this process among the replicas of a job, as TF_CONFIG tells it. Imports no TensorFlow.
+"""The position of this process among the replicas of a job, from TF_CONFIG. Imports no TensorFlow.
 
 Source: https://cloud.google.com/vertex-ai/docs/training/distributed-training
 """
@@ -15,8 +15,8 @@ TRAINING_TYPES = (*CHIEF_TYPES, "worker")
 
 
 @dataclass(frozen=True)
-class Place:
-    """Which of the processes that train this one is."""
+class ClusterPosition:
+    """The index of this process among those that train, and its role."""
 
     index: int = 0
     count: int = 1
@@ -24,11 +24,11 @@ class Place:
     is_evaluator: bool = False
 
 
-def place_of(environment: Mapping[str, str]) -> Place:
-    """Return the place of this process; without TF_CONFIG it is alone. Raises `UserError` if it cannot be read."""
+def cluster_position(environment: Mapping[str, str]) -> ClusterPosition:
+    """Return the position of this process, the only one without TF_CONFIG; raise `UserError` if that cannot be read."""
     text = environment.get("TF_CONFIG", "")
     if not text:
-        return Place()
+        return ClusterPosition()
     cluster, task = parts_of_config(text)
     if cluster.get("ps"):
         raise UserError(
@@ -37,26 +37,15 @@ def place_of(environment: Mapping[str, str]) -> Place:
             "remove the pool parameter_server from the scale tier in job.toml",
         )
     if task.get("type") == "evaluator":
-        return Place(is_chief=False, is_evaluator=True)
+        return ClusterPosition(is_chief=False, is_evaluator=True)
     hosts = [
         (kind, index) for kind in TRAINING_TYPES for index in range(len(cluster.get(kind, [])))
     ]
     here = (task.get("type"), task.get("index", 0))
     if here not in hosts:
-        raise unreadable(f"its task {shown(task)} is none of its cluster", text)
-    # Without a chief the first worker is it.
-    return Place(hosts.index(here), len(hosts), hosts.index(here) == 0)
-
-
-def require_chief(environment: Mapping[str, str]) -> None:
-    """Raise `UserError` unless this process is the chief: what all replicas write to the same outputs is spoilt."""
-    place = place_of(environment)
-    if not place.is_chief:
-        raise UserError(
-            f"replica {place.index} of {place.count}, which is not the chief, is about to write the model",
-            "the chief alone to write, because all replicas have the same outputs",
-            "export where `replicas.place.is_chief` holds, as in trainer/model.py",
-        )
+        raise unreadable(f"its task {shown(task)} is not in its cluster", text)
+    # Without a chief the first worker takes its role.
+    return ClusterPosition(hosts.index(here), len(hosts), hosts.index(here) == 0)
 
 
 def parts_of_config(text: str) -> tuple[dict[str, list[str]], dict[str, Any]]:
@@ -67,11 +56,11 @@ def parts_of_config(text: str) -> tuple[dict[str, list[str]], dict[str, Any]]:
     except (ValueError, AttributeError) as error:
         raise unreadable(str(error), text) from error
     if not isinstance(cluster, dict) or not isinstance(task, dict):
-        raise unreadable("cluster and task are no objects", text)
+        raise unreadable("cluster and task are not objects", text)
     for kind, hosts in cluster.items():
         if not isinstance(hosts, list):
-            raise unreadable(f"the addresses of {shown(kind)} are no list", text)
-    # A job of one replica may say so, or say nothing.
+            raise unreadable(f"the addresses of {shown(kind)} are not a list", text)
+    # A job of one replica may leave both out.
     return cluster or {"chief": [""]}, task or {"type": "chief", "index": 0}
 
 

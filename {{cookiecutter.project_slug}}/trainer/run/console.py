@@ -1,4 +1,4 @@
-"""What the user sees while a command runs: lines, and a bar on a terminal."""
+"""What a command shows: messages, and a progress bar on a terminal."""
 
 import os
 import sys
@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 from trainer.run.errors import UserError
 
@@ -63,23 +64,23 @@ class Console:
 
 
 class Progress:
-    """Tells how far a run is: a bar on a terminal, a line every ten seconds elsewhere."""
+    """Shows how far a run is: a bar on a terminal, a line every ten seconds elsewhere."""
 
     def __init__(self, console: Console, total_steps: int, done_steps: int) -> None:
         self.console = console
         self.total_steps = total_steps
         self._first_step = done_steps
         self._rows = 0
-        self._started = self._told = time.monotonic()
+        self._started = self._shown = time.monotonic()
 
     def advance(self, step: int, rows: int, loss: float) -> None:
-        """Count `rows` more rows and show `step` of the total, if it is time to."""
+        """Count `rows` more rows and show `step` of the total, when due."""
         self._rows += rows
         now = time.monotonic()
         interval = REDRAW_EVERY_SECONDS if self.console.terminal else LINE_EVERY_SECONDS
-        if self.console.quiet or now - self._told < interval:
+        if self.console.quiet or now - self._shown < interval:
             return
-        self._told = now
+        self._shown = now
         text = self.text(step, loss, now - self._started)
         if self.console.terminal:
             self.console.bar(step / self.total_steps, text)
@@ -87,7 +88,6 @@ class Progress:
             self.console.line(f"train    {text}")
 
     def text(self, step: int, loss: float, seconds: float) -> str:
-        """Return one line: step, loss, rows per second, time left."""
         left = (self.total_steps - step) * seconds / max(step - self._first_step, 1)
         rate = self._rows / max(seconds, 1e-9)
         return f"step {step:,}/{self.total_steps:,}  loss {loss:.4f}  {rate:,.0f} rows/s  {duration(left)} left"
@@ -101,22 +101,27 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
 
 
-@contextmanager
-def chatter_withheld() -> Iterator[None]:
-    """Withhold what is written to standard error, and show it only if an exception says that it may matter.
+def shown_path(path: Path) -> str:
+    """Return `path` relative to the working folder where it lies below it."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
-    TensorFlow's C++ side writes before its own log level applies, so nothing milder silences it.
+
+@contextmanager
+def suppressed_stderr() -> Iterator[None]:
+    """Suppress what is written to standard error, and show it only after an exception other than `UserError`.
+
+    TensorFlow's C++ side writes before its own log level applies, so nothing milder suppresses it.
     """
-    with tempfile.TemporaryFile() as withheld:
+    with tempfile.TemporaryFile() as suppressed:
         original = os.dup(2)
-        os.dup2(withheld.fileno(), 2)
+        os.dup2(suppressed.fileno(), 2)
         try:
             yield
-        except UserError:  # says it better
+        except UserError:  # explains it better
             raise
         except BaseException:
-            withheld.seek(0)
-            os.write(original, withheld.read())
+            suppressed.seek(0)
+            os.write(original, suppressed.read())
             raise
         finally:
             sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""Errors that a user can mend, told in three parts and without a traceback."""
+"""User-facing errors: problem, expectation, fix. They end a program without a traceback."""
 
 import errno
 import os
@@ -14,7 +14,7 @@ STORAGE_FAULTS = (
 
 
 class UserError(Exception):
-    """Something the user can mend: what is wrong, what was expected, what to do."""
+    """A problem that the user can fix: what is wrong, what was expected, what to do."""
 
     def __init__(self, what: str, expected: str, remedy: str) -> None:
         super().__init__(f"{what}; expected {expected}; {remedy}")
@@ -37,23 +37,23 @@ def exit_code(program: Callable[[Sequence[str]], int], arguments: Sequence[str])
         print("stopped", file=sys.stderr)
         return EXIT_INTERRUPTED
     except Exception as error:
-        told = storage_fault(error)
-        if told is None:
+        fault = storage_fault(error)
+        if fault is None:
             raise
-        print(f"error: {told}", file=sys.stderr)
+        print(f"error: {fault}", file=sys.stderr)
         return EXIT_USER_ERROR
 
 
 def storage_fault(error: Exception) -> UserError | None:
-    """Return what to tell of a file system that fails, None for any other error."""
-    # TensorFlow and DuckDB have errors of their own, which repeat the system's words.
+    """Return the user-facing error for a failure of the file system, None for any other error."""
+    # TensorFlow and DuckDB have errors of their own, which repeat the system's message.
     reasons = [os.strerror(number) for number in STORAGE_FAULTS]
-    said = [reason for reason in reasons if reason in str(error)]
-    if not said:
+    found = [reason for reason in reasons if reason in str(error)]
+    if not found:
         return None
     where = (isinstance(error, OSError) and error.filename) or "what this run writes"
     return UserError(
-        f"{where} cannot be read or written ({said[0]})",
-        "room on the disk, and the right to write there",
-        "make room or name another folder; the same command goes on from the last checkpoint",
+        f"{where} cannot be read or written ({found[0]})",
+        "free space, and permission to write there",
+        "make room or name another folder; the same command resumes from the last checkpoint",
     )

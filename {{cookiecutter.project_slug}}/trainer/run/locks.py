@@ -1,54 +1,31 @@
-"""Locks on folders. They end with the process that holds them, however it ends."""
+"""Locks that end with the process that holds them, however it ends."""
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 
 @contextlib.contextmanager
-def held(folder: Path, busy: Callable[[], None]) -> Iterator[None]:
-    """Make `folder` and hold it, so that no other process does; if one does, call `busy`, which may raise, and wait.
+def held(path: Path, when_busy: Callable[[], None]) -> Iterator[None]:
+    """Hold the lock file `path`; if another process does, call `when_busy`, which may raise `UserError`, and wait.
 
-    Windows and file systems without locks, such as Cloud Storage FUSE, hold nothing.
+    Where the file cannot be locked, as on file systems without locks, nothing is held. It is removed afterwards.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    if os.name == "nt":
-        yield
-        return
-    descriptor = lock(folder, busy)
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(
+        path, fallback_to_soft=False
+    )  # a file that exists would outlive a killed process
+    with contextlib.suppress(OSError):
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            when_busy()
+            lock.acquire()
     try:
         yield
     finally:
-        os.close(descriptor)
-
-
-def lock(folder: Path, busy: Callable[[], None]) -> int:
-    """Return a descriptor of the folder, locked."""
-    while True:
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            if not acquired(descriptor, wait=False):
-                busy()
-                acquired(descriptor, wait=True)
-            # Who held it may have put the folder elsewhere.
-            if folder.is_dir() and os.path.samestat(folder.stat(), os.fstat(descriptor)):
-                return descriptor
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)
-
-
-def acquired(descriptor: int, wait: bool) -> bool:
-    """Lock an open folder; return False if another process has it. Without locks there is none to have it."""
-    import fcntl
-
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        pass
-    return True
+        # Before the release: a process that waits for a removed file notices, and locks a new one.
+        with contextlib.suppress(OSError):  # Windows removes it only afterwards, by itself
+            path.unlink()
+        lock.release()

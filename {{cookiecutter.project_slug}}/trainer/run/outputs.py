@@ -1,4 +1,4 @@
-"""Where a run writes: the job folder or the folders that Vertex AI names, and the files in them."""
+"""Where a run writes: the job folder or the folders that Vertex AI sets, and the files in them."""
 
 import contextlib
 import json
@@ -14,6 +14,7 @@ from trainer.run.errors import UserError, shown
 from trainer.run.locks import held
 
 BUCKET_MOUNT = "/gcs"
+SAVED_MODEL = "saved_model.pb"  # in the folder of the model
 TUNING_METRIC_FILE = "/tmp/hypertune/output.metrics"
 TUNING_RECORDS_KEPT = 100
 
@@ -29,8 +30,13 @@ class Outputs:
 
     @property
     def metrics(self) -> Path:
-        """The final metrics as JSON; written last, so its presence means that the run has finished."""
+        """The final metrics as JSON; written last, so that its presence means that the run has finished."""
         return self.job_dir / "metrics.json"
+
+    @property
+    def lock(self) -> Path:
+        """The file that a run holds, so that no other writes to the same folder."""
+        return self.job_dir / ".lock"
 
     @property
     def config(self) -> Path:
@@ -81,7 +87,7 @@ def outputs_of(job_dir: str | None, environment: Mapping[str, str]) -> Outputs:
 
 @contextlib.contextmanager
 def sole_run(outputs: Outputs, writes: bool) -> Iterator[None]:
-    """Keep other runs out of the job folder, if this process `writes` to it; raise `UserError` if that is not possible."""
+    """Hold the job folder if this process `writes` to it; raise `UserError` if another run does."""
     if not writes:
         yield
         return
@@ -89,8 +95,8 @@ def sole_run(outputs: Outputs, writes: bool) -> Iterator[None]:
         outputs.job_dir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
-            f"the job folder {outputs.job_dir} cannot be made ({error.strerror})",
-            "a folder that this process may write",
+            f"the job folder {outputs.job_dir} cannot be created ({error.strerror})",
+            "a folder that this process can write to",
             "name another --job-dir",
         ) from error
 
@@ -101,12 +107,12 @@ def sole_run(outputs: Outputs, writes: bool) -> Iterator[None]:
             "wait until that run has ended, or name another --job-dir",
         )
 
-    with held(outputs.job_dir, refuse):
+    with held(outputs.lock, refuse):
         yield
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """Return the content of a JSON file of an earlier run, None if there is none or it was cut short."""
+    """Return the content of a JSON file of an earlier run, None if it does not exist or is incomplete."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
@@ -115,7 +121,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write `content` as JSON, in one piece."""
+    """Write `content` as JSON, atomically."""
     partial = path.with_name(path.name + ".partial")
     partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     partial.replace(path)
@@ -126,16 +132,16 @@ def git_revision(environment: Mapping[str, str]) -> str | None:
     if environment.get("GIT_REVISION"):
         return environment["GIT_REVISION"]
     try:
-        asked = subprocess.run(
+        done = subprocess.run(
             ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False, timeout=5
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return asked.stdout.strip() or None
+    return done.stdout.strip() or None
 
 
 def report_to_tuning(metric: str, value: float, step: int, environment: Mapping[str, str]) -> None:
-    """Tell hyperparameter tuning the metric, in the format of cloudml-hypertune; outside a trial do nothing.
+    """Report the metric to hyperparameter tuning, in the format of cloudml-hypertune; outside a trial do nothing.
 
     Source: https://github.com/GoogleCloudPlatform/cloudml-hypertune
     """

@@ -1,7 +1,7 @@
-"""Checkpoints that a kill in mid-write cannot spoil: one file each, with its own checksum, the last two kept.
+"""Checkpoints that survive a kill while one is written: a file each, with its own checksum; the last two are kept.
 
 A file is the SHA-256 of its payload, a line feed, and the payload, an uncompressed NumPy archive. A file whose checksum
-does not fit is passed over, so nothing depends on renames being atomic, which Cloud Storage FUSE does not promise.
+does not match is skipped, so nothing depends on renames being atomic, which Cloud Storage FUSE does not promise.
 """
 
 import contextlib
@@ -47,9 +47,9 @@ def save(folder: Path, step: int, arrays: Arrays, state: dict[str, Any]) -> Path
 def newest(
     folder: Path, warn: Callable[[str], None]
 ) -> tuple[list[npt.NDArray[Any]], dict[str, Any]] | None:
-    """Return arrays and state of the newest sound checkpoint in `folder`, or None if there is none; warn of spoilt ones.
+    """Return arrays and state of the newest valid checkpoint in `folder`, or None if it holds none; warn of invalid ones.
 
-    Raises `UserError` if there are only spoilt ones.
+    Raises `UserError` if all are invalid.
     """
     paths = sorted(folder.glob(f"*{SUFFIX}"), reverse=True)
     for path in paths:
@@ -58,19 +58,18 @@ def newest(
             if content is not None:
                 return content
         warn(
-            f"{path} is damaged or cannot be read, and is passed over; an earlier checkpoint is used if there is one"
+            f"{path} is corrupted or cannot be read, and is skipped; an earlier checkpoint is used if there is one"
         )
     if paths:
         raise UserError(
             f"none of the {len(paths)} checkpoints in {folder} can be read",
-            "at least one that is whole",
-            "remove that folder to begin anew, or name another --job-dir",
+            "at least one that is valid",
+            "remove that folder to start over, or name another --job-dir",
         )
     return None
 
 
 def packed(arrays: Arrays, state: dict[str, Any]) -> bytes:
-    """Return the content of a checkpoint file."""
     buffer = io.BytesIO()
     text = np.frombuffer(json.dumps(state).encode(), np.uint8)
     named: dict[str, Any] = {f"array_{index}": array for index, array in enumerate(arrays)}
@@ -80,7 +79,7 @@ def packed(arrays: Arrays, state: dict[str, Any]) -> bytes:
 
 
 def unpacked(content: bytes) -> tuple[list[npt.NDArray[Any]], dict[str, Any]] | None:
-    """Return arrays and state from the content of a checkpoint file, or None if it is damaged."""
+    """Return arrays and state from the content of a checkpoint file, or None if it is corrupted."""
     checksum, _, payload = content.partition(b"\n")
     if hashlib.sha256(payload).hexdigest().encode() != checksum:
         return None

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from trainer.run.cluster import Place
-from trainer.run.console import chatter_withheld
+from trainer.run.cluster import ClusterPosition
+from trainer.run.console import suppressed_stderr
 from trainer.run.errors import UserError
 
 FAILURES = (
@@ -22,48 +22,48 @@ FAILURES = (
 
 
 class Replicas:
-    """Steps on all replicas at once, and what their processes agree on."""
+    """Runs steps on all replicas in parallel, and exchanges values between their processes."""
 
-    def __init__(self, place: Place, strategy: Any = None) -> None:
-        self.place = place
+    def __init__(self, position: ClusterPosition, strategy: Any = None) -> None:
+        self.position = position
         self.strategy = strategy
 
     @property
     def count(self) -> int:
-        """The number of replicas over all processes."""
+        """Number of replicas over all processes."""
         return int(self.strategy.num_replicas_in_sync) if self.strategy else 1
 
     def scope(self) -> contextlib.AbstractContextManager[Any]:
-        """Return the context in which variables are made, so that every replica has them."""
+        """Return the context in which to create variables, so that every replica has them."""
         return self.strategy.scope() if self.strategy else contextlib.nullcontext()
 
     def index(self) -> Any:
-        """Return the number of the replica that traces or runs this, int64."""
+        """Return the index of the replica that traces or runs this, int64."""
         context = tf.distribute.get_replica_context()
         return tf.cast(context.replica_id_in_sync_group, tf.int64)
 
     @contextlib.contextmanager
-    def loss_told(self) -> Iterator[None]:
+    def replica_failures_reported(self) -> Iterator[None]:
         """Turn the failure of a collective operation into a `UserError`."""
-        if self.place.count == 1:
+        if self.position.count == 1:
             yield
             return
-        with chatter_withheld():
+        with suppressed_stderr():
             try:
                 yield
             except FAILURES as error:
                 failure = type(error).__name__.removesuffix("Error")
                 raise UserError(
-                    f"the replicas can no longer work together ({failure})",
+                    fXX,
                     "every replica to run until the end",
-                    "look for the replica that ended first; the same command goes on from the last checkpoint",
+                    "look for the replica that ended first; the same command resumes from the last checkpoint",
                 ) from error
 
     def summed(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return the sum of float32 `values` [n] over the processes, equal on each of them to the last bit."""
-        if self.place.count == 1:
+        if self.position.count == 1:
             return values
-        with self.loss_told():
+        with self.replica_failures_reported():
             return np.asarray(self._summed(tf.constant(values)).numpy())
 
     @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
@@ -73,32 +73,32 @@ class Replicas:
 
     def _total(self, values: Any) -> Any:
         """Return the sum over all replicas, of which a process with several GPUs counts once."""
-        first_of_process = self.index() % (self.count // self.place.count) == 0
+        first_of_process = self.index() % (self.count // self.position.count) == 0
         own = tf.where(first_of_process, values, 0.0)
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, own)
 
     def gathered(self, value: float) -> list[float]:
-        """Return the `value` of each process, rounded to float32: what all of them can decide by."""
-        if self.place.count == 1:
+        """Return the `value` of each process, rounded to float32, so that all can decide alike."""
+        if self.position.count == 1:
             return [value]
-        values = np.zeros(self.place.count, np.float32)
-        values[self.place.index] = value
+        values = np.zeros(self.position.count, np.float32)
+        values[self.position.index] = value
         return [float(gathered) for gathered in self.summed(values)]
 
 
-def replicas_of(place: Place) -> Replicas:
-    """Return the replicas of this job. To be called before anything is computed."""
-    if place.count > 1:
-        return Replicas(place, tf.distribute.MultiWorkerMirroredStrategy())
+def replicas_of(position: ClusterPosition) -> Replicas:
+    """Return the replicas of this job. Call it before anything is computed."""
+    if position.count > 1:
+        return Replicas(position, tf.distribute.MultiWorkerMirroredStrategy())
     if tf.config.list_physical_devices("TPU"):
-        return Replicas(place, tpu_strategy())
+        return Replicas(position, tpu_strategy())
     if len(tf.config.list_physical_devices("GPU")) > 1:
-        return Replicas(place, tf.distribute.MirroredStrategy())
-    return Replicas(place)
+        return Replicas(position, tf.distribute.MirroredStrategy())
+    return Replicas(position)
 
 
 def tpu_strategy() -> Any:
-    """Return the strategy for the cores of the TPU that this machine has."""
+    """Return the strategy for the TPU cores of this machine."""
     resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu="local")
     tf.config.experimental_connect_to_cluster(resolver)
     tf.tpu.experimental.initialize_tpu_system(resolver)

@@ -14,7 +14,7 @@ HIGHER_IS_BETTER = {"auc": True, "accuracy": True, "rmse": False}
 
 
 def is_better(metric: str, value: float, other: float) -> bool:
-    """Tell whether `value` of `metric` beats `other`."""
+    """Return whether `value` of `metric` is better than `other`."""
     return value > other if HIGHER_IS_BETTER[metric] else value < other
 
 
@@ -51,7 +51,7 @@ def metrics_of(task: str, outputs: Array, labels: npt.NDArray[np.generic]) -> di
 
 
 def baseline_of(task: str, label: Label, labels: npt.NDArray[np.generic]) -> dict[str, float]:
-    """Return the metrics of always answering what is most common in the training rows (or their mean)."""
+    """Return the metrics of always predicting the class frequencies of the training rows, or their mean."""
     if task == "regression":
         return metrics_of(task, np.full((len(labels), 1), label.mean), labels)
     shares = np.asarray(label.counts, np.float64) / sum(label.counts)
@@ -59,5 +59,4 @@ def baseline_of(task: str, label: Label, labels: npt.NDArray[np.generic]) -> dic
 
 
 def shown_metrics(metrics: Mapping[str, float]) -> str:
-    """Return metrics as one line of text."""
     return "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())

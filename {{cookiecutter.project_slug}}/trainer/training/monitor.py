@@ -1,4 +1,4 @@
-"""What a run shows and keeps while it trains: progress, checkpoints, summaries, the metric for tuning."""
+"""What a run shows and saves while it trains: progress, checkpoints, summaries, the metric for tuning."""
 
 import signal
 import time
@@ -13,7 +13,7 @@ from trainer.run.outputs import Outputs, process_environment, report_to_tuning
 from trainer.training import checkpoint
 from trainer.training.loop import State
 from trainer.training.metrics import MAIN_METRIC, shown_metrics
-from trainer.training.train_step import Learner
+from trainer.training.train_step import Trainer
 
 LONGEST_SAVE_INTERVAL_SECONDS = 600.0
 FIRST_SAVE_INTERVAL_SECONDS = 10.0
@@ -21,7 +21,7 @@ SAVE_SHARE = 0.02
 
 
 class RunMonitor:
-    """Watches one run that writes to `outputs`, if this process is the one that `writes`."""
+    """Monitors one run; saves to `outputs` if this process is the one that `writes`."""
 
     def __init__(self, outputs: Outputs, task: str, console: Console, writes: bool = True) -> None:
         self.outputs = outputs
@@ -38,35 +38,31 @@ class RunMonitor:
             signal.signal(number, self.ask_to_stop)
 
     def ask_to_stop(self, number: int, frame: FrameType | None) -> None:
-        """Stop after the steps that are being taken; a second Ctrl-C stops at once."""
+        """Stop after the steps in progress; a second Ctrl-C stops immediately."""
         if self.stop_signal and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.stop_signal = number
 
     def newest_checkpoint(self) -> tuple[list[npt.NDArray[Any]], dict[str, Any]] | None:
-        """Return what the newest sound checkpoint of the run holds."""
         return checkpoint.newest(self.outputs.checkpoints, self.console.warning)
 
     def begin(self, total_steps: int, state: State) -> None:
-        """Say where the run begins or goes on."""
         if state.step:
-            self.console.line(f"train    going on at step {state.step:,} of {total_steps:,}")
+            self.console.line(f"train    resuming at step {state.step:,} of {total_steps:,}")
         self.progress = Progress(self.console, total_steps, state.step)
         self.saved_step = state.step
 
-    def after_steps(self, state: State, rows: int, loss: float, learner: Learner) -> None:
-        """Show progress; save if it is time to; end the process if a signal asked for it."""
+    def after_steps(self, state: State, rows: int, loss: float, trainer: Trainer) -> None:
+        """Show progress; save when due; end the process after a signal."""
         self.progress.advance(state.step, rows, loss)
         # A signal may reach one replica alone, or each during other steps: all stop after the same.
-        stop_signal = int(max(learner.replicas.gathered(self.stop_signal)))
+        stop_signal = int(max(trainer.replicas.gathered(self.stop_signal)))
         if stop_signal:
-            self.save(state, learner)
-            self.console.line(
-                f"stopped  at step {state.step:,}; the same command goes on from there"
-            )
+            self.save(state, trainer)
+            self.console.line(f"stopped  at step {state.step:,}; the same command resumes there")
             raise SystemExit(128 + stop_signal)
         if time.monotonic() - self.saved > self.save_interval_seconds:
-            self.save(state, learner)
+            self.save(state, trainer)
 
     def after_evaluation(self, state: State, metrics: dict[str, float]) -> None:
         """Show and record the metrics of the eval split."""
@@ -91,19 +87,21 @@ class RunMonitor:
         except tf.errors.OpError as error:
             self.console.warning(f"{self.outputs.logs} cannot be written ({error.message})")
 
-    def end(self, state: State, learner: Learner) -> None:
-        """Save, so that a longer run can go on from here."""
-        self.save(state, learner)
+    def end(self, state: State, trainer: Trainer) -> None:
+        """Save, so that a longer run can resume here."""
+        self.save(state, trainer)
 
-    def save(self, state: State, learner: Learner) -> None:
-        """Write a checkpoint, and choose the time of the next one so that saving takes a small share of the run."""
+    def save(self, state: State, trainer: Trainer) -> None:
+        """Write a checkpoint, and choose when the next one is due."""
         if not self.writes or state.step == self.saved_step:
             return
         started = time.monotonic()
         try:
-            checkpoint.save(self.outputs.checkpoints, state.step, learner.arrays(), state.as_json())
+            checkpoint.save(self.outputs.checkpoints, state.step, trainer.arrays(), state.as_json())
         except OSError as error:
-            self.console.warning(f"step {state.step:,} cannot be saved ({error}); training goes on")
+            self.console.warning(
+                f"step {state.step:,} cannot be saved ({error}); training continues"
+            )
         else:
             self.saved_step = state.step
         self.saved = time.monotonic()
@@ -111,6 +109,6 @@ class RunMonitor:
 
 
 def save_interval(cost_seconds: float) -> float:
-    """Return the seconds until the next checkpoint, so many that saving takes a small share of the run on a slow disk too."""
+    """Return the seconds until the next checkpoint, so that saving takes a small share of the run on a slow disk too."""
     wanted = max(cost_seconds / SAVE_SHARE, FIRST_SAVE_INTERVAL_SECONDS)
     return min(wanted, LONGEST_SAVE_INTERVAL_SECONDS)

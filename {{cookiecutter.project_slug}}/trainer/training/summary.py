@@ -1,4 +1,4 @@
-"""The short table that a run ends with."""
+"""The summary that ends a run."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,11 +17,11 @@ def report(
     schema: Schema,
     console: Console,
 ) -> None:
-    """Show what was trained on, how good it is against the baseline, how fast, where it lies and what to do next."""
+    """Show the data, the metric beside the baseline, the speed, the path of the model, and what to do next."""
     name = MAIN_METRIC[schema.task]
     rows = ", ".join(f"{count:,} {split}" for split, count in statistics.rows.items())
     inputs = f"{len(schema.numeric)} numeric, {len(schema.coded)} text columns"
-    baseline = f"{metrics['baseline'][name]:.4f} for {baseline_words(schema.task)}"
+    baseline = f"{metrics['baseline'][name]:.4f} for {baseline_name(schema.task)}"
     console.line("")
     console.table(
         [
@@ -38,6 +38,5 @@ def report(
     )
 
 
-def baseline_words(task: str) -> str:
-    """Return what the baseline does."""
+def baseline_name(task: str) -> str:
     return "the mean of the training rows" if task == "regression" else "the most common class"

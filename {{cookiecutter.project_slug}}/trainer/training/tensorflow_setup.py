@@ -3,24 +3,24 @@
 import os
 from typing import TYPE_CHECKING
 
-from trainer.run.cluster import Place
-from trainer.run.console import chatter_withheld
+from trainer.run.cluster import ClusterPosition
+from trainer.run.console import suppressed_stderr
 
 if TYPE_CHECKING:
     from trainer.training.distribution import Replicas
 
 
-def start_tensorflow(seed: int, place: Place | None = None) -> "Replicas":
-    """Import TensorFlow without its start-up chatter, set threads and random states, and meet the other replicas."""
+def start_tensorflow(seed: int, position: ClusterPosition | None = None) -> "Replicas":
+    """Import TensorFlow without its start-up output, set threads and random states, and connect to the other replicas."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    with chatter_withheld():
+    with suppressed_stderr():
         import keras
 
         from trainer.training.distribution import replicas_of
 
         use_all_cores()
         # Before anything is computed: collective operations cannot be set up later.
-        replicas = replicas_of(place or Place())
+        replicas = replicas_of(position or ClusterPosition())
         keras.utils.set_random_seed(seed)
     return replicas
 
@@ -35,6 +35,14 @@ def use_all_cores() -> None:
     if not tf.config.list_physical_devices("GPU"):
         tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.config.threading.set_inter_op_parallelism_threads(cores())
+
+
+def device_names() -> list[str]:
+    """Return the devices that TensorFlow sees, such as `CPU:0` or `GPU:1`."""
+    import tensorflow as tf
+
+    devices = tf.config.list_physical_devices()
+    return [device.name.removeprefix("/physical_device:") for device in devices]
 
 
 def cores() -> int:

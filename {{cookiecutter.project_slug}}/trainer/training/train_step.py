@@ -1,4 +1,4 @@
-"""The model with its optimizer, as compiled graphs that take many steps per call."""
+"""The model with its optimizer as compiled graphs: many training steps per call, prediction, evaluation."""
 
 import zlib
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from trainer.data.shards import Split, Window
-from trainer.run.cluster import Place
+from trainer.run.cluster import ClusterPosition
 from trainer.run.errors import UserError
 from trainer.settings import Settings
 from trainer.training.distribution import Replicas
@@ -17,16 +17,16 @@ from trainer.training.metrics import metrics_of
 from trainer.training.tensorflow_setup import cores
 
 EVALUATION_ROWS = 8_192
-LEAST_ROWS_PER_PART = 64
-ROUNDING = 1e-4  # what replicas tell each other is rounded to float32
+FEWEST_ROWS_PER_PART = 64
+ROUNDING = 1e-4  # replicas exchange float32
 SEED_STATE = "seed_generator_state"  # the name that Keras gives it
 
 
-def parts_of(batch_size: int) -> int:
-    """Return into how many parts a batch is cut: one per core, if that leaves each part rows enough to be worth it."""
+def part_count(batch_size: int) -> int:
+    """Return into how many parts a batch is cut: one per core, if each part then has rows enough to be worth it."""
     if tf.config.list_physical_devices("GPU"):
         return 1
-    return max(1, min(cores(), batch_size // LEAST_ROWS_PER_PART))
+    return max(1, min(cores(), batch_size // FEWEST_ROWS_PER_PART))
 
 
 def input_specs(model: Any) -> tuple[Any, Any, Any]:
@@ -36,32 +36,36 @@ def input_specs(model: Any) -> tuple[Any, Any, Any]:
     return numbers, codes, tf.TensorSpec([None], labels)
 
 
-class Learner:
-    """Steps and predictions of a model, compiled once."""
+class Trainer:
+    """Trains, predicts and evaluates; each graph is traced once.
+
+    `train_steps` runs `steps_graph`, a loop of `train_step`, which runs `train_step_on_replica` on each replica. There
+    `update` applies the sum of the `gradients` of each part of the rows, one part per core.
+    """
 
     def __init__(
         self, model: Any, optimizer: Any, settings: Settings, replicas: Replicas | None = None
     ) -> None:
         self.model = model
         self.optimizer = optimizer
-        self.replicas = replicas or Replicas(Place())
-        self.parts = parts_of(settings.batch_size // self.replicas.count)
+        self.replicas = replicas or Replicas(ClusterPosition())
+        self.parts = part_count(settings.batch_size // self.replicas.count)
         self.best: list[npt.NDArray[Any]] = []
         self._loaded: tuple[Window, tuple[Any, Any, Any]] | None = None
         numbers, codes, labels = input_specs(model)
         number = tf.TensorSpec([], tf.int64)
         # With signatures, because any other number of rows would have the graph traced again.
-        self.steps = tf.function(
-            self._steps,
+        self.steps_graph = tf.function(
+            self._train_steps,
             [numbers, codes, labels, tf.TensorSpec([None], tf.int64), number, number, number],
         )
-        self.gradient = tf.function(
-            self._gradient,
+        self.gradients = tf.function(
+            self._gradients,
             [numbers, codes, labels, tf.TensorSpec([], tf.float32)],
             autograph=False,
         )
-        self.predicted = tf.function(self._predicted, [numbers, codes], autograph=False)
-        self.part_predicted = tf.function(model.predictions, [numbers, codes], autograph=False)
+        self.predict = tf.function(self._predict, [numbers, codes], autograph=False)
+        self.predict_part = tf.function(model.predictions, [numbers, codes], autograph=False)
         self.vary_dropout()
 
     @property
@@ -71,11 +75,11 @@ class Learner:
 
     @property
     def weights(self) -> list[Any]:
-        """What the network has learnt: its variables but the random states, which differ among replicas."""
+        """The variables of the network but the random states, which differ among replicas."""
         return [one for one in self.model.network.variables if one.name != SEED_STATE]
 
     def arrays(self) -> list[npt.NDArray[Any]]:
-        """Return the values of the variables, then those of the best network so far, if they were kept."""
+        """Return the values of `variables`, then the best weights so far, if any were kept."""
         return [*(variable.numpy() for variable in self.variables), *self.best]
 
     def restore(self, arrays: Sequence[npt.NDArray[Any]]) -> None:
@@ -94,7 +98,7 @@ class Learner:
         self.vary_dropout()
 
     def vary_dropout(self) -> None:
-        """Let each replica leave out other units: all have been given the seeds of the first."""
+        """Give each replica random states of its own for dropout: all start with those of the first."""
         if self.replicas.count > 1:
             self._vary_dropout()
 
@@ -107,8 +111,8 @@ class Learner:
             if variable.name == SEED_STATE:
                 variable.assign_add(tf.cast([self.replicas.index(), 0], variable.dtype))
 
-    def check_equal(self) -> None:
-        """Raise `UserError` if the weights of a process have drifted away from those of another."""
+    def check_same_weights(self) -> None:
+        """Raise `UserError` if the weights of a process differ from those of another."""
         checksum = 0
         for variable in self.model.network.trainable_variables:
             checksum = zlib.crc32(variable.numpy().tobytes(), checksum)
@@ -132,130 +136,121 @@ class Learner:
     def tensors(self, window: Window) -> tuple[Any, Any, Any]:
         """Return numbers, codes and labels of the window as tensors, converted once."""
         if self._loaded is None or self._loaded[0] is not window:
-            arrays = (window.numbers, window.codes, window.labels)
-            self._loaded = (
-                window,
-                (tf.constant(arrays[0]), tf.constant(arrays[1]), tf.constant(arrays[2])),
-            )
+            numbers, codes, labels = map(tf.constant, (window.numbers, window.codes, window.labels))
+            self._loaded = (window, (numbers, codes, labels))
         return self._loaded[1]
 
-    def take_steps(
+    def train_steps(
         self, tensors: tuple[Any, Any, Any], order: Any, first: int, last: int, steps: int
     ) -> tuple[float, int]:
-        """Take the steps `first` to `last` on a window; return the last loss and the number of the next step."""
+        """Take the steps `first` to `last` on a window; return the last loss and the number of the next step.
+
+        `steps` batches of nearly equal size cut `order`, the row numbers of the window in random order, int64 [rows].
+        """
         bounds = [tf.constant(number, tf.int64) for number in (first, last, steps)]
-        with self.replicas.loss_told():
-            loss, reached, trained = self.steps(*tensors, order, *bounds)
-            batches = len(order) * int(reached) // steps - len(order) * first // steps
-            self.check_shared(int(trained), batches)
+        with self.replicas.replica_failures_reported():
+            loss, reached, trained = self.steps_graph(*tensors, order, *bounds)
+            rows = len(order) * int(reached) // steps - len(order) * first // steps
+            self.check_row_counts(int(trained), rows)
             return sum(self.replicas.gathered(float(loss))), int(reached)
 
-    def check_shared(self, trained: int, batches: int) -> None:
-        """Raise `UserError` unless the rows that each replica has `trained` on add up to those of the batches."""
+    def check_row_counts(self, trained: int, rows: int) -> None:
+        """Raise `UserError` unless the rows that each replica has `trained` on add up to the `rows` of the batches."""
         if self.replicas.count == 1:
             return
         total = sum(self.replicas.gathered(trained))
-        if abs(total - batches) > batches * ROUNDING:
+        if abs(total - rows) > rows * ROUNDING:
             raise UserError(
-                f"the replicas trained on {total:,.0f} rows of batches that hold {batches:,}",
+                f"the replicas trained on {total:,.0f} rows of batches that hold {rows:,}",
                 "each row on one replica",
-                "let step_on_part in trainer/training/train_step.py give each replica a part of its own",
+                "let train_step_on_replica in trainer/training/train_step.py give each replica a part of its own",
             )
 
-    def _steps(
+    def _train_steps(
         self, numbers: Any, codes: Any, labels: Any, order: Any, first: Any, last: Any, steps: Any
     ) -> Any:
-        """Take the steps `first` to `last` of the `steps` that cut `order`, int64 [rows], into equal batches.
+        """Return this process's part in the last loss, the number of the next step, and the rows trained on here.
 
-        Returns the loss of the last step taken, as far as this process has a part in it, the number of the next one, and
-        how many rows this process trained on. A loss that is not finite ends it early, unless there are other replicas, which cannot know.
+        A loss that is not finite ends the loop early, unless there are other replicas, which cannot know.
         """
         rows = tf.size(order, tf.int64)
         loss, step, trained = tf.constant(0.0), first, tf.constant(0, tf.int64)
         while step < last and (self.replicas.count > 1 or tf.math.is_finite(loss)):
             batch = order[rows * step // steps : rows * (step + 1) // steps]
-            loss, taken = self.step_everywhere(numbers, codes, labels, batch)
-            trained += taken
+            loss, count = self.train_step(numbers, codes, labels, batch)
+            trained += count
             step += 1
         return loss, step, trained
 
     # Nothing from here on branches on tensors, and to convert it takes time.
     @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
-    def step_everywhere(self, numbers: Any, codes: Any, labels: Any, rows: Any) -> Any:
-        """Take one step on the rows of these numbers, int64 [batch], each replica on its part.
+    def train_step(self, numbers: Any, codes: Any, labels: Any, batch: Any) -> Any:
+        """Take one step on the rows `batch`, int64 [batch size], each replica on its part.
 
         Returns the loss and the number of rows, as far as this process has a part in them.
         """
-        count = tf.size(rows, tf.int64)
         if self.replicas.count == 1:
-            return self.step(numbers, codes, labels, rows, count)
+            return self.update(numbers, codes, labels, batch, tf.size(batch, tf.int64))
         strategy = self.replicas.strategy
-        results = strategy.run(self.step_on_part, (numbers, codes, labels, rows, count))
+        results = strategy.run(self.train_step_on_replica, (numbers, codes, labels, batch))
         losses, counts = map(strategy.experimental_local_results, results)
         return tf.add_n(losses), tf.add_n(counts)
 
-    def step_on_part(self, numbers: Any, codes: Any, labels: Any, rows: Any, count: Any) -> Any:
-        """Take this replica's part in a step: no row is another's, and none is left out."""
-        part, parts = self.replicas.index(), self.replicas.count
-        own = rows[count * part // parts : count * (part + 1) // parts]
-        return self.step(numbers, codes, labels, own, count)
+    def train_step_on_replica(self, numbers: Any, codes: Any, labels: Any, batch: Any) -> Any:
+        """Take this replica's part in a step: each row of the batch is on one replica."""
+        size = tf.size(batch, tf.int64)
+        replica, replicas = self.replicas.index(), self.replicas.count
+        own = batch[size * replica // replicas : size * (replica + 1) // replicas]
+        return self.update(numbers, codes, labels, own, size)
 
-    def step(self, numbers: Any, codes: Any, labels: Any, rows: Any, batch_rows: Any) -> Any:
-        """Take one step on the rows of these numbers, int64, of a batch of `batch_rows`.
+    def update(self, numbers: Any, codes: Any, labels: Any, rows: Any, batch_size: Any) -> Any:
+        """Update the weights by the gradients of some `rows`, int64, of a batch; the optimizer adds those of all replicas.
 
-        Returns their part of its loss, and how many they are. The optimizer adds up the gradients of all replicas.
+        Returns the part of these rows in the loss of the batch, and their number.
         """
         count = tf.size(rows, tf.int64)
         losses, gradients = [], []
         for part in range(self.parts):
             chosen = rows[count * part // self.parts : count * (part + 1) // self.parts]
-            batch = (
-                tf.gather(numbers, chosen),
-                tf.gather(codes, chosen),
-                tf.gather(labels, chosen),
-            )
-            loss, gradient = self.gradient(*batch, tf.cast(batch_rows, tf.float32))
+            batch = [tf.gather(tensor, chosen) for tensor in (numbers, codes, labels)]
+            loss, gradient = self.gradients(*batch, tf.cast(batch_size, tf.float32))
             losses.append(loss)
             gradients.append([tf.convert_to_tensor(tensor) for tensor in gradient])
         totals = [tf.add_n(tensors) for tensors in zip(*gradients, strict=True)]
         self.optimizer.apply(totals, self.model.network.trainable_variables)
         return tf.add_n(losses), count
 
-    def _gradient(self, numbers: Any, codes: Any, labels: Any, rows: Any) -> tuple[Any, Any]:
-        """Return the loss of a part of a batch, as its share of the mean over `rows`, and its gradient."""
+    def _gradients(self, numbers: Any, codes: Any, labels: Any, batch_size: Any) -> tuple[Any, Any]:
+        """Return the loss of some rows, as their part in the mean over the batch, and its gradients."""
         with tf.GradientTape() as tape:
             outputs = self.model.network([numbers, codes], training=True)
-            loss = tf.reduce_sum(self.model.losses(outputs, labels)) / rows
+            loss = tf.reduce_sum(self.model.losses(outputs, labels)) / batch_size
         return loss, tape.gradient(loss, self.model.network.trainable_variables)
 
-    def _predicted(self, numbers: Any, codes: Any) -> Any:
+    def _predict(self, numbers: Any, codes: Any) -> Any:
         """Return the model's predictions, a part of the rows per core."""
         rows = tf.shape(numbers)[0]
         cuts = [rows * part // self.parts for part in range(self.parts + 1)]
         parts = [slice(cuts[part], cuts[part + 1]) for part in range(self.parts)]
-        return tf.concat([self.part_predicted(numbers[part], codes[part]) for part in parts], 0)
+        return tf.concat([self.predict_part(numbers[part], codes[part]) for part in parts], 0)
 
     def evaluate(self, split: Split) -> tuple[dict[str, float], npt.NDArray[Any]]:
         """Return the metrics of a split, and its labels [rows]. The processes share the rows, and all get the same."""
         outputs, labels = [], []
         for window in split.windows(split.plan([0])):
-            outputs.append(self.window_predictions(window))
+            outputs.append(self.predict_window(window))
             labels.append(window.labels)
-        all_labels = np.concatenate(labels)
-        return metrics_of(
-            self.model.task, np.concatenate(outputs).astype(np.float64), all_labels
-        ), all_labels
+        predictions, all_labels = np.concatenate(outputs).astype(np.float64), np.concatenate(labels)
+        return metrics_of(self.model.task, predictions, all_labels), all_labels
 
-    def window_predictions(self, window: Window) -> npt.NDArray[np.float32]:
+    def predict_window(self, window: Window) -> npt.NDArray[np.float32]:
         """Return the predictions for a window, float32 [rows, outputs], each row computed by one process."""
-        place = self.replicas.place
-        first, last = (
-            window.rows * number // place.count for number in (place.index, place.index + 1)
-        )
+        index, count = self.replicas.position.index, self.replicas.position.count
+        first, last = window.rows * index // count, window.rows * (index + 1) // count
         begins = range(first, last, EVALUATION_ROWS)
         cuts = [slice(begin, min(begin + EVALUATION_ROWS, last)) for begin in begins]
-        own = [self.predicted(window.numbers[cut], window.codes[cut]).numpy() for cut in cuts]
-        if place.count == 1:
+        own = [self.predict(window.numbers[cut], window.codes[cut]).numpy() for cut in cuts]
+        if count == 1:
             return np.concatenate(own)
         predictions = np.zeros((window.rows, self.model.output_count), np.float32)
         predictions[first:last] = np.concatenate(own) if own else 0.0

@@ -1,0 +1,70 @@
+"""What a run is, in `config.json`, and whether another may resume it in the same job folder."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from trainer import __version__
+from trainer.data.statistics import Statistics
+from trainer.run.errors import UserError
+from trainer.run.outputs import Outputs, git_revision, read_json, write_json
+from trainer.settings import Settings
+
+MAY_CHANGE = ("epochs", "max_steps", "max_minutes", "patience")
+
+
+def finished_metrics(
+    outputs: Outputs, settings: Settings, statistics: Statistics
+) -> dict[str, Any] | None:
+    """Return the metrics of a run that has finished in these outputs, None if it is to start or to resume.
+
+    Raises `UserError` if the outputs belong to a run with other hyperparameters or other data.
+    """
+    earlier = read_json(outputs.config)
+    if earlier is None:
+        return None
+    check_unchanged(settings, earlier["settings"], outputs.job_dir)
+    if earlier["data_fingerprint"] != statistics.fingerprint:
+        raise UserError(
+            f"{outputs.job_dir} holds a run on other data",
+            "the prepared data that the run began with",
+            "name another --job-dir; nothing was changed",
+        )
+    return read_json(outputs.metrics) if earlier["settings"] == settings.as_json() else None
+
+
+def check_unchanged(settings: Settings, earlier: Mapping[str, Any], job_dir: Path) -> None:
+    """Raise `UserError` if `job_dir` belongs to a run with other hyperparameters than `settings`."""
+    changed = [
+        f"--{name.replace('_', '-')} {earlier[name]} (now {value})"
+        for name, value in settings.as_json().items()
+        if name not in MAY_CHANGE and name in earlier and earlier[name] != value
+    ]
+    if changed:
+        raise UserError(
+            f"{job_dir} holds a run with {', '.join(changed)}",
+            "the same hyperparameters, so that the run can resume",
+            "name another --job-dir; nothing was changed",
+        )
+
+
+def write_config(
+    outputs: Outputs,
+    settings: Settings,
+    data_dir: Path,
+    statistics: Statistics,
+    environment: Mapping[str, str],
+) -> None:
+    """Write what the run is; the metrics of a shorter run, if it continues one, go."""
+    # First, so that no other replica takes the metrics of the earlier run for those of this one.
+    outputs.metrics.unlink(missing_ok=True)
+    config = {
+        "settings": settings.as_json(),
+        "package_version": __version__,
+        "git_revision": git_revision(environment),
+        "data_dir": str(data_dir),
+        "data_fingerprint": statistics.fingerprint,
+        "python_version": sys.version.split()[0],
+    }
+    write_json(outputs.config, config)
