@@ -84,12 +84,12 @@ PLANTS: list[Plant] = [
     ("8 ends", LAYERS, last("import sys\nX = sys.exit(0)"), "ends the process"),
     ("9", JOB, key("epochs", "3\nepoch_count = 3"), "trainer.task has no flag --epoch-count"),
     ("9 spelling", JOB, swap("learning_rate =", "learning_rat3 ="), "write learning_rate"),
-    ("9 type", JOB, key("learning_rate", '"fast"'), "is no number from 0"),
-    ("9 whole", JOB, key("epochs", "1.5"), "is no whole number"),
+    ("9 type", JOB, key("learning_rate", '"fast"'), "expected a finite number >= 0"),
+    ("9 whole", JOB, key("epochs", "1.5"), "expected an integer >= "),
     ("9 false", JOB, key("epochs", "3\nshufle = false"), "has no flag --shufle"),
     ("10", JOB, swap("parameters.learning_rate]", "parameters.learning_rat3]"), "write learning_rate"),
-    ("10 value", JOB, swap('["64,32", ', '["64;32", '), "is no whole number"),
-    ("10 bound", JOB, swap("max = 0.5", "max = 1.5"), "is no share from 0 to below 1"),
+    ("10 value", JOB, swap('["64,32", ', '["64;32", '), "expected an integer >= "),
+    ("10 bound", JOB, swap("max = 0.5", "max = 1.5"), "expected a number >= 0 and < 1"),
     ("10 scale", JOB, swap("min = 0.0005", "min = 0.0"), "values above 0 for a logarithm"),
     ("10 type", JOB, swap('type = "categorical"', 'type = "category"'), "one of double, integer"),
     ("10 condition", JOB, swap("max = 0.5", "max = 0.5\nwhen = { ensembel = [1] }"), "another parameter of the study"),
@@ -133,7 +133,7 @@ NEWER = [
     ("6 syntax", "def f():\n    try:\n        g()\n    except* ValueError:\n        h()", "syntax"),
 ]
 
-MODEL, LEARNER, LOOP, FEATURES = (
+MODEL, TRAIN_STEP, LOOP, FEATURES = (
     f"trainer/{name}.py" for name in ("model", "training/train_step", "training/loop", "features")
 )
 SHORT = ("--max-steps", "60")
@@ -191,7 +191,7 @@ WHAT = {
     28: "each replica trains on all the data",
     29: "a run that cannot resume",
     30: "a loss that is not finite",
-    31: "serving answers otherwise than training",
+    31: "serving predicts otherwise than training",
     32: "a replica dies and the others wait",
 }
 
@@ -240,13 +240,13 @@ LOCAL: tuple[Mistake, ...] = (
     local(24, FEATURES, swap('"age": ', '"agee": '), "did you mean 'age'?", "a column that is not there"),
     local(24, FEATURES, swap('"workclass": "categorical"', '"workclass": "numeric"'), "is not a finite number", "another type"),
     local(24, JOB, key("eval_share", "0.0"), "the eval split has no rows", "an empty split"),
-    local(26, LOOP, swap("    learner.check_equal()\n", '    learner.check_equal()\n    open("weights.bin", "w").close()\n'), "wrote 'weights.bin' into its working folder"),
-    local(26, MODEL, swap("export(model, schema, statistics, model_dir)", 'export(model, schema, statistics, Path("model"))'), "into its working folder", "the model itself"),
-    together(27, MODEL, swap("if replicas.place.is_chief:\n        signature", "if True:\n        signature"), "is about to write the model"),
-    together(28, LEARNER, swap("own = rows[count * part // parts : count * (part + 1) // parts]", "own = rows"), "the replicas trained on"),
-    together(28, LEARNER, swap("(part + 1) // parts]\n        return self.step(", "parts // parts]\n        return self.step("), "the replicas trained on", "overlapping parts"),
+    local(26, LOOP, swap("    trainer.check_same_weights()\n", '    trainer.check_same_weights()\n    open("weights.bin", "w").close()\n'), "wrote 'weights.bin' into its working folder"),
+    local(26, MODEL, swap("model, schema, statistics, model_dir, is_chief", 'model, schema, statistics, Path("model"), is_chief'), "into its working folder", "the model itself"),
+    together(27, MODEL, swap("if replicas.position.is_chief:\n        signature", "if True:\n        signature"), "is about to write the model"),
+    together(28, TRAIN_STEP, swap("own = batch[size * replica // replicas : size * (replica + 1) // replicas]", "own = batch"), "the replicas trained on"),
+    together(28, TRAIN_STEP, swap("size * (replica + 1) // replicas]", "size]"), "the replicas trained on", "overlapping parts"),
     local(30, JOB, key("learning_rate", "1e30"), "the loss is"),
-    local(31, MODEL, swap("tf.stack(numbers, axis=1) if numbers", "tf.stack(numbers[::-1], axis=1) if numbers"), "the exported model answers"),
-    local(31, MODEL, swap("FIRST_VALUE_CODE + position for position", "FIRST_VALUE_CODE + 1 + position for position"), "the exported model answers", "codes that are off by one"),
-    together(32, LOOP, swap("    learner.check_equal()\n", f"    if learner.replicas.place.index == 1:\n        {ENDED.replace(chr(10) + '    ', chr(10) + '        ')}\n    learner.check_equal()\n"), "worker 0 ended with exit code 9"),
+    local(31, MODEL, swap("tf.stack(numbers, axis=1) if numbers", "tf.stack(numbers[::-1], axis=1) if numbers"), "predictions of the exported model differ"),
+    local(31, MODEL, swap("FIRST_VALUE_CODE + position for position", "FIRST_VALUE_CODE + 1 + position for position"), "predictions of the exported model differ", "codes that are off by one"),
+    together(32, LOOP, swap("    trainer.check_same_weights()\n", f"    if trainer.replicas.position.index == 1:\n        {ENDED.replace(chr(10) + '    ', chr(10) + '        ')}\n    trainer.check_same_weights()\n"), "worker 0 ended with exit code 9"),
 )  # fmt: skip

@@ -54,7 +54,7 @@ class Replicas:
             except FAILURES as error:
                 failure = type(error).__name__.removesuffix("Error")
                 raise UserError(
-                    fXX,
+                    f"a replica failed or cannot be reached ({failure})",
                     "every replica to run until the end",
                     "look for the replica that ended first; the same command resumes from the last checkpoint",
                 ) from error
