@@ -9,7 +9,7 @@ import pytest
 from tests.bakery import ROOT, SOURCES
 
 HOOK = (ROOT / "hooks" / "post_gen_project.py").read_text(encoding="utf-8")
-PLACEHOLDER = "{{cookiecutter.smoke_test | quoted}}"
+PLACEHOLDER = "{{cookiecutter.__smoke_test | quoted}}"
 # Stands for trainer/task.py, nox and uvx: prints how it was started.
 FAKE = """#!{python}
 import os, pathlib, sys
