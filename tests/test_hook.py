@@ -118,7 +118,7 @@ def test_nox_runs_the_smoke_test_elsewhere(
 def test_without_nox_the_project_stays_with_a_warning(project: Path) -> None:
     done = run_hook(project)
     assert done.returncode == 0 and done.stdout == ""
-    assert done.stderr.startswith("warning: neither TensorFlow nor nox is here")
+    assert done.stderr.startswith("warning: neither TensorFlow nor nox is installed")
     assert "nox -s smoke" in done.stderr
 
 
