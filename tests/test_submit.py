@@ -161,7 +161,9 @@ def test_following_tolerates_an_unreadable_log_and_state(
 ) -> None:
     ready.cloud.faults.plan("POST", "entries:list", faults.DENIED, times=1000)
     ready.cloud.faults.plan("GET", "customJobs/[0-9]", faults.RESET_BEFORE, times=2)
-    assert json.loads(ready.run("submit", "--wait").stdout) == METRICS
+    done = ready.run("submit", "--wait")
+    assert json.loads(done.stdout) == METRICS
+    assert done.stderr.count("roles/logging.viewer") == 1
 
 
 @pytest.mark.full

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from launcher.console import Console, UserError
 from launcher.contract import EXIT_FAILED, EXIT_INTERRUPTED, METRICS
 from launcher.executors.vertex import storage
-from launcher.executors.vertex.errors import Unanswered
+from launcher.executors.vertex.errors import Unanswered, one_line
 from launcher.executors.vertex.jobs import CloudJob, JobService
 from launcher.executors.vertex.logs import JobLog, moment
 
@@ -20,6 +20,9 @@ SUCCEEDED = "SUCCEEDED"
 
 class Log(Protocol):
     """What is shown while a job runs."""
+
+    role: str
+    """The role that reading it needs."""
 
     def new_lines(self) -> Iterable[str]:
         """Return what there is since the last look."""
@@ -33,6 +36,8 @@ class Follower:
     log: Log
     console: Console
     poll_seconds: float
+    has_warned: bool = False
+    """Whether the user knows that the log cannot be read."""
 
 
 def job_follower(
@@ -100,9 +105,17 @@ def poll(follower: Follower, job: CloudJob, show: Callable[[str], None]) -> Clou
 
 def show_log(follower: Follower) -> None:
     """Show what the job wrote since the last look."""
-    for line in follower.log.new_lines():
-        if not follower.console.quiet:
-            follower.console.always(f"  {line}")
+    try:
+        for line in follower.log.new_lines():
+            if not follower.console.quiet:
+                follower.console.always(f"  {line}")
+    except Exception as error:  # whatever is wrong with the log, the job is still followed
+        if not follower.has_warned:
+            follower.has_warned = True
+            follower.console.warning(
+                f"the job's log cannot be read ({one_line(str(error))}); expected {follower.log.role};"
+                " the job continues, and is still followed"
+            )
 
 
 def report_outcome(job: CloudJob, console: Console) -> int:

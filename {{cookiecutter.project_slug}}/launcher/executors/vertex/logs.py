@@ -15,13 +15,13 @@ PAGE_LINES = 1000
 MAXIMUM_PAGES = 20
 TIMEOUT_SECONDS = 10.0
 LATE = timedelta(seconds=60)
-"""Lines arrive out of order: each look goes back so far."""
+"""Lines arrive out of order, so each look starts that long before the newest line."""
 MICROSECOND_CHARACTERS = len("2026-01-01T00:00:00.000000")
 
 
 @dataclass
 class JobLog:
-    """The lines of one job that were not given out yet."""
+    """The log of one job, read from where the last look ended."""
 
     project: str
     job_id: str
@@ -29,15 +29,11 @@ class JobLog:
     since: datetime
     """Nothing before it is asked for."""
     seen: set[str] = field(default_factory=set)
+    role = "roles/logging.viewer"
 
     def new_lines(self) -> Iterator[str]:
-        """Yield the new lines; nothing, if the service has none or cannot be asked."""
-        # A job is not to be abandoned because its log cannot be read: no error of any kind ends the wait.
-        try:
-            entries = list(self.entries())
-        except Exception:
-            return
-        for entry in entries:
+        """Yield the new lines; raises what the client raises if the service does not return them."""
+        for entry in list(self.entries()):
             if entry["insertId"] not in self.seen:
                 self.seen.add(entry["insertId"])
                 self.since = max(self.since, moment(entry["timestamp"]) - LATE)
@@ -56,11 +52,11 @@ class JobLog:
         }
         with AuthorizedSession(self.credentials) as session:
             for _ in range(MAXIMUM_PAGES):
-                answer = session.post(
+                response = session.post(
                     f"{endpoint}/v2/entries:list", json=body, timeout=TIMEOUT_SECONDS
                 )
-                answer.raise_for_status()
-                page = answer.json()
+                response.raise_for_status()
+                page = response.json()
                 yield from page.get("entries", [])
                 if not page.get("nextPageToken"):
                     return

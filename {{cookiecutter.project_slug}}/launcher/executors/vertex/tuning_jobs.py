@@ -28,23 +28,21 @@ class TuningService(JobService):
 
 @dataclass
 class TrialLog:
-    """What happens to the trials of a job, as lines."""
+    """The trials of a job, as a log."""
 
     service: JobService
     job: CloudJob
     study: Study
-    said: dict[int, str] = field(default_factory=dict)
+    shown: dict[int, str] = field(default_factory=dict)
+    role = "roles/aiplatform.user"
 
     def new_lines(self) -> Iterator[str]:
         """Yield a line for each trial that has begun or ended since the last look."""
-        try:
-            job = self.service.get(self.job.resource)
-        except Exception:  # no error of any kind ends the wait
-            return
+        job = self.service.get(self.job.resource)
         for outcome in outcomes_of(job, self.study):
             line = line_of(outcome, self.study.options.metric)
-            if self.said.get(outcome.number) != line:
-                self.said[outcome.number] = line
+            if self.shown.get(outcome.number) != line:
+                self.shown[outcome.number] = line
                 yield line
 
 
