@@ -31,7 +31,7 @@ from launcher.commands import prepare, submit, tune
 from launcher.executors.vertex import follow
 from launcher.__main__ import main
 
-follow.UNANSWERED_SECONDS = 30.0
+follow.MAX_SILENCE_SECONDS = 30.0
 submit.require_sound = tune.require_sound = lambda *_: None
 prepare.run_prepare = lambda *_: 0
 sys.exit(main(sys.argv[1:]))

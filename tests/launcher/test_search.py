@@ -17,7 +17,7 @@ from launcher.spec.custom_job import RUN_LABEL
 from launcher.spec.study import Study
 from launcher.subprocesses import Process
 from launcher.tuning import optuna_sampler, report, search, trials
-from launcher.tuning.trials import counted, measurements, most_at_once, reported_names
+from launcher.tuning.trials import counted, measurements, most_in_parallel, reported_names
 
 from tests.launcher.samples import BATCH, DROPOUT, ENSEMBLE, QUIET, RATE, UNITS, study_of
 
@@ -50,9 +50,9 @@ JOB = {
 def work_in(folder: Path, study: Study) -> search.Search:
     """Return a study in a folder, new or resumed."""
     folder.mkdir(exist_ok=True)
-    place = trials.Place(folder, folder, folder, folder)
-    found = optuna_sampler.opened(study, folder / "study.db")
-    return search.Search(study, JOB, place, found, QUIET)
+    study_folder = trials.StudyFolder(folder, folder, folder, folder)
+    found = optuna_sampler.open_study(study, folder / "study.db")
+    return search.Search(study, JOB, study_folder, found, QUIET)
 
 
 @pytest.fixture(autouse=True)
@@ -60,15 +60,17 @@ def fake_trainer(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Let trials run a small program; what is changed in the returned dictionary changes it."""
     parts = {"PAUSE": "0", "CODE": "0"}
 
-    def start(place: trials.Place, trial: str, custom_job: Mapping[str, Any]) -> Process:
-        folder = place.outputs(trial)
+    def start(
+        study_folder: trials.StudyFolder, trial: str, custom_job: Mapping[str, Any]
+    ) -> Process:
+        folder = study_folder.outputs(trial)
         folder.mkdir(exist_ok=True)
         program = TRAINER
         for name, text in parts.items():
             program = program.replace(name, text)
         flags = custom_job["jobSpec"]["workerPoolSpecs"][0]["containerSpec"]["args"]
         command = [sys.executable, "-c", program, str(folder), *flags]
-        with place.log(trial).open("ab") as output:
+        with study_folder.log(trial).open("ab") as output:
             return subprocesses.start(trial, command, folder, os.environ, output)
 
     monkeypatch.setattr(trials, "start", start)
@@ -85,7 +87,7 @@ def test_a_study_ends_with_the_best_of_its_trials(tmp_path: Path) -> None:
     best = search.best_of(outcomes, "maximize")
     assert best and best.value == max(each.value or 0 for each in outcomes)
     default = work.value(search.DEFAULTS)
-    report.write(work.place.folder, study, outcomes, default, QUIET)
+    report.write(work.folder.path, study, outcomes, default, QUIET)
     assert best_arguments(tmp_path, "best") == best.values
     assert best_arguments(tmp_path, "3") == outcomes[2].values
     with pytest.raises(UserError, match="has no trial 99"):
@@ -179,8 +181,8 @@ def test_a_grid_has_every_combination_once(tmp_path: Path) -> None:
 
 def test_a_conditional_parameter_is_active_only_under_its_condition(tmp_path: Path) -> None:
     study = study_of({"dropout": DROPOUT, "ensemble": {**ENSEMBLE, "max": 2}}, algorithm="random")
-    found = optuna_sampler.opened(study, tmp_path / "study.db")
-    values = [optuna_sampler.proposed(found.ask(), study) for _ in range(30)]
+    found = optuna_sampler.open_study(study, tmp_path / "study.db")
+    values = [optuna_sampler.propose_values(found.ask(), study) for _ in range(30)]
     assert {each["ensemble"] for each in values} == {1, 2}
     assert all(("dropout" in each) == (each["ensemble"] == 1) for each in values)
 
@@ -190,8 +192,8 @@ def test_values_are_within_their_bounds_on_every_scale(tmp_path: Path) -> None:
     parameters = {f"rate_{scale}": {**RATE, "scale": scale} for scale in scales}
     parameters |= {f"size_{scale}": {**ENSEMBLE, "scale": scale} for scale in scales}
     study = study_of(parameters, algorithm="random")
-    found = optuna_sampler.opened(study, tmp_path / "study.db")
-    values = [optuna_sampler.proposed(found.ask(), study) for _ in range(41)]
+    found = optuna_sampler.open_study(study, tmp_path / "study.db")
+    values = [optuna_sampler.propose_values(found.ask(), study) for _ in range(41)]
     rates = [sorted(float(each[f"rate_{scale}"]) for each in values) for scale in scales]
     assert all(RATE["min"] <= each[0] and each[-1] <= RATE["max"] for each in rates)
     log, linear, reverse_log = (each[20] for each in rates)
@@ -229,6 +231,6 @@ def test_an_equal_study_resumes_and_another_starts_anew(tmp_path: Path) -> None:
 def test_parallel_trials_are_limited_by_cores_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.cpu_count", lambda: 4)
     monkeypatch.setattr(trials, "memory_mb", lambda: 64_000)
-    assert [most_at_once(wanted) for wanted in (1, 3, 100)] == [1, 3, 4]
+    assert [most_in_parallel(wanted) for wanted in (1, 3, 100)] == [1, 3, 4]
     monkeypatch.setattr(trials, "memory_mb", lambda: 1_000)
-    assert most_at_once(3) == 1
+    assert most_in_parallel(3) == 1

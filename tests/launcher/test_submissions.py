@@ -13,11 +13,22 @@ import pytest
 from launcher.commands.cloud_jobs import resource_of
 from launcher.console import UserError
 from launcher.executors.vertex import submissions
-from launcher.executors.vertex.create import CREATIONS, LONGEST_FACTOR, create_once, pauses
-from launcher.executors.vertex.errors import ADVICE, Refusal, Unanswered, one_line, words_of
+from launcher.executors.vertex.create import LONGEST_FACTOR, MAX_CREATIONS, create_once, pauses
+from launcher.executors.vertex.errors import (
+    ADVICE,
+    NoResponse,
+    RequestRefused,
+    message_of,
+    one_line,
+)
 from launcher.executors.vertex.jobs import CloudJob, cloud_job, is_loopback
 from launcher.executors.vertex.logs import line_of, moment
-from launcher.executors.vertex.storage import Differs, Remote, check_strangers, parts_of
+from launcher.executors.vertex.storage import (
+    ContentDiffers,
+    RemoteObject,
+    parts_of,
+    raise_for_strangers,
+)
 from launcher.executors.vertex.submissions import Stage, Submission
 from launcher.files import write_atomically
 from launcher.project import Project
@@ -55,17 +66,17 @@ class Service:
     def create(self, custom_job: Mapping[str, Any]) -> CloudJob:
         step = self.plan.pop(0)
         if step == "refused":
-            raise Refusal("the job is not accepted", 429, "quota")
+            raise RequestRefused("the job is not accepted", 429, "quota")
         if step != "lost":
             self.jobs.append(ACCEPTED)
         if step != "created":
-            raise Unanswered("the job", Lost("reset"))
+            raise NoResponse("the job", Lost("reset"))
         return ACCEPTED
 
     def find(self, run: str) -> CloudJob | None:
         self.silent_finds -= 1
         if self.silent_finds >= 0:
-            raise Unanswered("the list of jobs", Lost("reset"))
+            raise NoResponse("the list of jobs", Lost("reset"))
         return self.jobs[-1] if self.jobs else None
 
 
@@ -100,10 +111,10 @@ def test_nothing_is_created_while_a_job_may_exist() -> None:
 
 
 def test_creation_stops_at_a_refusal_or_after_the_last_retry() -> None:
-    with pytest.raises(UserError, match="no answer"):
-        created_by(Service(["lost"] * CREATIONS))
+    with pytest.raises(UserError, match="no response"):
+        created_by(Service(["lost"] * MAX_CREATIONS))
     service = Service(["refused"])
-    with pytest.raises(Refusal, match="quota"):
+    with pytest.raises(RequestRefused, match="quota"):
         created_by(service)
     assert not service.plan
 
@@ -237,12 +248,12 @@ def test_data_in_the_bucket_is_only_added_to(
     files: list[str], needed: list[str], remote: list[str], wrong: str
 ) -> None:
     def checked() -> None:
-        there = {name: Remote(1, "", 1) for name in remote}
-        check_strangers("gs://b/d", {name: Path(name) for name in files}, needed, there)
+        there = {name: RemoteObject(1, "", 1) for name in remote}
+        raise_for_strangers("gs://b/d", {name: Path(name) for name in files}, needed, there)
 
     if not wrong:
         return checked()
-    with pytest.raises(Differs, match=f"gs://b/d/{wrong} is not"):
+    with pytest.raises(ContentDiffers, match=f"gs://b/d/{wrong} is not"):
         checked()
 
 
@@ -294,17 +305,17 @@ def test_jobs_are_parsed_with_and_without_their_optional_fields() -> None:
 
 @pytest.mark.parametrize("code", [*ADVICE, 418])
 def test_every_refusal_has_three_parts(code: int) -> None:
-    assert str(Refusal("the job", code, "No.\nNever")).count("; ") >= 2
-    assert "\n" not in str(Refusal("the job", code, "No.\nNever"))
+    assert str(RequestRefused("the job", code, "No.\nNever")).count("; ") >= 2
+    assert "\n" not in str(RequestRefused("the job", code, "No.\nNever"))
 
 
 @pytest.mark.parametrize(
     ("function", "given", "expected"),
     [
-        (one_line, "", "nothing said"),
-        (words_of, "POST http://127.0.0.1:1/x?y: No.", "No."),
-        (words_of, 'POST https://x: {"error": {"message": "No."}}: (more)', "No."),
-        (words_of, "[1] plain", "[1] plain"),
+        (one_line, "", "no message"),
+        (message_of, "POST http://127.0.0.1:1/x?y: No.", "No."),
+        (message_of, 'POST https://x: {"error": {"message": "No."}}: (more)', "No."),
+        (message_of, "[1] plain", "[1] plain"),
         (parts_of, "gs://b/x/y", ("b", "x/y")),
         (is_loopback, "http://127.0.0.1:80", True),
         (is_loopback, "https://127.0.0.1", False),

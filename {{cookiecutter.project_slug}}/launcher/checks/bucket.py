@@ -6,7 +6,7 @@ Training reads from regional buckets only: https://cloud.google.com/vertex-ai/do
 from typing import Any
 
 from launcher.console import UserError
-from launcher.executors.vertex.errors import Refusal, explained
+from launcher.executors.vertex.errors import RequestRefused, explained
 from launcher.executors.vertex.storage import CODE_MISSING, retrying
 from launcher.spec.job_file import Job
 
@@ -37,7 +37,7 @@ def existing(job: Job, client: Any) -> Any:
     try:
         with explained(f"the bucket gs://{name}"):
             return client.get_bucket(name, retry=retrying())
-    except Refusal as refusal:
+    except RequestRefused as refusal:
         if refusal.code == CODE_MISSING:
             return None
         if refusal.code == CODE_FORBIDDEN:

@@ -18,7 +18,7 @@ from launcher.checks.bucket import (
 from launcher.checks.job_settings import ready_findings
 from launcher.commands.options import BUCKET, DRY_RUN, REGION, Command, Options, flag, option
 from launcher.console import Console, Refused
-from launcher.executors.vertex.errors import Refusal, explained
+from launcher.executors.vertex.errors import RequestRefused, explained
 from launcher.executors.vertex.storage import retrying, storage_client
 from launcher.project import Project, job_of
 from launcher.spec.job_file import Job
@@ -65,7 +65,7 @@ def created(job: Job, client: Any) -> Any:
         with explained(f"the bucket gs://{job.cloud.bucket} is not created"):
             # A repeated request whose first answer was lost is told that the bucket exists.
             return client.create_bucket(made, location=job.cloud.region, retry=retrying())
-    except Refusal as refusal:
+    except RequestRefused as refusal:
         if refusal.code != CODE_CONFLICT:
             raise
         found = existing(job, client)

@@ -130,15 +130,17 @@ def tune_here(
     digest = digest_of(custom_job_of(job, dataclasses.replace(run, revision="")), study)
     folder, resumed = next_study(project.runs, digest)
     wanted = wanted_trials(study)
-    at_once = trials.most_at_once(study.options.parallel_trials)
+    at_once = trials.most_in_parallel(study.options.parallel_trials)
     note = ", going on where it was stopped" if resumed else ""
     console.step("study", f"{project.shown_path(folder)}{note}; {wanted} trials, {at_once} at once")
     with locked(folder / "lock", "another nox -s tune on this study", console):
         (folder / "digest").write_text(digest, encoding="utf-8")
         with mounted(links_of(project, job, distribution, run, folder)) as mount:
-            place = trials.Place(project.folder, folder, mount, project.training.folder)
-            found = optuna_sampler.opened(study, folder / "study.db")
-            work = search.Search(study, custom_job, place, found, console)
+            study_folder = trials.StudyFolder(
+                project.folder, folder, mount, project.training.folder
+            )
+            found = optuna_sampler.open_study(study, folder / "study.db")
+            work = search.Search(study, custom_job, study_folder, found, console)
             search.search(work, wanted, at_once)
         outcomes = optuna_sampler.outcomes(found)
         report.write(folder, study, outcomes, work.value(search.DEFAULTS), console)

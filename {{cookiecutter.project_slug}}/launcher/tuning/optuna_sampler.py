@@ -1,6 +1,6 @@
-"""Optuna's part of a local study: which values a trial gets, which trial is stopped early, and what became of all.
+"""Optuna's part of a local study: the values of each trial, early stopping, and the outcomes.
 
-The study lies in SQLite, so a killed one goes on where it was. Optuna is imported where it is needed.
+The study is stored in SQLite, so a killed one is resumed. Optuna is imported where it is needed.
 """
 
 import itertools
@@ -11,27 +11,27 @@ from typing import Any
 from launcher.spec.study import Outcome, Parameter, Study, Value
 
 STARTUP_TRIALS = 5
-"""So many trials run to their end before one is held against their median."""
+"""How many trials run to their end before one is compared with their median."""
 FLAGS, VALUES = "flags", "values"
 
 
 def load_optuna() -> Any:
-    """Import Optuna, without the lines that it would say about every trial."""
+    """Import Optuna, without its log lines about every trial."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna
 
 
-def opened(study: Study, path: Path) -> Any:
-    """Return Optuna's study in a file, made if need be."""
+def open_study(study: Study, path: Path) -> Any:
+    """Return Optuna's study in a file, created unless it exists."""
     optuna = load_optuna()
     storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
     direction = study.options.goal
     found = optuna.create_study(
         storage=storage, study_name="study", direction=direction, load_if_exists=True
     )
-    # A sampler that began anew with the same seed would propose the same values again.
+    # A sampler that started again with the same seed would propose the same values again.
     found.sampler = sampler_of(optuna, study, seed=1 + len(found.get_trials(deepcopy=False)))
     found.pruner = pruner_of(optuna, study)
     return found
@@ -51,29 +51,29 @@ def pruner_of(optuna: Any, study: Study) -> Any:
     return optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS)
 
 
-def proposed(trial: Any, study: Study) -> dict[str, Value]:
-    """Return the values of a trial: of every parameter that its conditions let be part of it."""
+def propose_values(trial: Any, study: Study) -> dict[str, Value]:
+    """Return the values of a trial: one of every parameter whose condition holds."""
     if study.options.algorithm == "grid":
         return next(itertools.islice(grid(study), trial.number, None))
     chosen: dict[str, Value] = {}
     for name in study.in_order():
         if is_part(study.parameters[name], chosen):
-            chosen[name] = suggested(trial, name, study.parameters[name])
+            chosen[name] = suggest(trial, name, study.parameters[name])
     return chosen
 
 
 def is_part(parameter: Parameter, chosen: Mapping[str, Value]) -> bool:
-    """Tell whether a parameter is part of a trial whose other values are chosen."""
+    """Return whether a parameter is part of a trial whose other values are chosen."""
     return not parameter.parent or chosen.get(parameter.parent) in parameter.parent_values
 
 
-def suggested(trial: Any, name: str, parameter: Parameter) -> Value:
+def suggest(trial: Any, name: str, parameter: Parameter) -> Value:
     """Return a value of one parameter. What Optuna has no scale for is turned into what it has."""
     if parameter.type == "categorical":
         return str(trial.suggest_categorical(name, list(parameter.values)))
     if parameter.type == "discrete":
-        place: int = trial.suggest_int(name, 0, len(parameter.values) - 1)
-        return parameter.values[place]
+        index: int = trial.suggest_int(name, 0, len(parameter.values) - 1)
+        return parameter.values[index]
     low, high, log = parameter.low, parameter.high, parameter.scale != "linear"
     if parameter.type == "integer":
         number: float = trial.suggest_int(name, int(low), int(high), log=log)

@@ -1,4 +1,4 @@
-"""What came of a study: a table, study.json, best.toml, plots, and one page that holds them."""
+"""The result of a study: a table, study.json, best.toml, plots, and one page that holds them."""
 
 import base64
 import html
@@ -34,7 +34,7 @@ def write(
 ) -> None:
     """Write everything into the study's folder, and print the table and whether the defaults were beaten.
 
-    Not `drawn`, there are no plots, which need libraries of their own.
+    Unless `drawn`, there are no plots, which need libraries of their own.
     """
     best = best_of(outcomes, study.options.goal)
     rows = table(study, outcomes, default)
@@ -47,11 +47,11 @@ def write(
     (folder / "best.toml").write_text(fragment(best), encoding="utf-8")
     images = draw(folder, study, outcomes) if drawn else []
     (folder / "report.html").write_text(page(study, rows, best, default, images), encoding="utf-8")
-    console.step("best", verdict(study, best, default))
+    console.step("best", comparison(study, best, default))
     console.step("report", f"{folder / 'report.html'}; best.toml has the arguments for job.toml")
 
 
-def verdict(study: Study, best: Outcome, default: float | None) -> str:
+def comparison(study: Study, best: Outcome, default: float | None) -> str:
     """Return whether the best trial beats the defaults, as one line."""
     metric, value = study.options.metric, best.value or 0.0
     text = f"trial {best.number}: {metric} {value:.4f}"
@@ -62,7 +62,7 @@ def verdict(study: Study, best: Outcome, default: float | None) -> str:
 
 
 def table(study: Study, outcomes: Sequence[Outcome], default: float | None) -> list[list[str]]:
-    """Return the trials as rows of text, the best first, behind the defaults; failed ones are there too."""
+    """Return the trials as rows of text, the best first, after the defaults; failed ones are included."""
     names = list(study.parameters)
     sign = -1.0 if study.options.goal == "maximize" else 1.0
     ranked = sorted(
@@ -184,7 +184,7 @@ def page(
     default: float | None,
     images: Sequence[Path],
 ) -> str:
-    """Return one page with the verdict, the plots and the table; it needs no other file."""
+    """Return one page with the result, the plots and the table; it needs no other file."""
     head, *body = rows
     cells = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
     lines = "".join(
@@ -197,6 +197,6 @@ def page(
     )
     return (
         f"<!doctype html>\n<meta charset=utf-8><title>Study</title><style>{STYLE}</style>\n"
-        f"<h1>Study</h1><p>{html.escape(verdict(study, best, default))}</p>\n"
+        f"<h1>Study</h1><p>{html.escape(comparison(study, best, default))}</p>\n"
         f"{pictures}<h2>Trials</h2><table><tr>{cells}</tr>\n{lines}</table>\n"
     )

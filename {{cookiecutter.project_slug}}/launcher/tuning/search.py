@@ -1,4 +1,4 @@
-"""A study on this machine: propose, run, watch, stop, until enough trials have ended."""
+"""A study on this machine: proposes, runs, watches and stops trials until enough have ended."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -19,22 +19,22 @@ DEFAULTS = "0"
 
 @dataclass
 class Search:
-    """A study at work."""
+    """A running study."""
 
     study: Study
     custom_job: Mapping[str, Any]
-    place: trials.Place
+    folder: trials.StudyFolder
     optuna_study: Any
     console: Console
     running: dict[str, Process] = field(default_factory=dict)
-    asked: dict[str, Any] = field(default_factory=dict)
+    optuna_trials: dict[str, Any] = field(default_factory=dict)
     """Optuna's trial of each that is running."""
-    told: dict[str, int] = field(default_factory=dict)
-    """How many measurements of each trial Optuna knows."""
+    reported_counts: dict[str, int] = field(default_factory=dict)
+    """How many measurements of each trial were reported to Optuna."""
 
     def measured(self, trial: str) -> list[float]:
         """Return what a trial has reported so far."""
-        return trials.measurements(self.place.metric_file(trial), self.study.options.metric)
+        return trials.measurements(self.folder.metric_file(trial), self.study.options.metric)
 
     def value(self, trial: str) -> float | None:
         """Return the measurement of a trial that counts."""
@@ -45,7 +45,7 @@ class Search:
 def search(work: Search, wanted: int, at_once: int) -> None:
     """Run trials until `wanted` have ended, `at_once` at a time; the run with the defaults comes first.
 
-    Raises `UserError` if too many fail. Trials that are interrupted go on when the study does.
+    Raises `UserError` if too many fail. Interrupted trials are resumed with the study.
     """
     try:
         if work.value(DEFAULTS) is None or not is_finished(work, DEFAULTS):
@@ -65,8 +65,8 @@ def search(work: Search, wanted: int, at_once: int) -> None:
 
 
 def is_finished(work: Search, trial: str) -> bool:
-    """Tell whether a run has come to its end."""
-    return (work.place.outputs(trial) / METRICS).is_file()
+    """Return whether a run has ended with its metrics."""
+    return (work.folder.outputs(trial) / METRICS).is_file()
 
 
 def interrupted(work: Search) -> list[Any]:
@@ -87,7 +87,7 @@ def fill(work: Search, wanted: int, at_once: int) -> None:
 
 def propose(work: Search, trial: Any) -> None:
     """Choose the values of a new trial and start it; one that was interrupted keeps those that Optuna knows of it."""
-    values: dict[str, Value] = optuna_sampler.proposed(trial, work.study)
+    values: dict[str, Value] = optuna_sampler.propose_values(trial, work.study)
     flags = trial_flags(values)
     trial.set_user_attr(optuna_sampler.VALUES, values)
     trial.set_user_attr(optuna_sampler.FLAGS, flags)
@@ -97,38 +97,38 @@ def propose(work: Search, trial: Any) -> None:
 def begin(work: Search, trial: Any, flags: list[str]) -> None:
     """Start a trial, new or not."""
     name = str(trial.number + 1)
-    work.asked[name] = trial
+    work.optuna_trials[name] = trial
     known = work.optuna_study.get_trials(deepcopy=False)[trial.number].intermediate_values
-    work.told[name] = len(known)
+    work.reported_counts[name] = len(known)
     launch(work, name, flags)
 
 
 def launch(work: Search, trial: str, flags: list[str]) -> None:
     """Start the process of a trial."""
     work.console.step("trial", f"{trial:>3} starts  {' '.join(flags) or '(the defaults)'}")
-    metric_file = str(work.place.metric_file(trial))
+    metric_file = str(work.folder.metric_file(trial))
     job = trial_job(work.custom_job, trial, flags, metric_file)
     with signals_postponed():
-        work.running[trial] = trials.start(work.place, trial, job)
+        work.running[trial] = trials.start(work.folder, trial, job)
 
 
 def watch(work: Search, trial: str) -> None:
-    """Tell Optuna of new measurements; stop a trial that is behind; take the result of one that has ended."""
-    asked, code = work.asked.get(trial), work.running[trial].code
+    """Report new measurements to Optuna; stop a trial that is behind; record the result of one that has ended."""
+    optuna_trial, code = work.optuna_trials.get(trial), work.running[trial].code
     measured = work.measured(trial)
-    if asked is not None:
-        for step in range(work.told[trial], len(measured)):
-            asked.report(measured[step], step)
-        work.told[trial] = len(measured)
+    if optuna_trial is not None:
+        for step in range(work.reported_counts[trial], len(measured)):
+            optuna_trial.report(measured[step], step)
+        work.reported_counts[trial] = len(measured)
     if code is not None:
         conclude(work, trial, code)
-    elif asked is not None and measured and asked.should_prune():
+    elif optuna_trial is not None and measured and optuna_trial.should_prune():
         end([work.running[trial]], TRIAL_SECONDS)
         finish(work, trial, "stopped early", state="PRUNED")
 
 
 def conclude(work: Search, trial: str, code: int) -> None:
-    """Take the result of a trial that has ended by itself."""
+    """Record the result of a trial that has ended by itself."""
     value = work.value(trial)
     if trial == DEFAULTS and not code:
         check_metric(work)
@@ -141,7 +141,7 @@ def conclude(work: Search, trial: str, code: int) -> None:
 def check_metric(work: Search) -> None:
     """Raise `UserError` if the run with the defaults has ended well without the study's metric: no trial will have it."""
     metric = work.study.options.metric
-    names = trials.reported_names(work.place.metric_file(DEFAULTS))
+    names = trials.reported_names(work.folder.metric_file(DEFAULTS))
     if metric not in names:
         raise UserError(
             f"job.toml [study] metric is {metric}, and a run reported {', '.join(names) or 'nothing'}",
@@ -152,23 +152,23 @@ def check_metric(work: Search) -> None:
 
 def reason(work: Search, trial: str) -> str:
     """Return why a trial has no result, as its own last error says."""
-    log = work.place.log(trial).read_text(encoding="utf-8", errors="replace")
+    log = work.folder.log(trial).read_text(encoding="utf-8", errors="replace")
     errors = [line for line in log.splitlines() if line.startswith("error: ")]
     if errors:
         return errors[-1].removeprefix("error: ")
-    metric, names = work.study.options.metric, trials.reported_names(work.place.metric_file(trial))
+    metric, names = work.study.options.metric, trials.reported_names(work.folder.metric_file(trial))
     if metric not in names:
-        return f"it reported {', '.join(names) or 'nothing'}, and not {metric}"
-    return f"no {metric} that counts"
+        return f"it reported {', '.join(names) or 'nothing'}, not {metric}"
+    return f"no finite {metric}"
 
 
 def finish(work: Search, trial: str, text: str, state: str, value: float | None = None) -> None:
-    """Write down what became of a trial."""
+    """Record how a trial ended."""
     del work.running[trial]
-    asked = work.asked.pop(trial, None)
-    if asked is not None:
+    optuna_trial = work.optuna_trials.pop(trial, None)
+    if optuna_trial is not None:
         states = optuna_sampler.load_optuna().trial.TrialState
-        work.optuna_study.tell(asked, value, state=states[state])
+        work.optuna_study.tell(optuna_trial, value, state=states[state])
     work.console.step("trial", f"{trial:>3} {text}")
 
 
@@ -182,7 +182,7 @@ def check_failures(work: Search) -> None:
         raise UserError(
             f"{len(failed)} of {len(ended)} trials failed, the last: {reason(work, number)}",
             f"at most {most} (failed_trials in job.toml), and a first trial that does not fail",
-            f"look at {work.place.log(number)}",
+            f"look at {work.folder.log(number)}",
         )
 
 

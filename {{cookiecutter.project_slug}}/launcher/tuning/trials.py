@@ -17,34 +17,34 @@ MEGABYTES_PER_TRIAL = 1_500
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where the trials of a study run."""
+class StudyFolder:
+    """The folder of a study, and what its trials are started with."""
 
     project: Path
-    folder: Path
+    path: Path
     """Holds the outputs of trial 7 in 7/."""
     mount: Path
     environment: Path
 
     def outputs(self, trial: str) -> Path:
         """Return the folder of a trial's outputs."""
-        return self.folder / trial
+        return self.path / trial
 
     def metric_file(self, trial: str) -> Path:
         """Return the file that the trial reports its metric to."""
         return self.outputs(trial) / "output.metrics"
 
     def log(self, trial: str) -> Path:
-        """Return the file that holds what the trial says."""
+        """Return the file that holds the output of a trial."""
         return self.outputs(trial) / "output.log"
 
 
-def start(place: Place, trial: str, custom_job: Mapping[str, Any]) -> Process:
+def start(study_folder: StudyFolder, trial: str, custom_job: Mapping[str, Any]) -> Process:
     """Start a trial; it ends with this process, however that ends.
 
     It first waits for an earlier process of the same trial, which a killed study may have left for some seconds.
     """
-    folder = place.outputs(trial)
+    folder = study_folder.outputs(trial)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "job.json"
     path.write_text(json.dumps(custom_job, indent=1), encoding="utf-8")
@@ -54,11 +54,11 @@ def start(place: Place, trial: str, custom_job: Mapping[str, Any]) -> Process:
         "launcher.executors.local",
         str(path),
         "--mount",
-        str(place.mount),
+        str(study_folder.mount),
     ]
-    command += ["--environment", str(place.environment), "--parent", str(os.getpid())]
-    with place.log(trial).open("ab") as output:
-        return subprocesses.start(trial, command, place.project, clean_variables(), output)
+    command += ["--environment", str(study_folder.environment), "--parent", str(os.getpid())]
+    with study_folder.log(trial).open("ab") as output:
+        return subprocesses.start(trial, command, study_folder.project, clean_variables(), output)
 
 
 def measurements(path: Path, metric: str) -> list[float]:
@@ -71,7 +71,7 @@ def measurements(path: Path, metric: str) -> list[float]:
             record = json.loads(line)
             found.append(float(record[metric]))
         except (ValueError, KeyError, TypeError):
-            continue  # a line that is half written, or another metric
+            continue  # an incomplete line, or another metric
     return found
 
 
@@ -97,14 +97,14 @@ def counted(values: Sequence[float], measurement: str, goal: str) -> float | Non
     return value if math.isfinite(value) else None
 
 
-def most_at_once(wanted: int) -> int:
-    """Return how many of the trials that may run at once this machine can bear: by its cores and its memory."""
+def most_in_parallel(wanted: int) -> int:
+    """Return how many of the wanted parallel trials this machine has cores and memory for."""
     cores = os.cpu_count() or 1
     return max(1, min(wanted, cores, memory_mb() // MEGABYTES_PER_TRIAL))
 
 
 def memory_mb() -> int:
-    """Return the machine's memory in megabytes, a modest guess where the system does not tell."""
+    """Return the machine's memory in megabytes, a low guess where the system does not report it."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // (1 << 20)
     except (AttributeError, OSError, ValueError):

@@ -1,4 +1,4 @@
-"""The replicas of a CustomJob, and the variables that tell each of them its place. Pure.
+"""The replicas of a CustomJob, and the variables from which each knows its task. Pure.
 
 Sources: https://cloud.google.com/vertex-ai/docs/training/distributed-training and
 https://cloud.google.com/vertex-ai/docs/training/code-requirements
@@ -23,14 +23,14 @@ Addresses = Mapping[int, Sequence[str]]
 
 @dataclass(frozen=True)
 class Replica:
-    """One process of a job: the pool it belongs to, by position, and its place there."""
+    """One process of a job: the pool it belongs to, by position, and its index there."""
 
     pool: int
     index: int
 
     @property
     def name(self) -> str:
-        """The name that people know it by, such as `worker 2`."""
+        """Its name in messages, such as `worker 2`."""
         task = TASK_TYPES[self.pool]
         return task if task == "chief" else f"{task} {self.index}"
 
@@ -60,7 +60,7 @@ def replicas_of(custom_job: Mapping[str, Any]) -> list[Replica]:
 
 
 def shrunk(custom_job: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the job with as many replicas as one machine can bear, in the same shape: a chief and workers."""
+    """Return the job with few enough replicas for one machine, in the same shape: a chief and workers."""
     if len(replicas_of(custom_job)) <= LARGEST_LOCAL_CLUSTER:
         return dict(custom_job)
     pools = [

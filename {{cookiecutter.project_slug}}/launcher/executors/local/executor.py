@@ -51,7 +51,7 @@ KEPT_VARIABLES = (
     "TMPDIR",
     "TZ",
 )
-"""What a process cannot do without, or what only decides how its output looks."""
+"""What a process needs, and what only changes how its output looks."""
 
 
 COLOURS = (36, 33, 35, 32, 34, 31)
@@ -108,7 +108,7 @@ def run_cluster(
         ended = wait_for_outcome(started)
     finally:
         end(started)
-    return verdict(ended or started[0], started, console)
+    return exit_code_of_job(ended or started[0], started, console)
 
 
 def start_all(members: Sequence[Replica], conditions: Conditions, started: list[Process]) -> None:
@@ -124,11 +124,13 @@ def start_all(members: Sequence[Replica], conditions: Conditions, started: list[
 
 
 def preempt(started: Sequence[Process], seconds: float, console: Console) -> None:
-    """Kill the last replica without notice and end the others, because none can go on without it.
+    """Kill the last replica without notice and end the others, because none can continue without it.
 
     The service does so if the job asks with restart_job_on_worker_restart, as job.toml does.
     """
-    console.always(f"preempt  {started[-1].name} is killed after {seconds:g} s; all start again")
+    console.always(
+        f"preempt  {started[-1].name} is killed after {seconds:g} s; all replicas restart"
+    )
     started[-1].kill()
     end(started)
 
@@ -187,8 +189,8 @@ def free_addresses(members: Sequence[Replica]) -> dict[int, list[str]]:
     return addresses
 
 
-def verdict(ended: Process, all_of_them: Sequence[Process], console: Console) -> int:
-    """Say how each replica ended; return the primary's exit code, or failure if another failed before it."""
+def exit_code_of_job(ended: Process, all_of_them: Sequence[Process], console: Console) -> int:
+    """Report how each replica ended; return the primary's exit code, or failure if another failed before it."""
     if ended.code:
         lines = "\n".join(f"  {line}" for line in ended.last_lines) or "  (nothing)"
         console.always(

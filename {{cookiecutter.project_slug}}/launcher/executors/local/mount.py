@@ -8,7 +8,7 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def mounted(links: dict[str, Path]) -> Iterator[Path]:
-    """Give a folder that stands for the mount of Cloud Storage, with folders of this machine at gs:// addresses."""
+    """Yield a folder that stands for the mount of Cloud Storage, with links to local folders at gs:// addresses."""
     with tempfile.TemporaryDirectory(prefix="gcs-") as name:
         for address, folder in links.items():
             link = Path(name) / address.removeprefix("gs://")

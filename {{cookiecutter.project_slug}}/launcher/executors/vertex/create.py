@@ -1,4 +1,4 @@
-"""One job for each run, whatever becomes of the answers: look for the run's label before creating it again."""
+"""One job for each run, even if responses are lost: the run's label is looked for before the job is created again."""
 
 import random
 import time
@@ -6,17 +6,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 from launcher.console import Console
-from launcher.executors.vertex.errors import Unanswered
+from launcher.executors.vertex.errors import NoResponse
 from launcher.executors.vertex.jobs import CloudJob
 
-CREATIONS = 4
-LOOKS = 4
+MAX_CREATIONS = 4
+MAX_LOOKUPS = 4
 LONGEST_FACTOR = 8
-"""A pause is at most so many times the first one."""
+"""The longest pause, as a multiple of the first one."""
 
 
 class Service(Protocol):
-    """What is asked of the job service."""
+    """What creating a job needs of the job service."""
 
     def create(self, custom_job: Mapping[str, Any]) -> CloudJob:
         """Create a job."""
@@ -35,46 +35,46 @@ def create_once(
 ) -> CloudJob:
     """Return the one job of a run: the service's, if it has one, else a new one.
 
-    `may_exist` says that it may have been created before. Pauses grow from `pause_seconds`. Raises `Unanswered`
-    if the service does not answer to the end, and `Refusal` if it refuses.
+    `may_exist` says that it may have been created before. Pauses grow from `pause_seconds`. Raises `NoResponse`
+    if no request gets a response, and `RequestRefused` if the service refuses.
     """
-    lost: Unanswered | None = None
-    for _ in range(CREATIONS):
-        if may_exist and (found := look(service, run, pause_seconds)):
+    no_response: NoResponse | None = None
+    for _ in range(MAX_CREATIONS):
+        if may_exist and (found := find_job(service, run, pause_seconds)):
             return found
         try:
             return service.create(custom_job)
-        except Unanswered as error:
-            console.step("retry", "no answer; looking whether the job is there")
-            lost, may_exist = error, True
-    found = look(service, run, pause_seconds)
-    if found is None and lost:
-        raise lost
+        except NoResponse as error:
+            console.step("retry", "no response; checking whether the job exists")
+            no_response, may_exist = error, True
+    found = find_job(service, run, pause_seconds)
+    if found is None and no_response:
+        raise no_response
     assert found
     return found
 
 
-def look(service: Service, run: str, pause_seconds: float) -> CloudJob | None:
-    """Return the job of a run, None if it is still not there at the last of several looks.
+def find_job(service: Service, run: str, pause_seconds: float) -> CloudJob | None:
+    """Return the job of a run, None if the last of several requests does not find it.
 
-    Several, because a request that lost its answer may be at work yet. Raises `Unanswered` if the last is.
+    Several, because a request without a response may still be at work. Raises `NoResponse` if the last one has none.
     """
-    lost: Unanswered | None = None
-    for pause in (0.0, *pauses(pause_seconds, LOOKS)):
+    no_response: NoResponse | None = None
+    for pause in (0.0, *pauses(pause_seconds, MAX_LOOKUPS)):
         time.sleep(pause)
         try:
-            found, lost = service.find(run), None
-        except Unanswered as error:
-            found, lost = None, error
+            found, no_response = service.find(run), None
+        except NoResponse as error:
+            found, no_response = None, error
         if found:
             return found
-    if lost:
-        raise lost
+    if no_response:
+        raise no_response
     return None
 
 
 def pauses(first_seconds: float, count: int) -> Iterator[float]:
-    """Yield pauses in seconds that double, each off by up to a half so that many clients do not come at once."""
+    """Yield pauses in seconds that double, each shortened at random by up to a half, so that clients do not retry together."""
     for number in range(count):
         longest = first_seconds * min(2**number, LONGEST_FACTOR)
         yield longest * random.uniform(0.5, 1.0)

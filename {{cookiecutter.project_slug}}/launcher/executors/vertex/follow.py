@@ -8,12 +8,12 @@ from typing import Any, Protocol
 from launcher.console import Console, UserError
 from launcher.contract import EXIT_FAILED, EXIT_INTERRUPTED, METRICS
 from launcher.executors.vertex import storage
-from launcher.executors.vertex.errors import Unanswered, one_line
+from launcher.executors.vertex.errors import NoResponse, one_line
 from launcher.executors.vertex.jobs import CloudJob, JobService
 from launcher.executors.vertex.logs import JobLog, moment
 
 POLL_SECONDS = 5.0
-UNANSWERED_SECONDS = 1800.0
+MAX_SILENCE_SECONDS = 1800.0
 """How long the job service may keep silent, as while a laptop sleeps, before following is given up."""
 SUCCEEDED = "SUCCEEDED"
 
@@ -57,7 +57,7 @@ def follow(
 ) -> int:
     """Follow a job until it ends, and return the exit code of `report`: 0 if it succeeded, 130 after Ctrl-C.
 
-    `conclude` is called once the outcome was reported. Raises `Unanswered` after `UNANSWERED_SECONDS` of silence.
+    `conclude` is called once the outcome was reported. Raises `NoResponse` after `MAX_SILENCE_SECONDS` of silence.
     """
     console, command = follower.console, follower.service.command
     try:
@@ -97,9 +97,9 @@ def poll(follower: Follower, job: CloudJob, show: Callable[[str], None]) -> Clou
         try:
             job = follower.service.get(job.resource)
             silent_since = time.monotonic()
-        except Unanswered as error:
+        except NoResponse as error:
             show(str(error))
-            if time.monotonic() - silent_since > UNANSWERED_SECONDS:
+            if time.monotonic() - silent_since > MAX_SILENCE_SECONDS:
                 raise
 
 

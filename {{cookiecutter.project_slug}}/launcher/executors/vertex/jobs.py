@@ -42,7 +42,7 @@ class CloudJob:
     output: str
     """Address of the folder that the job writes to."""
     trials: tuple[Mapping[str, Any], ...] = ()
-    """Of a HyperparameterTuningJob, as the service answers them."""
+    """Of a HyperparameterTuningJob, as JSON."""
 
     @property
     def id(self) -> str:
@@ -62,7 +62,7 @@ class CloudJob:
 
 
 def cloud_job(resource: Mapping[str, Any]) -> CloudJob:
-    """Return what is used of a CustomJob, or of a HyperparameterTuningJob, as the service answers it."""
+    """Return what is used of the JSON of a CustomJob or a HyperparameterTuningJob."""
     spec = resource.get("jobSpec") or resource.get("trialJobSpec") or {}
     output = spec.get("baseOutputDirectory", {})
     return CloudJob(
@@ -113,9 +113,9 @@ class JobService:
         )
 
     def create(self, resource: Mapping[str, Any]) -> CloudJob:
-        """Create a job once; raise `Unanswered` if it may have been created all the same."""
+        """Create a job once; raise `NoResponse` if it may have been created nevertheless."""
         fields = {"parent": self.parent, self.methods: parse(resource, self.message)}
-        with explained("the job is not accepted", patient_with=(408,)):
+        with explained("the job is not accepted", retryable=(408,)):
             return read_message(self.call("create", **fields))
 
     def get(self, resource: str) -> CloudJob:
@@ -152,8 +152,8 @@ def parse(resource: Mapping[str, Any], message: str) -> Any:
         json_format.ParseDict(dict(resource), message_type.pb(parsed))
     except json_format.ParseError as error:
         raise UserError(
-            f"the SDK does not take the job ({one_line(str(error))})",
-            "fields that the SDK knows",
+            f"the client library does not accept the job ({one_line(str(error))})",
+            "fields that it knows",
             "update google-cloud-aiplatform in the launcher's environment",
         ) from error
     return parsed
@@ -189,13 +189,13 @@ def not_installed(error: ImportError) -> UserError:
 
 
 def quieten() -> None:
-    """Let no warning of Google's libraries through: what matters they raise, and the rest hides it."""
+    """Suppress the warnings of Google's libraries: they raise what matters, and warnings hide it."""
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
 
 
 def credentials(endpoint: str, project: str) -> Any:
-    """Return Application Default Credentials, none for a double on this machine; raise `UserError` without any."""
+    """Return Application Default Credentials, none for a double on this machine; raise `UserError` if there are none."""
     import google.auth
     from google.auth.credentials import AnonymousCredentials
     from google.auth.exceptions import GoogleAuthError
@@ -207,13 +207,13 @@ def credentials(endpoint: str, project: str) -> Any:
         found, _ = google.auth.default(scopes=SCOPES)
     except GoogleAuthError as error:
         raise no_credentials(error) from error
-    # A person's credentials need a project that answers for their requests.
+    # A person's credentials need a project that is charged for the requests.
     if isinstance(found, Credentials) and not found.quota_project_id:
         return found.with_quota_project(project)
     return found
 
 
 def is_loopback(endpoint: str) -> bool:
-    """Tell whether an address is a double's: plain HTTP, on this machine."""
+    """Return whether an address is a double's: plain HTTP, on this machine."""
     url = urlsplit(endpoint)
     return url.scheme == "http" and url.hostname in ("127.0.0.1", "localhost", "::1")

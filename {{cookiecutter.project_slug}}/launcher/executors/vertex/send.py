@@ -9,7 +9,7 @@ from typing import Any
 from launcher.console import Console
 from launcher.executors.vertex import submissions
 from launcher.executors.vertex.create import create_once
-from launcher.executors.vertex.errors import Refusal
+from launcher.executors.vertex.errors import RequestRefused
 from launcher.executors.vertex.jobs import ENDED, CloudJob, JobService
 from launcher.executors.vertex.storage import CODE_MISSING
 from launcher.executors.vertex.submissions import Stage, Submission
@@ -87,7 +87,7 @@ def known_job(service: JobService, submission: Submission) -> CloudJob | None:
         return None
     try:
         return service.get(submission.job)
-    except Refusal as refusal:
+    except RequestRefused as refusal:
         if refusal.code != CODE_MISSING:
             raise
     return None
@@ -100,7 +100,7 @@ def create(request: Request, submission: Submission, may_exist: bool) -> CloudJo
         return create_once(
             service, submission.custom_job, submission.run, console, pause, may_exist
         )
-    except Refusal:
+    except RequestRefused:
         request.record(submission, Stage.CONCLUDED, None)
         raise
 

@@ -1,4 +1,4 @@
-"""Cloud Storage: packages that are never overwritten, and folders of prepared data that are whole or not there.
+"""Cloud Storage: packages that are never overwritten, and folders of prepared data that are complete or absent.
 
 Checksums are CRC32C in base64: https://cloud.google.com/storage/docs/data-validation
 """
@@ -15,28 +15,28 @@ from typing import Any
 
 from launcher.console import Console, UserError
 from launcher.contract import STATISTICS
-from launcher.executors.vertex.errors import Refusal, explained
+from launcher.executors.vertex.errors import RequestRefused, explained
 from launcher.executors.vertex.jobs import credentials, is_loopback, not_installed, quieten
 from launcher.packaging.sdist import SourceDistribution, read_source_distribution
 
 ENDPOINT_VARIABLE = "STORAGE_EMULATOR_HOST"
-UPLOADS_AT_ONCE = 8
+PARALLEL_UPLOADS = 8
 CHUNK_BYTES = 16 * 1024 * 1024
-"""An upload that is larger goes on after a failure at its last whole chunk."""
+"""A larger upload resumes after a failure at its last complete chunk."""
 READ_BYTES = 1024 * 1024
 RETRY_SECONDS = 120.0
-"""How long the client, with pauses that double and vary, repeats one request."""
+"""How long the client repeats one request, with random pauses that double."""
 ATTEMPTS = 3
 CODE_MISSING, CODE_EXISTS = 404, 412
 MEGABYTE = 1_000_000
 
 
-class Differs(UserError):
-    """At an address that follows from its content lies something else."""
+class ContentDiffers(UserError):
+    """An address that follows from its content holds something else."""
 
 
 @dataclass(frozen=True)
-class Remote:
+class RemoteObject:
     """An object as the bucket has it."""
 
     size: int
@@ -63,7 +63,7 @@ def parts_of(uri: str) -> tuple[str, str]:
 
 
 def retrying() -> Any:
-    """Return how often a request is repeated: bounded in time, its pauses random."""
+    """Return the retry policy: bounded in time, with random pauses."""
     from google.cloud.storage.retry import DEFAULT_RETRY
 
     return DEFAULT_RETRY.with_timeout(RETRY_SECONDS)
@@ -80,12 +80,12 @@ def crc32c_of(path: Path) -> str:
     return base64.b64encode(checksum.digest()).decode()
 
 
-def found(client: Any, uri: str) -> Remote | None:
-    """Return what lies at an address, None if nothing does."""
+def find_object(client: Any, uri: str) -> RemoteObject | None:
+    """Return the object at an address, None if there is none."""
     bucket, name = parts_of(uri)
     with explained(f"reading {uri}"):
         blob = client.bucket(bucket).get_blob(name, retry=retrying())
-    return Remote(int(blob.size), str(blob.crc32c), int(blob.generation)) if blob else None
+    return RemoteObject(int(blob.size), str(blob.crc32c), int(blob.generation)) if blob else None
 
 
 def read_bytes(client: Any, uri: str) -> bytes | None:
@@ -94,25 +94,25 @@ def read_bytes(client: Any, uri: str) -> bytes | None:
     try:
         with explained(f"reading {uri}"):
             return bytes(client.bucket(bucket).blob(name).download_as_bytes(retry=retrying()))
-    except Refusal as refusal:
+    except RequestRefused as refusal:
         if refusal.code == CODE_MISSING:
             return None
         raise
 
 
 def upload(client: Any, path: Path, uri: str, generation: int = 0) -> None:
-    """Upload a file in the place of a `generation`, 0 for none, and see that it arrived as it is.
+    """Upload a file that replaces a `generation`, 0 for none, and compare checksums.
 
-    Raises `Refusal` with `CODE_EXISTS` if something else is there already.
+    Raises `RequestRefused` with `CODE_EXISTS` if another object exists there.
     """
     expected = crc32c_of(path)
     for _ in range(ATTEMPTS):
         try:
             if send(client, path, uri, generation) == expected:
                 return
-        except Refusal as refusal:
-            # Somebody was faster, or the answer to our own request was lost and the client repeated it.
-            there = found(client, uri) if refusal.code == CODE_EXISTS else None
+        except RequestRefused as refusal:
+            # Another upload was faster, or the response to our own was lost and the client repeated it.
+            there = find_object(client, uri) if refusal.code == CODE_EXISTS else None
             if there is None or there.crc32c != expected:
                 raise
             return
@@ -125,7 +125,7 @@ def upload(client: Any, path: Path, uri: str, generation: int = 0) -> None:
 
 
 def send(client: Any, path: Path, uri: str, generation: int) -> str:
-    """Upload a file once and return the checksum of what arrived, "" if that was damaged, and removed again."""
+    """Upload a file once and return its checksum in the bucket, "" if it arrived damaged and was deleted."""
     from google.cloud.storage.exceptions import DataCorruption
 
     bucket, name = parts_of(uri)
@@ -145,18 +145,18 @@ def send(client: Any, path: Path, uri: str, generation: int) -> str:
 def upload_package(
     client: Any, distribution: SourceDistribution, uri: str, console: Console
 ) -> None:
-    """Put the package at its address unless it is there; raise `Differs` if another one is."""
-    remote = found(client, uri)
+    """Upload the package unless it exists; raise `ContentDiffers` if another one is."""
+    remote = find_object(client, uri)
     if remote and remote.crc32c == crc32c_of(distribution.path):
-        console.step("upload", "the package is in the bucket already")
+        console.step("upload", "the package is already in the bucket")
         return
     try:
         upload(client, distribution.path, uri)
-    except Refusal as refusal:
+    except RequestRefused as refusal:
         if refusal.code != CODE_EXISTS:
             raise
         if not holds_same(client, uri, distribution):
-            raise Differs(
+            raise ContentDiffers(
                 f"{uri} holds another package",
                 "the files from which its address follows",
                 f"find out who wrote it, then: gcloud storage rm {uri}",
@@ -165,7 +165,7 @@ def upload_package(
 
 
 def holds_same(client: Any, uri: str, distribution: SourceDistribution) -> bool:
-    """Tell whether a package in the bucket has equal files, packed by another version of zlib."""
+    """Return whether a package in the bucket has equal files, packed by another version of zlib."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder, distribution.path.name)
         copy.write_bytes(read_bytes(client, uri) or b"")
@@ -183,8 +183,8 @@ def not_prepared() -> UserError:
 
 
 def require_prepared(client: Any, uri: str) -> None:
-    """Raise `UserError` unless the prepared data is in the bucket, all of it."""
-    if found(client, f"{uri}/{STATISTICS}") is None:
+    """Raise `UserError` unless all of the prepared data is in the bucket."""
+    if find_object(client, f"{uri}/{STATISTICS}") is None:
         raise UserError(
             f"the prepared data is not in the bucket: {uri} has no {STATISTICS}",
             "prepared data in the bucket",
@@ -193,28 +193,26 @@ def require_prepared(client: Any, uri: str) -> None:
 
 
 def upload_folder(client: Any, folder: Path, uri: str, console: Console) -> None:
-    """Upload the files of a folder that are not there yet, several at once, and `STATISTICS` last.
+    """Upload the missing files of a folder, several in parallel, and `STATISTICS` last.
 
-    So its presence means that all is there. Raises `Differs` if all was there, but is something else.
+    So its presence means that the folder is complete. Raises `ContentDiffers` if it was, with other files.
     """
     files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*"))}
     files = {name: path for name, path in files.items() if path.is_file()}
-    remote = listed(client, uri)
+    remote = list_objects(client, uri)
     needed = [name for name in files if not is_same(files[name], remote.get(name))]
-    check_strangers(uri, files, needed, remote)
+    raise_for_strangers(uri, files, needed, remote)
     bytes_needed = sum(files[name].stat().st_size for name in needed)
     with console.transfer("upload", bytes_needed) as advance:
-        for name in in_parallel(client, uri, {name: files[name] for name in needed}, remote):
+        for name in upload_in_parallel(client, uri, {name: files[name] for name in needed}, remote):
             advance(files[name].stat().st_size)
     there = len(files) - len(needed)
     megabytes = bytes_needed / MEGABYTE
-    console.step(
-        "upload", f"{len(needed)} files, {megabytes:.1f} MB, to {uri}; {there} were there already"
-    )
+    console.step("upload", f"{len(needed)} files, {megabytes:.1f} MB, to {uri}; {there} existed")
 
 
-def in_parallel(
-    client: Any, uri: str, files: Mapping[str, Path], remote: Mapping[str, Remote]
+def upload_in_parallel(
+    client: Any, uri: str, files: Mapping[str, Path], remote: Mapping[str, RemoteObject]
 ) -> Iterator[str]:
     """Upload files and yield the name of each that has arrived; the statistics wait for all others."""
 
@@ -223,7 +221,7 @@ def in_parallel(
         upload(client, files[name], f"{uri}/{name}", before.generation if before else 0)
         return name
 
-    with ThreadPoolExecutor(UPLOADS_AT_ONCE) as pool:
+    with ThreadPoolExecutor(PARALLEL_UPLOADS) as pool:
         others = [pool.submit(one, name) for name in files if name != STATISTICS]
         try:
             for upload_of_one in as_completed(others):
@@ -235,34 +233,34 @@ def in_parallel(
         yield one(STATISTICS)
 
 
-def listed(client: Any, uri: str) -> dict[str, Remote]:
-    """Return what lies below an address, by its name there."""
+def list_objects(client: Any, uri: str) -> dict[str, RemoteObject]:
+    """Return the objects below an address, by their names there."""
     bucket, prefix = parts_of(f"{uri}/")
     with explained(f"listing {uri}"):
         blobs = list(client.list_blobs(bucket, prefix=prefix, retry=retrying()))
     return {
-        blob.name.removeprefix(prefix): Remote(
+        blob.name.removeprefix(prefix): RemoteObject(
             int(blob.size), str(blob.crc32c), int(blob.generation)
         )
         for blob in blobs
     }
 
 
-def is_same(path: Path, remote: Remote | None) -> bool:
-    """Tell whether a file is in the bucket as it is here."""
+def is_same(path: Path, remote: RemoteObject | None) -> bool:
+    """Return whether the bucket has an equal file."""
     if remote is None or remote.size != path.stat().st_size:
         return False
     return remote.crc32c == crc32c_of(path)
 
 
-def check_strangers(
-    uri: str, files: Mapping[str, Path], needed: list[str], remote: Mapping[str, Remote]
+def raise_for_strangers(
+    uri: str, files: Mapping[str, Path], needed: list[str], remote: Mapping[str, RemoteObject]
 ) -> None:
-    """Raise `Differs` if the bucket has files that would be read too, or a whole other set of them."""
+    """Raise `ContentDiffers` if the bucket has other files that a job would read too, or a complete set of others."""
     strangers = [name for name in remote if name not in files]
     if strangers or (STATISTICS in remote and needed):
         name = (strangers or needed)[0]
-        raise Differs(
+        raise ContentDiffers(
             f"{uri}/{name} is not what was prepared here",
             "nothing there, or the same files",
             f"if no job reads it: gcloud storage rm --recursive {uri}",

@@ -1,4 +1,4 @@
-"""What was sent from here, written down before it is sent, so that nothing is sent twice."""
+"""Records of what is sent, written before it is sent, so that nothing is sent twice."""
 
 import contextlib
 import dataclasses
@@ -84,7 +84,7 @@ def save(folder: Path, submission: Submission) -> Submission:
 
 
 def all_of(folder: Path) -> list[Submission]:
-    """Return the submissions, the newest first; what cannot be read is none."""
+    """Return the submissions that can be read, the newest first."""
     read = (read_submission(path) for path in sorted(folder.glob("*.json"), reverse=True))
     return [submission for submission in read if submission]
 

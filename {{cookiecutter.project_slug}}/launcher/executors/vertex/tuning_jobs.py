@@ -1,4 +1,4 @@
-"""The HyperparameterTuningJobs of the job service, and what their trials have come to.
+"""The HyperparameterTuningJobs of the job service, and the outcomes of their trials.
 
 Source: https://cloud.google.com/vertex-ai/docs/reference/rest/v1/projects.locations.hyperparameterTuningJobs
 """
@@ -14,7 +14,7 @@ from launcher.spec.study import Outcome, Study, Value
 from launcher.spec.tuning_job import trial_flags
 
 STATES = {"SUCCEEDED": "complete", "INFEASIBLE": "failed"}
-"""Of trials that have ended; all others are under way."""
+"""Of trials that have ended; all others are running."""
 
 
 class TuningService(JobService):
@@ -58,7 +58,7 @@ def outcomes_of(job: CloudJob, study: Study) -> list[Outcome]:
 
 
 def outcome_of(trial: Mapping[str, Any], study: Study) -> Outcome:
-    """Return one trial as the service answers it."""
+    """Return the outcome of a trial from its JSON."""
     metrics = trial.get("finalMeasurement", {}).get("metrics", [])
     names = {flag_name(name): name for name in study.parameters}
     values = {
@@ -84,7 +84,7 @@ def measured(metrics: list[Mapping[str, Any]], metric: str) -> float | None:
 
 
 def typed(value: Any, study: Study, name: str) -> Value:
-    """Return a value as the flag takes it: the service answers whole numbers as numbers of any kind."""
+    """Return a value as the flag takes it: in JSON an integer may be any kind of number."""
     parameter = study.parameters.get(name)
     if parameter is None or parameter.type == "categorical":
         return str(value)
