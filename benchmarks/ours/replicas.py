@@ -1,6 +1,6 @@
 """Our training step on one replica or on several of this machine: run inside a baked project.
 
-Started without --index, it starts each replica as the service would, told its place by TF_CONFIG, and prints what the
+Started without --index, it starts each replica as the service would, with TF_CONFIG, and prints what the
 first of them prints.
 """
 

@@ -1,4 +1,4 @@
-"""How fast a SavedModel on raw columns answers: one row, and a batch. The same program for ours and the peer's."""
+"""Latency of a SavedModel on raw columns: one row, and a batch. The same program for ours and the peer's."""
 
 import argparse
 import csv

@@ -29,11 +29,11 @@ def made_up_rows(schema: Schema, count: int, seed: int) -> list[Row]:
     rows = []
     for _ in range(count):
         row = {name: cell(kind, choose) for name, kind in schema.columns.items()}
-        place = len(row[schema.used[0]]) + choose.randrange(2)
+        number = len(row[schema.used[0]]) + choose.randrange(2)
         label = (
-            f"{place}.5"
+            f"{number}.5"
             if schema.task == "regression"
-            else classes_of(schema)[place % len(classes_of(schema))]
+            else classes_of(schema)[number % len(classes_of(schema))]
         )
         rows.append({**row, schema.label: label})
     return rows

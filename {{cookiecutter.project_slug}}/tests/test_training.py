@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 import pytest
+from recorder import Recorder, splits_of
 
 from trainer import task
 from trainer.data.schema import Schema
@@ -30,43 +32,6 @@ from trainer.training.optimizer import Treatment
 from trainer.training.train_step import Trainer
 
 SETTINGS = Settings(epochs=3, batch_size=64, hidden_units=(16, 8), dropout=0.1, seed=3)
-
-
-class Recorder:
-    """A monitor that keeps the newest checkpoint in memory and may stop the run after some steps."""
-
-    def __init__(self, stop_after: int | None = None) -> None:
-        self.stop_after = stop_after
-        self.kept: tuple[list[npt.NDArray[Any]], dict[str, Any]] | None = None
-        self.rows: list[int] = []
-
-    def newest_checkpoint(self) -> tuple[list[npt.NDArray[Any]], dict[str, Any]] | None:
-        return self.kept
-
-    def begin(self, total_steps: int, state: State) -> None:
-        self.total_steps = total_steps
-
-    def after_steps(self, state: State, rows: int, loss: float, trainer: Trainer) -> None:
-        self.rows.append(rows)
-        if self.stop_after is not None and state.step >= self.stop_after:
-            self.stop_after = None
-            copies = [np.array(array) for array in trainer.arrays()]
-            self.kept = (copies, json.loads(json.dumps(state.as_json())))
-            raise SystemExit(143)
-
-    def after_evaluation(self, state: State, metrics: dict[str, float]) -> None:
-        self.metrics = metrics
-
-    def end(self, state: State, trainer: Trainer) -> None:
-        self.state = state
-
-
-def splits_of(prepared: Path, schema: Schema, settings: Settings) -> tuple[Split, Split]:
-    """Return the train and the eval split."""
-    train_split, eval_split = (
-        Split(prepared / name, schema, settings.memory_mb) for name in ("train", "eval")
-    )
-    return train_split, eval_split
 
 
 def trained(
@@ -269,6 +234,15 @@ def test_a_finished_run_is_not_trained_again_but_can_be_continued(
         metrics = json.loads((tmp_path / "job" / "metrics.json").read_text(encoding="utf-8"))
         steps.append((metrics["steps"], len(metrics["history"])))
     assert steps[0] == steps[1] and steps[2][1] == 3 and steps[2][0] == steps[0][0] * 3 // 2
+
+
+def test_verbose_shows_settings_and_devices(
+    prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_task(prepared, tmp_path / "job", "--verbose") == 0
+    shown = capsys.readouterr().err
+    assert "setting  epochs = 2\n" in shown
+    assert re.search(r"^devices  CPU:0.*; 1 replica", shown, re.MULTILINE)
 
 
 def test_other_hyperparameters_in_the_same_job_dir_are_refused(

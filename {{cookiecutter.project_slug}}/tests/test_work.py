@@ -1,4 +1,4 @@
-"""How much work training does, counted instead of timed: a slow path shows here without a stopwatch."""
+"""How much work training does, counted instead of timed."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_training import Recorder, splits_of
+from recorder import Recorder, splits_of
 
 from trainer.data import shards
 from trainer.data.schema import Schema
@@ -125,10 +125,10 @@ def calls_for(trainer: Trainer, window: Window, steps: int) -> int:
 def test_no_python_runs_per_row_or_per_step(
     trainer: Trainer, prepared: Path, schema: Schema
 ) -> None:
-    whole = Split(prepared / "train", schema, SETTINGS.memory_mb).all_rows()
-    rows = whole.rows // 2
-    half = Window(whole.numbers[:rows], whole.codes[:rows], whole.labels[:rows])
-    for window in (half, whole):  # the first calls trace and fill caches
+    all_rows = Split(prepared / "train", schema, SETTINGS.memory_mb).all_rows()
+    rows = all_rows.rows // 2
+    half = Window(all_rows.numbers[:rows], all_rows.codes[:rows], all_rows.labels[:rows])
+    for window in (half, all_rows):  # the first calls trace and fill caches
         calls_for(trainer, window, 2)
     few = calls_for(trainer, half, 1)
-    assert calls_for(trainer, whole, STEPS) - few < STEPS / 2
+    assert calls_for(trainer, all_rows, STEPS) - few < STEPS / 2

@@ -31,10 +31,10 @@ class Silent:
     """A monitor that neither shows nor keeps anything."""
 
     def newest_checkpoint(self) -> None:
-        """Begin anew."""
+        """Start at step 0."""
 
     def nothing(self, *_: Any) -> None:
-        """Take no notice."""
+        """Ignore what is reported."""
 
     begin = after_steps = after_evaluation = end = nothing
 
@@ -63,7 +63,7 @@ def weights(trainer: Trainer) -> list[Any]:
 
 
 def main(prepared: Path) -> None:
-    """Train three times and print what came out."""
+    """Train three times and print the results."""
     (cpu,) = tf.config.list_physical_devices("CPU")
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     both = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])

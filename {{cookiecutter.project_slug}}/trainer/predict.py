@@ -26,7 +26,6 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print a JSON object per row; return the exit code."""
     options = parser().parse_args(arguments)
     if not (options.model / SAVED_MODEL).is_file():
         raise UserError(
@@ -90,7 +89,6 @@ def read_rows(lines: TextIO, source: str) -> Iterator[dict[str, Any]]:
 
 
 def bad_line(source: str, number: int, what: str) -> UserError:
-    """Return the error for a line that is not a row."""
     return UserError(
         f"{source}, line {number}, {what}", "a JSON object per line", 'write {"column": value, …}'
     )

@@ -64,7 +64,6 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Prepare the data; return the exit code."""
     options = parser().parse_args(arguments)
     console = Console(quiet=options.quiet, verbose=options.verbose)
     request = Request(

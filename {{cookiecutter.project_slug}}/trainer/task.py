@@ -1,5 +1,6 @@
 """Entry point: arguments, duration, outputs. The model is in `model.py`."""
 
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -18,7 +19,6 @@ from trainer.run.outputs import (
     Outputs,
     check_data_dir,
     outputs_of,
-    process_environment,
     sole_run,
     write_json,
 )
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
         from trainer.smoke import smoke_test
 
         return smoke_test(schema, console)
-    environment = process_environment()
+    environment = os.environ
     position = cluster_position(environment)
     if position.is_evaluator:
         console.line("evaluator: nothing to do, because the replicas that train evaluate too")

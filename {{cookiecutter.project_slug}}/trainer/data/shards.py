@@ -33,7 +33,6 @@ class Window:
 
     @property
     def rows(self) -> int:
-        """Number of rows."""
         return len(self.labels)
 
 
@@ -137,7 +136,6 @@ def windows_of(groups: Sequence[RowGroup], rows: int) -> list[list[RowGroup]]:
 
 
 def read_window(groups: Sequence[RowGroup], schema: Schema) -> Window:
-    """Read row groups into arrays."""
     rows = sum(group.rows for group in groups)
     numbers = np.empty((rows, len(schema.numeric)), np.float32)
     codes = np.empty((rows, len(schema.coded)), np.int32)

@@ -83,7 +83,6 @@ def check_classes(classes: Sequence[str], schema: Schema) -> None:
 
 
 def numeric_statistics(connection: Any, schema: Schema, train_rows: int) -> dict[str, Numeric]:
-    """Return the statistics of each numeric column."""
     if not schema.numeric:
         return {}
     values = sql.run(connection, sql.summary(schema)).fetchone()
@@ -141,7 +140,6 @@ def vocabularies(connection: Any, schema: Schema) -> dict[str, tuple[str, ...]]:
 
 
 def vocabulary_codes(values: Sequence[str]) -> dict[str, int]:
-    """Return the code of each value of a vocabulary."""
     return {value: FIRST_VALUE_CODE + position for position, value in enumerate(values)}
 
 

@@ -6,7 +6,7 @@
 | `c0` …       | each used column, text, in the order of `Schema.used`    | view `source`                      |
 | `x0` …       | each numeric column, FLOAT64                             | table `prepared`                   |
 | `t0` …       | each coded column, text, in the order of `Schema.coded`  | table `prepared`                   |
-| `k0` …       | each coded column, INT64 codes in the place of its text  | table `prepared`, shards           |
+| `k0` …       | each coded column, INT64 codes that replace its text     | table `prepared`, shards           |
 | `cells_0` …  | the distinct cells of a coded column                     | table (cell, value, train_rows)    |
 | `values_0` … | the code of each value of a coded column                 | table (value, code)                |
 | `codes_0` …  | the code of each cell of a coded column                  | table (cell, code)                 |

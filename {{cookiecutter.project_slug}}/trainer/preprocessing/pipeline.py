@@ -83,7 +83,6 @@ def read_tables(
 
 
 def count(connection: Any, relation: str) -> int:
-    """Return the number of rows of a relation."""
     return int(connection.execute(f"SELECT COUNT(*) FROM {relation}").fetchone()[0])
 
 
@@ -143,7 +142,7 @@ def unreadable(table: Table, schema: Schema, error: Exception) -> UserError:
     if isinstance(error, duckdb.OutOfMemoryException):
         return UserError(
             f"{table.path} cannot be prepared within the memory that is allowed ({reason})",
-            "room for what DuckDB reads at once",
+            "memory for what DuckDB reads at a time",
             "give a larger --memory-mb",
         )
     if schema.label_sql and is_about_sql(error):

@@ -41,7 +41,6 @@ def open_table(path: Path, schema: Schema) -> Table:
 
 
 def parquet_names(path: Path) -> tuple[str, ...]:
-    """Return the column names of a Parquet file."""
     import pyarrow.parquet
 
     return tuple(pyarrow.parquet.read_schema(path).names)
@@ -191,5 +190,4 @@ def lines_to_skip(path: Path, comment: str) -> int:
 
 
 def opened(path: Path) -> BinaryIO:
-    """Open a file, gzipped if its name says so."""
     return cast(BinaryIO, gzip.open(path) if path.name.endswith(".gz") else path.open("rb"))

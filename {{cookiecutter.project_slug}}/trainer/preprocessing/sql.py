@@ -161,7 +161,6 @@ def with_split(relation: str, eval_share: float) -> str:
 
 
 def as_test(relation: str) -> str:
-    """Return SQL that adds `split` for rows of a ready test table."""
     return f"SELECT *, 'test' AS split FROM ({relation}) AS read"
 
 
@@ -183,7 +182,6 @@ def sample(schema: Schema, share: float) -> str:
 
 
 def class_counts() -> str:
-    """Return SQL for the labels of the training rows and how many rows have each."""
     return "SELECT label, COUNT(*) FROM prepared WHERE split = 'train' GROUP BY label"
 
 
@@ -246,7 +244,7 @@ def joined_code(index: int) -> str:
 
 
 def encoded(schema: Schema, split: str) -> str:
-    """Return SQL for one split as numbers and codes, `with_codes` of as many columns as `coded_before` says.
+    """Return SQL for one split as numbers and codes, `with_codes` applied to the first `coded_before` columns.
 
     Columns: `x0` … FLOAT64, `k0` … INT64 (0 where missing), `label` INT64 or FLOAT64. The order is that of the rows' keys:
     always the same, and as good as shuffled, however the table was sorted.

@@ -49,7 +49,6 @@ def cluster_position(environment: Mapping[str, str]) -> ClusterPosition:
 
 
 def parts_of_config(text: str) -> tuple[dict[str, list[str]], dict[str, Any]]:
-    """Return cluster and task of TF_CONFIG."""
     try:
         config = json.loads(text)
         cluster, task = config.get("cluster") or {}, config.get("task") or {}
@@ -65,7 +64,6 @@ def parts_of_config(text: str) -> tuple[dict[str, list[str]], dict[str, Any]]:
 
 
 def unreadable(problem: str, text: str) -> UserError:
-    """Return the error for a TF_CONFIG that cannot be read."""
     return UserError(
         f"TF_CONFIG cannot be read ({problem}): {shown(text)}",
         "JSON with cluster and task, as the service sets it",

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -62,27 +61,20 @@ def outputs_of(job_dir: str | None, environment: Mapping[str, str]) -> Outputs:
     if job_dir:
         base = local_path(job_dir, environment)
         return Outputs(base, base / "model", base / "checkpoints", base / "logs")
-    named = {
-        folder: environment.get(variable)
-        for folder, variable in (
-            ("model", "AIP_MODEL_DIR"),
-            ("checkpoints", "AIP_CHECKPOINT_DIR"),
-            ("logs", "AIP_TENSORBOARD_LOG_DIR"),
-        )
-    }
-    if not named["model"]:
+    if not environment.get("AIP_MODEL_DIR"):
         raise UserError(
             "neither --job-dir nor AIP_MODEL_DIR says where to write",
             "a folder or a gs:// address for the model, checkpoints and logs",
             "give --job-dir, or set baseOutputDirectory in the job",
         )
-    model = local_path(named["model"].rstrip("/"), environment)
-    base = model.parent
-    checkpoints = local_path(
-        (named["checkpoints"] or str(base / "checkpoints")).rstrip("/"), environment
-    )
-    logs = local_path((named["logs"] or str(base / "logs")).rstrip("/"), environment)
-    return Outputs(base, model, checkpoints, logs)
+    model = local_path(environment["AIP_MODEL_DIR"].rstrip("/"), environment)
+
+    def folder(variable: str, name: str) -> Path:
+        address = environment.get(variable, "").rstrip("/")
+        return local_path(address, environment) if address else model.parent / name
+
+    checkpoints = folder("AIP_CHECKPOINT_DIR", "checkpoints")
+    return Outputs(model.parent, model, checkpoints, folder("AIP_TENSORBOARD_LOG_DIR", "logs"))
 
 
 @contextlib.contextmanager
@@ -177,8 +169,3 @@ def check_data_dir(address: str | None, environment: Mapping[str, str]) -> Path:
             "run `nox -s prepare`, or correct the address",
         )
     return folder
-
-
-def process_environment() -> Mapping[str, str]:
-    """Return the variables that this process was started with."""
-    return os.environ

@@ -30,7 +30,6 @@ class Replicas:
 
     @property
     def count(self) -> int:
-        """Number of replicas over all processes."""
         return int(self.strategy.num_replicas_in_sync) if self.strategy else 1
 
     def scope(self) -> contextlib.AbstractContextManager[Any]:

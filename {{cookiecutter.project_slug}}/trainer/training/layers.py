@@ -28,7 +28,6 @@ class PiecewiseLinear(keras.layers.Layer):  # type: ignore[misc]
             self.scale[row, : len(widths)] = 1 / widths
 
     def call(self, numbers: Any) -> Any:
-        """Return the encoded numbers."""
         missing = tf.math.is_nan(numbers)
         known = tf.where(missing, FAR_BELOW, numbers)  # fills no interval
         filled = tf.clip_by_value((known[:, :, None] - self.lower) * self.scale, 0.0, 1.0)
@@ -54,7 +53,6 @@ class Crosses(keras.layers.Layer):  # type: ignore[misc]
         self.weights_of_codes = np.hstack([np.eye(len(code_counts), dtype=np.float32), crossed])
 
     def call(self, codes: Any) -> Any:
-        """Return the codes, then that of each pair."""
         return tf.cast(tf.matmul(tf.cast(codes, tf.float32), self.weights_of_codes), tf.int32)
 
 
@@ -76,7 +74,6 @@ class FusedEmbedding(keras.layers.Layer):  # type: ignore[misc]
         )
 
     def call(self, codes: Any) -> Any:
-        """Return the vector of each code."""
         return tf.gather(tf.convert_to_tensor(self.table), codes + self.offsets)
 
 
@@ -106,12 +103,10 @@ class Members(keras.layers.Layer):  # type: ignore[misc]
         )
 
     def call(self, values: Any) -> Any:
-        """Return the rows as each member sees them."""
         return values[:, None, :] * tf.convert_to_tensor(self.scale)
 
 
 def random_signs(shape: Sequence[int], dtype: Any = None) -> Any:
-    """Return 1 or -1 at random, of `shape`."""
     return keras.ops.sign(keras.random.normal(shape, dtype=dtype))
 
 
@@ -123,7 +118,6 @@ class Heads(keras.layers.Layer):  # type: ignore[misc]
         self.outputs_per_member = outputs
 
     def build(self, shape: Sequence[int]) -> None:
-        """Make the weights."""
         _, members, width = shape
         self.kernel = self.add_weight(
             shape=(members, width, self.outputs_per_member),
@@ -135,6 +129,5 @@ class Heads(keras.layers.Layer):  # type: ignore[misc]
         )
 
     def call(self, hidden: Any) -> Any:
-        """Return the outputs of each member."""
         kernel, bias = tf.convert_to_tensor(self.kernel), tf.convert_to_tensor(self.bias)
         return tf.einsum("rmw,mwo->rmo", hidden, kernel) + bias

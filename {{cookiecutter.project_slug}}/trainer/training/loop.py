@@ -127,7 +127,6 @@ def is_over(state: State, settings: Settings) -> bool:
 def train_epoch(
     trainer: Trainer, split: Split, settings: Settings, state: State, monitor: Monitor
 ) -> None:
-    """Train on the remaining windows of an epoch."""
     plan = split.plan([settings.seed, state.epoch])
     for window in split.windows(plan, state.window):
         train_window(trainer, window, settings, state, monitor)

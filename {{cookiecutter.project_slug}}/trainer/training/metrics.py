@@ -1,4 +1,4 @@
-"""Metrics of a whole split, computed exactly on the host."""
+"""Metrics of a complete split, computed exactly on the host."""
 
 from collections.abc import Mapping
 
@@ -14,7 +14,6 @@ HIGHER_IS_BETTER = {"auc": True, "accuracy": True, "rmse": False}
 
 
 def is_better(metric: str, value: float, other: float) -> bool:
-    """Return whether `value` of `metric` is better than `other`."""
     return value > other if HIGHER_IS_BETTER[metric] else value < other
 
 

@@ -1,5 +1,6 @@
 """What a run shows and saves while it trains: progress, checkpoints, summaries, the metric for tuning."""
 
+import os
 import signal
 import time
 from types import FrameType
@@ -9,7 +10,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from trainer.run.console import Console, Progress
-from trainer.run.outputs import Outputs, process_environment, report_to_tuning
+from trainer.run.outputs import Outputs, report_to_tuning
 from trainer.training import checkpoint
 from trainer.training.loop import State
 from trainer.training.metrics import MAIN_METRIC, shown_metrics
@@ -74,7 +75,7 @@ class RunMonitor:
             f"eval     epoch {state.epoch}  step {state.step:,}  {shown_metrics(metrics)}"
         )
         self.summarize(state.step, metrics)
-        report_to_tuning(self.metric, metrics[self.metric], state.step, process_environment())
+        report_to_tuning(self.metric, metrics[self.metric], state.step, os.environ)
 
     def summarize(self, step: int, metrics: dict[str, float]) -> None:
         """Write what TensorBoard shows; nothing else depends on it."""
@@ -88,7 +89,6 @@ class RunMonitor:
             self.console.warning(f"{self.outputs.logs} cannot be written ({error.message})")
 
     def end(self, state: State, trainer: Trainer) -> None:
-        """Save, so that a longer run can resume here."""
         self.save(state, trainer)
 
     def save(self, state: State, trainer: Trainer) -> None:

@@ -14,7 +14,7 @@ BETA_1, BETA_2 = 0.9, 0.999
 class Treatment:
     """How a variable is updated: its share of the learning rate, its decay, and the epsilon of its Adam step.
 
-    An epsilon above the usual gradients makes the steps proportional to them: what is met rarely then moves little.
+    An epsilon above the usual gradients makes the steps proportional to them: what has rare gradients then moves little.
     """
 
     rate_factor: float = 1.0
@@ -34,13 +34,11 @@ class FusedAdamW(keras.optimizers.Optimizer):  # type: ignore[misc]
         self.treatments = list(treatments)
 
     def build(self, variables: Sequence[Any]) -> None:
-        """Make the two moments of each variable."""
         super().build(variables)
         self.means = [self.add_variable_from_reference(one, "mean") for one in variables]
         self.squares = [self.add_variable_from_reference(one, "square") for one in variables]
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Update one variable and its moments."""
         number = self._get_variable_index(variable)
         treatment = self.treatments[number]
         rate = tf.cast(learning_rate, tf.float32) * treatment.rate_factor

@@ -125,7 +125,6 @@ class Trainer:
             )
 
     def keep_best(self) -> None:
-        """Keep the present weights as the best so far."""
         self.best = [variable.numpy() for variable in self.weights]
 
     def use_best(self) -> None:
