@@ -1,7 +1,6 @@
 """What comes out of the template: the tree, the text, the literals, for every covered answer set."""
 
 import ast
-import json
 import re
 import runpy
 import subprocess
@@ -12,7 +11,6 @@ from tests.bakery import (
     AWKWARD_NAMES,
     COVERED,
     GOLDEN,
-    ROOT,
     SAMPLE_FILES,
     SOURCES,
     Answers,
@@ -145,24 +143,3 @@ def test_every_project_passes_ruff(baked: dict[str, Path]) -> None:
                 check=False,
             )
             assert found.returncode == 0, f"{name}: {found.stdout}{found.stderr}"
-
-
-def test_the_tiers_in_the_prompt_are_those_of_the_data() -> None:
-    facts = json.loads(
-        (SOURCES / "launcher" / "spec" / "google_cloud.json").read_text(encoding="utf-8")
-    )
-    prompt = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))["__prompts__"][
-        "scale_tier"
-    ]
-    assert all(re.search(rf"\b{tier}\b", prompt) for tier in facts["tiers"])
-
-
-def test_twelve_prompts_at_most_and_each_has_a_label() -> None:
-    context = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
-    visible = [name for name in context if not name.startswith("_")]
-    assert len(visible) <= 12
-    assert set(context["__prompts__"]) == set(visible)
-
-
-def test_baking_twice_gives_the_same_files(baked: dict[str, Path], tmp_path: Path) -> None:
-    assert files_of(bake(tmp_path, {})) == files_of(baked["defaults"])

@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jinja2 import Environment
 
-from cmle_extension.cloud import CATALOG, accelerators, checked_scale_tier, google_cloud
+from cmle_extension.cloud import accelerators, checked_scale_tier, google_cloud
 
 ROOT = Path(__file__).parent.parent
 FACT_TABLES = google_cloud()
@@ -30,15 +29,6 @@ def test_every_table_has_a_source_and_a_date() -> None:
     for source in FACT_TABLES["sources"].values():
         assert source["source"].startswith("https://")
         assert len(source["date"].split("-")) == 3
-
-
-def test_rendering_the_template_leaves_the_file_as_it_is() -> None:
-    text = CATALOG.read_text(encoding="utf-8")
-    environment = Environment(
-        trim_blocks=True, lstrip_blocks=True, line_statement_prefix="#%", keep_trailing_newline=True
-    )
-    assert environment.from_string(text).render() == text
-    assert not any(mark in text for mark in ("{{", "}}", "{%", "{#"))
 
 
 def test_regions_are_38_of_the_table_and_4_of_gcloud() -> None:

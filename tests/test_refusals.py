@@ -8,36 +8,24 @@ import pytest
 
 from tests.bakery import ROOT, write_table
 
+# One for each prompt, as the rules have tests of their own.
 REFUSED = [
     ({"project_name": " "}, "project_name: "),
     ({"project_slug": "../evil"}, "project_slug: '../evil'"),
-    ({"project_slug": "a/../../evil"}, "project_slug: "),
-    ({"project_slug": ""}, "project_slug: "),
-    ({"project_slug": "con"}, "project_slug: 'con'"),
     ({"data_path": "no/such/table.csv"}, "data_path: "),
     ({"label": "nothing"}, "label: "),
     ({"features": "age:numeric"}, "features: "),
-    ({"features": "age:number"}, "features: "),
     ({"gcp_project": "My Project"}, "gcp_project: 'My Project'"),
     ({"region": "us-centrall"}, "us-central1"),
     ({"bucket": "gs://bucket"}, "bucket: "),
-    ({"bucket": "google-data"}, "bucket: 'google-data'"),
-    ({"scale_tier": "BASIC_GPV"}, "BASIC_GPU"),
     ({"scale_tier": "BASIC_GPU", "region": "africa-south1"}, "scale_tier: "),
     ({"smoke_test": "maybe"}, "'maybe'"),
 ]
 
 BAD_TABLES = [
     ("empty.csv", b"", "is empty"),
-    ("headless.csv", b"39,State-gov,77516\n50,Private,83311\n", "header"),
-    ("twice.csv", b"a,b,a\n1,x,2\n", "'a'"),
-    ("unnamed.csv", b",a,b\n0,1,x\n1,2,y\n", "index=False"),
-    ("narrow.csv", b"a\n1\n2\n", "column"),
-    ("no_rows.csv", b"a,b\n", "row"),
     ("one_class.csv", b"a,b\n1,x\n2,x\n3,x\n", "1 different value"),
-    ("ragged.csv", b"a,b\n1,x\n2,y,z\n", "line 3"),
     ("latin.csv", "a,b\n1,é\n2,x\n".encode("latin-1"), "UTF-8"),
-    ("broken.csv.gz", b"\x1f\x8b\x08\x00broken", "gzip"),
     ("jinja.csv", b"a,{{ x }}\n1,2\n", "{{"),
 ]
 
@@ -49,17 +37,9 @@ def cookiecutter(
     given = [f"{name}={value}" for name, value in answers.items()]
     output = folder / "output"
     output.mkdir()
-    command = [
-        sys.executable,
-        "-m",
-        "cookiecutter",
-        str(ROOT),
-        "--no-input",
-        "--default-config",
-        *options,
-    ]
+    command = [sys.executable, "-m", "cookiecutter", str(ROOT), "--no-input", "--default-config"]
     return subprocess.run(
-        [*command, "-o", str(output), *given], capture_output=True, text=True, check=False
+        [*command, *options, "-o", str(output), *given], capture_output=True, text=True, check=False
     )
 
 

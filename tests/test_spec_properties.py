@@ -2,16 +2,13 @@
 
 import importlib
 import json
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-from tests.bakery import SOURCES
+from launcher.spec.custom_job import Run, arguments_of, custom_job_of, variables_of
+from launcher.spec.job_file import read_job
 
 pytestmark = pytest.mark.minute
 
@@ -35,15 +32,6 @@ JOBS = st.fixed_dictionaries(
         "pools": POOLS,
     }
 )
-
-
-@pytest.fixture(scope="module")
-def job_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A file for job.toml, with the launcher's sources to import: they are plain Python before they are rendered."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(SOURCES))
-        patch.setattr(sys, "dont_write_bytecode", True)
-        yield tmp_path_factory.mktemp("job") / "job.toml"
 
 
 def toml_of(drawn: dict[str, Any]) -> str:
@@ -78,16 +66,16 @@ def toml_value(value: Any) -> str:
 
 @given(drawn=JOBS)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_every_job_is_valid_for_google_and_complete(drawn: dict[str, Any], job_file: Path) -> None:
-    job_module, spec = (
-        importlib.import_module(f"launcher.spec.{name}") for name in ("job_file", "custom_job")
-    )
+def test_every_job_is_valid_for_google_and_complete(
+    drawn: dict[str, Any], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    job_file = tmp_path_factory.getbasetemp() / "job.toml"
     types = importlib.import_module("google.cloud.aiplatform_v1.types")
     json_format = importlib.import_module("google.protobuf.json_format")
     job_file.write_text(toml_of(drawn), encoding="utf-8")
-    job = job_module.read_job(job_file)
-    run = spec.Run("a-run", "gs://b/p.tar.gz", "0" * 64, "gs://b/data", ("--last", "1"))
-    custom_job = spec.custom_job_of(job, run)
+    job = read_job(job_file)
+    run = Run("a-run", "gs://b/p.tar.gz", "0" * 64, "gs://b/data", ("--last", "1"))
+    custom_job = custom_job_of(job, run)
     parsed = json_format.ParseDict(custom_job, types.CustomJob.pb(types.CustomJob()))
     back = json_format.MessageToDict(parsed)
     assert back["labels"] == {**drawn["labels"], "run": "a-run"}
@@ -97,9 +85,9 @@ def test_every_job_is_valid_for_google_and_complete(drawn: dict[str, Any], job_f
         pool.replicas for pool in job.tier().values()
     ]
     for pool in pools:
-        flags = spec.arguments_of(pool)
+        flags = arguments_of(pool)
         assert flags[:2] == ["--data-dir", "gs://b/data"] and flags[-2:] == ["--last", "1"]
         given_flags = sum(value is not False for value in drawn["arguments"].values())
         values = sum(not isinstance(value, bool) for value in drawn["arguments"].values())
         assert len(flags) == 4 + given_flags + values
-        assert spec.variables_of(pool) == drawn["environment"]
+        assert variables_of(pool) == drawn["environment"]
