@@ -1,11 +1,16 @@
 """Two commands of one project at the same time: neither finds a missing archive or half an environment."""
 
+import json
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+from launcher.files import locked
+
 from tests.bakery import SOURCES
-from tests.launcher.samples import write_files
+from tests.launcher.samples import QUIET, write_files
 
 SETUP = "from setuptools import setup; setup(name='sample', version='1', packages=['trainer'])"
 BUILD = """
@@ -38,6 +43,9 @@ environment.ensure_environment(runtime, distribution, Console())
 assert environment.found_state(runtime)
 """
 
+# A job without a package, whose image runs no module of ours: it fails, but only after the lock is free.
+RUN = ["-m", "launcher.executors.local", "job.json", "--mount", ".", "--environment", "."]
+
 
 def run_two(program: str, folder: Path) -> list[str]:
     """Run a program in two processes at the same time, without an error, and return what each one printed."""
@@ -61,3 +69,17 @@ def test_of_two_installations_one_waits_and_finds_the_environment_built(tmp_path
     assert (
         sum("waiting  for another command that builds the runtime" in each for each in printed) == 1
     )
+
+
+def test_a_trial_that_a_killed_study_left_is_waited_for(tmp_path: Path) -> None:
+    pool = {"containerSpec": {"imageUri": "image"}}
+    (tmp_path / "job.json").write_text(json.dumps({"jobSpec": {"workerPoolSpecs": [pool]}}))
+    variables = {**os.environ, "PYTHONPATH": str(SOURCES)}
+    with locked(tmp_path / "job.lock", "", QUIET):
+        again = subprocess.Popen(
+            [sys.executable, *RUN], cwd=tmp_path, env=variables, stderr=subprocess.PIPE, text=True
+        )
+        assert again.stderr and "waiting  for another process that runs" in again.stderr.readline()
+        time.sleep(0.5)
+        assert again.poll() is None
+    assert again.communicate(timeout=30) and again.returncode

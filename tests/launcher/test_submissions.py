@@ -184,6 +184,7 @@ def test_submissions_are_read_newest_first_without_invalid_files(tmp_path: Path)
     new = submissions.save(tmp_path, submission("20261124-153001-000000", job=RESOURCE))
     (tmp_path / "20261125-000000-000000.json").write_text('{"run": "ha')
     (tmp_path / "20261125-000001-000000.json").write_text("{}")
+    (tmp_path / "20261125-000002-000000.json").write_text('"text"')
     assert submissions.all_of(tmp_path) == [new, old]
     assert submissions.newest_like(tmp_path, "digest") == new
     assert submissions.newest_like(tmp_path, "another") is None

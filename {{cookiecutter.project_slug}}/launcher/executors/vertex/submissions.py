@@ -94,7 +94,7 @@ def read_submission(path: Path) -> Submission | None:
     try:
         document = upgraded(json.loads(path.read_text(encoding="utf-8")))
         return Submission(**{**document, "stage": Stage[document["stage"]]})
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
