@@ -1,12 +1,17 @@
 """The checks of the package's code, rule by rule."""
 
 import ast
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from launcher.checks import entry_point, import_effects, python_version
+from launcher.checks import dependencies, entry_point, python_version
 
-from tests.launcher.samples import one
+from tests.bakery import SOURCES
+from tests.launcher.samples import one, write_files
 
 
 def write_module(folder: Path, text: str) -> Path:
@@ -16,25 +21,51 @@ def write_module(folder: Path, text: str) -> Path:
     return folder
 
 
+PROBE = SOURCES / "launcher" / "checks" / "probes" / "import_effects.py"
+FAKE_KERAS = "class Model:\n    def fit(self, rows):\n        open('trained', 'w')\n"
+
+
+def effects_of(text: str, folder: Path) -> list[list[object]]:
+    """Return what the sandbox reports of a module with this text."""
+    write_module(folder, text)
+    write_files(folder, {"libs/keras/__init__.py": FAKE_KERAS, "t.csv": "1,2"})
+    done = subprocess.run(
+        [sys.executable, str(PROBE)],
+        cwd=folder,
+        env={"PYTHONPATH": os.pathsep.join(map(str, (folder, folder / "libs")))},
+        input='["trainer.a"]',
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return list(json.loads(done.stdout.splitlines()[-1]))
+
+
 @pytest.mark.parametrize(
-    "text",
+    ("text", "line", "what"),
     [
-        "main()",
-        "print('hello')",
-        "model.fit(data)",
-        "with open('t.csv') as file:\n    ROWS = file.read()",
-        "for row in open('t.csv'):\n    pass",
-        "class A:\n    rows = pandas.read_csv('t.csv')",
-        "if True:\n    train()",
-        "ROWS = tf.data.TextLineDataset('t.csv')",
-        "try:\n    DATA = load_data()\nexcept OSError:\n    DATA = None",
-        "def f(rows=open('t.csv')):\n    return rows",
-        "ROWS = [line for line in open('t.csv')]",
+        ("def main():\n    open('t.csv')\nmain()", 2, "reads t.csv"),
+        ("print('hello')", 1, "prints"),
+        ("import keras\nkeras.Model().fit([1])", 2, "trains a model"),
+        ("with open('t.csv') as file:\n    ROWS = file.read()", 1, "reads t.csv"),
+        ("class A:\n    rows = open('t.csv')", 2, "reads t.csv"),
+        ("def f(rows=open('t.csv')):\n    return rows", 1, "reads t.csv"),
+        ("ROWS = [line for line in open('t.csv')]", 1, "reads t.csv"),
+        ("try:\n    DATA = open('t.csv')\nexcept Exception:\n    DATA = None", 2, "reads t.csv"),
+        ("import pathlib\npathlib.Path('out').mkdir()", 2, "writes out"),
+        ("open('out', 'w')", 1, "writes out"),
+        ("import os\nos.remove('t.csv')", 2, "writes t.csv"),
+        ("import os\nos.system('touch out')", 2, "starts a program"),
+        ("import subprocess\nsubprocess.run(['touch', 'out'])", 2, "starts a program"),
+        ("import socket\nsocket.getaddrinfo('a.example', 80)", 2, "opens a network connection"),
+        ("raise SystemExit", 1, "ends the process"),
+        ("main()", 1, "fails with NameError: name 'main' is not defined"),
     ],
 )
-def test_code_that_runs_on_import_is_reported(text: str, tmp_path: Path) -> None:
-    write_module(tmp_path, text)
-    assert "trainer/a.py, line " in one(import_effects.import_time_findings(tmp_path))
+def test_an_import_with_effects_is_stopped(text: str, line: int, what: str, tmp_path: Path) -> None:
+    assert effects_of(text, tmp_path) == [["trainer/a.py", line, what]]
+    assert (tmp_path / "t.csv").exists() and not (tmp_path / "out").exists()
+    assert not (tmp_path / "trained").exists()
 
 
 @pytest.mark.parametrize(
@@ -44,16 +75,15 @@ def test_code_that_runs_on_import_is_reported(text: str, tmp_path: Path) -> None
         "def f():\n    return open('t.csv')",
         "READ = lambda: open('t.csv')",
         "if __name__ == '__main__':\n    main()",
-        "keras.utils.set_random_seed(1)",
+        "import keras\nMODEL = keras.Model()",
         "TABLE = {}\nfor name in ('a', 'b'):\n    TABLE[name] = len(name)",
-        "WORDS = Path(__file__).with_name('words.txt').read_text()",
-        "logging.getLogger('x').addHandler(h)",
+        "from pathlib import Path\nWORDS = Path(__file__).with_name('a.py').read_text()",
+        "import logging\nlogging.getLogger('x').addHandler(logging.NullHandler())",
         '"""A docstring."""',
     ],
 )
-def test_code_that_only_defines_is_not_reported(text: str, tmp_path: Path) -> None:
-    write_module(tmp_path, text)
-    assert import_effects.import_time_findings(tmp_path) == []
+def test_an_import_that_only_defines(text: str, tmp_path: Path) -> None:
+    assert effects_of(text, tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -66,12 +96,12 @@ def test_code_that_only_defines_is_not_reported(text: str, tmp_path: Path) -> No
 )
 def test_a_missing_module_of_the_package_is_reported(text: str, tmp_path: Path) -> None:
     write_module(tmp_path, text)
-    assert "imports trainer.nosuch" in one(import_effects.own_import_findings(tmp_path))
+    assert "imports trainer.nosuch" in one(dependencies.own_import_findings(tmp_path))
 
 
 def test_existing_modules_of_the_package_are_not_reported(tmp_path: Path) -> None:
     write_module(tmp_path, "from trainer import a\nfrom . import a\nfrom .a import b\nimport os")
-    assert import_effects.own_import_findings(tmp_path) == []
+    assert dependencies.own_import_findings(tmp_path) == []
 
 
 @pytest.mark.parametrize(

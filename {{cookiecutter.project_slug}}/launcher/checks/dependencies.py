@@ -2,11 +2,11 @@
 
 import ast
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from launcher.console import UserError
+from launcher.console import UserError, nearest
 from launcher.packaging.sdist import PACKAGE, error_line, normalised, python_files
 from launcher.subprocesses import clean_variables, run_captured
 
@@ -204,3 +204,38 @@ def extra_only(where: str, each: Import, distribution: str) -> UserError:
         "modules that load without the extras",
         f'import it inside the function that needs it, or add "{distribution}" to install_requires',
     )
+
+
+def own_import_findings(project: Path) -> list[UserError]:
+    """Return one finding for each import of a module of the package that does not exist, in functions too."""
+    findings: dict[str, UserError] = {}
+    modules = [name.removesuffix(".py").replace("/", ".") for name in python_files(project)]
+    for name, line, module in own_imports(project):
+        if not (project / module.replace(".", "/")).is_dir() and module not in modules:
+            guess = nearest(module, modules)
+            findings[module] = UserError(
+                f"{name}, line {line}: imports {module}, which does not exist",
+                "a module below trainer/",
+                f"write {guess}" if guess else "correct the name",
+            )
+    return list(findings.values())
+
+
+def own_imports(project: Path) -> Iterator[tuple[str, int, str]]:
+    """Yield file, line and name of each module of the package that another imports from."""
+    for name in python_files(project):
+        try:
+            tree = ast.parse((project / name).read_bytes())
+        except (SyntaxError, ValueError):
+            continue
+        folder = name.split("/")[:-1]
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom):
+                start = folder[: len(folder) + 1 - node.level] if node.level else []
+                module = ".".join([*start, *([node.module] if node.module else [])])
+                found = [module]
+            else:
+                found = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            for module in found:
+                if module.partition(".")[0] == PACKAGE:
+                    yield name, node.lineno, module  # type: ignore[attr-defined]

@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from launcher.checks.import_effects import acts, is_main_guard
 from launcher.checks.python_version import version_findings
 from launcher.console import UserError, nearest, shown
 from launcher.packaging.sdist import EXTRA, python_files, texts_of
@@ -69,13 +68,19 @@ def entry_findings(module: str, project: Path) -> list[UserError]:
 
 
 def is_startable(path: Path) -> bool:
-    """Tell whether a module does something when it is started; one that cannot be parsed has a finding already."""
+    """Return whether a module does something when it is started; one that cannot be parsed has a finding already."""
     try:
         body = ast.parse(path.read_bytes()).body
     except (SyntaxError, ValueError):
         return True
-    guarded = any(isinstance(each, ast.If) and is_main_guard(each.test) for each in body)
-    return path.name == "__main__.py" or guarded or any(map(acts, body))
+    return path.name == "__main__.py" or any(map(is_main_guard, body))
+
+
+def is_main_guard(statement: ast.stmt) -> bool:
+    """Return whether a statement is `if __name__ == ...:`."""
+    return isinstance(statement, ast.If) and any(
+        isinstance(node, ast.Name) and node.id == "__name__" for node in ast.walk(statement.test)
+    )
 
 
 def home_findings(project: Path) -> list[UserError]:

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from launcher.checks.arguments import argument_findings
-from launcher.checks.dependencies import absent_modules, import_findings, imports_of
-from launcher.checks.entry_point import code_findings, runtime_of, tensorflow_findings
-from launcher.checks.import_effects import (
-    import_time_findings,
-    imported_findings,
+from launcher.checks.dependencies import (
+    absent_modules,
+    import_findings,
+    imports_of,
     own_import_findings,
 )
+from launcher.checks.entry_point import code_findings, runtime_of, tensorflow_findings
+from launcher.checks.import_effects import imported_findings
 from launcher.checks.job_settings import job_findings
 from launcher.checks.machines import machine_findings
 from launcher.checks.secrets import secret_findings
@@ -68,7 +69,7 @@ def findings(
     if python.exists() and not uninstalled:
         missing = missing_findings(project, distribution)
         found += missing
-        # What is unfit is not imported: that could train, or repeat what is said already.
+        # What cannot be imported has a finding already.
         if not (unfit or tensorflow or missing):
             acting = imported_findings(project.training, folder, distribution.content)
             found += acting or argument_findings(python, job, arguments)
@@ -86,12 +87,11 @@ def job_only_findings(project: Project, job: Job, arguments: Sequence[str]) -> l
 
 
 def unfit_findings(folder: Path, distribution: SourceDistribution) -> list[UserError]:
-    """Return why the modules cannot be imported, or should not be."""
+    """Return why the modules cannot be imported."""
     return [
         *syntax_findings(folder),
         *left_out_findings(folder, distribution.files),
         *own_import_findings(folder),
-        *import_time_findings(folder),
     ]
 
 
