@@ -112,7 +112,7 @@ PLANTS: list[Plant] = [
     ("16 reserved", JOB, key("reservation", '"mine"'), "projects/PROJECT/zones"),
     ("17", JOB, key("kind", '"stok"'), "write stock"),
     ("17 tpu", JOB, tier("BASIC_TPU", key("kind", '"stock"')), "an image of your own"),
-    ("18", JOB, key("timeout", '"1 week"'), "a whole number with s, m, h or d"),
+    ("18", JOB, key("timeout", '"1 week"'), "an integer with s, m, h or d"),
     ("18 zero", JOB, key("timeout", '"0h"'), "more than 0"),
     ("18 long", JOB, key("timeout", '"8d"'), "at most 7d"),
     ("18 tier", JOB, key("scale_tier", '"BASIK"'), "write BASIC"),

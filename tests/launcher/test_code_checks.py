@@ -173,7 +173,7 @@ def test_modules_that_can_be_started_are_not_reported(tmp_path: Path) -> None:
 
 def test_a_path_of_a_home_folder_in_the_code_is_reported(tmp_path: Path) -> None:
     write_module(tmp_path, "def f():\n    return open('/home/me/t.csv')")
-    assert "a place on this machine" in one(entry_point.home_findings(tmp_path))
+    assert "a path on this machine" in one(entry_point.home_findings(tmp_path))
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def test_a_job_is_read_with_its_types_and_its_arguments_become_flags(tmp_path: P
         ("= 0.1", "= true", "job.toml [data] eval_share is True; expected a number"),
         ("= 0.1", "= 1.5", "job.toml [data] eval_share is 1.5; expected a share from 0"),
         ('"some-bucket"', '""', "job.toml [job] bucket is empty; expected text in quotes"),
-        ("fast =", "Fast =", "job.toml [arguments] Fast is no name of a flag"),
+        ("fast =", "Fast =", "job.toml [arguments] Fast is not a valid flag name"),
         ("fast =", "job_dir =", "job.toml [arguments] job_dir is set by the launcher"),
         ("fast = true", "fast = [1]", "job.toml [arguments] fast is [1]; expected text, a number"),
     ],

@@ -191,7 +191,7 @@ def test_runs_count_up_and_a_stopped_one_is_resumed(tmp_path: Path) -> None:
 
 
 def test_the_newest_model_is_the_one_written_last(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="there is no trained model in .*; expected a run"):
+    with pytest.raises(UserError, match="there is no trained model in .*; expected a finished run"):
         newest_model(tmp_path)
     write_files(tmp_path, {"0002/model/saved_model.pb": "", "mine/model/saved_model.pb": ""})
     os.utime(tmp_path / "0002/model/saved_model.pb", (1, 1))

@@ -29,7 +29,6 @@ COMMANDS = (
 
 
 def command_of(name: str) -> Command[Any]:
-    """Return a command by its name."""
     module = importlib.import_module(f"launcher.commands.{name}")
     command: Command[Any] = module.COMMAND
     return command

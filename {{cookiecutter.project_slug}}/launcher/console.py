@@ -38,8 +38,6 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Console:
-    """Reports what the launcher does."""
-
     quiet: bool = False
     verbose: bool = False
 
@@ -54,7 +52,6 @@ class Console:
         print(lines, file=sys.stderr, flush=True)
 
     def warning(self, text: object) -> None:
-        """Report what may be wrong."""
         self._marked("warning:", "bold yellow", text)
 
     def error(self, error: UserError | Refused | str) -> None:
@@ -144,7 +141,6 @@ def draw_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows as lines with their cells aligned."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     padded = [map(str.ljust, row, widths) for row in rows]
     return "\n".join("  ".join(cells).rstrip() for cells in padded)

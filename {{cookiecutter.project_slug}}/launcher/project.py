@@ -26,12 +26,10 @@ class Project:
 
     @property
     def job_file(self) -> Path:
-        """Where and how the job runs."""
         return self.folder / "job.toml"
 
     @property
     def runs(self) -> Path:
-        """The folders of local runs."""
         return self.folder / "runs"
 
     @property
@@ -88,7 +86,7 @@ def job_of(
 
 
 def build(project: Project, console: Console) -> SourceDistribution:
-    """Build the source distribution and say which."""
+    """Build the source distribution and report its name."""
     distribution = build_source_distribution(project.folder, project.distributions, console)
     console.step("package", f"{distribution.path.name}, {len(distribution.files)} files")
     return distribution

@@ -12,7 +12,7 @@ STUDY_NAME = re.compile(r"study-[0-9]{4,}")
 
 
 def choose_job_dir(runs: Path) -> tuple[Path, bool]:
-    """Return the folder of the next run, and whether that is a stopped run to go on with."""
+    """Return the folder of the next run, and whether that is a stopped run to resume."""
     newest = max((int(path.name) for path in run_folders(runs)), default=0)
     folder = run_folder(runs, newest)
     if newest == 0 or (folder / METRICS).is_file():
@@ -28,12 +28,11 @@ def run_folders(runs: Path) -> list[Path]:
 
 
 def run_folder(runs: Path, number: int) -> Path:
-    """Return the folder of the run with that number."""
     return runs / f"{number:04d}"
 
 
 def next_study(runs: Path, digest: str) -> tuple[Path, bool]:
-    """Return the folder of a study, and whether that is an equal one, which is gone on with."""
+    """Return the folder of a study, and whether that is an equal one to resume."""
     for folder in study_folders(runs):
         marker = folder / "digest"
         if marker.is_file() and marker.read_text(encoding="utf-8") == digest:
@@ -42,13 +41,12 @@ def next_study(runs: Path, digest: str) -> tuple[Path, bool]:
 
 
 def new_study(runs: Path) -> Path:
-    """Return a folder for a study that is not there yet."""
+    """Return a folder for a new study."""
     numbers = (int(path.name.partition("-")[2]) for path in study_folders(runs))
     return runs / f"study-{max(numbers, default=0) + 1:04d}"
 
 
 def study_folders(runs: Path) -> list[Path]:
-    """Return the folders of local studies."""
     found = runs.glob("study-*")
     return [path for path in found if path.is_dir() and STUDY_NAME.fullmatch(path.name)]
 
@@ -59,7 +57,7 @@ def best_arguments(runs: Path, trial: str) -> dict[str, str | int | float]:
     if not finished:
         raise UserError(
             f"there is no study in {runs}",
-            "one that has come to its end",
+            "a finished one",
             "run nox -s tune -- --local first",
         )
     folder = max(finished, key=lambda path: path.name)
@@ -87,7 +85,7 @@ def newest_model(runs: Path) -> Path:
     if not models:
         raise UserError(
             f"there is no trained model in {runs}",
-            "a run that has come to its end",
+            "a finished run",
             "run nox -s local_train first, or name a model with --model",
         )
     return max(models, key=lambda path: path.stat().st_mtime_ns).parent

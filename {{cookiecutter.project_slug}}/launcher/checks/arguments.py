@@ -1,4 +1,4 @@
-"""The arguments of a job, held against the parser of the module that it starts."""
+"""The arguments of a job, checked against the parser of the module that it starts."""
 
 import json
 import re
@@ -30,11 +30,11 @@ def argument_findings(python: Path, job: Job, arguments: Sequence[str]) -> list[
     tried |= study_flags(job.study)
     flags = [*DATA_DIR, *argument_flags(job.arguments), *arguments]
     request = {"module": job.cloud.module, "alone": [*tried.values()], "together": flags}
-    answer = ask(python, request)
-    if not answer:
+    response = ask(python, request)
+    if not response:
         return []
-    known, module = answer["flags"], job.cloud.module
-    objections = dict(zip(tried, answer["alone"], strict=True))
+    known, module = response["flags"], job.cloud.module
+    objections = dict(zip(tried, response["alone"], strict=True))
     objections |= {
         where(name, value): f"unrecognized arguments: --{flag_name(name)}"
         for name, value in job.arguments.items()
@@ -45,9 +45,9 @@ def argument_findings(python: Path, job: Job, arguments: Sequence[str]) -> list[
         for place, message in objections.items()
         if message
     ]
-    if alone or not answer["together"]:
+    if alone or not response["together"]:
         return alone
-    return [finding_of(answer["together"], "the job's arguments", module, known)]
+    return [finding_of(response["together"], "the job's arguments", module, known)]
 
 
 def study_flags(study: Study | None) -> dict[str, list[str]]:
@@ -70,16 +70,15 @@ def where(name: str, value: Argument) -> str:
 
 
 def is_flag(name: str, known: Sequence[str]) -> bool:
-    """Tell whether a name is one of the flags, or the beginning of one."""
+    """Return whether a name is one of the flags, or the beginning of one."""
     return any(flag.startswith(f"--{flag_name(name)}") for flag in known)
 
 
 def finding_of(message: str, place: str, module: str, known: Sequence[str]) -> UserError:
-    """Return the finding for what a parser said."""
     unknown, refused = UNKNOWN.match(message), REFUSED.match(message)
     if not unknown:
         said = f"{refused[1]}: {refused[2]}" if refused else message
-        expected = f"what python -m {module} --help says of it"
+        expected = f"a value that python -m {module} --help describes"
         return UserError(f"{place}: {' '.join(said.split())}", expected, "correct the value")
     guess = nearest(unknown[1], known)
     spelt = guess.removeprefix("--").replace("-", "_")
@@ -95,7 +94,7 @@ def finding_of(message: str, place: str, module: str, known: Sequence[str]) -> U
 
 
 def ask(python: Path, request: dict[str, Any]) -> dict[str, Any]:
-    """Return what the module's parser says of the flags in the request; nothing if it has none."""
+    """Return the parser's response to the request; empty if the module has no parser."""
     probe = Path(__file__).parent / "probes" / "arguments.py"
     command = [str(python), "-I", "-B", str(probe)]
     with tempfile.TemporaryDirectory() as folder:

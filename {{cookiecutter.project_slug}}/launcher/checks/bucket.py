@@ -46,7 +46,6 @@ def existing(job: Job, client: Any) -> Any:
 
 
 def of_others(job: Job) -> UserError:
-    """Return the error for a bucket that may not be looked at. Names are taken by whoever is first, worldwide."""
     return UserError(
         f"the bucket gs://{job.cloud.bucket} exists, but you may not look at it",
         "a bucket of your own, and the permission storage.buckets.get on it",
@@ -55,7 +54,7 @@ def of_others(job: Job) -> UserError:
 
 
 def is_closed(found: Any) -> bool:
-    """Tell whether access is uniform and the public kept out."""
+    """Return whether access is uniform and not public."""
     access = found.iam_configuration
     uniform = bool(access.uniform_bucket_level_access_enabled)
     return uniform and access.public_access_prevention == ENFORCED
@@ -68,7 +67,6 @@ def raise_for_location(job: Job, found: Any) -> None:
 
 
 def spread(job: Job, found: Any) -> UserError | None:
-    """Return the error for a bucket that is not regional."""
     if found.location_type == REGIONAL:
         return None
     name, kind = regional_name(job), found.location_type
@@ -80,7 +78,6 @@ def spread(job: Job, found: Any) -> UserError | None:
 
 
 def elsewhere(job: Job, found: Any) -> UserError | None:
-    """Return the finding for a regional bucket in another region."""
     region = str(found.location).lower()
     if found.location_type != REGIONAL or region == job.cloud.region:
         return None
@@ -94,7 +91,6 @@ def elsewhere(job: Job, found: Any) -> UserError | None:
 
 
 def regional_name(job: Job) -> str:
-    """Return a name for another bucket."""
     return f"{job.cloud.bucket}-{job.cloud.region}"
 
 

@@ -1,4 +1,4 @@
-"""What the package's source imports, held against what a clean environment has. Nothing of it is run."""
+"""What the package's source imports, compared with what a clean environment has. Nothing of it is run."""
 
 import ast
 import json
@@ -90,14 +90,14 @@ class Collector(ast.NodeVisitor):
 
 
 def catches_import_error(handler: ast.ExceptHandler) -> bool:
-    """Tell whether an `except` clause catches a failed import."""
+    """Return whether an `except` clause catches a failed import."""
     if handler.type is None:
         return True
     return any(isinstance(node, ast.Name) and node.id in CAUGHT for node in ast.walk(handler.type))
 
 
 def is_type_checking(test: ast.expr) -> bool:
-    """Tell whether a condition is `TYPE_CHECKING` or `typing.TYPE_CHECKING`."""
+    """Return whether a condition is `TYPE_CHECKING` or `typing.TYPE_CHECKING`."""
     return getattr(test, "id", getattr(test, "attr", "")) == "TYPE_CHECKING"
 
 
@@ -147,7 +147,6 @@ def import_findings(
 
 
 def finding_of(project: Path, each: Import, declared: frozenset[str]) -> UserError | None:
-    """Return what is wrong with one import that a clean environment cannot satisfy."""
     where = f"{each.file}, line {each.line}"
     for folder in (Path(each.file).parent, Path(PACKAGE)):
         if holds_module(project / folder, each.top):
@@ -161,7 +160,7 @@ def finding_of(project: Path, each: Import, declared: frozenset[str]) -> UserErr
 
 
 def holds_module(folder: Path, name: str) -> bool:
-    """Tell whether `folder` holds a module or a folder of modules of that name."""
+    """Return whether `folder` holds a module or a folder of modules of that name."""
     return (folder / f"{name}.py").is_file() or any((folder / name).glob("*.py"))
 
 
@@ -171,7 +170,6 @@ def distribution_of(each: Import) -> str:
 
 
 def inside_only(where: str, each: Import, folder: Path) -> UserError:
-    """Return the finding for an import of a module in `folder` by its bare name."""
     return UserError(
         f'{where}: "import {each.top}" works only inside the folder {folder.as_posix()}',
         "an import that names the package",
@@ -180,7 +178,6 @@ def inside_only(where: str, each: Import, folder: Path) -> UserError:
 
 
 def outside_package(where: str, each: Import) -> UserError:
-    """Return the finding for a module of the project that is not below trainer/."""
     return UserError(
         f"{where}: imports {each.top}, which lies beside trainer/ and does not travel to the cloud",
         "modules below trainer/",
@@ -189,7 +186,6 @@ def outside_package(where: str, each: Import) -> UserError:
 
 
 def undeclared(where: str, each: Import, distribution: str) -> UserError:
-    """Return the finding for a package that setup.py does not name."""
     return UserError(
         f"{where}: imports {each.package}, which a clean environment does not have",
         "every package that the code needs to be declared",
@@ -198,7 +194,6 @@ def undeclared(where: str, each: Import, distribution: str) -> UserError:
 
 
 def extra_only(where: str, each: Import, distribution: str) -> UserError:
-    """Return the finding for a package that training does not install, imported as the module loads."""
     return UserError(
         f"{where}: imports {each.top}, which only an extra in setup.py declares, when the module loads",
         "modules that load without the extras",
@@ -207,7 +202,6 @@ def extra_only(where: str, each: Import, distribution: str) -> UserError:
 
 
 def own_import_findings(project: Path) -> list[UserError]:
-    """Return one finding for each import of a module of the package that does not exist, in functions too."""
     findings: dict[str, UserError] = {}
     modules = [name.removesuffix(".py").replace("/", ".") for name in python_files(project)]
     for name, line, module in own_imports(project):

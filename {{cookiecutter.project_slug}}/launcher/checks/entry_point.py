@@ -1,4 +1,4 @@
-"""The package's entry point and requirements, held against the job and the image of its machines."""
+"""The package's entry point and requirements, checked against the job and the image of its machines."""
 
 import ast
 import re
@@ -41,7 +41,6 @@ def runtime_of(job: Job) -> tuple[str, str]:
 
 
 def code_findings(job: Job, project: Path) -> list[UserError]:
-    """Return what is wrong with the modules, though they can be imported, for the machines of the job."""
     python = runtime_of(job)[1]
     return [
         *entry_findings(job.cloud.module, project),
@@ -51,7 +50,6 @@ def code_findings(job: Job, project: Path) -> list[UserError]:
 
 
 def entry_findings(module: str, project: Path) -> list[UserError]:
-    """Return what is wrong with the module that every replica starts."""
     where = f"job.toml [job] module = {shown(module)}"
     names = {name.removesuffix(".py").replace("/", "."): name for name in python_files(project)}
     name = names.get(module) or names.get(f"{module}.__main__")
@@ -84,14 +82,13 @@ def is_main_guard(statement: ast.stmt) -> bool:
 
 
 def home_findings(project: Path) -> list[UserError]:
-    """Return one finding for each module that holds the path of a file of somebody's home."""
     homes = {
         name: sorted(text for text in texts_of(project / name) if HOME.fullmatch(text))
         for name in python_files(project)
     }
     return [
         UserError(
-            f"{name} names {shown(texts[0])}, a place on this machine",
+            f"{name} names {shown(texts[0])}, a path on this machine",
             "a flag of the module, whose value a cloud job can read",
             "add a flag, and give it a gs:// address in job.toml [arguments]",
         )
@@ -116,7 +113,6 @@ def tensorflow_findings(requirements: Iterable[str], runtime: str) -> list[UserE
 
 
 def installed_too(line: str) -> UserError:
-    """Return the finding for a TensorFlow that the job's machines would install."""
     return UserError(
         f"setup.py installs {line.partition(';')[0].strip()} on the machines of the job",
         "the TensorFlow that their image brings, because a second one would replace or break it",
@@ -125,7 +121,6 @@ def installed_too(line: str) -> UserError:
 
 
 def other_version(requirement: str, runtime: str) -> UserError:
-    """Return the finding for a TensorFlow that is another than that of the job's machines."""
     return UserError(
         f"setup.py asks for {requirement}, but the job's machines have TensorFlow {runtime}",
         "the same version here and there",
@@ -134,13 +129,13 @@ def other_version(requirement: str, runtime: str) -> UserError:
 
 
 def admits(specifier: str, version: str) -> bool:
-    """Tell whether a version such as 2.21, of whatever patch, satisfies a specifier such as >=2.20,<2.22."""
+    """Return whether a version such as 2.21, of whatever patch, satisfies a specifier such as >=2.20,<2.22."""
     clauses = CLAUSE.findall(specifier)
     return all(clause_admits(operator, text, version) for operator, text in clauses)
 
 
 def clause_admits(operator: str, text: str, version: str) -> bool:
-    """Tell whether some patch of a version satisfies one clause."""
+    """Return whether some patch of a version satisfies one clause."""
     wanted = tuple(map(int, text.strip(".").split(".")))
     has = tuple(map(int, version.split(".")))
     both = min(len(wanted), len(has))

@@ -38,7 +38,7 @@ def require_sound(
 
 
 def report(found: Sequence[UserError], project: Project, console: Console) -> None:
-    """Raise `Refused` for findings; without any, say how much was looked at."""
+    """Raise `Refused` for findings; without any, report how much was checked."""
     if found:
         raise Refused(found)
     modules = len(python_files(project.folder))
@@ -77,7 +77,6 @@ def findings(
 
 
 def job_only_findings(project: Project, job: Job, arguments: Sequence[str]) -> list[UserError]:
-    """Return what is wrong with job.toml and with the arguments after it."""
     return [
         *machine_findings(job),
         *job_findings(job, arguments, project.folder, datetime.date.today()),

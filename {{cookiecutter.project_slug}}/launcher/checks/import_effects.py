@@ -27,7 +27,6 @@ def imported_findings(environment: Environment, project: Path, content: str) -> 
 
 
 def imported_finding(name: str, line: int, what: str) -> UserError:
-    """Return the finding for an effect or a failure of an import."""
     if what.startswith("fails"):
         return UserError(
             f"{name}, line {line}: {what}, when it is imported in the training environment",

@@ -1,4 +1,4 @@
-"""Names, limits, durations, paths and the runtime of a job, held against Google's rules. Pure, but for a look at paths.
+"""Names, limits, durations, paths and the runtime of a job, checked against Google's rules. Pure, but for a look at paths.
 
 Sources: the entries of `sources` in google_cloud.json.
 """
@@ -62,7 +62,6 @@ def ready_findings(job: Job) -> list[UserError]:
 
 
 def name_findings(job: Job) -> list[UserError | None]:
-    """Return what is wrong with the project's id, the job's name and the service account."""
     cloud = job.cloud
     findings: list[UserError | None] = []
     if not PROJECT_ID.fullmatch(cloud.project):
@@ -85,7 +84,6 @@ def name_findings(job: Job) -> list[UserError | None]:
 
 
 def wrong(key: str, value: object, expected: str, remedy: str) -> UserError:
-    """Return the finding for the value of a key of job.toml."""
     return UserError(f"job.toml {key} is {shown(value)}", expected, remedy)
 
 
@@ -141,7 +139,6 @@ def label_findings(labels: Mapping[str, str]) -> list[UserError | None]:
 
 
 def limit_findings(job: Job, arguments: Sequence[str]) -> list[UserError | None]:
-    """Return what is wrong with the size of arguments and environment."""
     limits = google_cloud()["limits"]
     findings: list[UserError | None] = []
     characters = sum(map(len, [*argument_flags(job.arguments), *arguments]))
@@ -164,7 +161,7 @@ def limit_findings(job: Job, arguments: Sequence[str]) -> list[UserError | None]
         )
     findings += [
         UserError(
-            f"job.toml [environment] {shown(name)} is no name of a variable",
+            f"job.toml [environment] {shown(name)} is not a valid variable name",
             "letters, digits and _, no digit first",
             "rename it",
         )
@@ -175,19 +172,17 @@ def limit_findings(job: Job, arguments: Sequence[str]) -> list[UserError | None]
 
 
 def duration_finding(key: str, text: str) -> UserError | None:
-    """Return what is wrong with a duration."""
     longest = google_cloud()["limits"]["timeout_seconds"]
     try:
         if 0 < duration_seconds(text) <= longest:
             return None
     except ValueError:
         pass
-    expected = f"a whole number with s, m, h or d, more than 0 and at most {longest // 86_400}d"
+    expected = f"an integer with s, m, h or d, more than 0 and at most {longest // 86_400}d"
     return wrong(f"[scheduling] {key}", text, expected, f'write {key} = "12h", for example')
 
 
 def reservation_finding(reservation: str) -> UserError | None:
-    """Return what is wrong with the address of a reservation."""
     if not reservation or RESERVATION.fullmatch(reservation):
         return None
     expected = "projects/PROJECT/zones/ZONE/reservations/NAME"
@@ -195,7 +190,6 @@ def reservation_finding(reservation: str) -> UserError | None:
 
 
 def runtime_finding(job: Job, today: datetime.date) -> UserError | None:
-    """Return what is wrong with the runtime: its kind, or its image."""
     kind, image = job.runtime.kind, job.runtime.image
     if kind not in RUNTIMES:
         guess = nearest(kind, RUNTIMES) or "auto"
@@ -245,7 +239,6 @@ def executor_finding(image: str, today: datetime.date) -> UserError | None:
 
 
 def path_findings(job: Job, arguments: Sequence[str], folder: Path) -> list[UserError | None]:
-    """Return one finding for each argument or variable that names a place on this machine."""
     named = {f"job.toml [arguments] {name}": value for name, value in job.arguments.items()}
     named |= {f"job.toml [environment] {name}": value for name, value in job.environment.items()}
     named |= {
@@ -254,7 +247,7 @@ def path_findings(job: Job, arguments: Sequence[str], folder: Path) -> list[User
     }
     return [
         UserError(
-            f"{where} names a place on this machine ({shown(value)})",
+            f"{where} names a path on this machine ({shown(value)})",
             "a gs:// address, which a cloud job can read",
             "copy the file to the bucket and write its gs:// address",
         )
@@ -264,12 +257,12 @@ def path_findings(job: Job, arguments: Sequence[str], folder: Path) -> list[User
 
 
 def is_local(value: str, folder: Path, where: str = "") -> bool:
-    """Tell whether a text is a path that exists on this machine only."""
+    """Return whether a text is a path that exists on this machine only."""
     if not value or CLOUD_PATH.fullmatch(value):
         return False
     looks_like_it = NAMES_A_PATH.fullmatch(where) or any(mark in value for mark in "/\\.")
     try:
-        # Every machine has a /tmp, so that a place there which is not made yet is no mistake.
+        # Every machine has a /tmp, so a path there that does not exist yet is no mistake.
         if value.startswith("/tmp/") or not LOCAL_PATH.fullmatch(value):
             return bool(looks_like_it and (folder / value).exists())
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Region, machines, accelerators and scheduling of a job, held against what google_cloud.json says is offered.
+"""Region, machines, accelerators and scheduling of a job, compared with what google_cloud.json lists.
 
 Sources: the entries of `sources` in google_cloud.json.
 """
@@ -14,7 +14,6 @@ MOST_SUGGESTED = 12
 
 
 def machine_findings(job: Job) -> list[UserError]:
-    """Return what is wrong with where the job runs."""
     findings = [region_finding(job.cloud.region)]
     try:
         tier = job.tier()
@@ -42,7 +41,6 @@ def region_finding(region: str) -> UserError | None:
 
 
 def pool_findings(pool: Pool, where: str, region: str) -> list[UserError | None]:
-    """Return what is wrong with the machines of one pool."""
     ended = ended_name(pool.accelerator)
     if ended:
         return [ended_finding(ended, where)]
@@ -63,7 +61,6 @@ def ended_name(accelerator: str) -> str:
 
 
 def ended_finding(accelerator: str, where: str) -> UserError:
-    """Return the finding for an accelerator that is no longer offered."""
     fact = google_cloud()["ended_accelerators"][accelerator]
     return UserError(
         f"{where}: {accelerator} has ended ({fact['ended']})",
@@ -89,7 +86,6 @@ def machine_finding(pool: Pool, where: str) -> UserError | None:
 
 
 def count_finding(pool: Pool, where: str) -> UserError | None:
-    """Return what is wrong with the accelerator of a machine, or with how many it has."""
     facts = google_cloud()
     own = {
         name: table[pool.machine]
@@ -111,7 +107,6 @@ def count_finding(pool: Pool, where: str) -> UserError | None:
 
 
 def needless_count(pool: Pool, where: str) -> UserError:
-    """Return the finding for a count without an accelerator."""
     return UserError(
         f"{where}: accelerator_count is {pool.accelerator_count} without an accelerator",
         "both or neither",
@@ -120,7 +115,6 @@ def needless_count(pool: Pool, where: str) -> UserError:
 
 
 def attached_finding(pool: Pool, where: str) -> UserError | None:
-    """Return what is wrong with an accelerator that is attached to a machine without one of its own."""
     facts = google_cloud()
     known = {**facts["n1_gpu_counts"], **facts["gpu_machines"]}
     if pool.accelerator not in known:
@@ -143,7 +137,6 @@ def attached_finding(pool: Pool, where: str) -> UserError | None:
 
 
 def unknown_accelerator(accelerator: str, known: Iterable[str], where: str) -> UserError:
-    """Return the finding for an accelerator that is none, or that is not asked for by its name."""
     if accelerator.upper().startswith("TPU"):
         machines = [name for table in google_cloud()["tpu_machines"].values() for name in table]
         return UserError(
@@ -161,7 +154,6 @@ def unknown_accelerator(accelerator: str, known: Iterable[str], where: str) -> U
 
 
 def accelerator_region_finding(accelerator: str, where: str, region: str) -> UserError | None:
-    """Return what is wrong if a region, "" for one that is unknown, does not offer an accelerator for training."""
     offered = google_cloud()["accelerator_regions"].get(accelerator)
     if offered is None or region in offered or not region:
         return None
@@ -173,7 +165,6 @@ def accelerator_region_finding(accelerator: str, where: str, region: str) -> Use
 
 
 def topology_finding(pool: Pool, where: str) -> UserError | None:
-    """Return what is wrong with the topology of a TPU machine."""
     tables = google_cloud()["tpu_machines"].values()
     shapes: list[str] = next((table[pool.machine] for table in tables if pool.machine in table), [])
     if pool.tpu_topology in (shapes or [""]):
@@ -186,7 +177,6 @@ def topology_finding(pool: Pool, where: str) -> UserError | None:
 
 
 def replicas_finding(pool: Pool, where: str) -> UserError | None:
-    """Return what is wrong with the number of replicas of a pool."""
     if pool.replicas >= 1:
         return None
     return UserError(
@@ -195,7 +185,6 @@ def replicas_finding(pool: Pool, where: str) -> UserError | None:
 
 
 def shape_findings(job: Job) -> list[UserError | None]:
-    """Return what is wrong with the pools of a job together."""
     tier = job.tier()
     where = f"scale tier {job.cloud.scale_tier}"
     tpu = any(accelerator_of(pool).startswith("TPU") for pool in tier.values())
@@ -252,7 +241,6 @@ def strategy_findings(job: Job) -> list[UserError | None]:
 
 
 def spot_finding(pools: Iterable[Pool], where: str) -> UserError | None:
-    """Return what is wrong with spot capacity for these pools: a TPU of several hosts cannot have it."""
     if not any(
         pool.tpu_topology not in ("", "1x1", "2x2") and pool.machine.endswith("-4t")
         for pool in pools
@@ -262,7 +250,6 @@ def spot_finding(pools: Iterable[Pool], where: str) -> UserError | None:
 
 
 def reservation_zone_finding(job: Job) -> UserError | None:
-    """Return what is wrong if reserved machines are in another region than the job."""
     reservation, region = job.scheduling.reservation, job.cloud.region
     zone = reservation.partition("/zones/")[2].partition("/")[0]
     if not zone or zone.startswith(f"{region}-"):
@@ -275,7 +262,6 @@ def reservation_zone_finding(job: Job) -> UserError | None:
 
 
 def flex_findings(job: Job, where: str) -> list[UserError | None]:
-    """Return what is wrong with waiting for machines under flex start."""
     pools = list(job.tier().values())
     taken = google_cloud()["flex_start_accelerators"]
     findings: list[UserError | None] = []

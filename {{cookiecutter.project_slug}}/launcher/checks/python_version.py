@@ -1,4 +1,4 @@
-"""The package's source, held against the Python of the job's machines. Nothing of it is run."""
+"""The package's source, checked against the Python of the job's machines. Nothing of it is run."""
 
 import ast
 import io
@@ -17,7 +17,6 @@ GENERICS = 12
 
 
 def version_findings(project: Path, python: str) -> list[UserError]:
-    """Return one finding for each module that needs a newer, or an older, Python than the machines have."""
     minor = int(python.partition(".")[2])
     findings = []
     for name in python_files(project):

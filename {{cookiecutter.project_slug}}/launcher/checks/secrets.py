@@ -52,7 +52,7 @@ def flags_of(arguments: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def is_secret(name: str, value: str) -> bool:
-    """Tell whether a value looks like a secret, by itself or by its name."""
+    """Return whether a value looks like a secret, by itself or by its name."""
     if VALUES.search(value):
         return True
     named = WORDS.search(name.strip("-").replace("-", "_"))
@@ -60,7 +60,6 @@ def is_secret(name: str, value: str) -> bool:
 
 
 def secret(where: str) -> UserError:
-    """Return the finding for a secret."""
     return UserError(
         f"{where} looks like a secret",
         "none in a job, which everybody who may see it can read",

@@ -8,13 +8,11 @@ from launcher.packaging.sdist import PACKAGE, package_files, python_files, synta
 
 
 def syntax_findings(project: Path) -> list[UserError]:
-    """Return one finding for each module that cannot be parsed."""
     findings = (syntax_finding(project / name, name) for name in python_files(project))
     return [finding for finding in findings if finding]
 
 
 def left_out_findings(project: Path, shipped: frozenset[str]) -> list[UserError]:
-    """Return one finding for each folder whose modules are not in the source distribution."""
     first_of: dict[str, str] = {}
     for name in python_files(project):
         if name not in shipped:
@@ -43,7 +41,6 @@ def left_out(cause: str, name: str) -> UserError:
 
 
 def data_findings(project: Path, shipped: frozenset[str]) -> list[UserError]:
-    """Return one finding for each data file that a module names but the source distribution lacks."""
     data = [name for name in package_files(project) if not name.endswith((".py", ".pyc"))]
     lacking = [name for name in data if name not in shipped]
     if not lacking:
@@ -57,13 +54,12 @@ def data_findings(project: Path, shipped: frozenset[str]) -> list[UserError]:
 
 
 def is_named(file: str, texts: Iterable[str]) -> bool:
-    """Tell whether one of the texts is the file's name, alone or at the end of a path."""
+    """Return whether one of the texts is the file's name, alone or at the end of a path."""
     name = file.rpartition("/")[2]
     return any(text == name or text.endswith(f"/{name}") for text in texts)
 
 
 def unshipped(file: str, user: str) -> UserError:
-    """Return the finding for a data file that `user` names but that does not travel."""
     package_data = {PACKAGE: [file.partition("/")[2]]}
     return UserError(
         f"{file} is named in {user} but is not in the source distribution",

@@ -13,7 +13,6 @@ from launcher.spec.study import RANGES, Options, Parameter, Study, Value
 
 
 def study_findings(job: Job) -> list[UserError]:
-    """Return what is wrong with the study of job.toml, nothing if it has none."""
     if job.study is None:
         return []
     found = [*option_findings(job.study.options), *parameters_findings(job.study)]
@@ -29,7 +28,6 @@ def study_findings(job: Job) -> list[UserError]:
 
 
 def tier_findings(job: Job) -> list[UserError]:
-    """Return why the tier cannot run trials."""
     if kind_of(job.tier()) != "tpu":
         return []
     return [
@@ -42,7 +40,6 @@ def tier_findings(job: Job) -> list[UserError]:
 
 
 def option_findings(options: Options) -> Iterator[UserError]:
-    """Yield what is wrong with the study beside its parameters."""
     where = "job.toml [study]"
     if options.metric != "".join(options.metric.split()):
         yield UserError(
@@ -51,9 +48,7 @@ def option_findings(options: Options) -> Iterator[UserError]:
     for key, least in (("trials", 1), ("parallel_trials", 1), ("failed_trials", 0)):
         value = getattr(options, key)
         if value < least:
-            yield UserError(
-                f"{where} {key} is {value}", f"a whole number from {least}", "correct it"
-            )
+            yield UserError(f"{where} {key} is {value}", f"an integer >= {least}", "correct it")
     if options.parallel_trials > options.trials > 0:
         yield UserError(
             f"{where} parallel_trials is {options.parallel_trials}",
@@ -63,7 +58,6 @@ def option_findings(options: Options) -> Iterator[UserError]:
 
 
 def parameters_findings(study: Study) -> Iterator[UserError]:
-    """Yield what is wrong with the parameters as a whole."""
     if not study.parameters:
         yield UserError(
             "job.toml [study] has no parameters",
@@ -80,7 +74,6 @@ def parameters_findings(study: Study) -> Iterator[UserError]:
 
 
 def name_findings(where: str, name: str) -> Iterator[UserError]:
-    """Yield what is wrong with a parameter's name, apart from being no flag, which the trainer's parser says."""
     if flag_name(name) in LAUNCHER_FLAGS or name != "".join(name.split()):
         yield UserError(
             f"{where}: {shown(name)} cannot vary",
@@ -90,7 +83,6 @@ def name_findings(where: str, name: str) -> Iterator[UserError]:
 
 
 def range_findings(where: str, parameter: Parameter) -> Iterator[UserError]:
-    """Yield what is wrong with the bounds of a double or an integer, and with a scale."""
     if parameter.type == "categorical" and parameter.scale != "linear":
         yield UserError(f"{where} scale is {parameter.scale}", "none for text", "remove it")
         return
@@ -105,7 +97,7 @@ def range_findings(where: str, parameter: Parameter) -> Iterator[UserError]:
         return
     if parameter.type == "integer" and any(isinstance(each, float) for each in numbers):
         yield UserError(
-            f"{where}: {parameter.low:g} to {parameter.high:g}", "whole numbers", "correct them"
+            f"{where}: {parameter.low:g} to {parameter.high:g}", "integers", "correct them"
         )
     if parameter.low >= parameter.high:
         yield UserError(
@@ -116,7 +108,6 @@ def range_findings(where: str, parameter: Parameter) -> Iterator[UserError]:
 
 
 def list_findings(where: str, parameter: Parameter) -> Iterator[UserError]:
-    """Yield what is wrong with the values of a discrete or a categorical parameter."""
     if parameter.type in RANGES:
         return
     limits, values = google_cloud()["study"], parameter.values
@@ -150,12 +141,11 @@ def list_findings(where: str, parameter: Parameter) -> Iterator[UserError]:
 
 
 def rises(values: tuple[Value, ...], least: float) -> bool:
-    """Tell whether each number is greater than the one before."""
+    """Return whether each number is greater than the one before."""
     return all(float(after) - float(before) >= least for before, after in pairwise(values))
 
 
 def condition_findings(where: str, name: str, study: Study) -> Iterator[UserError]:
-    """Yield what is wrong with the condition under which a parameter is part of a trial."""
     parameter = study.parameters[name]
     if not parameter.parent:
         return
@@ -188,7 +178,7 @@ def condition_findings(where: str, name: str, study: Study) -> Iterator[UserErro
 
 
 def may_be(parameter: Parameter, value: Value) -> bool:
-    """Tell whether a parameter may take a value."""
+    """Return whether a parameter may take a value."""
     if parameter.type == "integer":
         return isinstance(value, int) and parameter.low <= value <= parameter.high
     return value in parameter.values

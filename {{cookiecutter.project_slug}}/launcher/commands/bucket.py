@@ -26,15 +26,13 @@ from launcher.spec.job_file import Job
 
 @dataclass(frozen=True)
 class BucketOptions(Options):
-    """The options of `nox -s bucket`."""
-
     region: str | None = option(REGION)
     bucket: str | None = option(BUCKET)
     dry_run: bool = flag(DRY_RUN)
 
 
 def bucket(project: Project, options: BucketOptions, _rest: list[str], console: Console) -> int:
-    """Create the job's bucket, or say that it is right already; raise `UserError` if it is not."""
+    """Create the job's bucket, or report that it exists; raise `UserError` if it is unsuitable."""
     job = job_of(project, region=options.region, bucket=options.bucket)
     if options.dry_run:
         print(create_command(job, job.cloud.bucket))
@@ -48,7 +46,7 @@ def bucket(project: Project, options: BucketOptions, _rest: list[str], console: 
         console.step("bucket", f"created gs://{job.cloud.bucket} in {job.cloud.region}")
     else:
         raise_for_location(job, found)
-        console.step("bucket", f"gs://{job.cloud.bucket} is there, in {job.cloud.region}")
+        console.step("bucket", f"gs://{job.cloud.bucket} exists, in {job.cloud.region}")
     if not is_closed(found):
         flags = "--uniform-bucket-level-access --public-access-prevention"
         command = f"gcloud storage buckets update gs://{job.cloud.bucket} {flags}"
@@ -57,13 +55,12 @@ def bucket(project: Project, options: BucketOptions, _rest: list[str], console: 
 
 
 def created(job: Job, client: Any) -> Any:
-    """Create the bucket and return it."""
     made = client.bucket(job.cloud.bucket)
     made.iam_configuration.uniform_bucket_level_access_enabled = True
     made.iam_configuration.public_access_prevention = ENFORCED
     try:
         with explained(f"the bucket gs://{job.cloud.bucket} is not created"):
-            # A repeated request whose first answer was lost is told that the bucket exists.
+            # A repeated request whose first response was lost fails with a conflict.
             return client.create_bucket(made, location=job.cloud.region, retry=retrying())
     except RequestRefused as refusal:
         if refusal.code != CODE_CONFLICT:

@@ -15,8 +15,6 @@ from launcher.spec.job_file import Job
 
 @dataclass(frozen=True)
 class CheckOptions(Options):
-    """The options of `nox -s check`."""
-
     scale_tier: str | None = option(SCALE_TIER)
     region: str | None = option(REGION)
     bucket: str | None = option(BUCKET)
@@ -24,7 +22,7 @@ class CheckOptions(Options):
 
 
 def check(project: Project, options: CheckOptions, rest: list[str], console: Console) -> int:
-    """Print every finding, one a line, and fail; or say that all is well."""
+    """Print every finding, one a line; return 0 if there is none."""
     try:
         job = job_of(
             project, scale_tier=options.scale_tier, region=options.region, bucket=options.bucket
@@ -47,7 +45,7 @@ def check(project: Project, options: CheckOptions, rest: list[str], console: Con
 
 
 def cloud_findings(project: Project, job: Job, console: Console) -> list[UserError]:
-    """Return what is wrong with the bucket and the data in it; say what may be."""
+    """Return what is wrong with the bucket and the data in it; print warnings."""
     from launcher.checks.bucket import bucket_findings, bucket_warnings
     from launcher.executors.vertex.storage import require_prepared, storage_client
 

@@ -30,16 +30,16 @@ class CloudJobOptions(Options):
     poll_seconds: float = option(argparse.SUPPRESS, POLL_SECONDS, type=float)
 
 
-def answered(
+def list_or_cancel(
     project: Project,
     job: Job,
     options: CloudJobOptions,
     kind: type[JobService],
     console: Console,
 ) -> int | None:
-    """Do what --list or --cancel asks and return the exit code, None without them.
+    """Run --list or --cancel and return the exit code, None without them.
 
-    Raises `Refused` as long as job.toml does not say whose jobs they are.
+    Raises `Refused` until job.toml names a project.
     """
     if unready := ready_findings(job):
         raise Refused(unready)
@@ -59,7 +59,6 @@ def list_jobs(job: Job, kind: type[JobService], console: Console) -> int:
 
 
 def row(job: CloudJob) -> tuple[str, ...]:
-    """Return the cells of one job."""
     created = job.created[:SHOWN_OF_TIME].replace("T", " ")
     return (job.id, job.state, created, job.run, job.name)
 

@@ -21,8 +21,6 @@ DOCKERFILES = {"cpu": "Dockerfile", "gpu": "Dockerfile.gpu", "tpu": "Dockerfile.
 
 @dataclasses.dataclass(frozen=True)
 class ImageOptions(Options):
-    """The options of `nox -s image`."""
-
     scale_tier: str | None = option(SCALE_TIER)
     region: str | None = option(REGION)
     dry_run: bool = flag(DRY_RUN)
@@ -64,7 +62,7 @@ def build_context(
 
 
 def upload_context(job: Job, name: str, content: bytes, console: Console) -> None:
-    """Put the build's context into the bucket, unless it is there: its name tells its content."""
+    """Put the build's context into the bucket, unless it exists: its name has the digest of its content."""
     from launcher.executors.vertex.storage import storage_client, upload
 
     uri = f"gs://{job.cloud.bucket}/{name}"

@@ -20,8 +20,6 @@ from launcher.spec.job_file import Job
 
 @dataclass(frozen=True)
 class LocalTrainOptions(Options):
-    """The options of `nox -s local_train`."""
-
     scale_tier: str | None = option(SCALE_TIER)
     region: str | None = option(REGION)
     job_dir: str | None = option("where the run is written, instead of the next runs/NNNN")
@@ -57,7 +55,7 @@ def local_train(
     custom_job = custom_job_of(job, run)
     if not options.all_replicas:
         whole, custom_job = custom_job, shrunk(custom_job)
-        say_replicas(job, len(replicas_of(whole)), len(replicas_of(custom_job)), console)
+        report_replicas(job, len(replicas_of(whole)), len(replicas_of(custom_job)), console)
     links = {run.data_uri: data_dir, output_uri(job, run.name): job_dir}
     with mounted(links) as mount:
         python = project.training.python
@@ -70,7 +68,7 @@ def job_folder(project: Project, named: str | None, console: Console) -> Path:
         folder, note = Path(on_this_machine(named, project)), ""
     else:
         folder, resumed = choose_job_dir(project.runs)
-        note = ", going on where it was stopped (a new run: --job-dir DIR)" if resumed else ""
+        note = ", resuming (a new run: --job-dir DIR)" if resumed else ""
     console.step("train", f"{project.shown_path(folder)}{note}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -90,8 +88,8 @@ def on_this_machine(path: str, project: Project) -> str:
     return project.absolute(path)
 
 
-def say_replicas(job: Job, whole: int, here: int, console: Console) -> None:
-    """Say how a job of several replicas runs on one machine."""
+def report_replicas(job: Job, whole: int, here: int, console: Console) -> None:
+    """Report how a job of several replicas runs on one machine."""
     if whole == 1:
         return
     fewer = f", {here} of its {whole} replicas (all: --all-replicas)" if here < whole else ""

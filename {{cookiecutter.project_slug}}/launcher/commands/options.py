@@ -27,8 +27,6 @@ def option(text: str, default: Any = None, **settings: Any) -> Any:
 
 @dataclass(frozen=True)
 class Options:
-    """What every command takes."""
-
     quiet: bool = flag("warnings and errors only", "-q")
     verbose: bool = flag("everything, installs too", "-v")
 

@@ -13,8 +13,6 @@ from launcher.run_folders import newest_model
 
 @dataclass(frozen=True)
 class PredictOptions(Options):
-    """The options of `nox -s predict`."""
-
     model: str | None = option("a SavedModel, instead of the newest run's")
     input: str | None = option("rows to predict, one JSON object a line")
 

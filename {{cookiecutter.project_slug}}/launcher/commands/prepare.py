@@ -19,15 +19,13 @@ from launcher.spec.job_file import Data, Job
 
 @dataclass(frozen=True)
 class PrepareOptions(Options):
-    """The options of `nox -s prepare`."""
-
     upload: bool = flag("send the prepared data to the bucket")
     region: str | None = option(REGION)
     bucket: str | None = option(BUCKET)
 
 
 def prepare(project: Project, options: PrepareOptions, rest: list[str], console: Console) -> int:
-    """Prepare the data anew; with --upload, send it to the bucket unless it is there already."""
+    """Prepare the data again; with --upload, send it to the bucket unless it exists there."""
     job = job_of(project, region=options.region, bucket=options.bucket)
     distribution = build(project, console)
     rest = [*rest, *options.verbosity]

@@ -8,7 +8,7 @@ from typing import Any
 
 from launcher.checks.bucket import bucket_findings, bucket_warnings
 from launcher.checks.findings import require_sound
-from launcher.commands.cloud_jobs import CloudJobOptions, answered
+from launcher.commands.cloud_jobs import CloudJobOptions, list_or_cancel
 from launcher.commands.options import (
     BUCKET,
     DRY_RUN,
@@ -32,13 +32,11 @@ from launcher.spec.gcloud_file import gcloud_file
 from launcher.spec.job_file import Job
 
 POLLS_PER_PAUSE = 5
-"""The first pause before looking for a job again is so many times shorter than that between two states."""
+"""The first pause before searching for a created job again is this many times shorter than a poll's."""
 
 
 @dataclasses.dataclass(frozen=True)
 class SubmitOptions(CloudJobOptions):
-    """The options of `nox -s submit`."""
-
     scale_tier: str | None = option(SCALE_TIER)
     region: str | None = option(REGION)
     bucket: str | None = option(BUCKET)
@@ -48,7 +46,7 @@ class SubmitOptions(CloudJobOptions):
 
 
 def submit(project: Project, options: SubmitOptions, rest: list[str], console: Console) -> int:
-    """Send the job to Google Cloud, or do with jobs there what an option says; return the exit code."""
+    """Send the job to Google Cloud, or list or cancel jobs there; return the exit code."""
     job = job_of(
         project,
         scale_tier=options.scale_tier,
@@ -58,7 +56,7 @@ def submit(project: Project, options: SubmitOptions, rest: list[str], console: C
     )
     if options.dry_run or options.gcloud:
         return show(project, job, rest, options.gcloud, console)
-    code = answered(project, job, options, JobService, console)
+    code = list_or_cancel(project, job, options, JobService, console)
     if code is not None:
         return code
     request, submission, sent = deliver(

@@ -13,8 +13,6 @@ HEADINGS = ("tier", "machines", "scheduling", "default quota")
 
 @dataclass(frozen=True)
 class TiersOptions(Options):
-    """The options of `nox -s tiers`."""
-
     region: str | None = option(REGION)
 
 
@@ -26,7 +24,7 @@ def tiers(project: Project, options: TiersOptions, _rest: list[str], console: Co
     if finding:
         raise finding
     date = google_cloud()["sources"]["regions"]["date"]
-    console.step("region", f"{region}; as Google's pages said on {date}")
+    console.step("region", f"{region}; as of {date}")
     named = {name: tier for name, tier in job.tiers.items() if tier}
     here, elsewhere = parted(named, region)
     console.table(HEADINGS, [row_of(name, named[name]) for name in here])
@@ -43,7 +41,7 @@ def parted(named: dict[str, Tier], region: str) -> tuple[list[str], list[str]]:
 
 
 def is_offered(tier: Tier, region: str) -> bool:
-    """Tell whether a region has every accelerator of a tier."""
+    """Return whether a region has every accelerator of a tier."""
     regions = regions_of(tier)
     return regions is None or region in regions
 
@@ -57,18 +55,15 @@ def regions_of(tier: Tier) -> set[str] | None:
 
 
 def regions_text(tier: Tier) -> str:
-    """Return where a tier is offered."""
     return ", ".join(sorted(regions_of(tier) or ())) or "offered nowhere: see nox -s check"
 
 
 def row_of(name: str, tier: Tier) -> tuple[str, ...]:
-    """Return the row of a tier."""
     pools = ", ".join(pool_text(pool_name, pool) for pool_name, pool in tier.items())
     return name, pools, scheduling_text(tier), quota_text(tier)
 
 
 def pool_text(name: str, pool: Pool) -> str:
-    """Return a pool in words."""
     accelerator = f" + {pool.accelerator_count} x {pool.accelerator}" if pool.accelerator else ""
     topology = f" {pool.tpu_topology}" if pool.tpu_topology else ""
     return f"{pool.replicas} {name} {pool.machine}{accelerator}{topology}"

@@ -10,7 +10,7 @@ from typing import Any
 
 from launcher.checks.findings import require_sound
 from launcher.checks.study import tier_findings
-from launcher.commands.cloud_jobs import CloudJobOptions, answered
+from launcher.commands.cloud_jobs import CloudJobOptions, list_or_cancel
 from launcher.commands.options import BUCKET, DRY_RUN, REGION, SCALE_TIER, Command, flag, option
 from launcher.commands.prepare import run_prepare
 from launcher.commands.submit import deliver
@@ -36,19 +36,16 @@ from launcher.tuning import optuna_sampler, report, search, trials
 
 @dataclasses.dataclass(frozen=True)
 class TuneOptions(CloudJobOptions):
-    """The options of `nox -s tune`."""
-
     local: bool = flag("run the study on this machine")
     scale_tier: str | None = option(SCALE_TIER)
     region: str | None = option(REGION)
     bucket: str | None = option(BUCKET)
     trials: int | None = option("how many trials, instead of job.toml's", type=int)
-    parallel: int | None = option("how many trials at once, instead of job.toml's", type=int)
+    parallel: int | None = option("how many trials in parallel, instead of job.toml's", type=int)
     dry_run: bool = flag(DRY_RUN)
 
 
 def tune(project: Project, options: TuneOptions, rest: list[str], console: Console) -> int:
-    """Run the study of job.toml."""
     job = job_of(
         project, scale_tier=options.scale_tier, region=options.region, bucket=options.bucket
     )
@@ -64,14 +61,14 @@ def tune(project: Project, options: TuneOptions, rest: list[str], console: Conso
 
 
 def study_of(job: Job, options: TuneOptions) -> Study:
-    """Return the study of job.toml, with what the command line says instead; raise `UserError` if there is none.
+    """Return the study of job.toml, with the values of the command line; raise `UserError` if there is none.
 
-    The service refuses more trials at once than there are trials.
+    The service refuses more parallel trials than there are trials.
     """
     if job.study is None:
         raise UserError(
             "job.toml has no section [study]",
-            "one that says what to look for: metric, goal, trials, and a table for each parameter",
+            "one with metric, goal, trials, and a table for each parameter",
             "add it as the section Tuning of README.md shows",
         )
     for name, value in (("trials", options.trials), ("parallel", options.parallel)):
@@ -96,7 +93,7 @@ def check_local(options: TuneOptions) -> None:
     if asked:
         raise UserError(
             f"{asked[0]} beside --local",
-            "--local by itself: a study here is followed to its end, and gone on with by the same command",
+            "--local by itself: a local study is followed to its end, and the same command resumes it",
             f"leave out --local, or {asked[0]}",
         )
 
@@ -131,8 +128,10 @@ def tune_here(
     folder, resumed = next_study(project.runs, digest)
     wanted = wanted_trials(study)
     at_once = trials.most_in_parallel(study.options.parallel_trials)
-    note = ", going on where it was stopped" if resumed else ""
-    console.step("study", f"{project.shown_path(folder)}{note}; {wanted} trials, {at_once} at once")
+    note = ", resuming" if resumed else ""
+    console.step(
+        "study", f"{project.shown_path(folder)}{note}; {wanted} trials, {at_once} in parallel"
+    )
     with locked(folder / "lock", "another nox -s tune on this study", console):
         (folder / "digest").write_text(digest, encoding="utf-8")
         with mounted(links_of(project, job, distribution, run, folder)) as mount:
@@ -173,7 +172,7 @@ def wanted_trials(study: Study) -> int:
 
 
 def digest_of(custom_job: dict[str, Any], study: Study) -> str:
-    """Return a digest of all that a study's results depend on, so that only an equal one is gone on with."""
+    """Return a digest of all that a study's results depend on, so that only an equal one is resumed."""
     endless = dataclasses.replace(study.options, trials=0, parallel_trials=0)
     unbounded = dataclasses.asdict(dataclasses.replace(study, options=endless))
     content = [custom_job["jobSpec"]["workerPoolSpecs"], unbounded]
@@ -188,8 +187,8 @@ def tune_in_the_cloud(
     rest: list[str],
     console: Console,
 ) -> int:
-    """Send the study to Google Cloud, or do with studies there what an option says; return the exit code."""
-    code = answered(project, job, options, TuningService, console)
+    """Send the study to Google Cloud, or list or cancel studies there; return the exit code."""
+    code = list_or_cancel(project, job, options, TuningService, console)
     if code is not None:
         return code
     resource_of = functools.partial(tuning_job, study=study)

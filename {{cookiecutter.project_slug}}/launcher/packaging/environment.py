@@ -37,15 +37,12 @@ class Environment:
 
     @property
     def python(self) -> Path:
-        """The environment's interpreter."""
         inside = ("Scripts", "python.exe") if os.name == "nt" else ("bin", "python")
         return self.folder.joinpath(*inside)
 
 
 @dataclass(frozen=True)
 class State:
-    """What an environment was built from."""
-
     python: str
     requirements: tuple[str, ...]
     content: str
@@ -124,20 +121,20 @@ def build_wheel(distribution: SourceDistribution, folder: Path, console: Console
         raise UserError(
             f"the source distribution cannot be installed ({error_line(output)})",
             "a setup.py that reads no file that does not travel",
-            "correct setup.py; the option -v shows all that the build says",
+            "correct setup.py; -v shows the build's output",
         )
     return wheels[0]
 
 
 def reinstall_package(environment: Environment, wheel: Path, console: Console) -> None:
-    """Put the package alone in the place of its older self. Needs no network."""
+    """Replace the package alone. Needs no network."""
     arguments = ["pip", "install", "--python", str(environment.python)]
     arguments += ["--no-deps", "--no-index", "--reinstall", str(wheel)]
     run_uv(arguments, environment, console)
 
 
 def rebuild(environment: Environment, name: str, wheel: Path, console: Console) -> None:
-    """Make the environment anew and install the package with all that it requires."""
+    """Rebuild the environment and install the package with all that it requires."""
     run_uv(
         ["venv", "--clear", "--python", sys.executable, str(environment.folder)],
         environment,
@@ -152,7 +149,7 @@ def rebuild(environment: Environment, name: str, wheel: Path, console: Console) 
 
 
 def run_uv(arguments: Sequence[str], environment: Environment, console: Console) -> None:
-    """Run uv; raise `UserError`, after all that uv said, if it fails."""
+    """Run uv; raise `UserError`, after printing its output, if it fails."""
     environment.folder.parent.mkdir(parents=True, exist_ok=True)
     variables = clean_variables(UV_PYTHON_DOWNLOADS="never")
     variables.pop("UV_COMPILE_BYTECODE", None)
@@ -166,7 +163,7 @@ def run_uv(arguments: Sequence[str], environment: Environment, console: Console)
     raise UserError(
         f"the {environment.purpose} cannot be built",
         f"every requirement in setup.py to be installable here with Python {platform.python_version()}",
-        "check the network and the requirements in setup.py against what uv says, then run it again",
+        "check the network and the requirements in setup.py, which uv's output names, then run it again",
     )
 
 

@@ -88,13 +88,13 @@ def run_sdist(project: Path, folder: Path, console: Console) -> Path:
         raise UserError(
             f"setup.py cannot be built ({error_line(output)})",
             "a setup.py that makes a source distribution",
-            "correct setup.py; the option -v shows all that the build says",
+            "correct setup.py; -v shows the build's output",
         )
     return archives[0]
 
 
 def write_reproducibly(path: Path) -> None:
-    """Write an archive anew so that equal files make equal bytes, whenever and wherever it is built."""
+    """Rewrite an archive so that equal files make equal bytes, whenever and wherever it is built."""
     folder = path.name.removesuffix(".tar.gz")
     path.write_bytes(
         packed({f"{folder}/{name}": content for name, content in archive_files(path).items()})
@@ -125,7 +125,7 @@ def raise_for_setup(path: Path) -> None:
 
 
 def error_line(output: str) -> str:
-    """Return the line of a program's output that most likely says what went wrong."""
+    """Return the line of a program's output that most likely has the cause."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     candidates = [line for line in lines if "error" in line.lower()] or lines or ["no output"]
     return candidates[-1]

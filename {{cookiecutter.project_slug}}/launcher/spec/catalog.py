@@ -31,7 +31,7 @@ Tier = Mapping[str, Pool]
 
 @functools.lru_cache(maxsize=1)
 def google_cloud() -> Mapping[str, Any]:
-    """Return the tables of google_cloud.json; its `sources` say where each is from and when."""
+    """Return the tables of google_cloud.json; `sources` has the address and date of each."""
     path = Path(__file__).with_name("google_cloud.json")
     facts: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return facts

@@ -161,7 +161,9 @@ def arguments(values: Mapping[str, Any], file: str) -> Mapping[str, Argument]:
         where = f"{file} [arguments] {name}"
         if not ARGUMENT_NAME.fullmatch(name):
             raise UserError(
-                f"{where} is no name of a flag", "lower-case words joined by _ or -", "rename it"
+                f"{where} is not a valid flag name",
+                "lower-case words joined by _ or -",
+                "rename it",
             )
         if flag_name(name) in LAUNCHER_FLAGS:
             raise UserError(
@@ -207,5 +209,5 @@ def duration_seconds(text: str) -> int:
     """Return the seconds of a duration such as 30m, 12h or 7d; raise `ValueError` if it is none."""
     match = DURATION.fullmatch(text)
     if not match:
-        raise ValueError(f"{text!r} is no duration")
+        raise ValueError(f"{text!r} is not a duration")
     return int(match[1]) * SECONDS[match[2]]

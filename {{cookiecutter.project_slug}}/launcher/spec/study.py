@@ -46,7 +46,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Options:
-    """What a study says beside its parameters."""
+    """The keys of a study beside its parameters."""
 
     metric: str
     goal: str
@@ -54,7 +54,7 @@ class Options:
     algorithm: str = "bayesian"
     parallel_trials: int = 1
     failed_trials: int = 0
-    """So many failed trials end the study; 0: a first trial that fails."""
+    """The study stops after this many failed trials; 0: only if the first one fails."""
     measurement: str = "best"
     """Which of a trial's measurements counts. Stated, because the service's default is another than its SDK's."""
     early_stopping: str = "none"
@@ -84,12 +84,12 @@ class Study:
 
 
 def whole(number: float) -> int | float:
-    """Return a number that is whole as an int."""
+    """Return an integral number as an int."""
     return int(number) if number == int(number) else number
 
 
 def read_study(table: Mapping[str, Any], file: str) -> Study | None:
-    """Return the study of job.toml, None if it has none; raise `UserError` for what is no study."""
+    """Return the study of job.toml, None if it has none; raise `UserError` if it is invalid."""
     if "study" not in table:
         return None
     values = dict(subtable(table, "study", file))

@@ -19,7 +19,7 @@ Section = TypeVar("Section")
 TYPE_NAMES = {
     str: "text in quotes",
     float: "a number",
-    int: "a whole number",
+    int: "an integer",
     bool: "true or false",
 }
 
@@ -31,7 +31,7 @@ def parse(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise UserError(
             f"{path} cannot be read ({error.strerror})",
-            "the file that says where and how the job runs",
+            "the file that describes the job",
             "run the command in the project's folder, or restore the file",
         ) from error
     except UnicodeDecodeError as error:
@@ -47,7 +47,7 @@ def parse(path: Path) -> dict[str, Any]:
 
 
 def section(table: Mapping[str, Any], name: str, kind: type[Section], file: str) -> Section:
-    """Return one section as the dataclass `kind`, whose fields say which keys it takes and of which type."""
+    """Return one section as the dataclass `kind`, whose fields are its keys and their types."""
     values = subtable(table, name, file)
     fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     required = [key for key, field in fields.items() if field.default is dataclasses.MISSING]
@@ -96,7 +96,7 @@ def check_names(
 
 
 def checked_value(value: Any, field: dataclasses.Field[Any], where: str) -> Any:
-    """Return `value` if it is of the field's type, a whole number also where a number is asked for."""
+    """Return `value` if it is of the field's type, an integer also where a number is expected."""
     kind: Any = field.type
     if kind is float and type(value) is int:
         return float(value)

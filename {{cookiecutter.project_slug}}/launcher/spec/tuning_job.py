@@ -86,7 +86,7 @@ def parameter_spec(study: Study, name: str) -> dict[str, Any]:
 
 
 def values_spec(parameter: Parameter) -> dict[str, Any]:
-    """Return the field of a ParameterSpec that says which values there are."""
+    """Return the field of a ParameterSpec that lists or bounds the values."""
     if parameter.type == "double":
         return {"doubleValueSpec": {"minValue": parameter.low, "maxValue": parameter.high}}
     if parameter.type == "integer":
@@ -96,7 +96,7 @@ def values_spec(parameter: Parameter) -> dict[str, Any]:
 
 
 def json_values(kind: str, values: Sequence[Value]) -> list[str] | list[float]:
-    """Return values as the interface has them: a whole number of 64 bits is text there."""
+    """Return values as the REST interface has them: 64-bit integers are text."""
     return (
         [float(value) for value in values]
         if kind == "discrete"

@@ -9,7 +9,7 @@ import sys
 
 
 def is_present(module: str) -> bool:
-    """Tell whether the module can be found, going into a package only if it is a bare namespace."""
+    """Return whether the module can be found, going into a package only if it is a bare namespace."""
     parts = module.split(".")
     for end in range(1, len(parts) + 1):
         try:
@@ -24,7 +24,6 @@ def is_present(module: str) -> bool:
 
 
 def main() -> None:
-    """Answer one request."""
     json.dump([module for module in json.load(sys.stdin) if not is_present(module)], sys.stdout)
 
 

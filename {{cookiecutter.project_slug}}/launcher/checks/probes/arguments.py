@@ -1,8 +1,8 @@
-"""Runs inside the clean environment: what a module's own parser says against flags. The module goes no further.
+"""Runs inside the clean environment: the errors of a module's own parser for flags. The module is stopped there.
 
 Standard input is `{"module": NAME, "alone": [FLAGS, ...], "together": FLAGS}`; the last line of the output is
 `{"alone": [OBJECTION, ...], "together": OBJECTION, "flags": [FLAG, ...]}`, an objection "" if there is none. A module
-that never asks argparse gets no answer.
+that does not use argparse gets no response.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def objection(parser: argparse.ArgumentParser, parse: Any, flags: list[str]) -> 
     return ""
 
 
-def answer(parser: argparse.ArgumentParser, parse: Any, request: dict[str, Any]) -> NoReturn:
+def respond(parser: argparse.ArgumentParser, parse: Any, request: dict[str, Any]) -> NoReturn:
     """Try the flags together, then each alone, when none that is required has to be there; end the process."""
     together = objection(parser, parse, request["together"])
     parts: list[Any] = [*parser._actions, *parser._mutually_exclusive_groups]
@@ -56,18 +56,18 @@ def refuse_work(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def main() -> None:
-    """Start the module as a replica would, and answer when it parses its arguments."""
+    """Start the module as a replica would, and respond when it parses its arguments."""
     request = json.load(sys.stdin)
     parse = argparse.ArgumentParser.parse_args
     parse_known = argparse.ArgumentParser.parse_known_args
 
     def parse_all(parser: argparse.ArgumentParser, *_given: Any, **_named: Any) -> NoReturn:
         argparse.ArgumentParser.parse_known_args = parse_known  # type: ignore[method-assign]
-        answer(parser, parse, request)
+        respond(parser, parse, request)
 
     def parse_some(parser: argparse.ArgumentParser, *_given: Any, **_named: Any) -> NoReturn:
         argparse.ArgumentParser.parse_known_args = parse_known  # type: ignore[method-assign]
-        answer(parser, parse_known, request)
+        respond(parser, parse_known, request)
 
     argparse.ArgumentParser.error = object_to  # type: ignore[assignment,method-assign]
     argparse.ArgumentParser.parse_args = parse_all  # type: ignore[assignment,method-assign]

@@ -85,7 +85,6 @@ class Guard:
         return None
 
     def relative(self, name: str) -> str:
-        """Return a file of the package relative to the project."""
         return Path(name).relative_to(self.package.parent).as_posix()
 
 
