@@ -21,10 +21,10 @@ from tests.submitting import World
 pytestmark = pytest.mark.full
 
 PAGE = ROOT / "docs" / "mistakes.md"
-HEAD = """# Mistakes, and where they are caught
+HEAD = """# Mistakes and the commands that report them
 
-Each row was planted in a freshly baked project by `tests/test_mistakes.py`, and this page written by `nox -s drills`. The seconds are
-those of the whole command on two cores, with the environments in place and little else running. Kin of each, for which the code was not written, are planted too.
+`tests/test_mistakes.py` plants each mistake in a freshly baked project, and variants that the checks were not written for; `nox -s drills`
+writes this page. The seconds are those of the complete command on two cores, with built environments and little else running.
 
 | | mistake | command | seconds | message |
 |---|---|---|---|---|
