@@ -45,7 +45,7 @@ def test_the_bucket_is_created_once_with_its_settings(world: World) -> None:
     assert access["uniformBucketLevelAccess"]["enabled"]
     assert access["publicAccessPrevention"] == "enforced"
     again = world.run("bucket", "--bucket", "a-new-bucket-1").stderr
-    assert "is there" in again and "warning" not in again
+    assert "exists" in again and "warning" not in again
     done = world.run("bucket", "--bucket", "a-new-bucket-1", "--region", "europe-west4", code=2)
     assert "is in us-central1" in done.stderr
     assert "public" in world.run("bucket").stderr
