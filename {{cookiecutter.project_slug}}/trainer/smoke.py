@@ -69,8 +69,8 @@ def made_up_statistics(schema: Schema) -> Statistics:
         numeric={
             name: Numeric(-1.0, 1.0, 0.0, 1.0, 0, (-1.0, 0.0, 1.0)) for name in schema.numeric
         },
-        vocabularies={name: MADE_UP_VALUES for name in schema.of_kind("categorical")},
-        hashed={name: schema.hash_buckets for name in schema.of_kind("hashed")},
+        vocabularies={name: MADE_UP_VALUES for name in schema.vocabulary},
+        hashed={name: schema.hash_buckets for name in schema.hashed},
         fingerprint="made up",
     )
 

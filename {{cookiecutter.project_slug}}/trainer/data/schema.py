@@ -6,7 +6,8 @@ from types import ModuleType
 
 from trainer.run.errors import UserError, shown
 
-KINDS = ("numeric", "categorical", "hashed", "ignore")
+VOCABULARY_KINDS = ("categorical",)
+KINDS = ("numeric", *VOCABULARY_KINDS, "hashed", "ignore")
 TASKS = ("binary", "multiclass", "regression")
 MAXIMUM_BOUNDARIES = 256
 
@@ -38,9 +39,19 @@ class Schema:
         return self.of_kind("numeric")
 
     @property
+    def vocabulary(self) -> tuple[str, ...]:
+        """Names of the columns whose frequent values get a code each."""
+        return self.of_kind(*VOCABULARY_KINDS)
+
+    @property
+    def hashed(self) -> tuple[str, ...]:
+        """Names of the columns whose codes are hashes."""
+        return self.of_kind("hashed")
+
+    @property
     def coded(self) -> tuple[str, ...]:
-        """Names of the columns that become integer codes: categorical first, then hashed."""
-        return self.of_kind("categorical") + self.of_kind("hashed")
+        """Names of the columns that become integer codes: those with a vocabulary first."""
+        return self.vocabulary + self.hashed
 
     @property
     def used(self) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ def analyze(
         label=label,
         numeric=numeric_statistics(connection, schema, rows["train"]),
         vocabularies=vocabularies(connection, schema),
-        hashed={name: schema.hash_buckets for name in schema.of_kind("hashed")},
+        hashed={name: schema.hash_buckets for name in schema.hashed},
         fingerprint=fingerprint,
     )
 
@@ -129,7 +129,7 @@ def boundaries(values: npt.NDArray[np.float64], count: int) -> tuple[float, ...]
 def vocabularies(connection: Any, schema: Schema) -> dict[str, tuple[str, ...]]:
     """Return the values of each categorical column that are in more than one training row, frequent first."""
     result = {}
-    for index, name in enumerate(schema.of_kind("categorical")):
+    for index, name in enumerate(schema.vocabulary):
         counted = sql.run(
             connection, sql.value_counts(cells_table(index), schema.vocabulary_limit)
         ).fetchall()

@@ -11,7 +11,7 @@ from trainer.data import files
 from trainer.data.schema import Schema
 from trainer.data.statistics import Label, Statistics
 from trainer.preprocessing import analyze, sql
-from trainer.preprocessing.columns import cells_table, codes_table, text_column, values_table
+from trainer.preprocessing.columns import cells_table, codes_table, values_table
 from trainer.preprocessing.raw_table import Table, lines_without_row, reader, source_sql
 from trainer.run.console import Console, shown_path
 from trainer.run.errors import UserError, shown
@@ -248,10 +248,10 @@ def drop_unknown_labels(connection: Any, label: Label, console: Console) -> None
 def count_cells(connection: Any, schema: Schema, console: Console) -> None:
     """Create the tables of the different cells of each coded column: `cells_<index>(cell, value, train_rows)`."""
     for index, name in enumerate(schema.coded):
-        query = sql.in_duckdb(sql.cells(text_column(index), schema))
+        query = sql.in_duckdb(sql.cells(index, schema))
         connection.execute(f"CREATE TABLE {cells_table(index)} AS {query}")
         cells = count(connection, cells_table(index))
-        if schema.columns[name] == "categorical" and cells > schema.vocabulary_limit:
+        if name in schema.vocabulary and cells > schema.vocabulary_limit:
             console.warning(
                 f"{shown(name)} has {cells:,} different cells: the {schema.vocabulary_limit:,} most frequent values"
                 ' get a code each, and all others share one; "hashed" in trainer/features.py distinguishes more'

@@ -185,8 +185,9 @@ def class_counts() -> str:
     return "SELECT label, COUNT(*) FROM prepared WHERE split = 'train' GROUP BY label"
 
 
-def cells(column: str, schema: Schema) -> str:
-    """Return SQL for the distinct cells of a text column: cell, value, number of training rows."""
+def cells(index: int, schema: Schema) -> str:
+    """Return SQL for the distinct cells of a coded column: cell, value, number of training rows."""
+    column = text_column(index)
     counted = f"SELECT {column} AS cell, COUNTIF(split = 'train') AS train_rows FROM prepared GROUP BY cell"
     return f"SELECT cell, {known('cell', schema)} AS value, train_rows FROM ({counted}) AS counted"
 
