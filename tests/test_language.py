@@ -9,6 +9,10 @@ REPLACED_BY = {
     r"told (apart|at|by|in|its|of|once)": "reported, distinguished",
     r"mend(ed|ing|s)?": "fix",
     r"is no whole number": "invalid value: expected an integer",
+    r"(go|goes|going|gone) on (from|where|with)": "resume, continue",
+    r"(held|hold) against": "compared with",
+    r"anew": "rebuilt, rewritten",
+    r"so many": "the number itself",
 }
 PHRASE = re.compile(rf"\b({'|'.join(REPLACED_BY)})\b", re.IGNORECASE)
 TEXT_FILES = ("*.py", "*.md", "*.toml", "*.json", "*.yml")
