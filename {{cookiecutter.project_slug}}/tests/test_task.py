@@ -11,6 +11,7 @@ import pytest
 from trainer import arguments, task
 from trainer.data.schema import Schema, check
 from trainer.run import errors
+from trainer.run.console import Console
 from trainer.run.errors import UserError
 from trainer.run.outputs import local_path, outputs_of
 from trainer.settings import Settings
@@ -170,3 +171,11 @@ def test_the_smoke_test_names_the_module_that_does_not_import(
         UserError, match=r"trainer\.\w+ cannot be imported \(No module named 'pandas'\)"
     ):
         task.main(["--smoke-test"])
+
+
+def test_a_bar_fits_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    Console().bar(0.5, "step 1,234/2,400  loss 0.3586  300,000 rows/s  1 min 04 s left")
+    assert len(capsys.readouterr().err.removeprefix("\r\x1b[2K")) == 39

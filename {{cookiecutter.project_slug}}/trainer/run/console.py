@@ -1,6 +1,7 @@
 """What a command shows: messages, and a progress bar on a terminal."""
 
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from trainer.run.errors import UserError
 
-BAR_WIDTH = 30
+BAR_WIDTH = 20
 LINE_EVERY_SECONDS = 10.0
 REDRAW_EVERY_SECONDS = 0.1
 
@@ -42,7 +43,9 @@ class Console:
     def bar(self, done: float, text: str) -> None:
         """Draw or redraw a bar that is `done` (0 to 1) full."""
         filled = round(BAR_WIDTH * min(max(done, 0.0), 1.0))
-        sys.stderr.write(f"\r\x1b[2K{'━' * filled}{'╌' * (BAR_WIDTH - filled)} {text}")
+        line = f"{'━' * filled}{'╌' * (BAR_WIDTH - filled)} {text}"
+        # A line that is wrapped cannot be erased.
+        sys.stderr.write(f"\r\x1b[2K{line[: shutil.get_terminal_size().columns - 1]}")
         sys.stderr.flush()
         self._bar_shown = True
 
