@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,6 +32,8 @@ FEW = (
 )
 OTHERS = tuple(name for name in COVERED if name != "defaults")
 TESTED = OTHERS if WHOLE else FEW
+# They need TensorFlow and DuckDB, which a project's environment of tests has.
+TRAINER_TESTS = Path(__file__).parent / "trainer"
 # These do not depend on the answers.
 SAME_FOR_ALL = ("test_commands", "test_locks", "test_optimizer")
 # Several processes train there for a minute, in a way that depends on the task alone: once for each task is enough.
@@ -241,11 +244,6 @@ def test_the_project_passes_its_own_lint(project: Path) -> None:
     assert "Success: no issues found" in ran(project, "lint")
 
 
-@pytest.mark.minute
-def test_the_project_passes_its_own_tests(project: Path) -> None:
-    assert " passed" in ran(project, "tests")
-
-
 @pytest.fixture(scope="module")
 def tools(project: Path) -> Path:
     """The environments of one project's tests and lint, for the others to use: only their text differs."""
@@ -254,12 +252,36 @@ def tools(project: Path) -> Path:
     return project / ".nox"
 
 
+def with_trainer_tests(project: Path, target: Path) -> Path:
+    """Copy a project without its environments and runs, and the tests of the trainer into its tests/."""
+    shutil.copytree(project, target, ignore=shutil.ignore_patterns(".nox", "runs"))
+    for path in TRAINER_TESTS.glob("*.py"):
+        assert not (target / "tests" / path.name).exists(), f"two files are called {path.name}"
+        shutil.copy(path, target / "tests")
+    return target
+
+
+@pytest.mark.minute
+def test_the_project_passes_its_own_tests(project: Path, tools: Path, tmp_path: Path) -> None:
+    tested = settled(with_trainer_tests(project, tmp_path / "tested"), project)
+    assert " passed" in ran(tested, "tests")
+    assert not complaint(tested, [[str(tools / "lint" / "bin" / "mypy")]])
+
+
 @pytest.fixture(scope="module")
-def own_checks(baked: dict[str, Path], tools: Path) -> Iterator[dict[str, "Future[str]"]]:
+def own_checks(
+    baked: dict[str, Path], tools: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, "Future[str]"]]:
     """The failures of each covered project's types and tests, two projects at a time."""
+    copies = tmp_path_factory.mktemp("own")
+    projects = {
+        name: with_trainer_tests(baked[name], copies / name) if name in TESTED else baked[name]
+        for name in OTHERS
+    }
     with ThreadPoolExecutor(2) as pool:
         yield {
-            name: pool.submit(complaint, baked[name], commands_of(name, tools)) for name in OTHERS
+            name: pool.submit(complaint, project, commands_of(name, tools))
+            for name, project in projects.items()
         }
         pool.shutdown(cancel_futures=True)
 

@@ -1,7 +1,6 @@
 """Serving: the exported model predicts from raw cells what training predicts from prepared shards."""
 
 import hashlib
-import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,9 +19,8 @@ from trainer.data.shards import Split
 from trainer.data.statistics import read_statistics
 from trainer.model import Model, export
 from trainer.preprocessing import sql
-from trainer.preprocessing.farmhash import fingerprint64
 from trainer.run.errors import UserError
-from trainer.serving import SCORES, input_parameters, parameter_names
+from trainer.serving import SCORES, input_parameters
 from trainer.settings import Settings
 
 TOLERANCE = 1e-5
@@ -104,33 +102,6 @@ def test_the_signature_has_the_columns_own_names(
     assert set(input_parameters(exported[1])) == set(schema.used)
 
 
-def test_any_column_name_gets_a_parameter_of_its_own() -> None:
-    names = [
-        "class",
-        "a b",
-        "a.b",
-        "column_2",
-        "1st",
-        "日本",
-        "x",
-        'say "hi"',
-        "column_0",
-        "lambda",
-        "Label",
-        "LABEL",
-        "Column_0",
-    ]
-    parameters = parameter_names(names)
-    assert len({value.lower() for value in parameters.values()}) == len(names)
-    assert parameters["x"] == "x" and all(value.isidentifier() for value in parameters.values())
-
-
-@pytest.mark.parametrize("size", [0, 1, 3, 4, 8, 16, 17, 32, 33, 64, 65, 128, 129, 300])
-def test_the_hash_is_tensorflows(size: int) -> None:
-    text = ("añ 日" * 100)[:size]
-    assert fingerprint64(text) % 4096 == tf.strings.to_hash_bucket_fast([text], 4096).numpy()[0]
-
-
 def lines_of(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     """Return what was printed as JSON lines."""
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -178,15 +149,3 @@ def test_predict_refuses_an_invalid_row(
     path.write_text(line + "\n", encoding="utf-8")
     with pytest.raises(UserError, match=message):
         predict.main(["--model", str(exported[1]), "--input", str(path)])
-
-
-def test_predict_refuses_a_folder_without_a_model(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="holds no model; expected a folder with a saved_model.pb"):
-        predict.main(["--model", str(tmp_path), "--input", "-"])
-
-
-def test_rows_are_read_from_any_text() -> None:
-    assert list(predict.read_rows(io.StringIO('{"a": 1}\n\n{"a": 2}'), "input")) == [
-        {"a": 1},
-        {"a": 2},
-    ]

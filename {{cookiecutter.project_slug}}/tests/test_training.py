@@ -1,92 +1,27 @@
 """Training: the real loop on made-up rows, stopped, resumed and compared."""
 
-import errno
 import json
-import os
-import re
-from collections.abc import Callable
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
-import numpy.typing as npt
 import pytest
-from recorder import Recorder, splits_of
 
 from trainer import task
 from trainer.data.schema import Schema
 from trainer.data.shards import Split
 from trainer.data.statistics import Statistics
-from trainer.model import MOST_CROSSES, Model, build_optimizer, pairs_to_cross, treatments
+from trainer.model import Model
 from trainer.run.errors import UserError
-from trainer.run.locks import held
-from trainer.run.outputs import outputs_of
 from trainer.settings import Settings
 from trainer.training import checkpoint
-from trainer.training.loop import State, evaluate, resume, total_steps, train
+from trainer.training.loop import State
 from trainer.training.metrics import MAIN_METRIC
-from trainer.training.monitor import save_interval
-from trainer.training.optimizer import Treatment
-from trainer.training.train_step import Trainer
+from trainer.training.monitor import RunMonitor
 
 SETTINGS = Settings(epochs=3, batch_size=64, hidden_units=(16, 8), dropout=0.1, seed=3)
-
-
-def trained(
-    prepared: Path, schema: Schema, statistics: Statistics, settings: Settings, monitor: Recorder
-) -> list[npt.NDArray[Any]]:
-    """Train with the seed's own initial weights and return the final arrays."""
-    keras.utils.set_random_seed(settings.seed)
-    train_split, eval_split = splits_of(prepared, schema, settings)
-    model = Model(schema, statistics, settings)
-    optimizer = build_optimizer(
-        model.network, settings, train_split.rows, total_steps(train_split, settings)
-    )
-    trainer = Trainer(model, optimizer, settings)
-    train(trainer, train_split, eval_split, settings, resume(trainer, monitor), monitor)
-    return trainer.arrays()
-
-
-@pytest.mark.parametrize("stop_after", [1, 5, 11])
-def test_a_run_that_was_stopped_ends_with_the_same_weights(
-    prepared: Path,
-    schema: Schema,
-    statistics: Statistics,
-    stop_after: int,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("trainer.training.loop.FIRST_CALL_STEPS", 1)
-    monkeypatch.setattr("trainer.training.loop.MOST_CALL_STEPS", 1)
-    complete = Recorder()
-    expected = trained(prepared, schema, statistics, SETTINGS, complete)
-    stopped = Recorder(stop_after)
-    with pytest.raises(SystemExit):
-        trained(prepared, schema, statistics, SETTINGS, stopped)
-    resumed_arrays = trained(prepared, schema, statistics, SETTINGS, stopped)
-    assert all(
-        np.array_equal(one, other) for one, other in zip(expected, resumed_arrays, strict=True)
-    )
-    assert stopped.state.history == complete.state.history
-    assert sum(stopped.rows) == sum(complete.rows) == SETTINGS.epochs * statistics.rows["train"]
-
-
-def test_the_number_of_steps_per_call_changes_nothing(
-    prepared: Path, schema: Schema, statistics: Statistics, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    expected = trained(prepared, schema, statistics, SETTINGS, Recorder())
-    monkeypatch.setattr("trainer.training.loop.FIRST_CALL_STEPS", 2)
-    arrays = trained(prepared, schema, statistics, SETTINGS, Recorder())
-    assert all(np.array_equal(one, other) for one, other in zip(expected, arrays, strict=True))
-
-
-def test_steps_end_the_run_in_the_middle_of_an_epoch(
-    prepared: Path, schema: Schema, statistics: Statistics
-) -> None:
-    monitor = Recorder()
-    trained(prepared, schema, statistics, replace(SETTINGS, max_steps=7), monitor)
-    assert monitor.state.step == monitor.total_steps == 7
 
 
 def test_an_ensemble_predicts_the_mean_of_members_that_differ(
@@ -102,101 +37,6 @@ def test_an_ensemble_predicts_the_mean_of_members_that_differ(
     )
     own = [model.member_losses(outputs[:, member], window.labels) for member in range(3)]
     assert np.allclose(model.losses(outputs, window.labels), np.mean(own, axis=0), atol=1e-6)
-
-
-def test_an_ensemble_learns(prepared: Path, schema: Schema, statistics: Statistics) -> None:
-    settings = replace(SETTINGS, ensemble=4, learning_rate=0.01)
-    split, _ = splits_of(prepared, schema, settings)
-    model = Model(schema, statistics, settings)
-    trainer = Trainer(model, build_optimizer(model.network, settings, split.rows, 60), settings)
-    before, _ = trainer.evaluate(split)
-    for _ in range(6):
-        trainer.train_steps(trainer.tensors(split.all_rows()), np.arange(split.rows), 0, 10, 10)
-    assert trainer.evaluate(split)[0]["loss"] < before["loss"]
-
-
-def test_the_linear_part_moves_faster_and_by_evidence(
-    schema: Schema, statistics: Statistics
-) -> None:
-    network = Model(schema, statistics, SETTINGS).network
-    found = treatments(network, SETTINGS, rows=300)
-    wide = [one for one in found if one.rate_factor > 1]
-    assert len(wide) == bool(schema.coded)
-    assert all(one.epsilon == 1 / SETTINGS.batch_size and not one.decay for one in wide)
-    decayed = [one for one in found if one.decay]
-    dense = [layer for layer in network.layers if isinstance(layer, keras.layers.Dense)]
-    assert decayed == [Treatment(decay=SETTINGS.weight_decay)] * len(dense)
-
-
-@pytest.mark.parametrize("ensemble", [1, 3])
-def test_a_layer_may_have_any_name(schema: Schema, statistics: Statistics, ensemble: int) -> None:
-    settings = replace(SETTINGS, ensemble=ensemble)
-    network = Model(schema, statistics, settings).network
-    renamed = Model(schema, statistics, settings).network
-    for number, layer in enumerate(renamed.layers):
-        layer.name = f"layer_{number}"
-        for variable in layer.variables:
-            variable._path = f"{layer.name}/{variable.name}"
-    assert treatments(renamed, settings, 300) == treatments(network, settings, 300)
-
-
-def test_minutes_end_the_run(prepared: Path, schema: Schema, statistics: Statistics) -> None:
-    monitor = Recorder()
-    trained(
-        prepared, schema, statistics, replace(SETTINGS, epochs=10_000, max_minutes=0.01), monitor
-    )
-    assert 0 < monitor.state.epoch < 10_000
-
-
-def test_patience_ends_the_run(prepared: Path, schema: Schema, statistics: Statistics) -> None:
-    monitor = Recorder()
-    settings = replace(SETTINGS, epochs=20, patience=2, learning_rate=1.0)
-    trained(prepared, schema, statistics, settings, monitor)
-    name = MAIN_METRIC[schema.task]
-    values = [entry[name] for entry in monitor.state.history]
-    best = min(values) if schema.task == "regression" else max(values)
-    assert values.index(best) == len(values) - 1 - monitor.state.stale_evaluations
-
-
-def test_a_run_ends_with_the_weights_of_its_best_evaluation(
-    prepared: Path, schema: Schema, statistics: Statistics, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model = Model(schema, statistics, SETTINGS)
-    trainer = Trainer(model, build_optimizer(model.network, SETTINGS, 1_000, 10), SETTINGS)
-    best = [variable.numpy() for variable in trainer.weights]
-    values = (1.0, 2.0) if schema.task == "regression" else (2.0, 1.0)
-    found = iter([({MAIN_METRIC[schema.task]: value}, None) for value in values])
-    monkeypatch.setattr(trainer, "evaluate", lambda split: next(found))
-    state, (_, eval_split) = State(), splits_of(prepared, schema, SETTINGS)
-    for _ in values:
-        evaluate(trainer, eval_split, SETTINGS, state, Recorder())
-        for variable in trainer.weights:
-            variable.assign(variable + 1)
-    trainer.use_best()
-    ended = [variable.numpy() for variable in trainer.weights]
-    assert all(np.array_equal(one, other) for one, other in zip(best, ended, strict=True))
-
-
-def test_a_loss_that_is_not_finite_stops_the_run(
-    prepared: Path, schema: Schema, statistics: Statistics
-) -> None:
-    with pytest.raises(
-        UserError, match=r"the loss is (nan|inf) at step \d+.*a finite loss; lower --learning-rate"
-    ):
-        settings = replace(SETTINGS, learning_rate=1e30, epochs=10)
-        trained(prepared, schema, statistics, settings, Recorder())
-
-
-def test_each_window_of_streamed_data_is_read_once_an_epoch(prepared: Path, schema: Schema) -> None:
-    split = Split(prepared / "train", schema, memory_mb=0)
-    split.groups = [replace(group, index=group.index) for group in split.groups * 3]
-    assert not split.fits
-    windows = split.plan([1, 2])
-    assert sorted(map(id, (group for groups in windows for group in groups))) == sorted(
-        map(id, split.groups)
-    )
-    assert sum(window.rows for window in split.windows(windows)) == 3 * split.rows
-    assert [window.rows for window in split.windows(windows, first=2)] == [windows[2][0].rows]
 
 
 def run_task(prepared: Path, job_dir: Path, *options: str) -> int:
@@ -225,127 +65,37 @@ def test_a_run_leaves_model_checkpoints_logs_metrics_and_config(
     assert float(record[MAIN_METRIC[schema.task]]) == pytest.approx(last)
 
 
-def test_a_finished_run_is_not_trained_again_but_can_be_continued(
-    prepared: Path, tmp_path: Path
-) -> None:
-    steps = []
-    for options in ([], [], ["--epochs", "3"]):
-        assert run_task(prepared, tmp_path / "job", *options) == 0
-        metrics = json.loads((tmp_path / "job" / "metrics.json").read_text(encoding="utf-8"))
-        steps.append((metrics["steps"], len(metrics["history"])))
-    assert steps[0] == steps[1] and steps[2][1] == 3 and steps[2][0] == steps[0][0] * 3 // 2
+def arrays(job_dir: Path) -> list[Any]:
+    """Return the weights and the optimizer's state at the end of a run."""
+    found = checkpoint.newest(job_dir / "checkpoints", pytest.fail)
+    assert found
+    return found[0]
 
 
-def test_verbose_shows_settings_and_devices(
-    prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run_task(prepared, tmp_path / "job", "--verbose") == 0
-    shown = capsys.readouterr().err
-    assert "setting  epochs = 2\n" in shown
-    assert re.search(r"^devices  CPU:0.*; 1 replica", shown, re.MULTILINE)
-
-
-def test_other_hyperparameters_in_the_same_job_dir_are_refused(
-    prepared: Path, tmp_path: Path
-) -> None:
-    assert run_task(prepared, tmp_path / "job") == 0
-    with pytest.raises(
-        UserError, match=r"--dropout 0.1 \(now 0.5\).*name another --job-dir; nothing was changed"
-    ):
-        run_task(prepared, tmp_path / "job", "--dropout", "0.5")
-
-
-def test_a_job_dir_that_another_run_writes_to_is_refused(prepared: Path, tmp_path: Path) -> None:
-    def refuse() -> None:
-        raise AssertionError("no other run holds it")
-
-    message = (
-        "another run is writing to .*; expected a job folder for each run; .* another --job-dir"
-    )
-    job_dir = tmp_path / "job"
-    lock = outputs_of(str(job_dir), {}).lock
-    with held(lock, refuse), pytest.raises(UserError, match=message):
-        run_task(prepared, job_dir)
-    assert not list(job_dir.iterdir())
-
-
-@pytest.mark.skipif(os.name == "nt", reason="limits of POSIX")
-def test_a_full_disk_for_checkpoints_is_a_warning(
-    prepared: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    def full(*_: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "fsync", full)
-    assert run_task(prepared, tmp_path / "job") == 0
-    assert "cannot be saved ([Errno 28] No space left on device)" in capsys.readouterr().err
-    assert not list((tmp_path / "job" / "checkpoints").iterdir())
-    assert (tmp_path / "job" / "model" / "saved_model.pb").is_file()
-
-
-@pytest.mark.parametrize(("cost", "interval"), [(0.01, 10.0), (1.0, 50.0), (60.0, 600.0)])
-def test_a_slow_disk_gets_fewer_checkpoints(cost: float, interval: float) -> None:
-    assert save_interval(cost) == pytest.approx(interval)
-
-
-def test_a_checkpoint_that_cannot_be_read_is_skipped(tmp_path: Path) -> None:
-    warnings: list[str] = []
-    checkpoint.save(tmp_path, 1, [np.ones(3)], {"step": 1})
-    (tmp_path / "step-0000000002.checkpoint").mkdir()  # reading it raises an OSError
-    found = checkpoint.newest(tmp_path, warnings.append)
-    assert found is not None and found[1] == {"step": 1} and len(warnings) == 1
-
-
-def test_checkpoints_that_are_all_corrupted_are_an_error(tmp_path: Path) -> None:
-    checkpoint.save(tmp_path, 1, [np.ones(3)], {"step": 1}).write_bytes(b"cut short")
-    with pytest.raises(UserError, match="none of the 1 checkpoints in .* can be read; expected"):
-        checkpoint.newest(tmp_path, lambda _: None)
-
-
-def test_a_signature_with_other_predictions_is_refused(
+def test_a_run_that_was_stopped_ends_with_the_same_weights(
     prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    predictions = Model.predictions
-    traces: list[bool] = []
+    monkeypatch.setattr("trainer.training.loop.FIRST_CALL_STEPS", 1)
+    monkeypatch.setattr("trainer.training.loop.MOST_CALL_STEPS", 1)
+    assert run_task(prepared, tmp_path / "complete") == 0
+    after_steps, steps = RunMonitor.after_steps, []
 
-    def changed(model: Model, numbers: Any, codes: Any) -> Any:
-        # Traced once for evaluation, and then again for the signature.
-        traces.append(True)
-        return predictions(model, numbers, codes) * (1.01 if len(traces) > 1 else 1.0)
+    def stop_after_five(monitor: RunMonitor, state: State, *others: Any) -> None:
+        steps.append(state.step)
+        if len(steps) == 5:
+            monitor.ask_to_stop(signal.SIGTERM, None)
+        after_steps(monitor, state, *others)
 
-    monkeypatch.setattr(Model, "predictions", changed)
-    with pytest.raises(UserError, match="predictions of the exported model differ from the"):
-        run_task(prepared, tmp_path / "job")
-    assert not (tmp_path / "job" / "metrics.json").exists()
-
-
-@pytest.mark.parametrize(
-    "corrupt",
-    [
-        lambda content: content[:-9],
-        lambda content: content[:9] + b"x" + content[10:],
-        lambda _: b"",
-    ],
-)
-def test_a_corrupted_checkpoint_is_skipped(
-    tmp_path: Path, corrupt: Callable[[bytes], bytes]
-) -> None:
-    warnings: list[str] = []
-    for step in (1, 2, 3):
-        newest = checkpoint.save(tmp_path, step, [np.full(3, step)], {"step": step})
-    newest.write_bytes(corrupt(newest.read_bytes()))
-    found = checkpoint.newest(tmp_path, warnings.append)
-    assert found is not None and found[1] == {"step": 2} and found[0][0].tolist() == [2, 2, 2]
-    assert len(warnings) == 1 and "corrupted" in warnings[0]
+    monkeypatch.setattr(RunMonitor, "after_steps", stop_after_five)
+    with pytest.raises(SystemExit, match="143"):
+        run_task(prepared, tmp_path / "stopped")
+    assert not (tmp_path / "stopped" / "metrics.json").exists()
+    assert run_task(prepared, tmp_path / "stopped") == 0
+    assert steps == list(range(1, len(steps) + 1))
+    pairs = zip(arrays(tmp_path / "complete"), arrays(tmp_path / "stopped"), strict=True)
+    assert all(np.array_equal(one, other) for one, other in pairs)
 
 
-def test_pairs_of_columns_are_bounded_and_those_of_the_fewest_combinations() -> None:
-    assert pairs_to_cross([3, 2, 90], 10_000) == [(0, 1), (0, 2), (1, 2)]
-    assert pairs_to_cross([3, 2, 90], 100) == [(0, 1)]
-    few = [2] * 10
-    pairs = pairs_to_cross([*few, *[30] * 100], 1_000_000)
-    assert len(pairs) == MOST_CROSSES
-    assert {(a, b) for a in range(10) for b in range(a + 1, 10)} < set(pairs)
+def test_a_loss_that_is_not_finite_stops_the_run(prepared: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"the loss is (nan|inf) at step \d+.*a finite loss; lower"):
+        run_task(prepared, tmp_path / "job", "--learning-rate", "1e30", "--epochs", "10")

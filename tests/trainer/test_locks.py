@@ -8,7 +8,6 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
-
 from trainer.run.errors import UserError
 from trainer.run.locks import held
 

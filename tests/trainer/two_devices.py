@@ -12,7 +12,6 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-
 from trainer import features
 from trainer.data.schema import read_schema
 from trainer.data.shards import Split

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from trainer.data.schema import Schema
 from trainer.data.statistics import Statistics
 from trainer.model import Model, build_optimizer, export

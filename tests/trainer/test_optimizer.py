@@ -5,7 +5,6 @@ from typing import Any
 import keras
 import numpy as np
 import numpy.typing as npt
-
 from trainer.training.optimizer import FusedAdamW, Treatment
 
 RATE, DECAY = 0.01, 0.1

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 from recorder import Recorder, splits_of
-
 from trainer.data import shards
 from trainer.data.schema import Schema
 from trainer.data.shards import RowGroup, Split, Window

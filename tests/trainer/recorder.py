@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
 from trainer.data.schema import Schema
 from trainer.data.shards import Split
 from trainer.settings import Settings

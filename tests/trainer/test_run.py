@@ -1,0 +1,106 @@
+"""What surrounds a run: errors, exit codes, the schema's checks, paths of the cloud."""
+
+import errno
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from trainer import task
+from trainer.data.schema import Schema, check
+from trainer.run import errors
+from trainer.run.console import Console
+from trainer.run.errors import UserError
+from trainer.run.outputs import local_path
+from trainer.settings import Settings
+
+
+@pytest.mark.parametrize(
+    ("error", "part"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device", "runs/1/x"),
+            "runs/1/x cannot be read or written (No space left on device)",
+        ),
+        (PermissionError(errno.EACCES, "Permission denied", "runs/1/x"), "(Permission denied)"),
+        (RuntimeError("model/variables: No space left on device [Op:SaveV2]"), "make room"),
+        (RuntimeError("model/variables; File too large [Op:SaveV2]"), "(File too large)"),
+    ],
+)
+def test_a_file_system_that_fails_is_reported_in_one_line(
+    error: Exception, part: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def program(arguments: object) -> int:
+        raise error
+
+    assert errors.exit_code(program, []) == errors.EXIT_USER_ERROR
+    shown = capsys.readouterr().err
+    assert part in shown and shown.count("\n") == 1
+
+
+def test_an_error_of_the_program_keeps_its_traceback() -> None:
+    def program(arguments: object) -> int:
+        raise FileNotFoundError(errno.ENOENT, "No such file", "x")
+
+    with pytest.raises(FileNotFoundError):
+        errors.exit_code(program, [])
+
+
+def test_a_user_error_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
+    def program(arguments: object) -> int:
+        raise UserError("the flag is odd", "an even one", "double it")
+
+    assert errors.exit_code(program, []) == 2
+    assert capsys.readouterr().err == "error: the flag is odd; expected an even one; double it\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"task": "binari"}, "TASK is 'binari'; expected one of .*write 'binary'"),
+        ({"columns": {"a": "number"}}, "the kind of column 'a' is 'number'; .*write 'numeric'"),
+        ({"columns": {"a": "ignore"}}, "every column is ignored"),
+        ({"columns": {"self": "numeric"}}, "a column is called 'self'"),
+        ({"columns": {"y": "numeric"}, "label": "y"}, "COLUMNS holds the label 'y'"),
+        ({"hash_buckets": 100}, "HASH_BUCKETS is 100; expected a power of two"),
+        ({"boundaries": 1}, "BOUNDARIES is 1"),
+        ({"vocabulary_limit": 0}, "VOCABULARY_LIMIT is 0"),
+    ],
+)
+def test_an_invalid_declaration_is_refused(
+    schema: Schema, change: dict[str, object], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        check(replace(schema, **change))  # type: ignore[arg-type]
+
+
+def test_cloud_addresses_are_paths_below_the_mount() -> None:
+    assert local_path("gs://bucket/a/b", {}) == Path("/gcs/bucket/a/b")
+    assert local_path("gs://bucket/a", {"GCS_ROOT": "/tmp/root"}) == Path("/tmp/root/bucket/a")
+    assert local_path("runs/1", {}) == Path("runs/1")
+
+
+def test_the_learning_rate_follows_the_batch_unless_it_is_given() -> None:
+    rates = [Settings(batch_size=size).for_rows(1_000).learning_rate for size in (32, 256, 1024)]
+    assert rates == sorted(set(rates))
+    assert Settings(learning_rate=0.5).for_rows(1_000).learning_rate == 0.5
+
+
+def test_the_smoke_test_names_the_module_that_does_not_import(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(name: str) -> None:
+        raise ModuleNotFoundError("No module named 'pandas'")
+
+    monkeypatch.setattr("importlib.import_module", fail)
+    with pytest.raises(
+        UserError, match=r"trainer\.\w+ cannot be imported \(No module named 'pandas'\)"
+    ):
+        task.main(["--smoke-test"])
+
+
+def test_a_bar_fits_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    Console().bar(0.5, "step 1,234/2,400  loss 0.3586  300,000 rows/s  1 min 04 s left")
+    assert len(capsys.readouterr().err.removeprefix("\r\x1b[2K")) == 39
