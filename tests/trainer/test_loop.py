@@ -219,6 +219,18 @@ def test_other_hyperparameters_in_the_same_job_dir_are_refused(
         run_task(prepared, tmp_path / "job", "--dropout", "0.5")
 
 
+@pytest.mark.parametrize("content", ["{}", "[1]", '{"settings": {}}', '{"settings": 7}'])
+def test_a_config_of_another_program_is_refused(
+    prepared: Path, tmp_path: Path, content: str
+) -> None:
+    (tmp_path / "config.json").write_text(content, encoding="utf-8")
+    with pytest.raises(
+        UserError, match="config.json was not written by a run of this version.*; name another"
+    ):
+        run_task(prepared, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+
+
 def test_a_job_dir_that_another_run_writes_to_is_refused(prepared: Path, tmp_path: Path) -> None:
     def refuse() -> None:
         raise AssertionError("no other run holds it")

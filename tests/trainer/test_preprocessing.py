@@ -280,3 +280,17 @@ def test_too_little_memory_is_reported(schema: Schema, rows: list[Row], tmp_path
     ):
         run(train, tmp_path / "output", "--memory-mb", "1")
     assert [path.name for path in tmp_path.iterdir()] == ["train.data"]
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "{", '{"label": {}}'])
+def test_statistics_of_another_version_are_refused_and_prepared_again(
+    schema: Schema, rows: list[Row], tmp_path: Path, content: str
+) -> None:
+    train = write_table(tmp_path / "train.data", schema, rows)
+    output = tmp_path / "output"
+    output.mkdir()
+    (output / files.STATISTICS).write_text(content, encoding="utf-8")
+    with pytest.raises(UserError, match="statistics.json cannot be read .*; run `nox -s prepare`"):
+        read_statistics(output, schema)
+    run(train, output, "--reuse")
+    assert sum(read_statistics(output, schema).rows.values()) == len(rows)

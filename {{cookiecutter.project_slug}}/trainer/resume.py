@@ -24,6 +24,12 @@ def finished_metrics(
     earlier = read_json(outputs.config)
     if earlier is None:
         return None
+    if not isinstance(earlier.get("settings"), dict) or "data_fingerprint" not in earlier:
+        raise UserError(
+            f"{outputs.config} was not written by a run of this version",
+            "a job folder that holds nothing else",
+            "name another --job-dir; nothing was changed",
+        )
     check_unchanged(settings, earlier["settings"], outputs.job_dir)
     if earlier["data_fingerprint"] != statistics.fingerprint:
         raise UserError(
@@ -35,7 +41,6 @@ def finished_metrics(
 
 
 def check_unchanged(settings: Settings, earlier: Mapping[str, Any], job_dir: Path) -> None:
-    """Raise `UserError` if `job_dir` belongs to a run with other hyperparameters than `settings`."""
     changed = [
         f"--{name.replace('_', '-')} {earlier[name]} (now {value})"
         for name, value in settings.as_json().items()

@@ -55,7 +55,6 @@ class Statistics:
 
 
 def write_statistics(statistics: Statistics, path: Path) -> None:
-    """Write `statistics` as JSON that a person can read."""
     text = json.dumps(asdict(statistics), indent=1, ensure_ascii=False, allow_nan=False)
     path.write_text(text + "\n", encoding="utf-8")
 
@@ -69,13 +68,19 @@ def read_statistics(data_dir: Path, schema: Schema) -> Statistics:
             "a folder that `python -m trainer.prepare` has written",
             "run `nox -s prepare`, or name the folder with --data-dir",
         )
-    statistics = parsed(json.loads(path.read_text(encoding="utf-8")))
+    try:
+        statistics = parsed(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{path} cannot be read ({type(error).__name__}: {error})",
+            "a file that `python -m trainer.prepare` of this version has written",
+            "run `nox -s prepare` again",
+        ) from error
     check_columns(statistics, schema, path)
     return statistics
 
 
 def parsed(document: dict[str, Any]) -> Statistics:
-    """Return typed statistics from the JSON that `write_statistics` wrote."""
     label = document["label"]
     return Statistics(
         rows=document["rows"],
@@ -94,7 +99,6 @@ def parsed(document: dict[str, Any]) -> Statistics:
 
 
 def check_columns(statistics: Statistics, schema: Schema, path: Path) -> None:
-    """Raise `UserError` if the prepared columns are not those that `features.py` declares now."""
     prepared = (*statistics.numeric, *statistics.vocabularies, *statistics.hashed)
     if prepared == schema.used:
         return

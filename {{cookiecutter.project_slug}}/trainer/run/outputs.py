@@ -20,8 +20,6 @@ TUNING_RECORDS_KEPT = 100
 
 @dataclass(frozen=True)
 class Outputs:
-    """The folders and files of a run."""
-
     job_dir: Path
     model: Path
     checkpoints: Path
@@ -104,12 +102,12 @@ def sole_run(outputs: Outputs, writes: bool) -> Iterator[None]:
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """Return the content of a JSON file of an earlier run, None if it does not exist or is incomplete."""
+    """Return the object in a JSON file, empty if it holds none, None if there is no file or it is incomplete."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
         return None
-    return dict(content)
+    return content if isinstance(content, dict) else {}
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -154,7 +152,6 @@ def report_to_tuning(metric: str, value: float, step: int, environment: Mapping[
 
 
 def check_data_dir(address: str | None, environment: Mapping[str, str]) -> Path:
-    """Return the folder of prepared data; raise `UserError` if it is not named or does not exist."""
     if not address:
         raise UserError(
             "--data-dir is not given",
