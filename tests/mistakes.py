@@ -241,7 +241,7 @@ LOCAL: tuple[Mistake, ...] = (
     local(24, FEATURES, swap('"workclass": "categorical"', '"workclass": "numeric"'), "is not a finite number", "another type"),
     local(24, JOB, key("eval_share", "0.0"), "the eval split has no rows", "an empty split"),
     local(26, LOOP, swap("    trainer.check_same_weights()\n", '    trainer.check_same_weights()\n    open("weights.bin", "w").close()\n'), "wrote 'weights.bin' into its working folder"),
-    local(26, MODEL, swap("model, schema, statistics, model_dir, is_chief", 'model, schema, statistics, Path("model"), is_chief'), "into its working folder", "the model itself"),
+    local(26, MODEL, swap("model, schema, statistics, model_dir, replicas", 'model, schema, statistics, Path("model"), replicas'), "into its working folder", "the model itself"),
     together(27, MODEL, swap("if replicas.position.is_chief:\n        signature", "if True:\n        signature"), "is about to write the model"),
     together(28, TRAIN_STEP, swap("own = batch[size * replica // replicas : size * (replica + 1) // replicas]", "own = batch"), "the replicas trained on"),
     together(28, TRAIN_STEP, swap("size * (replica + 1) // replicas]", "size]"), "the replicas trained on", "overlapping parts"),

@@ -47,16 +47,10 @@ def layer_widths(text: str) -> tuple[int, ...]:
 
 
 HYPERPARAMETERS: dict[str, tuple[Callable[[str], Any], str]] = {
-    "epochs": (
-        non_negative_int,
-        "number of epochs; 0: chosen from the number of training rows",
-    ),
+    "epochs": (non_negative_int, "number of epochs; 0: chosen from the number of training rows"),
     "max_steps": (non_negative_int, "stop after this many steps; 0: no limit"),
     "max_minutes": (non_negative_float, "stop after this many minutes; 0: no limit"),
-    "batch_size": (
-        non_negative_int,
-        "batch size; 0: chosen from the number of training rows",
-    ),
+    "batch_size": (non_negative_int, "batch size; 0: chosen from the number of training rows"),
     "learning_rate": (
         non_negative_float,
         "peak of the cosine schedule; 0: chosen from the batch size",
@@ -67,10 +61,7 @@ HYPERPARAMETERS: dict[str, tuple[Callable[[str], Any], str]] = {
         positive_int,
         "members of an ensemble that share all layers but the last; 1: no ensemble",
     ),
-    "dropout": (
-        fraction,
-        "dropout rate; if not given, chosen from the number of training rows",
-    ),
+    "dropout": (fraction, "dropout rate; if not given, chosen from the number of training rows"),
     "weight_decay": (non_negative_float, "weight decay of AdamW"),
     "patience": (
         non_negative_int,
@@ -87,20 +78,16 @@ def parser() -> argparse.ArgumentParser:
         description="Train on prepared data, evaluate, and export a model.",
         allow_abbrev=False,
     )
-    parser.add_argument("--data-dir", help="prepared data: a folder or a gs:// address")
-    parser.add_argument(
-        "--job-dir", help="folder for the outputs; default: where AIP_MODEL_DIR and its like point"
-    )
+    add = parser.add_argument
+    add("--data-dir", help="prepared data: a folder or a gs:// address")
+    add("--job-dir", help="folder for the outputs; default: where AIP_MODEL_DIR and its like point")
     for name, (kind, text) in HYPERPARAMETERS.items():
         flag = f"--{name.replace('_', '-')}"
-        parser.add_argument(flag, type=kind, default=getattr(Settings, name), help=text)
-    parser.add_argument(
-        "--smoke-test",
-        action="store_true",
-        help="train one step on made-up rows, export, reload, and exit",
-    )
-    parser.add_argument("-q", "--quiet", action="store_true", help="only warnings and errors")
-    parser.add_argument("-v", "--verbose", action="store_true", help="show settings and devices")
+        add(flag, type=kind, default=getattr(Settings, name), help=text)
+    smoke = "train one step on made-up rows, export, reload, and exit"
+    add("--smoke-test", action="store_true", help=smoke)
+    add("-q", "--quiet", action="store_true", help="only warnings and errors")
+    add("-v", "--verbose", action="store_true", help="show settings and devices")
     return parser
 
 

@@ -64,9 +64,7 @@ def train_and_evaluate(
     last = "test" if "test" in splits else "eval"
     metrics, labels = trainer.evaluate(splits[last])
     if replicas.position.is_chief:
-        signature = export(
-            model, schema, statistics, model_dir, is_chief=replicas.position.is_chief
-        )
+        signature = export(model, schema, statistics, model_dir, replicas.position.is_chief)
         check_parity(
             signature, parameter_names(schema.used), trainer.predict, schema, splits[last], data_dir
         )
@@ -241,6 +239,15 @@ class Serving(tf.Module):  # type: ignore[misc]
             for name in types
         }
 
+    def encoded(self, columns: dict[str, Any]) -> tuple[Any, Any]:
+        """Return numbers, float32 [rows, numeric], and codes, int32 [rows, coded], of raw columns."""
+        numbers = [columns[self.parameters[name]] for name in self.schema.numeric]
+        rows = tf.shape(next(iter(columns.values())))[0]
+        return (
+            tf.stack(numbers, axis=1) if numbers else tf.zeros([rows, 0]),
+            self.codes(columns) if self.schema.coded else tf.zeros([rows, 0], tf.int32),
+        )
+
     def codes(self, columns: dict[str, Any]) -> Any:
         """Return the codes, int32 [rows, coded], of the columns' text: what `prepare` wrote for the same text."""
         texts = {name: columns[self.parameters[name]] for name in self.schema.coded}
@@ -263,12 +270,7 @@ class Serving(tf.Module):  # type: ignore[misc]
 
     def predict(self, **columns: Any) -> dict[str, Any]:
         """Return `probability` of the positive class, `probabilities` or `prediction`, and the `label` of a class."""
-        numbers = [columns[self.parameters[name]] for name in self.schema.numeric]
-        rows = tf.shape(next(iter(columns.values())))[0]
-        predictions = self.model.predictions(
-            tf.stack(numbers, axis=1) if numbers else tf.zeros([rows, 0]),
-            self.codes(columns) if self.schema.coded else tf.zeros([rows, 0], tf.int32),
-        )
+        predictions = self.model.predictions(*self.encoded(columns))
         if self.schema.task == "regression":
             return {"prediction": predictions[:, 0]}
         label = tf.gather(self.classes, tf.argmax(predictions, axis=1))

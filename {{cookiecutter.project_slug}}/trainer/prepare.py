@@ -24,42 +24,25 @@ from trainer.preprocessing.raw_table import Table, open_table
 from trainer.run.console import Console, shown_path
 from trainer.run.errors import UserError, exit_code
 from trainer.run.locks import held
+from trainer.run.outputs import read_json
 
 FORMAT_VERSION = 2
 
 
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m trainer.prepare", description=__doc__)
-    parser.add_argument(
-        "--train", type=Path, required=True, help="CSV, gzipped CSV or Parquet file"
-    )
-    parser.add_argument(
-        "--test", type=Path, help="a test file of your own, evaluated once, after training"
-    )
-    parser.add_argument(
-        "--output", type=Path, required=True, help="folder for shards and statistics"
-    )
-    parser.add_argument(
-        "--eval-share",
-        type=float,
-        default=0.1,
-        help="fraction of the rows of --train that is held out",
-    )
-    parser.add_argument(
-        "--max-rejected-share",
-        type=float,
-        default=0.01,
-        help="fail if a larger fraction of the rows cannot be used",
-    )
-    parser.add_argument(
-        "--deduplicate", action="store_true", help="keep one of each set of equal rows"
-    )
-    parser.add_argument(
-        "--memory-mb", type=int, default=2048, help="memory for SQL in MB before it spills to disk"
-    )
-    parser.add_argument("--reuse", action="store_true", help="do nothing if the output is current")
-    parser.add_argument("-q", "--quiet", action="store_true", help="only warnings and errors")
-    parser.add_argument("-v", "--verbose", action="store_true", help="also show the SQL")
+    add = parser.add_argument
+    add("--train", type=Path, required=True, help="CSV, gzipped CSV or Parquet file")
+    add("--test", type=Path, help="a test file of your own, evaluated once, after training")
+    add("--output", type=Path, required=True, help="folder for shards and statistics")
+    add("--eval-share", type=float, default=0.1, help="fraction of --train that is held out")
+    rejected = "fail if a larger fraction of the rows cannot be used"
+    add("--max-rejected-share", type=float, default=0.01, help=rejected)
+    add("--deduplicate", action="store_true", help="keep one of each set of equal rows")
+    add("--memory-mb", type=int, default=2048, help="memory in MB before SQL spills to disk")
+    add("--reuse", action="store_true", help="do nothing if the output is current")
+    add("-q", "--quiet", action="store_true", help="only warnings and errors")
+    add("-v", "--verbose", action="store_true", help="also show the SQL")
     return parser
 
 
@@ -92,7 +75,6 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def check_request(request: Request) -> None:
-    """Raise `UserError` for a share out of range, or an output folder that may not be replaced."""
     for flag, share in (
         ("--eval-share", request.eval_share),
         ("--max-rejected-share", request.max_rejected_share),
@@ -130,19 +112,12 @@ def fingerprint_of(request: Request, schema: Schema, tables: Sequence[Table]) ->
 
 
 def is_current(output: Path, fingerprint: str) -> bool:
-    """Return whether `output` was prepared from these files, columns and options."""
-    path = output / files.STATISTICS
-    if not path.is_file():
-        return False
-    return bool(json.loads(path.read_text(encoding="utf-8")).get("fingerprint") == fingerprint)
+    statistics = read_json(output / files.STATISTICS) or {}
+    return bool(statistics.get("fingerprint") == fingerprint)
 
 
 def prepare(
-    request: Request,
-    schema: Schema,
-    tables: Sequence[Table],
-    fingerprint: str,
-    console: Console,
+    request: Request, schema: Schema, tables: Sequence[Table], fingerprint: str, console: Console
 ) -> None:
     """Write the prepared data to a folder beside `request.output`, and replace that only when it is complete."""
     started = time.monotonic()
@@ -182,7 +157,6 @@ def keep_rejects(partial: Path, output: Path) -> None:
 
 
 def replace(partial: Path, output: Path) -> None:
-    """Replace `output` by the complete folder `partial`."""
     rejects_beside(output).unlink(missing_ok=True)
     old = output.with_name(output.name + ".old")
     shutil.rmtree(old, ignore_errors=True)

@@ -43,7 +43,6 @@ class Settings:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """Return the settings as `config.json` holds them."""
         return {**asdict(self), "hidden_units": list(self.hidden_units)}
 
 

@@ -56,7 +56,6 @@ def import_all() -> list[str]:
 
 
 def made_up_statistics(schema: Schema) -> Statistics:
-    """Return statistics as `prepare` would compute them from made-up rows."""
     classes = {
         "binary": ("other", schema.positive),
         "multiclass": MADE_UP_VALUES,
@@ -87,31 +86,19 @@ def train_and_serve(schema: Schema) -> float:
     statistics = made_up_statistics(schema)
     settings = Settings().for_rows(MADE_UP_ROWS)
     model = Model(schema, statistics, settings)
-    trainer = Trainer(
-        model, build_optimizer(model.network, settings, MADE_UP_ROWS, total_steps=1), settings
-    )
-    raw = made_up_rows(schema)
+    optimizer = build_optimizer(model.network, settings, MADE_UP_ROWS, total_steps=1)
+    trainer = Trainer(model, optimizer, settings)
     serving = Serving(model, schema, statistics)
+    raw = made_up_rows(schema).items()
+    columns = {serving.parameters[name]: tf.constant(cells) for name, cells in raw}
     rows = np.arange(MADE_UP_ROWS)
-    numbers = (
-        np.stack([raw[name] for name in schema.numeric], axis=1)
-        if schema.numeric
-        else np.zeros((len(rows), 0))
-    )
-    coded = [serving.code(name, tf.constant(raw[name])) for name in schema.coded]
-    codes = tf.stack(coded, axis=1) if coded else tf.zeros([len(rows), 0], tf.int32)
     labels = rows.astype(np.float32) if schema.task == "regression" else (rows % 2).astype(np.int32)
-    tensors = (tf.constant(numbers, tf.float32), codes, tf.constant(labels))
+    tensors = (*serving.encoded(columns), tf.constant(labels))
     trainer.train_steps(tensors, tf.constant(rows), 0, 1, 1)
-    expected = serving.predict(
-        **{serving.parameters[name]: tf.constant(raw[name]) for name in schema.used}
-    )
+    expected = serving.predict(**columns)
     with tempfile.TemporaryDirectory() as folder:
         export(model, schema, statistics, Path(folder), is_chief=True)
-        loaded = tf.saved_model.load(folder).signatures[SIGNATURE]
-        served = loaded(
-            **{serving.parameters[name]: tf.constant(raw[name]) for name in schema.used}
-        )
+        served = tf.saved_model.load(folder).signatures[SIGNATURE](**columns)
     return max(
         float(np.max(np.abs(served[name] - expected[name]))) for name in served if name != "label"
     )

@@ -15,18 +15,11 @@ from trainer.resume import finished_metrics, write_config
 from trainer.run.cluster import ClusterPosition, cluster_position
 from trainer.run.console import Console
 from trainer.run.errors import exit_code
-from trainer.run.outputs import (
-    Outputs,
-    check_data_dir,
-    outputs_of,
-    sole_run,
-    write_json,
-)
+from trainer.run.outputs import Outputs, check_data_dir, outputs_of, sole_run, write_json
 from trainer.settings import Settings
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Train, evaluate and export; return the exit code."""
     started = time.monotonic()
     options = parser().parse_args(arguments)
     console = Console(quiet=options.quiet, verbose=options.verbose)
@@ -69,7 +62,6 @@ def train(
     position: ClusterPosition,
     console: Console,
 ) -> dict[str, Any]:
-    """Start TensorFlow, then train; return the metrics of the run."""
     for name, value in settings.as_json().items():
         console.detail(f"setting  {name} = {value}")
     console.line("start    loading TensorFlow")

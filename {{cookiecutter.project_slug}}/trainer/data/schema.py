@@ -30,12 +30,10 @@ class Schema:
     boundaries: int
 
     def of_kind(self, *kinds: str) -> tuple[str, ...]:
-        """Return the names of the columns of these kinds."""
         return tuple(name for name, kind in self.columns.items() if kind in kinds)
 
     @property
     def numeric(self) -> tuple[str, ...]:
-        """Names of the columns that hold numbers."""
         return self.of_kind("numeric")
 
     @property
@@ -45,7 +43,6 @@ class Schema:
 
     @property
     def hashed(self) -> tuple[str, ...]:
-        """Names of the columns whose codes are hashes."""
         return self.of_kind("hashed")
 
     @property
@@ -80,7 +77,6 @@ def read_schema(features: ModuleType) -> Schema:
 
 
 def check(schema: Schema) -> None:
-    """Raise `UserError` for a declaration that cannot be trained or served."""
     check_choice("TASK", schema.task, TASKS)
     for name, kind in schema.columns.items():
         check_choice(f"the kind of column {shown(name)}", kind, KINDS)
@@ -101,7 +97,6 @@ def check_choice(where: str, value: str, choices: tuple[str, ...]) -> None:
 
 
 def check_columns(schema: Schema) -> None:
-    """Raise `UserError` if no column can be used, or one collides with the label or TensorFlow."""
     if schema.label in schema.columns:
         raise UserError(
             f"trainer/features.py: COLUMNS holds the label {shown(schema.label)}",
@@ -123,7 +118,6 @@ def check_columns(schema: Schema) -> None:
 
 
 def check_sizes(schema: Schema) -> None:
-    """Raise `UserError` for sizes that the encoding cannot use."""
     buckets = schema.hash_buckets
     if buckets < 2 or buckets & (buckets - 1):
         raise UserError(

@@ -60,7 +60,6 @@ class Split:
 
     @property
     def fits(self) -> bool:
-        """Whether all rows fit in memory."""
         return self.rows * COPIES_IN_MEMORY <= self._rows_in_memory
 
     def plan(self, seed: Sequence[int]) -> list[list[RowGroup]]:

@@ -66,7 +66,6 @@ def label_statistics(connection: Any, schema: Schema) -> Label:
 
 
 def check_classes(classes: Sequence[str], schema: Schema) -> None:
-    """Raise `UserError` unless the label's classes fit the task."""
     listed = ", ".join(map(shown, classes[:8])) + (" …" if len(classes) > 8 else "")
     if len(classes) < 2:
         raise UserError(

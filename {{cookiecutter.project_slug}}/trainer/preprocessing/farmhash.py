@@ -15,7 +15,6 @@ def word(data: bytes, start: int, size: int = 8) -> int:
 
 
 def rotated(value: int, shift: int) -> int:
-    """Return 64-bit `value` rotated right by `shift`."""
     value &= MASK
     return (value >> shift | value << (64 - shift)) & MASK
 
@@ -27,7 +26,6 @@ def mixed(value: int) -> int:
 
 
 def joined(first: int, second: int, factor: int) -> int:
-    """Return one 64-bit hash of two."""
     low = mixed((first ^ second) * factor)
     return mixed((second ^ low) * factor) * factor & MASK
 

@@ -29,8 +29,6 @@ BAD_LINES = (  # DuckDB counts an error per column, not per line
 
 @dataclass(frozen=True)
 class Request:
-    """What `prepare` was asked for."""
-
     train: Path
     test: Path | None
     output: Path
@@ -135,7 +133,6 @@ def run_on_source(
 
 
 def unreadable(table: Table, schema: Schema, error: Exception) -> UserError:
-    """Return the error for a table that DuckDB cannot read or an expression that it cannot run."""
     import duckdb
 
     reason = str(error).splitlines()[0]
@@ -159,7 +156,6 @@ def unreadable(table: Table, schema: Schema, error: Exception) -> UserError:
 
 
 def is_about_sql(error: Exception) -> bool:
-    """Return whether an error is about the text of a query rather than the data."""
     import duckdb
     import sqlglot
 
@@ -214,7 +210,6 @@ def rejected_rows(connection: Any, table: Table) -> Iterator[tuple[int | None, s
 def check_rejected(
     rejected: int, total: int, first: str, request: Request, console: Console
 ) -> None:
-    """Warn of unusable rows; raise `UserError` if there are more than allowed."""
     if not rejected:
         return
     share = rejected / total

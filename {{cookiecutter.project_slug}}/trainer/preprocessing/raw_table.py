@@ -63,7 +63,6 @@ def csv_names(path: Path, schema: Schema) -> tuple[str, ...]:
 
 
 def check_names(path: Path, names: Sequence[str], schema: Schema) -> None:
-    """Raise `UserError` unless the file's columns are those of the schema, in any order."""
     repeated = [name for name in names if names.count(name) > 1]
     if repeated:
         raise UserError(
@@ -85,7 +84,6 @@ def check_names(path: Path, names: Sequence[str], schema: Schema) -> None:
 
 
 def missing_column(path: Path, names: Sequence[str], name: str) -> UserError:
-    """Return the error for a declared column that the file lacks."""
     near = difflib.get_close_matches(name, names, n=1)
     remedy = (
         f"did you mean {shown(near[0])}?"
@@ -139,7 +137,6 @@ def text_literal(text: str) -> str:
 
 
 def identifier(name: str) -> str:
-    """Return `name` as a quoted identifier of DuckDB."""
     return '"' + name.replace('"', '""') + '"'
 
 

@@ -36,7 +36,6 @@ def in_duckdb(text: str) -> str:
 
 
 def run(connection: Any, query: str) -> Any:
-    """Run SQL of BigQuery's dialect in DuckDB."""
     return connection.execute(in_duckdb(query))
 
 
@@ -55,7 +54,6 @@ def stripped(column: str) -> str:
 
 
 def markers(schema: Schema) -> tuple[str, ...]:
-    """Return the texts that mean a missing cell."""
     return tuple(dict.fromkeys(("", *schema.missing)))
 
 
@@ -240,7 +238,6 @@ def joined_codes(index: int) -> str:
 
 
 def joined_code(index: int) -> str:
-    """Return SQL for the code of a coded column, from the table that `joined_codes` joins."""
     return f"{codes_table(index)}.code AS {code_column(index)}"
 
 

@@ -27,17 +27,14 @@ class Console:
         self._bar_shown = False
 
     def line(self, text: str) -> None:
-        """Write a line, unless quiet."""
         if not self.quiet:
             self._write(text)
 
     def detail(self, text: str) -> None:
-        """Write a line if verbose."""
         if self.verbose:
             self._write(text)
 
     def warning(self, text: str) -> None:
-        """Write a warning, quiet or not."""
         self._write(f"{self._coloured('warning:', '33')} {text}")
 
     def bar(self, done: float, text: str) -> None:
@@ -50,7 +47,6 @@ class Console:
         self._bar_shown = True
 
     def table(self, rows: Sequence[tuple[str, str]]) -> None:
-        """Write rows of name and value, the names aligned."""
         width = max(len(name) for name, _ in rows)
         for name, value in rows:
             self.line(f"  {name:<{width}}  {value}")

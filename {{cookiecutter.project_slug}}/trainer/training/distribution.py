@@ -37,7 +37,6 @@ class Replicas:
         return self.strategy.scope() if self.strategy else contextlib.nullcontext()
 
     def index(self) -> Any:
-        """Return the index of the replica that traces or runs this, int64."""
         context = tf.distribute.get_replica_context()
         return tf.cast(context.replica_id_in_sync_group, tf.int64)
 
@@ -97,7 +96,6 @@ def replicas_of(position: ClusterPosition) -> Replicas:
 
 
 def tpu_strategy() -> Any:
-    """Return the strategy for the TPU cores of this machine."""
     resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu="local")
     tf.config.experimental_connect_to_cluster(resolver)
     tf.tpu.experimental.initialize_tpu_system(resolver)

@@ -70,7 +70,6 @@ def resume(trainer: Trainer, monitor: Monitor) -> State:
 
 
 def check_same_step(trainer: Trainer, step: int) -> None:
-    """Raise `UserError` if another process resumes from another step."""
     steps = trainer.replicas.gathered(step)
     if len(set(steps)) > 1:
         raise UserError(
@@ -169,7 +168,6 @@ def advance(state: State, steps: int, rows: int, seconds: float) -> None:
 
 
 def check_finite(loss: float, step: int, window: Window, trainer: Trainer) -> None:
-    """Raise `UserError` if `loss` is not finite, naming the step and the widest numeric column."""
     if np.isfinite(loss):
         return
     raise UserError(

@@ -66,7 +66,6 @@ class RunMonitor:
             self.save(state, trainer)
 
     def after_evaluation(self, state: State, metrics: dict[str, float]) -> None:
-        """Show and record the metrics of the eval split."""
         if self.saved_step == 0:
             self.save_interval_seconds = 0.0  # the first evaluation is worth a checkpoint
         if self.writer is None:

@@ -17,7 +17,6 @@ def report(
     schema: Schema,
     console: Console,
 ) -> None:
-    """Show the data, the metric beside the baseline, the speed, the path of the model, and what to do next."""
     name = MAIN_METRIC[schema.task]
     rows = ", ".join(f"{count:,} {split}" for split, count in statistics.rows.items())
     inputs = f"{len(schema.numeric)} numeric, {len(schema.coded)} text columns"

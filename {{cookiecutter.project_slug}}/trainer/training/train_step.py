@@ -112,7 +112,6 @@ class Trainer:
                 variable.assign_add(tf.cast([self.replicas.index(), 0], variable.dtype))
 
     def check_same_weights(self) -> None:
-        """Raise `UserError` if the weights of a process differ from those of another."""
         checksum = 0
         for variable in self.model.network.trainable_variables:
             checksum = zlib.crc32(variable.numpy().tobytes(), checksum)
