@@ -134,6 +134,7 @@ def test_a_smoke_test_that_fails_in_its_environment_fails_the_hook(project: Path
     assert run_hook(project, CODE="1", BUILDS="yes").returncode == 1
 
 
+@pytest.mark.minute
 @pytest.mark.parametrize(("code", "left"), [("0", ["census-income"]), ("1", [])])
 def test_the_engine_keeps_a_project_only_if_its_hook_passes(
     project: Path, tmp_path: Path, code: str, left: list[str]

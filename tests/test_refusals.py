@@ -93,6 +93,7 @@ def test_a_relative_path_counts_from_where_the_user_is(
     assert str(table) in (tmp_path / "output" / "here" / "job.toml").read_text(encoding="utf-8")
 
 
+@pytest.mark.minute
 def test_cruft_refuses_too_and_creates_otherwise(tmp_path: Path) -> None:
     source = tmp_path / "template"
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(source)], check=True)

@@ -257,6 +257,7 @@ def test_a_first_line_without_end_is_refused(tmp_path: Path) -> None:
     refused(lambda: checked_data_path(path), "the first line is longer than 2097152 bytes")
 
 
+@pytest.mark.minute
 def test_reading_time_does_not_grow_with_the_file(tmp_path: Path) -> None:
     path = Path(written(tmp_path, large_table(60_000)))
     block = path.read_bytes().partition(b"\n")[2]

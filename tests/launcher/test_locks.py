@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from launcher.files import locked
 
 from tests.bakery import SOURCES
@@ -58,11 +59,13 @@ def run_two(program: str, folder: Path) -> list[str]:
     return printed
 
 
+@pytest.mark.minute
 def test_two_builds_of_one_package_do_not_disturb_each_other(tmp_path: Path) -> None:
     files = {f"trainer/m{number}.py": "" for number in range(200)}
     run_two(BUILD, write_files(tmp_path, {"setup.py": SETUP, "trainer/__init__.py": "", **files}))
 
 
+@pytest.mark.minute
 def test_of_two_installations_one_waits_and_finds_the_environment_built(tmp_path: Path) -> None:
     printed = run_two(INSTALL, tmp_path)
     assert (tmp_path / "log").read_text() == "begin "

@@ -40,6 +40,7 @@ def findings_of(project: Path) -> list[str]:
     return [str(each) for each in import_findings(project, found, absent, frozenset({"duckdb-zz"}))]
 
 
+@pytest.mark.minute
 def test_the_content_of_two_equal_builds_is_equal_and_changes_with_the_code(tmp_path: Path) -> None:
     project = write_files(tmp_path, {"setup.py": SETUP, "trainer/__init__.py": "A = 1\n"})
     first = built(project)
@@ -53,6 +54,7 @@ def test_a_digest_covers_names_and_contents() -> None:
     assert digest({"ab": b""}) != digest({"a": b"b"})
 
 
+@pytest.mark.minute
 def test_a_folder_without_init_is_found_even_after_it_had_one(tmp_path: Path) -> None:
     files = {"setup.py": SETUP, "trainer/__init__.py": "", "trainer/sub/x.py": ""}
     project = write_files(tmp_path, {**files, "trainer/sub/__init__.py": ""})
@@ -63,6 +65,7 @@ def test_a_folder_without_init_is_found_even_after_it_had_one(tmp_path: Path) ->
     assert "create trainer/sub/__init__.py" in str(finding)
 
 
+@pytest.mark.minute
 def test_a_data_file_that_the_code_names_must_be_packaged(tmp_path: Path) -> None:
     files = {
         "setup.py": SETUP,
@@ -162,6 +165,7 @@ def test_only_what_changed_is_installed() -> None:
     assert needed_work(replace(wanted, pinned="other versions"), wanted) == "everything"
 
 
+@pytest.mark.minute
 def test_the_lock_file_is_part_of_an_environment(tmp_path: Path) -> None:
     project = write_files(tmp_path, {"setup.py": SETUP, "trainer/__init__.py": ""})
     lock = project / "requirements.lock"
@@ -172,6 +176,7 @@ def test_the_lock_file_is_part_of_an_environment(tmp_path: Path) -> None:
     assert states[0] == "" and len(set(states)) == 3
 
 
+@pytest.mark.minute
 def test_requirements_of_another_extra_do_not_rebuild_an_environment(tmp_path: Path) -> None:
     project = write_files(tmp_path, {"setup.py": SETUP, "trainer/__init__.py": ""})
     before = wanted_state(built(project), "local").requirements

@@ -77,6 +77,7 @@ def fake_trainer(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     return parts
 
 
+@pytest.mark.minute
 def test_a_study_ends_with_the_best_of_its_trials(tmp_path: Path) -> None:
     study = study_of(PARAMETERS, early_stopping="none")
     work = work_in(tmp_path / "study-0001", study)
@@ -100,6 +101,7 @@ def test_a_study_without_a_result_has_no_best_arguments(tmp_path: Path) -> None:
         best_arguments(tmp_path, "best")
 
 
+@pytest.mark.minute
 def test_a_stopped_study_resumes_and_runs_each_trial_once(
     tmp_path: Path, fake_trainer: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,6 +133,7 @@ def test_a_stopped_study_resumes_and_runs_each_trial_once(
     assert all(starts[str(each.number)] == 1 + (str(each.number) in stopped) for each in outcomes)
 
 
+@pytest.mark.minute
 def test_a_trial_below_the_median_is_stopped_early(
     tmp_path: Path, fake_trainer: dict[str, str]
 ) -> None:
@@ -149,6 +152,7 @@ def test_a_trial_below_the_median_is_stopped_early(
     assert outcome.state == "stopped"
 
 
+@pytest.mark.minute
 def test_failed_trials_are_counted_and_end_the_study(
     tmp_path: Path, fake_trainer: dict[str, str]
 ) -> None:
@@ -169,6 +173,7 @@ def test_a_metric_that_is_never_reported_ends_the_study(tmp_path: Path) -> None:
         search.search(work, 8, 1)
 
 
+@pytest.mark.minute
 def test_a_grid_has_every_combination_once(tmp_path: Path) -> None:
     ensemble = {**ENSEMBLE, "max": 2}
     parameters = {"hidden_units": UNITS, "ensemble": ensemble, "batch_size": BATCH}
@@ -179,6 +184,7 @@ def test_a_grid_has_every_combination_once(tmp_path: Path) -> None:
     assert len({each.flags for each in optuna_sampler.outcomes(work.optuna_study)}) == 8
 
 
+@pytest.mark.minute
 def test_a_conditional_parameter_is_active_only_under_its_condition(tmp_path: Path) -> None:
     study = study_of({"dropout": DROPOUT, "ensemble": {**ENSEMBLE, "max": 2}}, algorithm="random")
     found = optuna_sampler.open_study(study, tmp_path / "study.db")
@@ -187,6 +193,7 @@ def test_a_conditional_parameter_is_active_only_under_its_condition(tmp_path: Pa
     assert all(("dropout" in each) == (each["ensemble"] == 1) for each in values)
 
 
+@pytest.mark.minute
 def test_values_are_within_their_bounds_on_every_scale(tmp_path: Path) -> None:
     scales = ("log", "linear", "reverse_log")
     parameters = {f"rate_{scale}": {**RATE, "scale": scale} for scale in scales}
