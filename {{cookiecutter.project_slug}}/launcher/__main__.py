@@ -47,7 +47,6 @@ def command_name(arguments: Sequence[str]) -> str:
 
 
 def overview() -> str:
-    """Return the commands and their descriptions, one a line."""
     width = max(map(len, COMMANDS))
     return "\n".join(f"  {name:<{width}}  {command_of(name).description}" for name in COMMANDS)
 
@@ -69,7 +68,6 @@ def run(name: str, arguments: Sequence[str]) -> int:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one command; return the exit code."""
     end_children_on_terminate()
     return run(command_name(arguments), arguments[1:])
 

@@ -55,7 +55,6 @@ class Console:
         self._marked("warning:", "bold yellow", text)
 
     def error(self, error: UserError | Refused | str) -> None:
-        """Report what is wrong, one finding a line."""
         for finding in error.findings if isinstance(error, Refused) else (error,):
             self._marked("error:", "bold red", finding)
 
@@ -126,7 +125,6 @@ def terminal() -> "Terminal":
 
 
 def draw_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Draw a table on the terminal; long cells are wrapped inside their columns."""
     from rich.console import Console as Terminal
     from rich.table import Table
     from rich.text import Text

@@ -20,8 +20,6 @@ NOT_PREPARED = "not-prepared-yet"
 
 @dataclass(frozen=True)
 class Project:
-    """The project's folder and what the launcher keeps in it."""
-
     folder: Path
 
     @property
@@ -34,7 +32,6 @@ class Project:
 
     @property
     def distributions(self) -> Path:
-        """Where the source distribution is built."""
         return self.folder / ".nox" / "dist"
 
     @property
@@ -86,7 +83,6 @@ def job_of(
 
 
 def build(project: Project, console: Console) -> SourceDistribution:
-    """Build the source distribution and report its name."""
     distribution = build_source_distribution(project.folder, project.distributions, console)
     console.step("package", f"{distribution.path.name}, {len(distribution.files)} files")
     return distribution

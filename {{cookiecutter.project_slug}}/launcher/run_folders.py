@@ -21,7 +21,6 @@ def choose_job_dir(runs: Path) -> tuple[Path, bool]:
 
 
 def run_folders(runs: Path) -> list[Path]:
-    """Return the numbered folders below `runs`."""
     if not runs.is_dir():
         return []
     return [path for path in runs.iterdir() if path.is_dir() and RUN_NAME.fullmatch(path.name)]
@@ -41,7 +40,6 @@ def next_study(runs: Path, digest: str) -> tuple[Path, bool]:
 
 
 def new_study(runs: Path) -> Path:
-    """Return a folder for a new study."""
     numbers = (int(path.name.partition("-")[2]) for path in study_folders(runs))
     return runs / f"study-{max(numbers, default=0) + 1:04d}"
 

@@ -79,8 +79,6 @@ def clean_variables(**more: str) -> dict[str, str]:
 
 @dataclass
 class Process:
-    """A running program."""
-
     name: str
     child: "subprocess.Popen[bytes]"
     has_session: bool
@@ -130,7 +128,6 @@ def relay(process: Process, prefix: str) -> None:
     """Print each line of a process behind a prefix on standard error, and keep the last ones."""
 
     def read() -> None:
-        """Read until the process closes its output."""
         assert process.child.stdout is not None
         for line in io.TextIOWrapper(process.child.stdout, "utf-8", "replace"):
             text = line.rstrip("\n")
@@ -165,7 +162,6 @@ def end(
 
 
 def wait_until(deadline: float, processes: Sequence[Process]) -> None:
-    """Wait for processes to end, at most until a time of the monotonic clock."""
     for process in processes:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.child.wait(max(0.0, deadline - time.monotonic()))

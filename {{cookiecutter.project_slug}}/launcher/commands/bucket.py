@@ -32,7 +32,6 @@ class BucketOptions(Options):
 
 
 def bucket(project: Project, options: BucketOptions, _rest: list[str], console: Console) -> int:
-    """Create the job's bucket, or report that it exists; raise `UserError` if it is unsuitable."""
     job = job_of(project, region=options.region, bucket=options.bucket)
     if options.dry_run:
         print(create_command(job, job.cloud.bucket))

@@ -22,7 +22,6 @@ class CheckOptions(Options):
 
 
 def check(project: Project, options: CheckOptions, rest: list[str], console: Console) -> int:
-    """Print every finding, one a line; return 0 if there is none."""
     try:
         job = job_of(
             project, scale_tier=options.scale_tier, region=options.region, bucket=options.bucket
@@ -45,7 +44,6 @@ def check(project: Project, options: CheckOptions, rest: list[str], console: Con
 
 
 def cloud_findings(project: Project, job: Job, console: Console) -> list[UserError]:
-    """Return what is wrong with the bucket and the data in it; print warnings."""
     from launcher.checks.bucket import bucket_findings, bucket_warnings
     from launcher.executors.vertex.storage import require_prepared, storage_client
 

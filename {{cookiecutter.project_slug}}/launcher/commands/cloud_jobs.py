@@ -19,8 +19,6 @@ HEADINGS = ("ID", "STATE", "CREATED (UTC)", "RUN", "NAME")
 
 @dataclass(frozen=True)
 class CloudJobOptions(Options):
-    """What every command takes that creates jobs in the cloud."""
-
     wait: bool = flag("follow the job to its end")
     again: bool = flag("send it even if the same job is running")
     cancel: str | None = option(
@@ -51,7 +49,6 @@ def list_or_cancel(
 
 
 def list_jobs(job: Job, kind: type[JobService], console: Console) -> int:
-    """Print the project's jobs in the region that bear the job's name, the newest first."""
     service = kind(job.cloud.project, job.cloud.region)
     jobs = service.list(f'display_name="{job.cloud.name}"')
     console.table(HEADINGS, map(row, jobs))
@@ -66,7 +63,6 @@ def row(job: CloudJob) -> tuple[str, ...]:
 def cancel_job(
     project: Project, job: Job, wanted: str, kind: type[JobService], console: Console
 ) -> int:
-    """Cancel a job by its number, or the newest that was sent from here."""
     resource = resource_of(project, job, wanted, kind.collection)
     _, owner, _, region, _, number = resource.split("/")
     service = kind(owner, region)

@@ -27,7 +27,6 @@ class ImageOptions(Options):
 
 
 def image(project: Project, options: ImageOptions, _rest: list[str], console: Console) -> int:
-    """Build the image of the job's tier; with --dry-run, print the request alone. The image's address is printed."""
     job = job_of(project, scale_tier=options.scale_tier, region=options.region)
     for finding in machine_findings(job):
         raise finding
@@ -54,7 +53,6 @@ def built_image(project: Project, job: Job, distribution: SourceDistribution) ->
 def build_context(
     project: Project, distribution: SourceDistribution, dockerfile: str
 ) -> dict[str, bytes]:
-    """Return the files that the build sees: those of the source distribution, and the Dockerfile."""
     path = project.folder / dockerfile
     if not path.is_file():
         raise UserError(f"{path} is missing", "the recipe of the image", "restore it")

@@ -37,7 +37,6 @@ class LocalTrainOptions(Options):
 def local_train(
     project: Project, options: LocalTrainOptions, rest: list[str], console: Console
 ) -> int:
-    """Check and install the package, prepare the data if need be, and run the job on this machine."""
     job = job_of(project, scale_tier=options.scale_tier, region=options.region, trial=options.trial)
     distribution = build(project, console)
     require_sound(project, job, distribution, rest, console)
@@ -89,7 +88,6 @@ def on_this_machine(path: str, project: Project) -> str:
 
 
 def report_replicas(job: Job, whole: int, here: int, console: Console) -> None:
-    """Report how a job of several replicas runs on one machine."""
     if whole == 1:
         return
     fewer = f", {here} of its {whole} replicas (all: --all-replicas)" if here < whole else ""

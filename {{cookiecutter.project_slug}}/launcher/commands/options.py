@@ -41,8 +41,6 @@ OptionsType = TypeVar("OptionsType", bound=Options)
 
 @dataclass(frozen=True)
 class Command(Generic[OptionsType]):
-    """What `nox -s NAME` does."""
-
     description: str
     options: type[OptionsType]
     run: Callable[[Project, OptionsType, list[str], Console], int]

@@ -18,7 +18,6 @@ class PredictOptions(Options):
 
 
 def predict(project: Project, options: PredictOptions, rest: list[str], console: Console) -> int:
-    """Print a prediction for each row of a file: one JSON object a line, and nothing else."""
     job = job_of(project)
     model = project.absolute(options.model) if options.model else str(newest_model(project.runs))
     prepared = project.absolute(job.data.prepared)

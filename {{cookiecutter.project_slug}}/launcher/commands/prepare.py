@@ -25,7 +25,6 @@ class PrepareOptions(Options):
 
 
 def prepare(project: Project, options: PrepareOptions, rest: list[str], console: Console) -> int:
-    """Prepare the data again; with --upload, send it to the bucket unless it exists there."""
     job = job_of(project, region=options.region, bucket=options.bucket)
     distribution = build(project, console)
     rest = [*rest, *options.verbosity]
@@ -42,7 +41,6 @@ def run_prepare(
     rest: Sequence[str],
     console: Console,
 ) -> int:
-    """Run trainer.prepare on the table that job.toml names; return its exit code."""
     ensure_environment(project.preparation, distribution, console)
     arguments = [PREPARE_MODULE, "--train", project.absolute(data.train)]
     if data.test:
@@ -56,7 +54,6 @@ def run_prepare(
 
 
 def upload_prepared(project: Project, job: Job, console: Console) -> int:
-    """Upload the prepared data to the address that its fingerprint names; return the exit code."""
     fingerprint = prepared_fingerprint(project, job)
     if fingerprint == NOT_PREPARED:
         raise not_prepared()

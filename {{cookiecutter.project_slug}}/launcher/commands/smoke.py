@@ -9,7 +9,6 @@ from launcher.project import Project, build, job_of
 
 
 def smoke(project: Project, options: Options, rest: list[str], console: Console) -> int:
-    """Import every module of the installed package and train one step on made-up rows."""
     distribution = build(project, console)
     require_sound(project, job_of(project), distribution, [], console)
     arguments = [TASK_MODULE, "--smoke-test", *rest, *options.verbosity]

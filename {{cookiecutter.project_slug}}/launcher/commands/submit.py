@@ -46,7 +46,6 @@ class SubmitOptions(CloudJobOptions):
 
 
 def submit(project: Project, options: SubmitOptions, rest: list[str], console: Console) -> int:
-    """Send the job to Google Cloud, or list or cancel jobs there; return the exit code."""
     job = job_of(
         project,
         scale_tier=options.scale_tier,
@@ -125,7 +124,6 @@ def show(
 
 
 def fill_bucket(job: Job, run: Run, distribution: SourceDistribution, console: Console) -> None:
-    """Check the bucket and the prepared data in it, and upload the package."""
     client = storage.storage_client(job.cloud.project)
     if findings := bucket_findings(job, client):
         raise Refused(findings)

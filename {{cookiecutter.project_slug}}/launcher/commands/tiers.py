@@ -17,7 +17,6 @@ class TiersOptions(Options):
 
 
 def tiers(project: Project, options: TiersOptions, _rest: list[str], console: Console) -> int:
-    """Print a table of the tiers that the job's region offers, then those that it does not."""
     job = job_of(project, region=options.region)
     region = job.cloud.region
     finding = region_finding(region)
@@ -35,13 +34,11 @@ def tiers(project: Project, options: TiersOptions, _rest: list[str], console: Co
 
 
 def parted(named: dict[str, Tier], region: str) -> tuple[list[str], list[str]]:
-    """Return the names of the tiers that a region offers, and of the others."""
     here = [name for name, tier in named.items() if is_offered(tier, region)]
     return here, [name for name in named if name not in here]
 
 
 def is_offered(tier: Tier, region: str) -> bool:
-    """Return whether a region has every accelerator of a tier."""
     regions = regions_of(tier)
     return regions is None or region in regions
 

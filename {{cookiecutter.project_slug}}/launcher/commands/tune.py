@@ -82,7 +82,6 @@ def study_of(job: Job, options: TuneOptions) -> Study:
 
 
 def check_local(options: TuneOptions) -> None:
-    """Raise `UserError` if an option that is about jobs in the cloud stands beside --local."""
     about_cloud = {
         "--wait": options.wait,
         "--again": options.again,
@@ -99,7 +98,6 @@ def check_local(options: TuneOptions) -> None:
 
 
 def show(project: Project, job: Job, study: Study, arguments: list[str], console: Console) -> int:
-    """Print the job, and nothing else, on standard output."""
     distribution = build(project, console)
     require_sound(project, job, distribution, arguments, console)
     run = run_of(project, job, distribution, new_run_name(), arguments)
@@ -115,7 +113,6 @@ def tune_here(
     rest: list[str],
     console: Console,
 ) -> int:
-    """Run the study on this machine; write what came of it, and print it as a table."""
     distribution = build(project, console)
     require_sound(project, job, distribution, rest, console)
     code = run_prepare(project, job.data, distribution, ["--reuse", *options.verbosity], console)
@@ -187,7 +184,6 @@ def tune_in_the_cloud(
     rest: list[str],
     console: Console,
 ) -> int:
-    """Send the study to Google Cloud, or list or cancel studies there; return the exit code."""
     code = list_or_cancel(project, job, options, TuningService, console)
     if code is not None:
         return code
@@ -204,7 +200,6 @@ def tune_in_the_cloud(
 
 
 def report_study(project: Project, study: Study, job: CloudJob, console: Console) -> int:
-    """Report how the study ended, and write its result where that of a local study is; return the exit code."""
     outcomes = outcomes_of(job, study)
     if any(each.value is not None for each in outcomes):
         folder = new_study(project.runs)

@@ -24,7 +24,6 @@ def load_optuna() -> Any:
 
 
 def open_study(study: Study, path: Path) -> Any:
-    """Return Optuna's study in a file, created unless it exists."""
     optuna = load_optuna()
     storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
     direction = study.options.goal
@@ -63,7 +62,6 @@ def propose_values(trial: Any, study: Study) -> dict[str, Value]:
 
 
 def is_part(parameter: Parameter, chosen: Mapping[str, Value]) -> bool:
-    """Return whether a parameter is part of a trial whose other values are chosen."""
     return not parameter.parent or chosen.get(parameter.parent) in parameter.parent_values
 
 
@@ -88,7 +86,6 @@ def grid(study: Study) -> Iterator[dict[str, Value]]:
     names = study.in_order()
 
     def extended(chosen: dict[str, Value], rest: Sequence[str]) -> Iterator[dict[str, Value]]:
-        """Yield every combination that begins with the chosen values."""
         if not rest:
             yield chosen
             return
@@ -103,7 +100,6 @@ def grid(study: Study) -> Iterator[dict[str, Value]]:
 
 
 def grid_values(parameter: Parameter) -> Sequence[Value]:
-    """Return every value of a parameter that has finitely many."""
     if parameter.type == "integer":
         return range(int(parameter.low), int(parameter.high) + 1)
     return parameter.values

@@ -52,7 +52,6 @@ def write(
 
 
 def comparison(study: Study, best: Outcome, default: float | None) -> str:
-    """Return whether the best trial beats the defaults, as one line."""
     metric, value = study.options.metric, best.value or 0.0
     text = f"trial {best.number}: {metric} {value:.4f}"
     if default is None:
@@ -78,7 +77,6 @@ def table(study: Study, outcomes: Sequence[Outcome], default: float | None) -> l
 
 
 def shown(value: object) -> str:
-    """Return a cell of the table."""
     if value is None:
         return ""
     return f"{value:.4g}" if isinstance(value, float) else str(value)
@@ -87,7 +85,6 @@ def shown(value: object) -> str:
 def as_json(
     study: Study, outcomes: Sequence[Outcome], best: Outcome | None, default: float | None
 ) -> dict[str, Any]:
-    """Return the study as it stands in study.json."""
     return {
         "metric": study.options.metric,
         "goal": study.options.goal,
@@ -107,7 +104,6 @@ def as_json(
 
 
 def fragment(best: Outcome) -> str:
-    """Return the best arguments as they go into job.toml."""
     lines = [f"{name} = {toml_value(value)}\n" for name, value in best.values.items()]
     return "".join(["[arguments]\n", *lines])
 
@@ -140,7 +136,6 @@ def draw(folder: Path, study: Study, outcomes: Sequence[Outcome]) -> list[Path]:
 
 
 def as_optuna(study: Study, outcomes: Sequence[Outcome]) -> Any:
-    """Return the trials with a result as a study of Optuna whose parameters have their own values."""
     optuna = load_optuna()
     found = optuna.create_study(direction=study.options.goal)
     for each in outcomes:
@@ -159,12 +154,10 @@ def as_optuna(study: Study, outcomes: Sequence[Outcome]) -> Any:
 
 
 def plotted(study: Study, name: str, value: object) -> object:
-    """Return a value as the plots take it."""
     return value if study.parameters[name].type in RANGES else str(value)
 
 
 def distribution(optuna: Any, parameter: Parameter) -> Any:
-    """Return what Optuna calls the values of a parameter."""
     if parameter.type not in RANGES:
         return optuna.distributions.CategoricalDistribution(
             [str(value) for value in parameter.values]

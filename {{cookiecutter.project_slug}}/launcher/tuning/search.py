@@ -19,8 +19,6 @@ DEFAULTS = "0"
 
 @dataclass
 class Search:
-    """A running study."""
-
     study: Study
     custom_job: Mapping[str, Any]
     folder: trials.StudyFolder
@@ -33,11 +31,9 @@ class Search:
     """How many measurements of each trial were reported to Optuna."""
 
     def measured(self, trial: str) -> list[float]:
-        """Return what a trial has reported so far."""
         return trials.measurements(self.folder.metric_file(trial), self.study.options.metric)
 
     def value(self, trial: str) -> float | None:
-        """Return the measurement of a trial that counts."""
         options = self.study.options
         return trials.counted(self.measured(trial), options.measurement, options.goal)
 
@@ -65,7 +61,6 @@ def search(work: Search, wanted: int, at_once: int) -> None:
 
 
 def is_finished(work: Search, trial: str) -> bool:
-    """Return whether a run has ended with its metrics."""
     return (work.folder.outputs(trial) / METRICS).is_file()
 
 
@@ -78,7 +73,6 @@ def interrupted(work: Search) -> list[Any]:
 
 
 def fill(work: Search, wanted: int, at_once: int) -> None:
-    """Start new trials where there is room."""
     while (
         len(work.running) < at_once and len(work.optuna_study.get_trials(deepcopy=False)) < wanted
     ):
@@ -95,7 +89,6 @@ def propose(work: Search, trial: Any) -> None:
 
 
 def begin(work: Search, trial: Any, flags: list[str]) -> None:
-    """Start a trial, new or not."""
     name = str(trial.number + 1)
     work.optuna_trials[name] = trial
     known = work.optuna_study.get_trials(deepcopy=False)[trial.number].intermediate_values
@@ -104,7 +97,6 @@ def begin(work: Search, trial: Any, flags: list[str]) -> None:
 
 
 def launch(work: Search, trial: str, flags: list[str]) -> None:
-    """Start the process of a trial."""
     work.console.step("trial", f"{trial:>3} starts  {' '.join(flags) or '(the defaults)'}")
     metric_file = str(work.folder.metric_file(trial))
     job = trial_job(work.custom_job, trial, flags, metric_file)
@@ -128,7 +120,6 @@ def watch(work: Search, trial: str) -> None:
 
 
 def conclude(work: Search, trial: str, code: int) -> None:
-    """Record the result of a trial that has ended by itself."""
     value = work.value(trial)
     if trial == DEFAULTS and not code:
         check_metric(work)
@@ -163,7 +154,6 @@ def reason(work: Search, trial: str) -> str:
 
 
 def finish(work: Search, trial: str, text: str, state: str, value: float | None = None) -> None:
-    """Record how a trial ended."""
     del work.running[trial]
     optuna_trial = work.optuna_trials.pop(trial, None)
     if optuna_trial is not None:
@@ -187,7 +177,6 @@ def check_failures(work: Search) -> None:
 
 
 def best_of(outcomes: Sequence[Outcome], goal: str) -> Outcome | None:
-    """Return the best trial that has a value."""
     choose: Callable[..., Outcome] = max if goal == "maximize" else min
     valued = [each for each in outcomes if each.value is not None]
     return choose(valued, key=lambda each: each.value) if valued else None

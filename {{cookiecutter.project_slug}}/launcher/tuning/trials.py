@@ -18,8 +18,6 @@ MEGABYTES_PER_TRIAL = 1_500
 
 @dataclass(frozen=True)
 class StudyFolder:
-    """The folder of a study, and what its trials are started with."""
-
     project: Path
     path: Path
     """Holds the outputs of trial 7 in 7/."""
@@ -27,15 +25,12 @@ class StudyFolder:
     environment: Path
 
     def outputs(self, trial: str) -> Path:
-        """Return the folder of a trial's outputs."""
         return self.path / trial
 
     def metric_file(self, trial: str) -> Path:
-        """Return the file that the trial reports its metric to."""
         return self.outputs(trial) / "output.metrics"
 
     def log(self, trial: str) -> Path:
-        """Return the file that holds the output of a trial."""
         return self.outputs(trial) / "output.log"
 
 
@@ -76,7 +71,6 @@ def measurements(path: Path, metric: str) -> list[float]:
 
 
 def reported_names(path: Path) -> list[str]:
-    """Return the names of all that a trial has reported."""
     others = {"checkpoint_path", "global_step", "timestamp", "trial"}
     names: dict[str, None] = {}
     for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:

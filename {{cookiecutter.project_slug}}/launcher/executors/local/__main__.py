@@ -30,7 +30,6 @@ PARENT_POLL_SECONDS = 0.5
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the CustomJob of a file; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m launcher.executors.local", allow_abbrev=False)
     parser.add_argument("job", type=Path, help="a CustomJob as JSON")
     parser.add_argument("--mount", type=Path, required=True, help="the folder of the buckets")
@@ -67,7 +66,6 @@ def end_without(parent: int) -> None:
     """End this process, and with it the job, as soon as its parent is gone: a killed parent cannot do it."""
 
     def look() -> None:
-        """Wait until the parent is another."""
         while os.getppid() == parent:
             time.sleep(PARENT_POLL_SECONDS)
         os.kill(os.getpid(), signal.SIGTERM)

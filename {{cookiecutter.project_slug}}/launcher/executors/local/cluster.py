@@ -46,7 +46,6 @@ def pools_of(custom_job: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def replica_count(pool: Mapping[str, Any]) -> int:
-    """Return how many replicas a pool has, none if it is empty."""
     return int(pool.get("replicaCount", 1)) if pool else 0
 
 
@@ -92,7 +91,6 @@ def variables_for(
 def cluster_spec(
     custom_job: Mapping[str, Any], replica: Replica, addresses: Addresses
 ) -> dict[str, Any]:
-    """Return the content of CLUSTER_SPEC."""
     return {
         "cluster": {f"workerpool{pool}": list(hosts) for pool, hosts in addresses.items()},
         "environment": "cloud",
@@ -108,7 +106,6 @@ def cluster_spec(
 def tf_config(
     custom_job: Mapping[str, Any], replica: Replica, addresses: Addresses
 ) -> dict[str, Any]:
-    """Return the content of TF_CONFIG."""
     return {
         "cluster": {
             TASK_TYPES[pool]: list(hosts)
@@ -126,6 +123,5 @@ def tf_config(
 
 
 def trial_of(custom_job: Mapping[str, Any]) -> dict[str, str]:
-    """Return what a replica's task says of the trial that its job is, nothing for other jobs."""
     trial = variables_of(pools_of(custom_job)[0]).get(TRIAL_VARIABLE)
     return {"trial": trial} if trial else {}

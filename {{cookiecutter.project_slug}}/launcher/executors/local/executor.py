@@ -163,7 +163,6 @@ def wait_for_outcome(processes: Sequence[Process], seconds: float = float("inf")
 def start_of(
     member: Replica, addresses: Addresses, conditions: Conditions
 ) -> tuple[list[str], Path, dict[str, str]]:
-    """Return the command of a replica, its working folder and its environment."""
     pool = pools_of(conditions.custom_job)[member.pool]
     folder = conditions.folder / member.name.replace(" ", "-")
     folder.mkdir(exist_ok=True)
@@ -203,7 +202,6 @@ def exit_code_of_job(ended: Process, all_of_them: Sequence[Process], console: Co
 
 
 def check_left_behind(folder: Path) -> None:
-    """Raise `UserError` if a replica wrote into its working folder."""
     written = sorted(path for path in folder.glob("*/*"))
     if written:
         raise UserError(

@@ -38,7 +38,6 @@ def build_request(job: Job, address: str, content: str) -> dict[str, Any]:
 
 
 def run_build(job: Job, request: Mapping[str, Any], console: Console) -> None:
-    """Start the build and wait for its end; raise `UserError` unless it succeeds."""
     build = call(job, "POST", "builds", request)["metadata"]["build"]
     log = build.get("logUrl", "in Cloud Logging")
     console.step("build", f"{build['id']}, log: {log}")
@@ -56,7 +55,6 @@ def run_build(job: Job, request: Mapping[str, Any], console: Console) -> None:
 
 
 def call(job: Job, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Return the response to one request; raise `UserError` if it is refused or there is none."""
     from google.auth.exceptions import GoogleAuthError
     from google.auth.transport.requests import AuthorizedSession
 
@@ -83,7 +81,6 @@ def call(job: Job, method: str, path: str, body: Mapping[str, Any] | None = None
 
 
 def reason_of(response: Any) -> str:
-    """Return why a request was refused, in one line."""
     try:
         text = str(response.json()["error"]["message"])
     except (ValueError, KeyError, TypeError):

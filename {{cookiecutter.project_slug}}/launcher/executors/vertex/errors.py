@@ -44,8 +44,6 @@ class NoResponse(UserError):
 
 
 class RequestRefused(UserError):
-    """The service refused the request."""
-
     def __init__(self, doing: str, code: int, message: str) -> None:
         expected, remedy = ADVICE.get(code, OTHER_ADVICE)
         super().__init__(f"{doing}: {one_line(message)} (HTTP {code})", expected, remedy)
@@ -76,7 +74,6 @@ def explained(doing: str, retryable: tuple[int, ...] = RETRYABLE_CODES) -> Itera
 
 
 def no_credentials(error: Exception) -> UserError:
-    """Return the error for credentials that are missing or have expired."""
     first_sentence = one_line(str(error)).partition(". ")[0]
     return UserError(
         f"no credentials for Google Cloud were found ({first_sentence})",
@@ -95,5 +92,4 @@ def message_of(message: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return text without its line breaks."""
     return " ".join(text.split()).rstrip(".") or "no message"

@@ -30,8 +30,6 @@ class Log(Protocol):
 
 @dataclass
 class Follower:
-    """What following a job needs."""
-
     service: JobService
     log: Log
     console: Console
@@ -43,7 +41,6 @@ class Follower:
 def job_follower(
     service: JobService, job: CloudJob, console: Console, poll_seconds: float
 ) -> Follower:
-    """Return a follower that shows the log of a CustomJob."""
     project = job.resource.split("/")[1]
     log = JobLog(project, job.id, service.credentials, moment(job.created))
     return Follower(service, log, console, poll_seconds)
@@ -74,13 +71,11 @@ def follow(
 
 
 def until_end(follower: Follower, job: CloudJob) -> CloudJob:
-    """Poll until the job has ended, show state and log meanwhile, and return what it became."""
     with follower.console.status("job") as show:
         return poll(follower, job, show)
 
 
 def poll(follower: Follower, job: CloudJob, show: Callable[[str], None]) -> CloudJob:
-    """Poll until the job has ended and return it."""
     silent_since, shown_state = time.monotonic(), ""
     while True:
         show_log(follower)
@@ -104,7 +99,6 @@ def poll(follower: Follower, job: CloudJob, show: Callable[[str], None]) -> Clou
 
 
 def show_log(follower: Follower) -> None:
-    """Show what the job wrote since the last look."""
     try:
         for line in follower.log.new_lines():
             if not follower.console.quiet:
@@ -119,7 +113,6 @@ def show_log(follower: Follower) -> None:
 
 
 def report_outcome(job: CloudJob, console: Console) -> int:
-    """Report how a job ended and where its outputs are; return the exit code."""
     if job.state != SUCCEEDED:
         reason = f": {job.error}" if job.error else ""
         console.error(f"job {job.id} {job.state.lower()}{reason}; its log is at {job.address}")
@@ -145,5 +138,4 @@ def show_metrics(job: CloudJob, console: Console) -> None:
 
 
 def client_for(job: CloudJob) -> Any:
-    """Return a storage client of the job's project."""
     return storage.storage_client(job.resource.split("/")[1])

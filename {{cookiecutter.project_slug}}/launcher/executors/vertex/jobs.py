@@ -46,12 +46,10 @@ class CloudJob:
 
     @property
     def id(self) -> str:
-        """The number that the service gave the job."""
         return self.resource.rpartition("/")[2]
 
     @property
     def has_ended(self) -> bool:
-        """Whether the state stays."""
         return self.state in ENDED
 
     @property
@@ -119,13 +117,11 @@ class JobService:
             return read_message(self.call("create", **fields))
 
     def get(self, resource: str) -> CloudJob:
-        """Return a job by its resource name or its number."""
         name = resource if "/" in resource else f"{self.parent}/{self.collection}/{resource}"
         with explained(f"job {name.rpartition('/')[2]}"):
             return read_message(self.call("get", name=name))
 
     def find(self, run: str) -> CloudJob | None:
-        """Return the job with the label of a run, if there is one."""
         return next(iter(self.list(f'labels.{RUN_LABEL}="{run}"')), None)
 
     def list(self, filter: str) -> Sequence[CloudJob]:
@@ -136,7 +132,6 @@ class JobService:
         return sorted(found, key=lambda job: job.created, reverse=True)
 
     def cancel(self, resource: str) -> None:
-        """Ask a job to stop."""
         with explained(f"job {resource.rpartition('/')[2]} is not cancelled"):
             self.call("cancel", name=resource)
 
@@ -160,7 +155,6 @@ def parse(resource: Mapping[str, Any], message: str) -> Any:
 
 
 def read_message(message: Any) -> CloudJob:
-    """Return what is used of a message of the client."""
     from google.protobuf import json_format
 
     return cloud_job(json_format.MessageToDict(type(message).pb(message)))
@@ -180,7 +174,6 @@ def load_client() -> Any:
 
 
 def not_installed(error: ImportError) -> UserError:
-    """Return the error for a library of Google's that is missing."""
     return UserError(
         f"the SDK of Google Cloud is not installed ({error})",
         "google-cloud-aiplatform and google-cloud-storage in the launcher's environment",

@@ -40,7 +40,6 @@ class JobLog:
                 yield line_of(entry)
 
     def entries(self) -> Iterator[Mapping[str, Any]]:
-        """Yield what the service has, page by page."""
         from google.auth.transport.requests import AuthorizedSession
 
         endpoint = os.environ.get(ENDPOINT_VARIABLE, "").rstrip("/") or ENDPOINT
@@ -63,7 +62,6 @@ class JobLog:
                 body["pageToken"] = page["nextPageToken"]
 
     def filter(self) -> str:
-        """Return the filter for the job's lines since the last look."""
         since = self.since.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         job = f'resource.type="ml_job" AND resource.labels.job_id="{self.job_id}"'
         return f'{job} AND timestamp>="{since}"'

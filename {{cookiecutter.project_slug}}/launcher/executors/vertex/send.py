@@ -31,14 +31,12 @@ class Request:
     pause_seconds: float
 
     def planned(self) -> Submission:
-        """Return what is recorded before the job is created."""
         project, region = self.service.project, self.service.region
         digest = submissions.digest_of(self.resource, project, region)
         run = self.resource["labels"][RUN_LABEL]
         return Submission(run, digest, project, region, self.resource)
 
     def record(self, submission: Submission, stage: Stage, job: CloudJob | None) -> Submission:
-        """Write a submission with its new stage and its job to its file, and return it."""
         state, resource = (job.state, job.resource) if job else ("", None)
         changed = dataclasses.replace(submission, stage=stage, state=state, job=resource)
         return submissions.save(self.folder, changed)

@@ -37,8 +37,6 @@ class ContentDiffers(UserError):
 
 @dataclass(frozen=True)
 class RemoteObject:
-    """An object as the bucket has it."""
-
     size: int
     crc32c: str
     generation: int
@@ -70,7 +68,6 @@ def retrying() -> Any:
 
 
 def crc32c_of(path: Path) -> str:
-    """Return a file's checksum."""
     import google_crc32c
 
     checksum = google_crc32c.Checksum()
@@ -81,7 +78,6 @@ def crc32c_of(path: Path) -> str:
 
 
 def find_object(client: Any, uri: str) -> RemoteObject | None:
-    """Return the object at an address, None if there is none."""
     bucket, name = parts_of(uri)
     with explained(f"reading {uri}"):
         blob = client.bucket(bucket).get_blob(name, retry=retrying())
@@ -89,7 +85,6 @@ def find_object(client: Any, uri: str) -> RemoteObject | None:
 
 
 def read_bytes(client: Any, uri: str) -> bytes | None:
-    """Return the content at an address, None if there is none."""
     bucket, name = parts_of(uri)
     try:
         with explained(f"reading {uri}"):
@@ -176,14 +171,12 @@ def holds_same(client: Any, uri: str, distribution: SourceDistribution) -> bool:
 
 
 def not_prepared() -> UserError:
-    """Return the error for data that was not prepared here."""
     return UserError(
         "the data is not prepared", "prepared data in the bucket", "nox -s prepare -- --upload"
     )
 
 
 def require_prepared(client: Any, uri: str) -> None:
-    """Raise `UserError` unless all of the prepared data is in the bucket."""
     if find_object(client, f"{uri}/{STATISTICS}") is None:
         raise UserError(
             f"the prepared data is not in the bucket: {uri} has no {STATISTICS}",
@@ -247,7 +240,6 @@ def list_objects(client: Any, uri: str) -> dict[str, RemoteObject]:
 
 
 def is_same(path: Path, remote: RemoteObject | None) -> bool:
-    """Return whether the bucket has an equal file."""
     if remote is None or remote.size != path.stat().st_size:
         return False
     return remote.crc32c == crc32c_of(path)

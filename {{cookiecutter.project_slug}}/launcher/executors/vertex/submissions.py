@@ -113,7 +113,6 @@ def upgraded(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def newest_like(folder: Path, digest: str) -> Submission | None:
-    """Return the newest submission of an equal job."""
     return next((each for each in all_of(folder) if each.digest == digest), None)
 
 

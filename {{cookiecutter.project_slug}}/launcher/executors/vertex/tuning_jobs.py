@@ -18,8 +18,6 @@ STATES = {"SUCCEEDED": "complete", "INFEASIBLE": "failed"}
 
 
 class TuningService(JobService):
-    """The tuning jobs of one project in one region."""
-
     collection = "hyperparameterTuningJobs"
     message = "HyperparameterTuningJob"
     methods = "hyperparameter_tuning_job"
@@ -28,8 +26,6 @@ class TuningService(JobService):
 
 @dataclass
 class TrialLog:
-    """The trials of a job, as a log."""
-
     service: JobService
     job: CloudJob
     study: Study
@@ -47,18 +43,15 @@ class TrialLog:
 
 
 def line_of(outcome: Outcome, metric: str) -> str:
-    """Return a trial as a line."""
     value = "" if outcome.value is None else f", {metric} {outcome.value:.4f}"
     return f"trial {outcome.number:>3} {outcome.state}{value}  {' '.join(outcome.flags)}"
 
 
 def outcomes_of(job: CloudJob, study: Study) -> list[Outcome]:
-    """Return the trials of a tuning job, in order."""
     return sorted((outcome_of(each, study) for each in job.trials), key=lambda each: each.number)
 
 
 def outcome_of(trial: Mapping[str, Any], study: Study) -> Outcome:
-    """Return the outcome of a trial from its JSON."""
     metrics = trial.get("finalMeasurement", {}).get("metrics", [])
     names = {flag_name(name): name for name in study.parameters}
     values = {
