@@ -26,14 +26,14 @@ def load_optuna() -> Any:
 def open_study(study: Study, path: Path) -> Any:
     optuna = load_optuna()
     storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
-    direction = study.options.goal
-    found = optuna.create_study(
-        storage=storage, study_name="study", direction=direction, load_if_exists=True
+    optuna_study = optuna.create_study(
+        storage=storage, study_name="study", direction=study.options.goal, load_if_exists=True
     )
     # A sampler that started again with the same seed would propose the same values again.
-    found.sampler = sampler_of(optuna, study, seed=1 + len(found.get_trials(deepcopy=False)))
-    found.pruner = pruner_of(optuna, study)
-    return found
+    seed = 1 + len(optuna_study.get_trials(deepcopy=False))
+    optuna_study.sampler = sampler_of(optuna, study, seed)
+    optuna_study.pruner = pruner_of(optuna, study)
+    return optuna_study
 
 
 def sampler_of(optuna: Any, study: Study, seed: int) -> Any:
@@ -83,20 +83,20 @@ def suggest(trial: Any, name: str, parameter: Parameter) -> Value:
 
 def grid(study: Study) -> Iterator[dict[str, Value]]:
     """Yield every combination of values, the last parameter's changing fastest."""
-    names = study.in_order()
+    combinations: Iterator[dict[str, Value]] = iter([{}])
+    for name in study.in_order():
+        combinations = extended(combinations, name, study.parameters[name])
+    return combinations
 
-    def extended(chosen: dict[str, Value], rest: Sequence[str]) -> Iterator[dict[str, Value]]:
-        if not rest:
+
+def extended(
+    combinations: Iterator[dict[str, Value]], name: str, parameter: Parameter
+) -> Iterator[dict[str, Value]]:
+    for chosen in combinations:
+        if is_part(parameter, chosen):
+            yield from ({**chosen, name: value} for value in grid_values(parameter))
+        else:
             yield chosen
-            return
-        name, *others = rest
-        if not is_part(study.parameters[name], chosen):
-            yield from extended(chosen, others)
-            return
-        for value in grid_values(study.parameters[name]):
-            yield from extended({**chosen, name: value}, others)
-
-    return extended({}, names)
 
 
 def grid_values(parameter: Parameter) -> Sequence[Value]:
@@ -105,7 +105,7 @@ def grid_values(parameter: Parameter) -> Sequence[Value]:
     return parameter.values
 
 
-def outcomes(found: Any) -> list[Outcome]:
+def outcomes(optuna_study: Any) -> list[Outcome]:
     """Return every trial that has its values, in order."""
     states = {"COMPLETE": "complete", "PRUNED": "stopped", "FAIL": "failed"}
     return [
@@ -116,6 +116,6 @@ def outcomes(found: Any) -> list[Outcome]:
             values=dict(trial.user_attrs[VALUES]),
             flags=tuple(trial.user_attrs[FLAGS]),
         )
-        for trial in found.get_trials(deepcopy=False)
+        for trial in optuna_study.get_trials(deepcopy=False)
         if FLAGS in trial.user_attrs
     ]

@@ -31,8 +31,8 @@ def write(
     default: float | None,
     console: Console,
     drawn: bool = True,
-) -> None:
-    """Write everything into the study's folder, and print the table and whether the defaults were beaten.
+) -> Outcome | None:
+    """Write everything into the study's folder, print the table and the comparison, and return the best trial.
 
     Unless `drawn`, there are no plots, which need libraries of their own.
     """
@@ -43,12 +43,13 @@ def write(
     write_atomically(folder / "study.json", json.dumps(document, indent=1) + "\n")
     if best is None:
         console.warning("no trial has a result, so there is nothing to compare")
-        return
+        return None
     (folder / "best.toml").write_text(fragment(best), encoding="utf-8")
     images = draw(folder, study, outcomes) if drawn else []
     (folder / "report.html").write_text(page(study, rows, best, default, images), encoding="utf-8")
     console.step("best", comparison(study, best, default))
     console.step("report", f"{folder / 'report.html'}; best.toml has the arguments for job.toml")
+    return best
 
 
 def comparison(study: Study, best: Outcome, default: float | None) -> str:
@@ -62,18 +63,18 @@ def comparison(study: Study, best: Outcome, default: float | None) -> str:
 
 def table(study: Study, outcomes: Sequence[Outcome], default: float | None) -> list[list[str]]:
     """Return the trials as rows of text, the best first, after the defaults; failed ones are included."""
-    names = list(study.parameters)
     sign = -1.0 if study.options.goal == "maximize" else 1.0
     ranked = sorted(
         outcomes, key=lambda each: (each.value is None, sign * (each.value or 0.0), each.number)
     )
-    rows = [["trial", "state", study.options.metric, *names]]
     if default is not None:
-        rows.append([DEFAULTS, "defaults", shown(default), *[""] * len(names)])
-    for each in ranked:
-        values = [shown(each.values.get(name)) for name in names]
-        rows.append([str(each.number), each.state, shown(each.value), *values])
-    return rows
+        ranked.insert(0, Outcome(int(DEFAULTS), "defaults", default, {}, ()))
+    cells = [
+        [each.number, each.state, each.value, *map(each.values.get, study.parameters)]
+        for each in ranked
+    ]
+    headings = ["trial", "state", study.options.metric, *study.parameters]
+    return [headings, *([*map(shown, row)] for row in cells)]
 
 
 def shown(value: object) -> str:
@@ -91,13 +92,7 @@ def as_json(
         "defaults": default,
         "best": best.number if best else None,
         "trials": [
-            {
-                "trial": each.number,
-                "state": each.state,
-                "value": each.value,
-                "values": each.values,
-                "flags": list(each.flags),
-            }
+            {"trial" if name == "number" else name: value for name, value in vars(each).items()}
             for each in outcomes
         ],
     }
@@ -118,13 +113,13 @@ def draw(folder: Path, study: Study, outcomes: Sequence[Outcome]) -> list[Path]:
     import matplotlib.pyplot
     import optuna.visualization.matplotlib as plots
 
-    found = as_optuna(study, outcomes)
+    optuna_study = as_optuna(study, outcomes)
     paths = []
     for name, function in PLOTS.items():
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # they are about Optuna's own plans
-                getattr(plots, function)(found)
+                getattr(plots, function)(optuna_study)
         except (ValueError, RuntimeError):  # too few trials, or all alike
             continue
         figure = matplotlib.pyplot.gcf()
@@ -136,38 +131,32 @@ def draw(folder: Path, study: Study, outcomes: Sequence[Outcome]) -> list[Path]:
 
 
 def as_optuna(study: Study, outcomes: Sequence[Outcome]) -> Any:
+    """Return the trials with a result as a study of Optuna whose parameters have their own values."""
     optuna = load_optuna()
-    found = optuna.create_study(direction=study.options.goal)
+    optuna_study = optuna.create_study(direction=study.options.goal)
+    kinds = {name: distribution(optuna, each) for name, each in study.parameters.items()}
     for each in outcomes:
-        if each.value is None:
-            continue
-        found.add_trial(
-            optuna.trial.create_trial(
-                params={name: plotted(study, name, value) for name, value in each.values.items()},
-                distributions={
-                    name: distribution(optuna, study.parameters[name]) for name in each.values
-                },
-                value=each.value,
+        if each.value is not None:
+            params = {
+                name: value if study.parameters[name].type in RANGES else str(value)
+                for name, value in each.values.items()
+            }
+            distributions = {name: kinds[name] for name in params}
+            optuna_study.add_trial(
+                optuna.trial.create_trial(
+                    params=params, distributions=distributions, value=each.value
+                )
             )
-        )
-    return found
-
-
-def plotted(study: Study, name: str, value: object) -> object:
-    return value if study.parameters[name].type in RANGES else str(value)
+    return optuna_study
 
 
 def distribution(optuna: Any, parameter: Parameter) -> Any:
+    kinds, log = optuna.distributions, parameter.scale == "log"
     if parameter.type not in RANGES:
-        return optuna.distributions.CategoricalDistribution(
-            [str(value) for value in parameter.values]
-        )
-    log = parameter.scale == "log"
+        return kinds.CategoricalDistribution([str(value) for value in parameter.values])
     if parameter.type == "integer":
-        return optuna.distributions.IntDistribution(
-            int(parameter.low), int(parameter.high), log=log
-        )
-    return optuna.distributions.FloatDistribution(parameter.low, parameter.high, log=log)
+        return kinds.IntDistribution(int(parameter.low), int(parameter.high), log=log)
+    return kinds.FloatDistribution(parameter.low, parameter.high, log=log)
 
 
 def page(

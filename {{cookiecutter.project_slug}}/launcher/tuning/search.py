@@ -38,19 +38,20 @@ class Search:
         return trials.counted(self.measured(trial), options.measurement, options.goal)
 
 
-def search(work: Search, wanted: int, at_once: int) -> None:
-    """Run trials until `wanted` have ended, `at_once` at a time; the run with the defaults comes first.
+def search(work: Search, wanted: int, at_a_time: int) -> None:
+    """Run trials until `wanted` have ended, `at_a_time` at a time; the run with the defaults comes first.
 
     Raises `UserError` if too many fail. Interrupted trials are resumed with the study.
     """
     try:
-        if work.value(DEFAULTS) is None or not is_finished(work, DEFAULTS):
+        has_ended = (work.folder.outputs(DEFAULTS) / METRICS).is_file()
+        if work.value(DEFAULTS) is None or not has_ended:
             launch(work, DEFAULTS, [])
         for trial in interrupted(work):
             propose(work, trial)
         while True:
             check_failures(work)
-            fill(work, wanted, at_once)
+            fill(work, wanted, at_a_time)
             if not work.running:
                 return
             time.sleep(POLL_SECONDS)
@@ -60,22 +61,17 @@ def search(work: Search, wanted: int, at_once: int) -> None:
         end(list(work.running.values()), TRIAL_SECONDS)
 
 
-def is_finished(work: Search, trial: str) -> bool:
-    return (work.folder.outputs(trial) / METRICS).is_file()
-
-
 def interrupted(work: Search) -> list[Any]:
     """Return Optuna's trials that ran when the study was stopped."""
     optuna = optuna_sampler.load_optuna()
     states = (optuna.trial.TrialState.RUNNING,)
-    found = work.optuna_study.get_trials(deepcopy=False, states=states)
-    return [optuna.trial.Trial(work.optuna_study, each._trial_id) for each in found]
+    running = work.optuna_study.get_trials(deepcopy=False, states=states)
+    return [optuna.trial.Trial(work.optuna_study, each._trial_id) for each in running]
 
 
-def fill(work: Search, wanted: int, at_once: int) -> None:
-    while (
-        len(work.running) < at_once and len(work.optuna_study.get_trials(deepcopy=False)) < wanted
-    ):
+def fill(work: Search, wanted: int, at_a_time: int) -> None:
+    proposed = len(work.optuna_study.get_trials(deepcopy=False))
+    for _ in range(min(at_a_time - len(work.running), wanted - proposed)):
         propose(work, work.optuna_study.ask())
 
 
@@ -85,10 +81,6 @@ def propose(work: Search, trial: Any) -> None:
     flags = trial_flags(values)
     trial.set_user_attr(optuna_sampler.VALUES, values)
     trial.set_user_attr(optuna_sampler.FLAGS, flags)
-    begin(work, trial, flags)
-
-
-def begin(work: Search, trial: Any, flags: list[str]) -> None:
     name = str(trial.number + 1)
     work.optuna_trials[name] = trial
     known = work.optuna_study.get_trials(deepcopy=False)[trial.number].intermediate_values

@@ -1,11 +1,13 @@
 """The processes of a local study: each trial runs the CustomJob that the service would make of it, and is watched."""
 
+import contextlib
 import json
 import math
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -43,42 +45,33 @@ def start(study_folder: StudyFolder, trial: str, custom_job: Mapping[str, Any]) 
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "job.json"
     path.write_text(json.dumps(custom_job, indent=1), encoding="utf-8")
-    command = [
-        sys.executable,
-        "-m",
-        "launcher.executors.local",
-        str(path),
-        "--mount",
-        str(study_folder.mount),
-    ]
-    command += ["--environment", str(study_folder.environment), "--parent", str(os.getpid())]
+    command = [sys.executable, "-m", "launcher.executors.local", str(path)]
+    command += ["--mount", str(study_folder.mount), "--parent", str(os.getpid())]
+    command += ["--environment", str(study_folder.environment)]
     with study_folder.log(trial).open("ab") as output:
         return subprocesses.start(trial, command, study_folder.project, clean_variables(), output)
 
 
+def records(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield what a trial has reported, in order, without a line that is incomplete."""
+    if path.is_file():
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            with contextlib.suppress(ValueError, TypeError):
+                yield dict(json.loads(line))
+
+
 def measurements(path: Path, metric: str) -> list[float]:
     """Return what a trial has reported of a metric, in order, as the service reads it from the same file."""
-    if not path.is_file():
-        return []
-    found = []
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            record = json.loads(line)
-            found.append(float(record[metric]))
-        except (ValueError, KeyError, TypeError):
-            continue  # an incomplete line, or another metric
-    return found
+    values = []
+    for record in records(path):
+        with contextlib.suppress(ValueError, KeyError, TypeError):  # of another metric
+            values.append(float(record[metric]))
+    return values
 
 
 def reported_names(path: Path) -> list[str]:
     others = {"checkpoint_path", "global_step", "timestamp", "trial"}
-    names: dict[str, None] = {}
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
-        try:
-            names |= dict.fromkeys(key for key in json.loads(line) if key not in others)
-        except (ValueError, TypeError):
-            continue
-    return list(names)
+    return [name for name in dict.fromkeys(chain(*records(path))) if name not in others]
 
 
 def counted(values: Sequence[float], measurement: str, goal: str) -> float | None:
