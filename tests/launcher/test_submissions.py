@@ -23,12 +23,7 @@ from launcher.executors.vertex.errors import (
 )
 from launcher.executors.vertex.jobs import CloudJob, cloud_job, is_loopback
 from launcher.executors.vertex.logs import line_of, moment
-from launcher.executors.vertex.storage import (
-    ContentDiffers,
-    RemoteObject,
-    parts_of,
-    raise_for_strangers,
-)
+from launcher.executors.vertex.storage import ContentDiffers, raise_for_strangers
 from launcher.executors.vertex.submissions import Stage, Submission
 from launcher.files import write_atomically
 from launcher.project import Project
@@ -249,8 +244,7 @@ def test_data_in_the_bucket_is_only_added_to(
     files: list[str], needed: list[str], remote: list[str], wrong: str
 ) -> None:
     def checked() -> None:
-        there = {name: RemoteObject(1, "", 1) for name in remote}
-        raise_for_strangers("gs://b/d", {name: Path(name) for name in files}, needed, there)
+        raise_for_strangers("gs://b/d", files, needed, remote)
 
     if not wrong:
         return checked()
@@ -317,7 +311,6 @@ def test_every_refusal_has_three_parts(code: int) -> None:
         (message_of, "POST http://127.0.0.1:1/x?y: No.", "No."),
         (message_of, 'POST https://x: {"error": {"message": "No."}}: (more)', "No."),
         (message_of, "[1] plain", "[1] plain"),
-        (parts_of, "gs://b/x/y", ("b", "x/y")),
         (is_loopback, "http://127.0.0.1:80", True),
         (is_loopback, "https://127.0.0.1", False),
         (is_loopback, "http://127.0.0.1.example.com", False),

@@ -12,7 +12,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console as Terminal
@@ -48,8 +48,7 @@ class Console:
 
     def always(self, text: str) -> None:
         """Report something that even a quiet run shows."""
-        lines = wrapped(text) if sys.stderr.isatty() else text
-        print(lines, file=sys.stderr, flush=True)
+        print(wrapped(text), file=sys.stderr, flush=True)
 
     def warning(self, text: object) -> None:
         self._marked("warning:", "bold yellow", text)
@@ -68,52 +67,58 @@ class Console:
     @contextlib.contextmanager
     def status(self, label: str) -> Iterator[Callable[[str], None]]:
         """Yield a function that shows the elapsed time and a text as the terminal's last line until the block ends."""
-        if self.quiet or not sys.stderr.isatty():
-            yield lambda _text: None
-            return
-        from rich import progress
-
-        columns = (
-            progress.TextColumn(f"{label:<{LABEL_WIDTH}}"),
-            progress.TimeElapsedColumn(),
-            progress.TextColumn("{task.description}", markup=False),
-        )
-        room = shutil.get_terminal_size().columns - LABEL_WIDTH - ELAPSED_WIDTH
-        with progress.Progress(*columns, console=terminal(), transient=True) as bar:
-            task = bar.add_task("", total=None)
-            yield lambda text: bar.update(
-                task, description=textwrap.shorten(text, room, placeholder="…")
-            )
+        room = max(1, shutil.get_terminal_size().columns - LABEL_WIDTH - ELAPSED_WIDTH)
+        with self._last_line(
+            label,
+            None,
+            lambda rich: (
+                rich.TimeElapsedColumn(),
+                rich.TextColumn("{task.description}", markup=False),
+            ),
+        ) as update:
+            yield lambda text: update(description=textwrap.shorten(text, room, placeholder="…"))
 
     @contextlib.contextmanager
     def transfer(self, label: str, total_bytes: int) -> Iterator[Callable[[int], None]]:
         """Yield a function that adds to the bytes that a bar shows until the block ends."""
+        with self._last_line(
+            label,
+            total_bytes,
+            lambda rich: (rich.BarColumn(), rich.DownloadColumn(), rich.TimeRemainingColumn()),
+        ) as update:
+            yield lambda added: update(advance=added)
+
+    @contextlib.contextmanager
+    def _last_line(
+        self, label: str, total: int | None, columns: Callable[[Any], tuple[Any, ...]]
+    ) -> Iterator[Callable[..., None]]:
+        """Yield what updates the terminal's last line: the label and columns of rich.progress."""
         if self.quiet or not sys.stderr.isatty():
-            yield lambda _added: None
+            yield lambda **_: None
             return
         from rich import progress
 
-        columns = (
-            progress.TextColumn(f"{label:<{LABEL_WIDTH}}"),
-            progress.BarColumn(),
-            progress.DownloadColumn(),
-            progress.TimeRemainingColumn(),
-        )
-        with progress.Progress(*columns, console=terminal(), transient=True) as bar:
-            task = bar.add_task("", total=total_bytes)
-            yield lambda added: bar.update(task, advance=added)
+        shown_columns = (progress.TextColumn(f"{label:<{LABEL_WIDTH}}"), *columns(progress))
+        with progress.Progress(*shown_columns, console=terminal(), transient=True) as bar:
+            yield functools.partial(bar.update, bar.add_task("", total=total))
 
     def _marked(self, mark: str, style: str, text: object) -> None:
         """Print a line that begins with a mark, in colour on a terminal unless NO_COLOR is set."""
-        line = f"{mark} {text}"
-        if not sys.stderr.isatty():
-            self.always(line)
-            return
-        from rich.text import Text
+        line = wrapped(f"{mark} {text}")
+        print(coloured(mark, style) + line[len(mark) :], file=sys.stderr, flush=True)
 
-        coloured = Text(wrapped(line))
-        coloured.stylize(style, 0, len(mark))
-        terminal().print(coloured, soft_wrap=True)
+
+def coloured(text: str, style: str) -> str:
+    """Return a text in a style of rich, plain unless standard error is a terminal that shows colours."""
+    if not sys.stderr.isatty():
+        return text
+    from rich.console import Console as Terminal
+
+    # A drawer of its own, because the common one would add the progress that it shows.
+    drawer = Terminal(stderr=True, highlight=False)
+    with drawer.capture() as captured:
+        drawer.print(text, style=style, end="", markup=False, soft_wrap=True)
+    return captured.get()
 
 
 @functools.cache
@@ -145,22 +150,20 @@ def aligned(rows: Sequence[Sequence[str]]) -> str:
 
 
 def wrapped(text: str) -> str:
-    """Return a text with line breaks between words at the terminal's width; paths and addresses stay unbroken."""
-    width = shutil.get_terminal_size().columns - 1
-    indent = " " * (LABEL_WIDTH + 1)
-    lines = (
-        textwrap.wrap(
-            line,
-            width,
-            subsequent_indent=indent,
-            drop_whitespace=True,
-            replace_whitespace=False,
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-        for line in text.splitlines()
+    """Return a text with line breaks between words at the width of the terminal, if standard error is one.
+
+    Paths and addresses stay unbroken.
+    """
+    if not sys.stderr.isatty():
+        return text
+    wrapper = textwrap.TextWrapper(
+        shutil.get_terminal_size().columns - 1,
+        subsequent_indent=" " * (LABEL_WIDTH + 1),
+        replace_whitespace=False,
+        break_long_words=False,
+        break_on_hyphens=False,
     )
-    return "\n".join("\n".join(parts) for parts in lines)
+    return "\n".join(map(wrapper.fill, text.splitlines()))
 
 
 def shown(value: object, limit: int = 60) -> str:

@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from launcher.console import Console
 from launcher.contract import STATISTICS
@@ -21,10 +22,6 @@ NOT_PREPARED = "not-prepared-yet"
 @dataclass(frozen=True)
 class Project:
     folder: Path
-
-    @property
-    def job_file(self) -> Path:
-        return self.folder / "job.toml"
 
     @property
     def runs(self) -> Path:
@@ -62,18 +59,10 @@ class Project:
         return Path(path).relative_to(self.folder).as_posix() if inside else str(path)
 
 
-def job_of(
-    project: Project,
-    *,
-    scale_tier: str | None = None,
-    region: str | None = None,
-    bucket: str | None = None,
-    trial: str | None = None,
-) -> Job:
-    """Return job.toml, with the values that replace its own; `trial` is `best` or the number of a trial."""
-    job = read_job(project.job_file)
-    replaced = {"scale_tier": scale_tier, "region": region, "bucket": bucket}
-    cloud = {name: value for name, value in replaced.items() if value}
+def job_of(project: Project, *, trial: str | None = None, **replaced: str | None) -> Job:
+    """Return job.toml with the values that replace those of [cloud]; `trial` is `best` or the number of a trial."""
+    job = read_job(project.folder / "job.toml")
+    cloud: dict[str, Any] = {name: value for name, value in replaced.items() if value}
     if trial:
         values = best_arguments(project.runs, trial)
         varied = set(map(flag_name, values))
@@ -97,10 +86,9 @@ def run_of(
     prepared_uri: str = "",
 ) -> Run:
     """Return the run `name` of the job with the built package and, unless another is named, the prepared data."""
-    package = package_uri(job, distribution.path.name, distribution.content)
     return Run(
         name=name,
-        package_uri=package,
+        package_uri=package_uri(job, distribution.path.name, distribution.content),
         package_content=distribution.content,
         data_uri=prepared_uri or data_uri(job, prepared_fingerprint(project, job)),
         arguments=tuple(arguments),

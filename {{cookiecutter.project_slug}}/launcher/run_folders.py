@@ -7,32 +7,31 @@ from pathlib import Path
 from launcher.console import UserError
 from launcher.contract import METRICS, SAVED_MODEL
 
-RUN_NAME = re.compile(r"[0-9]{4,}")
-STUDY_NAME = re.compile(r"study-[0-9]{4,}")
+STUDY_PREFIX = "study-"
+
+
+def numbered(runs: Path, prefix: str = "") -> dict[int, Path]:
+    """Return the folders below `runs` whose names are a prefix and at least four digits, by their numbers."""
+    name = re.compile(prefix + r"([0-9]{4,})")
+    return {
+        int(match[1]): path
+        for path in runs.glob(f"{prefix}*")
+        if path.is_dir() and (match := name.fullmatch(path.name))
+    }
 
 
 def choose_job_dir(runs: Path) -> tuple[Path, bool]:
     """Return the folder of the next run, and whether that is a stopped run to resume."""
-    newest = max((int(path.name) for path in run_folders(runs)), default=0)
-    folder = run_folder(runs, newest)
+    newest = max(numbered(runs), default=0)
+    folder = runs / f"{newest:04d}"
     if newest == 0 or (folder / METRICS).is_file():
-        return run_folder(runs, newest + 1), False
+        return runs / f"{newest + 1:04d}", False
     return folder, any(folder.iterdir())
-
-
-def run_folders(runs: Path) -> list[Path]:
-    if not runs.is_dir():
-        return []
-    return [path for path in runs.iterdir() if path.is_dir() and RUN_NAME.fullmatch(path.name)]
-
-
-def run_folder(runs: Path, number: int) -> Path:
-    return runs / f"{number:04d}"
 
 
 def next_study(runs: Path, digest: str) -> tuple[Path, bool]:
     """Return the folder of a study, and whether that is an equal one to resume."""
-    for folder in study_folders(runs):
+    for folder in numbered(runs, STUDY_PREFIX).values():
         marker = folder / "digest"
         if marker.is_file() and marker.read_text(encoding="utf-8") == digest:
             return folder, True
@@ -40,25 +39,19 @@ def next_study(runs: Path, digest: str) -> tuple[Path, bool]:
 
 
 def new_study(runs: Path) -> Path:
-    numbers = (int(path.name.partition("-")[2]) for path in study_folders(runs))
-    return runs / f"study-{max(numbers, default=0) + 1:04d}"
-
-
-def study_folders(runs: Path) -> list[Path]:
-    found = runs.glob("study-*")
-    return [path for path in found if path.is_dir() and STUDY_NAME.fullmatch(path.name)]
+    newest = max(numbered(runs, STUDY_PREFIX), default=0)
+    return runs / f"{STUDY_PREFIX}{newest + 1:04d}"
 
 
 def best_arguments(runs: Path, trial: str) -> dict[str, str | int | float]:
     """Return the values of a trial of the newest study, `best` or its number; raise `UserError` if there is none."""
-    finished = [path for path in study_folders(runs) if (path / "study.json").is_file()]
+    studies = sorted(numbered(runs, STUDY_PREFIX).items())
+    finished = [path for _, path in studies if (path / "study.json").is_file()]
     if not finished:
         raise UserError(
-            f"there is no study in {runs}",
-            "a finished one",
-            "run nox -s tune -- --local first",
+            f"there is no study in {runs}", "a finished one", "run nox -s tune -- --local first"
         )
-    folder = max(finished, key=lambda path: path.name)
+    folder = finished[-1]
     document = json.loads((folder / "study.json").read_text(encoding="utf-8"))
     if trial == "best" and document["best"] is None:
         raise UserError(

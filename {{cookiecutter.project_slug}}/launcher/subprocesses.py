@@ -19,18 +19,9 @@ from launcher.contract import EXIT_INTERRUPTED, GRACE_SECONDS
 
 # What would let a program import more, or other things, than its own environment holds.
 LEAKS = (
-    "CONDA_PREFIX",
-    "PYTHONHOME",
-    "PYTHONPATH",
-    "PYTHONSTARTUP",
-    "PYTHONUSERBASE",
-    "UV_PYTHON",
-    "UV_SYSTEM_PYTHON",
-    "VIRTUAL_ENV",
-    "__PYVENV_LAUNCHER__",
+    *("CONDA_PREFIX", "PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONUSERBASE"),
+    *("UV_PYTHON", "UV_SYSTEM_PYTHON", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__"),
 )
-
-
 LAST_LINES = 12
 POLL_SECONDS = 0.1
 # Windows has one way to end a process.
@@ -57,10 +48,9 @@ def signals_postponed() -> Iterator[None]:
     One that came between the start of a child and the note of it would leave that child behind.
     """
     asked: list[int] = []
-    numbers: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM)
     earlier = {
         number: signal.signal(number, lambda received, _: asked.append(received))
-        for number in numbers
+        for number in (signal.SIGINT, signal.SIGTERM)
     }
     try:
         yield

@@ -20,7 +20,7 @@ from launcher.commands.options import BUCKET, DRY_RUN, REGION, Command, Options,
 from launcher.console import Console, Refused
 from launcher.executors.vertex.errors import RequestRefused, explained
 from launcher.executors.vertex.storage import retrying, storage_client
-from launcher.project import Project, job_of
+from launcher.project import Project
 from launcher.spec.job_file import Job
 
 
@@ -32,7 +32,7 @@ class BucketOptions(Options):
 
 
 def bucket(project: Project, options: BucketOptions, _rest: list[str], console: Console) -> int:
-    job = job_of(project, region=options.region, bucket=options.bucket)
+    job = options.job(project)
     if options.dry_run:
         print(create_command(job, job.cloud.bucket))
         return 0

@@ -1,6 +1,7 @@
 """`nox -s check`: everything that would fail in the cloud, all findings at once."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from launcher.checks.findings import findings, job_only_findings, report
 from launcher.checks.job_settings import ready_findings
@@ -8,7 +9,7 @@ from launcher.checks.source_files import syntax_findings
 from launcher.commands.options import BUCKET, REGION, SCALE_TIER, Command, Options, flag, option
 from launcher.console import Console, Refused, UserError
 from launcher.contract import TASK_MODULE
-from launcher.project import Project, build, job_of, prepared_fingerprint
+from launcher.project import Project, build, prepared_fingerprint
 from launcher.spec.custom_job import data_uri
 from launcher.spec.job_file import Job
 
@@ -23,9 +24,7 @@ class CheckOptions(Options):
 
 def check(project: Project, options: CheckOptions, rest: list[str], console: Console) -> int:
     try:
-        job = job_of(
-            project, scale_tier=options.scale_tier, region=options.region, bucket=options.bucket
-        )
+        job = options.job(project)
     except UserError as error:
         raise Refused([error, *syntax_findings(project.folder)]) from error
     try:
@@ -33,28 +32,29 @@ def check(project: Project, options: CheckOptions, rest: list[str], console: Con
     except UserError as error:
         known = [*job_only_findings(project, job, rest), *syntax_findings(project.folder)]
         raise Refused([error, *known]) from error
-    found = findings(project, job, distribution, rest, console)
-    if options.cloud:
-        found += ready_findings(job) or cloud_findings(project, job, console)
-    report(found, project, console)
-    for unready in ready_findings(job):
-        if not console.quiet:
-            console.warning(unready)
+    found, unready = findings(project, job, distribution, rest, console), ready_findings(job)
+    if options.cloud and not unready:
+        from launcher.executors.vertex.storage import storage_client
+
+        prepared_uri = data_uri(job, prepared_fingerprint(project, job))
+        found += cloud_findings(job, prepared_uri, storage_client(job.cloud.project), console)
+    report(found + (unready if options.cloud else []), project, console)
+    for finding in () if console.quiet else unready:
+        console.warning(finding)
     return 0
 
 
-def cloud_findings(project: Project, job: Job, console: Console) -> list[UserError]:
+def cloud_findings(job: Job, prepared_uri: str, client: Any, console: Console) -> list[UserError]:
+    """Return what is wrong with the bucket and the prepared data in it; print warnings about the bucket."""
     from launcher.checks.bucket import bucket_findings, bucket_warnings
-    from launcher.executors.vertex.storage import require_prepared, storage_client
+    from launcher.executors.vertex.storage import require_prepared
 
-    client = storage_client(job.cloud.project)
-    found = bucket_findings(job, client)
-    if found:
+    if found := bucket_findings(job, client):
         return found
     for warning in bucket_warnings(job, client):
         console.warning(warning)
     try:
-        require_prepared(client, data_uri(job, prepared_fingerprint(project, job)))
+        require_prepared(client, prepared_uri)
     except UserError as error:
         return [error]
     return []

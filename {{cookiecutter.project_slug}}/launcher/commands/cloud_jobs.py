@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from launcher.checks.job_settings import ready_findings
 from launcher.commands.options import Options, flag, option
+from launcher.commands.session import Session
 from launcher.console import Console, Refused, UserError
 from launcher.executors.vertex import submissions
 from launcher.executors.vertex.follow import POLL_SECONDS
@@ -29,22 +30,18 @@ class CloudJobOptions(Options):
 
 
 def list_or_cancel(
-    project: Project,
-    job: Job,
-    options: CloudJobOptions,
-    kind: type[JobService],
-    console: Console,
+    session: Session, options: CloudJobOptions, kind: type[JobService]
 ) -> int | None:
     """Run --list or --cancel and return the exit code, None without them.
 
     Raises `Refused` until job.toml names a project.
     """
-    if unready := ready_findings(job):
+    if unready := ready_findings(session.job):
         raise Refused(unready)
     if options.list:
-        return list_jobs(job, kind, console)
+        return list_jobs(session.job, kind, session.console)
     if options.cancel is not None:
-        return cancel_job(project, job, options.cancel, kind, console)
+        return cancel_job(session, options.cancel, kind)
     return None
 
 
@@ -60,18 +57,16 @@ def row(job: CloudJob) -> tuple[str, ...]:
     return (job.id, job.state, created, job.run, job.name)
 
 
-def cancel_job(
-    project: Project, job: Job, wanted: str, kind: type[JobService], console: Console
-) -> int:
-    resource = resource_of(project, job, wanted, kind.collection)
+def cancel_job(session: Session, wanted: str, kind: type[JobService]) -> int:
+    resource = resource_of(session.project, session.job, wanted, kind.collection)
     _, owner, _, region, _, number = resource.split("/")
     service = kind(owner, region)
-    found = service.get(resource)
-    if found.has_ended:
-        console.always(f"job      {number} has ended: {found.state.lower()}")
-        return 0
-    service.cancel(resource)
-    console.always(f"job      {number} is being cancelled: {found.address}")
+    job = service.get(resource)
+    if job.has_ended:
+        session.console.always(f"job      {number} has ended: {job.state.lower()}")
+    else:
+        service.cancel(resource)
+        session.console.always(f"job      {number} is being cancelled: {job.address}")
     return 0
 
 

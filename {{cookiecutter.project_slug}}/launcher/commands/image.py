@@ -10,8 +10,9 @@ from launcher.checks.machines import machine_findings
 from launcher.commands.options import DRY_RUN, REGION, SCALE_TIER, Command, Options, flag, option
 from launcher.console import Console, UserError
 from launcher.executors.vertex.builds import build_request, run_build
+from launcher.executors.vertex.storage import storage_client, upload
 from launcher.packaging.sdist import SourceDistribution, archive_files, digest, packed
-from launcher.project import Project, build, job_of, run_of
+from launcher.project import Project, build, run_of
 from launcher.spec.catalog import kind_of
 from launcher.spec.custom_job import image_uri
 from launcher.spec.job_file import Job
@@ -27,7 +28,7 @@ class ImageOptions(Options):
 
 
 def image(project: Project, options: ImageOptions, _rest: list[str], console: Console) -> int:
-    job = job_of(project, scale_tier=options.scale_tier, region=options.region)
+    job = options.job(project)
     for finding in machine_findings(job):
         raise finding
     distribution = build(project, console)
@@ -61,8 +62,6 @@ def build_context(
 
 def upload_context(job: Job, name: str, content: bytes, console: Console) -> None:
     """Put the build's context into the bucket, unless it exists: its name has the digest of its content."""
-    from launcher.executors.vertex.storage import storage_client, upload
-
     uri = f"gs://{job.cloud.bucket}/{name}"
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "context.tar.gz")

@@ -4,18 +4,17 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from launcher.checks.findings import require_sound
 from launcher.commands.options import REGION, SCALE_TIER, TRIAL, Command, Options, flag, option
 from launcher.commands.prepare import run_prepare
+from launcher.commands.session import Session
 from launcher.console import Console, UserError
 from launcher.contract import MOUNT, MOUNT_VARIABLE, TASK_MODULE
 from launcher.executors.local.cluster import replicas_of, shrunk
 from launcher.executors.local.executor import run_custom_job
 from launcher.executors.local.mount import mounted
-from launcher.project import Project, build, job_of, run_of
+from launcher.project import Project, run_of
 from launcher.run_folders import choose_job_dir
 from launcher.spec.custom_job import custom_job_of, data_uri, output_uri
-from launcher.spec.job_file import Job
 
 
 @dataclass(frozen=True)
@@ -37,9 +36,8 @@ class LocalTrainOptions(Options):
 def local_train(
     project: Project, options: LocalTrainOptions, rest: list[str], console: Console
 ) -> int:
-    job = job_of(project, scale_tier=options.scale_tier, region=options.region, trial=options.trial)
-    distribution = build(project, console)
-    require_sound(project, job, distribution, rest, console)
+    job = options.job(project)
+    distribution = Session(project, job, rest, console).build()
     data_dir = Path(on_this_machine(options.data_dir or job.data.prepared, project))
     if not options.data_dir:
         code = run_prepare(
@@ -49,15 +47,14 @@ def local_train(
             return code
     job_dir = job_folder(project, options.job_dir, console)
     arguments = [*rest, *options.verbosity]
-    given_uri = data_uri(job, "given") if options.data_dir else ""
-    run = run_of(project, job, distribution, job_dir.name, arguments, given_uri)
+    prepared_uri = data_uri(job, "given") if options.data_dir else ""
+    run = run_of(project, job, distribution, job_dir.name, arguments, prepared_uri)
     custom_job = custom_job_of(job, run)
     if not options.all_replicas:
-        whole, custom_job = custom_job, shrunk(custom_job)
-        report_replicas(job, len(replicas_of(whole)), len(replicas_of(custom_job)), console)
-    links = {run.data_uri: data_dir, output_uri(job, run.name): job_dir}
-    with mounted(links) as mount:
-        python = project.training.python
+        replicas, custom_job = len(replicas_of(custom_job)), shrunk(custom_job)
+        report_replicas(job.cloud.scale_tier, replicas, len(replicas_of(custom_job)), console)
+    python = project.training.python
+    with mounted({run.data_uri: data_dir, output_uri(job, run.name): job_dir}) as mount:
         return run_custom_job(custom_job, python, mount, console, options.preempt)
 
 
@@ -87,11 +84,11 @@ def on_this_machine(path: str, project: Project) -> str:
     return project.absolute(path)
 
 
-def report_replicas(job: Job, whole: int, here: int, console: Console) -> None:
-    if whole == 1:
-        return
-    fewer = f", {here} of its {whole} replicas (all: --all-replicas)" if here < whole else ""
-    console.step("tier", f"{job.cloud.scale_tier}{fewer}; {here} processes share this machine")
+def report_replicas(tier: str, replicas: int, here: int, console: Console) -> None:
+    if replicas > 1:
+        fewer = f", {here} of its {replicas} replicas (all: --all-replicas)"
+        share = f"; {here} processes share this machine"
+        console.step("tier", f"{tier}{fewer if here < replicas else ''}{share}")
 
 
 COMMAND = Command("Run the job on this machine.", LocalTrainOptions, local_train, TASK_MODULE)

@@ -6,13 +6,16 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Generic, TypeVar
 
 from launcher.console import Console, UserError
-from launcher.project import Project
+from launcher.project import Project, job_of
+from launcher.spec.job_file import Job
 
 SCALE_TIER = "the tier to run as, instead of job.toml's"
 REGION = "the region, instead of job.toml's"
 BUCKET = "the bucket, instead of job.toml's"
 TRIAL = "take the arguments of a trial of the newest study: best, or its number"
 DRY_RUN = "print what would be sent, and send nothing"
+REPLACING = ("scale_tier", "region", "bucket", "trial")
+"""The options that replace values of job.toml."""
 
 
 def flag(text: str, *short: str) -> Any:
@@ -34,6 +37,10 @@ class Options:
     def verbosity(self) -> list[str]:
         """The flags that make the trainer as quiet or as verbose as the launcher."""
         return ["-q"] * self.quiet + ["-v"] * self.verbose
+
+    def job(self, project: Project) -> Job:
+        """Return job.toml with the values that these options replace."""
+        return job_of(project, **{n: value for n, value in vars(self).items() if n in REPLACING})
 
 
 OptionsType = TypeVar("OptionsType", bound=Options)

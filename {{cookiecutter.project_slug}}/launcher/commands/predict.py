@@ -7,7 +7,7 @@ from launcher.commands.options import Command, Options, option
 from launcher.console import Console, UserError
 from launcher.contract import EXAMPLES, PREDICT_MODULE
 from launcher.packaging.environment import ensure_environment, run_module
-from launcher.project import Project, build, job_of
+from launcher.project import Project, build
 from launcher.run_folders import newest_model
 
 
@@ -18,9 +18,8 @@ class PredictOptions(Options):
 
 
 def predict(project: Project, options: PredictOptions, rest: list[str], console: Console) -> int:
-    job = job_of(project)
     model = project.absolute(options.model) if options.model else str(newest_model(project.runs))
-    prepared = project.absolute(job.data.prepared)
+    prepared = project.absolute(options.job(project).data.prepared)
     rows = project.absolute(options.input) if options.input else str(Path(prepared, EXAMPLES))
     if not options.input and not Path(rows).is_file():
         raise UserError(

@@ -12,7 +12,7 @@ from launcher.contract import PREPARE_MODULE
 from launcher.executors.vertex.storage import not_prepared, storage_client, upload_folder
 from launcher.packaging.environment import ensure_environment, run_module
 from launcher.packaging.sdist import SourceDistribution
-from launcher.project import NOT_PREPARED, Project, build, job_of, prepared_fingerprint
+from launcher.project import NOT_PREPARED, Project, build, prepared_fingerprint
 from launcher.spec.custom_job import data_uri
 from launcher.spec.job_file import Data, Job
 
@@ -25,7 +25,7 @@ class PrepareOptions(Options):
 
 
 def prepare(project: Project, options: PrepareOptions, rest: list[str], console: Console) -> int:
-    job = job_of(project, region=options.region, bucket=options.bucket)
+    job = options.job(project)
     distribution = build(project, console)
     rest = [*rest, *options.verbosity]
     if not options.upload:

@@ -1,16 +1,15 @@
 """`nox -s smoke`: import the whole package and train one step."""
 
-from launcher.checks.findings import require_sound
 from launcher.commands.options import Command, Options
+from launcher.commands.session import Session
 from launcher.console import Console
 from launcher.contract import TASK_MODULE
 from launcher.packaging.environment import run_module
-from launcher.project import Project, build, job_of
+from launcher.project import Project
 
 
 def smoke(project: Project, options: Options, rest: list[str], console: Console) -> int:
-    distribution = build(project, console)
-    require_sound(project, job_of(project), distribution, [], console)
+    Session(project, options.job(project), [], console).build()
     arguments = [TASK_MODULE, "--smoke-test", *rest, *options.verbosity]
     return run_module(project.training, arguments, project.folder)
 

@@ -3,11 +3,10 @@
 import dataclasses
 import functools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-from launcher.checks.bucket import bucket_findings, bucket_warnings
-from launcher.checks.findings import require_sound
+from launcher.commands.check import cloud_findings
 from launcher.commands.cloud_jobs import CloudJobOptions, list_or_cancel
 from launcher.commands.options import (
     BUCKET,
@@ -19,20 +18,25 @@ from launcher.commands.options import (
     flag,
     option,
 )
+from launcher.commands.session import Session
 from launcher.console import Console, Refused
 from launcher.contract import TASK_MODULE
-from launcher.executors.vertex import follow, storage, submissions
+from launcher.executors.vertex import storage, submissions
+from launcher.executors.vertex.follow import Follower, Log, Report, follow, report_outcome
 from launcher.executors.vertex.jobs import CloudJob, JobService, load_client
+from launcher.executors.vertex.logs import job_log
 from launcher.executors.vertex.send import Request, send
 from launcher.executors.vertex.submissions import Submission
 from launcher.packaging.sdist import SourceDistribution
-from launcher.project import NOT_PREPARED, Project, build, job_of, run_of
+from launcher.project import NOT_PREPARED, Project, run_of
 from launcher.spec.custom_job import Run, custom_job_of
 from launcher.spec.gcloud_file import gcloud_file
 from launcher.spec.job_file import Job
 
 POLLS_PER_PAUSE = 5
 """The first pause before searching for a created job again is this many times shorter than a poll's."""
+ResourceOf = Callable[[Job, Run], dict[str, Any]]
+"""Makes the CustomJob or the HyperparameterTuningJob of a run."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,42 +50,43 @@ class SubmitOptions(CloudJobOptions):
 
 
 def submit(project: Project, options: SubmitOptions, rest: list[str], console: Console) -> int:
-    job = job_of(
-        project,
-        scale_tier=options.scale_tier,
-        region=options.region,
-        bucket=options.bucket,
-        trial=options.trial,
-    )
+    session = Session(project, options.job(project), rest, console)
     if options.dry_run or options.gcloud:
-        return show(project, job, rest, options.gcloud, console)
-    code = list_or_cancel(project, job, options, JobService, console)
+        return show(session, custom_job_of, options.gcloud)
+    return run_in_cloud(session, options, JobService, custom_job_of, job_log, report_outcome)
+
+
+def run_in_cloud(
+    session: Session,
+    options: CloudJobOptions,
+    kind: type[JobService],
+    resource_of: ResourceOf,
+    log_of: Callable[[JobService, CloudJob], Log],
+    report: Report,
+) -> int:
+    """Send a job and, with --wait, follow it; or list or cancel jobs. Return the exit code."""
+    code = list_or_cancel(session, options, kind)
     if code is not None:
         return code
-    request, submission, sent = deliver(
-        project, job, options, rest, JobService, custom_job_of, console
-    )
-    if not options.wait and not sent.has_ended:
+    request, submission, job = deliver(session, options, kind, resource_of)
+    if not options.wait and not job.has_ended:
         return 0
-    conclude = functools.partial(request.conclude, submission)
-    follower = follow.job_follower(request.service, sent, console, options.poll_seconds)
-    return follow.follow(follower, sent, follow.report_outcome, conclude)
+    service = request.service
+    follower = Follower(service, log_of(service, job), session.console, options.poll_seconds)
+    return follow(follower, job, report, functools.partial(request.conclude, submission))
 
 
 def deliver(
-    project: Project,
-    job: Job,
-    options: CloudJobOptions,
-    rest: list[str],
-    kind: type[JobService],
-    resource_of: Callable[[Job, Run], Mapping[str, Any]],
-    console: Console,
+    session: Session, options: CloudJobOptions, kind: type[JobService], resource_of: ResourceOf
 ) -> tuple[Request, Submission, CloudJob]:
     """Check, build, upload and create, while no other command of this project does."""
     load_client()
-    folder = submissions.folder_of(project)
+    job, console = session.job, session.console
+    folder = submissions.folder_of(session.project)
     with submissions.lock_submissions(folder, console):
-        distribution, run = ready(project, job, rest, console)
+        distribution, run = packaged(session)
+        if run.data_uri.endswith(NOT_PREPARED):
+            raise storage.not_prepared()
         request = Request(
             service=kind(job.cloud.project, job.cloud.region),
             resource=resource_of(job, run),
@@ -93,43 +98,31 @@ def deliver(
         return request, *send(request, options.again, options.wait)
 
 
-def ready(
-    project: Project, job: Job, arguments: list[str], console: Console
-) -> tuple[SourceDistribution, Run]:
-    """Return the package and the run that are sent; raise `Refused` or `UserError` if they should not be."""
-    distribution = build(project, console)
-    require_sound(project, job, distribution, arguments, console)
-    run = run_of(project, job, distribution, submissions.new_run_name(), arguments)
-    if run.data_uri.endswith(NOT_PREPARED):
-        raise storage.not_prepared()
-    return distribution, run
+def packaged(session: Session) -> tuple[SourceDistribution, Run]:
+    """Return the checked package and a new run of it."""
+    distribution, name = session.build(), submissions.new_run_name()
+    return distribution, run_of(session.project, session.job, distribution, name, session.arguments)
 
 
-def show(
-    project: Project, job: Job, arguments: list[str], for_gcloud: bool, console: Console
-) -> int:
+def show(session: Session, resource_of: ResourceOf, for_gcloud: bool = False) -> int:
     """Print the job, and nothing else, on standard output. Needs no credentials and no network."""
-    distribution = build(project, console)
-    require_sound(project, job, distribution, arguments, console)
-    run = run_of(project, job, distribution, submissions.new_run_name(), arguments)
+    _, run = packaged(session)
+    console, cloud = session.console, session.job.cloud
     if run.data_uri.endswith(NOT_PREPARED):
         console.step("data", "not prepared yet: its address will end in its fingerprint")
-    custom_job = custom_job_of(job, run)
+    resource = resource_of(session.job, run)
     if for_gcloud:
-        print(gcloud_file(custom_job, job.cloud.project, job.cloud.region), end="")
+        print(gcloud_file(resource, cloud.project, cloud.region), end="")
     else:
-        print(json.dumps(custom_job, indent=2))
+        print(json.dumps(resource, indent=2))
     console.step("next", f"the package goes to {run.package_uri}, the data to {run.data_uri}")
     return 0
 
 
 def fill_bucket(job: Job, run: Run, distribution: SourceDistribution, console: Console) -> None:
     client = storage.storage_client(job.cloud.project)
-    if findings := bucket_findings(job, client):
+    if findings := cloud_findings(job, run.data_uri, client, console):
         raise Refused(findings)
-    for warning in bucket_warnings(job, client):
-        console.warning(warning)
-    storage.require_prepared(client, run.data_uri)
     storage.upload_package(client, distribution, run.package_uri, console)
 
 

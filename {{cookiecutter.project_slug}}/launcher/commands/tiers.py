@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from launcher.checks.machines import region_finding
 from launcher.commands.options import REGION, Command, Options, option
 from launcher.console import Console
-from launcher.project import Project, job_of
+from launcher.project import Project
 from launcher.spec.catalog import Pool, Tier, accelerator_of, google_cloud
 
 HEADINGS = ("tier", "machines", "scheduling", "default quota")
@@ -17,10 +17,9 @@ class TiersOptions(Options):
 
 
 def tiers(project: Project, options: TiersOptions, _rest: list[str], console: Console) -> int:
-    job = job_of(project, region=options.region)
+    job = options.job(project)
     region = job.cloud.region
-    finding = region_finding(region)
-    if finding:
+    if finding := region_finding(region):
         raise finding
     date = google_cloud()["sources"]["regions"]["date"]
     console.step("region", f"{region}; as of {date}")
@@ -34,13 +33,9 @@ def tiers(project: Project, options: TiersOptions, _rest: list[str], console: Co
 
 
 def parted(named: dict[str, Tier], region: str) -> tuple[list[str], list[str]]:
-    here = [name for name, tier in named.items() if is_offered(tier, region)]
+    offered = {name: regions_of(tier) for name, tier in named.items()}
+    here = [name for name, regions in offered.items() if regions is None or region in regions]
     return here, [name for name in named if name not in here]
-
-
-def is_offered(tier: Tier, region: str) -> bool:
-    regions = regions_of(tier)
-    return regions is None or region in regions
 
 
 def regions_of(tier: Tier) -> set[str] | None:

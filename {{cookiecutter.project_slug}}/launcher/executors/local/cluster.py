@@ -12,6 +12,7 @@ from typing import Any
 from launcher.contract import CLUSTER_VARIABLE, OUTPUT_VARIABLES, TRIAL_VARIABLE
 from launcher.spec.custom_job import RUN_LABEL, variables_of
 
+POOL_NAMES = ("workerpool0", "workerpool1", "workerpool2", "workerpool3")
 TASK_TYPES = ("chief", "worker", "ps", "evaluator")
 LARGEST_LOCAL_CLUSTER = 5
 WORKERS_OF_A_SHRUNK_CLUSTER = 2
@@ -33,11 +34,6 @@ class Replica:
         """Its name in messages, such as `worker 2`."""
         task = TASK_TYPES[self.pool]
         return task if task == "chief" else f"{task} {self.index}"
-
-    @property
-    def is_primary(self) -> bool:
-        """Whether the exit code of this replica is that of the job."""
-        return self.pool == 0
 
 
 def pools_of(custom_job: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -62,10 +58,9 @@ def shrunk(custom_job: Mapping[str, Any]) -> dict[str, Any]:
     """Return the job with few enough replicas for one machine, in the same shape: a chief and workers."""
     if len(replicas_of(custom_job)) <= LARGEST_LOCAL_CLUSTER:
         return dict(custom_job)
+    most = WORKERS_OF_A_SHRUNK_CLUSTER
     pools = [
-        {**pool, "replicaCount": str(min(replica_count(pool), WORKERS_OF_A_SHRUNK_CLUSTER))}
-        if pool
-        else {}
+        pool and {**pool, "replicaCount": str(min(replica_count(pool), most))}
         for pool in pools_of(custom_job)
     ]
     return {**custom_job, "jobSpec": {**custom_job["jobSpec"], "workerPoolSpecs": pools}}
@@ -89,15 +84,20 @@ def variables_for(
 
 
 def cluster_spec(
-    custom_job: Mapping[str, Any], replica: Replica, addresses: Addresses
+    custom_job: Mapping[str, Any],
+    replica: Replica,
+    addresses: Addresses,
+    names: Sequence[str] = POOL_NAMES,
 ) -> dict[str, Any]:
+    """Return the content of CLUSTER_SPEC, with `names` for the pools."""
+    trial = variables_of(pools_of(custom_job)[0]).get(TRIAL_VARIABLE)
     return {
-        "cluster": {f"workerpool{pool}": list(hosts) for pool, hosts in addresses.items()},
+        "cluster": {names[pool]: list(hosts) for pool, hosts in addresses.items()},
         "environment": "cloud",
         "task": {
-            "type": f"workerpool{replica.pool}",
+            "type": names[replica.pool],
             "index": replica.index,
-            **trial_of(custom_job),
+            **({"trial": trial} if trial else {}),
         },
         "job": custom_job["jobSpec"],
     }
@@ -106,22 +106,7 @@ def cluster_spec(
 def tf_config(
     custom_job: Mapping[str, Any], replica: Replica, addresses: Addresses
 ) -> dict[str, Any]:
-    return {
-        "cluster": {
-            TASK_TYPES[pool]: list(hosts)
-            for pool, hosts in addresses.items()
-            if TASK_TYPES[pool] != "evaluator"
-        },
-        "environment": "cloud",
-        "task": {
-            "type": TASK_TYPES[replica.pool],
-            "index": replica.index,
-            **trial_of(custom_job),
-        },
-        "job": custom_job["jobSpec"],
-    }
-
-
-def trial_of(custom_job: Mapping[str, Any]) -> dict[str, str]:
-    trial = variables_of(pools_of(custom_job)[0]).get(TRIAL_VARIABLE)
-    return {"trial": trial} if trial else {}
+    """Return the content of TF_CONFIG: that of CLUSTER_SPEC with TensorFlow's names, without evaluators."""
+    document = cluster_spec(custom_job, replica, addresses, TASK_TYPES)
+    document["cluster"].pop("evaluator", None)
+    return document

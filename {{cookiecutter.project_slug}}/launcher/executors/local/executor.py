@@ -1,10 +1,10 @@
 """The local executor: runs a CustomJob as processes on this machine, by the service's own rules of success."""
 
 import contextlib
+import itertools
 import os
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launcher.console import Console, UserError, shown
+from launcher.console import Console, UserError, coloured, shown
 from launcher.contract import EXIT_FAILED, MOUNT_VARIABLE, TASK_MODULE
 from launcher.executors.local.cluster import (
     Addresses,
@@ -33,29 +33,14 @@ from launcher.subprocesses import (
 )
 
 KEPT_VARIABLES = (
-    "COLORTERM",
-    "COLUMNS",
-    "CUDA_VISIBLE_DEVICES",
-    "HOME",
-    "LANG",
-    "LC_ALL",
-    "LC_CTYPE",
-    "LD_LIBRARY_PATH",
-    "NO_COLOR",
-    "PATH",
-    "PYTHONDONTWRITEBYTECODE",
-    "SYSTEMROOT",
-    "TEMP",
-    "TERM",
-    "TMP",
-    "TMPDIR",
-    "TZ",
+    *("COLORTERM", "COLUMNS", "CUDA_VISIBLE_DEVICES", "HOME", "LANG", "LC_ALL", "LC_CTYPE"),
+    *("LD_LIBRARY_PATH", "NO_COLOR", "PATH", "PYTHONDONTWRITEBYTECODE", "SYSTEMROOT"),
+    *("TEMP", "TERM", "TMP", "TMPDIR", "TZ"),
 )
 """What a process needs, and what only changes how its output looks."""
 
 
-COLOURS = (36, 33, 35, 32, 34, 31)
-"""Of the prefixes, as ANSI codes."""
+COLOURS = ("cyan", "yellow", "magenta", "green", "blue", "red")
 
 
 @dataclass(frozen=True)
@@ -98,7 +83,7 @@ def run_custom_job(
 def run_cluster(
     members: Sequence[Replica], conditions: Conditions, console: Console, preempt_seconds: float
 ) -> int:
-    """Run several replicas until the primary ends or another fails; return the job's exit code."""
+    """Run replicas until the primary ends or another fails; return the job's exit code."""
     started: list[Process] = []
     try:
         start_all(members, conditions, started)
@@ -140,11 +125,9 @@ def line_prefixes(names: Sequence[str]) -> list[str]:
     if len(names) == 1:
         return [""]
     width = max(map(len, names))
-    plain = [f"{name:<{width}} | " for name in names]
-    if not sys.stderr.isatty() or "NO_COLOR" in os.environ:
-        return plain
     return [
-        f"\x1b[{COLOURS[number % len(COLOURS)]}m{text}\x1b[0m" for number, text in enumerate(plain)
+        coloured(f"{name:<{width}} | ", colour)
+        for name, colour in zip(names, itertools.cycle(COLOURS), strict=False)
     ]
 
 
@@ -179,31 +162,29 @@ def start_of(
 def free_addresses(members: Sequence[Replica]) -> dict[int, list[str]]:
     """Return an address on this machine that nothing listens on for each replica, by pool."""
     addresses: dict[int, list[str]] = {}
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as listeners:
         for member in members:
-            listener = held.enter_context(socket.socket())
-            listener.bind(("127.0.0.1", 0))
+            listener = listeners.enter_context(socket.create_server(("127.0.0.1", 0)))
             port = listener.getsockname()[1]
             addresses.setdefault(member.pool, []).append(f"127.0.0.1:{port}")
     return addresses
 
 
-def exit_code_of_job(ended: Process, all_of_them: Sequence[Process], console: Console) -> int:
+def exit_code_of_job(ended: Process, processes: Sequence[Process], console: Console) -> int:
     """Report how each replica ended; return the primary's exit code, or failure if another failed before it."""
     if ended.code:
         lines = "\n".join(f"  {line}" for line in ended.last_lines) or "  (nothing)"
         console.always(
             f"error: {ended.name} ended with exit code {ended.code}, so the job was stopped; its last lines:\n{lines}"
         )
-    codes = ", ".join(f"{process.name} {process.code}" for process in all_of_them)
-    if len(all_of_them) > 1:
+    if len(processes) > 1:
+        codes = ", ".join(f"{process.name} {process.code}" for process in processes)
         console.step("ended", f"exit codes: {codes}")
-    return (ended.code or 0) if ended is all_of_them[0] else EXIT_FAILED
+    return (ended.code or 0) if ended is processes[0] else EXIT_FAILED
 
 
 def check_left_behind(folder: Path) -> None:
-    written = sorted(path for path in folder.glob("*/*"))
-    if written:
+    if written := sorted(folder.glob("*/*")):
         raise UserError(
             f"training wrote {shown(written[0].name)} into its working folder",
             "all outputs below the folder that --job-dir or AIP_MODEL_DIR names, because a cloud job loses the others",

@@ -18,11 +18,9 @@ LONGEST_FACTOR = 8
 class Service(Protocol):
     """What creating a job needs of the job service."""
 
-    def create(self, custom_job: Mapping[str, Any]) -> CloudJob:
-        """Create a job."""
+    def create(self, custom_job: Mapping[str, Any]) -> CloudJob: ...
 
-    def find(self, run: str) -> CloudJob | None:
-        """Return the job with the label of a run."""
+    def find(self, run: str) -> CloudJob | None: ...
 
 
 def create_once(

@@ -75,11 +75,8 @@ def explained(doing: str, retryable: tuple[int, ...] = RETRYABLE_CODES) -> Itera
 
 def no_credentials(error: Exception) -> UserError:
     first_sentence = one_line(str(error)).partition(". ")[0]
-    return UserError(
-        f"no credentials for Google Cloud were found ({first_sentence})",
-        "Application Default Credentials",
-        LOG_IN,
-    )
+    what = f"no credentials for Google Cloud were found ({first_sentence})"
+    return UserError(what, "Application Default Credentials", LOG_IN)
 
 
 def message_of(message: str) -> str:

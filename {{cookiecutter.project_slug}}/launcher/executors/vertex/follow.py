@@ -3,19 +3,19 @@
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from launcher.console import Console, UserError
 from launcher.contract import EXIT_FAILED, EXIT_INTERRUPTED, METRICS
 from launcher.executors.vertex import storage
 from launcher.executors.vertex.errors import NoResponse, one_line
-from launcher.executors.vertex.jobs import CloudJob, JobService
-from launcher.executors.vertex.logs import JobLog, moment
+from launcher.executors.vertex.jobs import SUCCEEDED, CloudJob, JobService
 
 POLL_SECONDS = 5.0
 MAX_SILENCE_SECONDS = 1800.0
 """How long the job service may keep silent, as while a laptop sleeps, before following is given up."""
-SUCCEEDED = "SUCCEEDED"
+Report = Callable[[CloudJob, Console], int]
+"""Reports how a job ended, and returns the exit code."""
 
 
 class Log(Protocol):
@@ -24,8 +24,7 @@ class Log(Protocol):
     role: str
     """The role that reading it needs."""
 
-    def new_lines(self) -> Iterable[str]:
-        """Return what there is since the last look."""
+    def new_lines(self) -> Iterable[str]: ...
 
 
 @dataclass
@@ -38,19 +37,8 @@ class Follower:
     """Whether the user knows that the log cannot be read."""
 
 
-def job_follower(
-    service: JobService, job: CloudJob, console: Console, poll_seconds: float
-) -> Follower:
-    project = job.resource.split("/")[1]
-    log = JobLog(project, job.id, service.credentials, moment(job.created))
-    return Follower(service, log, console, poll_seconds)
-
-
 def follow(
-    follower: Follower,
-    job: CloudJob,
-    report: Callable[[CloudJob, Console], int],
-    conclude: Callable[[CloudJob], None],
+    follower: Follower, job: CloudJob, report: Report, conclude: Callable[[CloudJob], None]
 ) -> int:
     """Follow a job until it ends, and return the exit code of `report`: 0 if it succeeded, 130 after Ctrl-C.
 
@@ -58,7 +46,8 @@ def follow(
     """
     console, command = follower.console, follower.service.command
     try:
-        ended = until_end(follower, job)
+        with console.status("job") as show:
+            ended = poll(follower, job, show)
     except KeyboardInterrupt:
         console.always(
             f"stopped following: job {job.id} continues; nox -s {command} -- --wait follows it again,"
@@ -68,11 +57,6 @@ def follow(
     code = report(ended, console)
     conclude(ended)
     return code
-
-
-def until_end(follower: Follower, job: CloudJob) -> CloudJob:
-    with follower.console.status("job") as show:
-        return poll(follower, job, show)
 
 
 def poll(follower: Follower, job: CloudJob, show: Callable[[str], None]) -> CloudJob:
@@ -114,28 +98,28 @@ def show_log(follower: Follower) -> None:
 
 def report_outcome(job: CloudJob, console: Console) -> int:
     if job.state != SUCCEEDED:
-        reason = f": {job.error}" if job.error else ""
-        console.error(f"job {job.id} {job.state.lower()}{reason}; its log is at {job.address}")
-        return EXIT_FAILED
+        return report_failure(job, console)
     console.step("model", f"{job.output}/model")
     show_metrics(job, console)
     console.step("fetch", f"gcloud storage cp -r {job.output} .")
     return 0
 
 
+def report_failure(job: CloudJob, console: Console) -> int:
+    reason = f": {job.error}" if job.error else ""
+    console.error(f"job {job.id} {job.state.lower()}{reason}; its log is at {job.address}")
+    return EXIT_FAILED
+
+
 def show_metrics(job: CloudJob, console: Console) -> None:
     """Print the job's metrics on standard output. The exit code does not depend on them."""
     uri = f"{job.output}/{METRICS}"
     try:
-        content = storage.read_bytes(client_for(job), uri)
+        content = storage.read_bytes(storage.storage_client(job.project), uri)
     except UserError as error:
         console.warning(error)
         return
     if content is None:
         console.warning(f"the job left no {uri}")
-        return
-    print(content.decode(errors="replace").rstrip())
-
-
-def client_for(job: CloudJob) -> Any:
-    return storage.storage_client(job.resource.split("/")[1])
+    else:
+        print(content.decode(errors="replace").rstrip())

@@ -22,7 +22,8 @@ SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 REQUEST_SECONDS = 60.0
 """How long to wait for a response: the client's default has no limit."""
 STATE_PREFIX = "JOB_STATE_"
-ENDED = ("SUCCEEDED", "FAILED", "CANCELLED", "EXPIRED", "PARTIALLY_SUCCEEDED")
+SUCCEEDED = "SUCCEEDED"
+ENDED = (SUCCEEDED, "FAILED", "CANCELLED", "EXPIRED", "PARTIALLY_SUCCEEDED")
 """States that stay. Source: https://cloud.google.com/vertex-ai/docs/reference/rest/v1/JobState"""
 
 
@@ -47,6 +48,10 @@ class CloudJob:
     @property
     def id(self) -> str:
         return self.resource.rpartition("/")[2]
+
+    @property
+    def project(self) -> str:
+        return self.resource.split("/")[1]
 
     @property
     def has_ended(self) -> bool:

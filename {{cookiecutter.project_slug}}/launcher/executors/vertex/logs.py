@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from launcher.executors.vertex.jobs import CloudJob, JobService
+
 ENDPOINT_VARIABLE = "CLOUDSDK_API_ENDPOINT_OVERRIDES_LOGGING"
 ENDPOINT = "https://logging.googleapis.com"
 PAGE_LINES = 1000
@@ -65,6 +67,10 @@ class JobLog:
         since = self.since.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         job = f'resource.type="ml_job" AND resource.labels.job_id="{self.job_id}"'
         return f'{job} AND timestamp>="{since}"'
+
+
+def job_log(service: JobService, job: CloudJob) -> JobLog:
+    return JobLog(job.project, job.id, service.credentials, moment(job.created))
 
 
 def line_of(entry: Mapping[str, Any]) -> str:

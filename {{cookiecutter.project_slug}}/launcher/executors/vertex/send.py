@@ -93,11 +93,10 @@ def known_job(service: JobService, submission: Submission) -> CloudJob | None:
 
 def create(request: Request, submission: Submission, may_exist: bool) -> CloudJob:
     """Return the one job of a submission; if the service refuses it, the submission is concluded."""
+    custom_job, run = submission.custom_job, submission.run
     service, console, pause = request.service, request.console, request.pause_seconds
     try:
-        return create_once(
-            service, submission.custom_job, submission.run, console, pause, may_exist
-        )
+        return create_once(service, custom_job, run, console, pause, may_exist)
     except RequestRefused:
         request.record(submission, Stage.CONCLUDED, None)
         raise

@@ -7,9 +7,8 @@ import base64
 import os
 import tarfile
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +34,6 @@ class ContentDiffers(UserError):
     """An address that follows from its content holds something else."""
 
 
-@dataclass(frozen=True)
-class RemoteObject:
-    size: int
-    crc32c: str
-    generation: int
-
-
 def storage_client(project: str) -> Any:
     """Return the client; STORAGE_EMULATOR_HOST, which it reads by itself, needs no credentials."""
     quieten()
@@ -54,10 +46,10 @@ def storage_client(project: str) -> Any:
     return storage.Client(project=project, credentials=credentials("", project))
 
 
-def parts_of(uri: str) -> tuple[str, str]:
-    """Return bucket and name of an address gs://BUCKET/NAME."""
+def blob_at(client: Any, uri: str, **settings: Any) -> Any:
+    """Return the client's object for an address gs://BUCKET/NAME, without a request."""
     bucket, _, name = uri.removeprefix("gs://").partition("/")
-    return bucket, name
+    return client.bucket(bucket).blob(name, **settings)
 
 
 def retrying() -> Any:
@@ -77,18 +69,17 @@ def crc32c_of(path: Path) -> str:
     return base64.b64encode(checksum.digest()).decode()
 
 
-def find_object(client: Any, uri: str) -> RemoteObject | None:
-    bucket, name = parts_of(uri)
+def find_object(client: Any, uri: str) -> Any:
+    """Return the object at an address with its size, crc32c and generation, None if there is none."""
+    blob = blob_at(client, uri)
     with explained(f"reading {uri}"):
-        blob = client.bucket(bucket).get_blob(name, retry=retrying())
-    return RemoteObject(int(blob.size), str(blob.crc32c), int(blob.generation)) if blob else None
+        return blob.bucket.get_blob(blob.name, retry=retrying())
 
 
 def read_bytes(client: Any, uri: str) -> bytes | None:
-    bucket, name = parts_of(uri)
     try:
         with explained(f"reading {uri}"):
-            return bytes(client.bucket(bucket).blob(name).download_as_bytes(retry=retrying()))
+            return bytes(blob_at(client, uri).download_as_bytes(retry=retrying()))
     except RequestRefused as refusal:
         if refusal.code == CODE_MISSING:
             return None
@@ -103,12 +94,12 @@ def upload(client: Any, path: Path, uri: str, generation: int = 0) -> None:
     expected = crc32c_of(path)
     for _ in range(ATTEMPTS):
         try:
-            if send(client, path, uri, generation) == expected:
+            if send(client, path, uri, generation, expected):
                 return
         except RequestRefused as refusal:
             # Another upload was faster, or the response to our own was lost and the client repeated it.
-            there = find_object(client, uri) if refusal.code == CODE_EXISTS else None
-            if there is None or there.crc32c != expected:
+            remote = find_object(client, uri) if refusal.code == CODE_EXISTS else None
+            if remote is None or remote.crc32c != expected:
                 raise
             return
         generation = 0
@@ -119,30 +110,27 @@ def upload(client: Any, path: Path, uri: str, generation: int = 0) -> None:
     )
 
 
-def send(client: Any, path: Path, uri: str, generation: int) -> str:
-    """Upload a file once and return its checksum in the bucket, "" if it arrived damaged and was deleted."""
+def send(client: Any, path: Path, uri: str, generation: int, expected: str) -> bool:
+    """Upload a file once; return whether its checksum is the expected one, else delete it."""
     from google.cloud.storage.exceptions import DataCorruption
 
-    bucket, name = parts_of(uri)
-    blob = client.bucket(bucket).blob(name, chunk_size=CHUNK_BYTES)
+    blob = blob_at(client, uri, chunk_size=CHUNK_BYTES)
     options = dict(if_generation_match=generation, checksum="crc32c", retry=retrying())
     with explained(f"uploading {uri}"):
         try:
             blob.upload_from_filename(str(path), **options)
         except DataCorruption:
-            return ""
-        if blob.crc32c == crc32c_of(path):
-            return str(blob.crc32c)
-        blob.delete(if_generation_match=blob.generation, retry=retrying())
-    return ""
+            return False
+        if blob.crc32c != expected:
+            blob.delete(if_generation_match=blob.generation, retry=retrying())
+    return bool(blob.crc32c == expected)
 
 
 def upload_package(
     client: Any, distribution: SourceDistribution, uri: str, console: Console
 ) -> None:
     """Upload the package unless it exists; raise `ContentDiffers` if another one is."""
-    remote = find_object(client, uri)
-    if remote and remote.crc32c == crc32c_of(distribution.path):
+    if is_same(distribution.path, find_object(client, uri)):
         console.step("upload", "the package is already in the bucket")
         return
     try:
@@ -193,26 +181,25 @@ def upload_folder(client: Any, folder: Path, uri: str, console: Console) -> None
     files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*"))}
     files = {name: path for name, path in files.items() if path.is_file()}
     remote = list_objects(client, uri)
-    needed = [name for name in files if not is_same(files[name], remote.get(name))]
-    raise_for_strangers(uri, files, needed, remote)
-    bytes_needed = sum(files[name].stat().st_size for name in needed)
+    needed = {name: path for name, path in files.items() if not is_same(path, remote.get(name))}
+    raise_for_strangers(uri, files, [*needed], remote)
+    generations = {name: remote[name].generation if name in remote else 0 for name in needed}
+    bytes_needed = sum(path.stat().st_size for path in needed.values())
     with console.transfer("upload", bytes_needed) as advance:
-        for name in upload_in_parallel(client, uri, {name: files[name] for name in needed}, remote):
-            advance(files[name].stat().st_size)
-    there = len(files) - len(needed)
-    megabytes = bytes_needed / MEGABYTE
-    console.step("upload", f"{len(needed)} files, {megabytes:.1f} MB, to {uri}; {there} existed")
+        for path in upload_in_parallel(client, uri, needed, generations):
+            advance(path.stat().st_size)
+    size = f"{len(needed)} files, {bytes_needed / MEGABYTE:.1f} MB"
+    console.step("upload", f"{size}, to {uri}; {len(files) - len(needed)} existed")
 
 
 def upload_in_parallel(
-    client: Any, uri: str, files: Mapping[str, Path], remote: Mapping[str, RemoteObject]
-) -> Iterator[str]:
-    """Upload files and yield the name of each that has arrived; the statistics wait for all others."""
+    client: Any, uri: str, files: Mapping[str, Path], generations: Mapping[str, int]
+) -> Iterator[Path]:
+    """Upload files and yield each that has arrived; the statistics wait for all others."""
 
-    def one(name: str) -> str:
-        before = remote.get(name)
-        upload(client, files[name], f"{uri}/{name}", before.generation if before else 0)
-        return name
+    def one(name: str) -> Path:
+        upload(client, files[name], f"{uri}/{name}", generations[name])
+        return files[name]
 
     with ThreadPoolExecutor(PARALLEL_UPLOADS) as pool:
         others = [pool.submit(one, name) for name in files if name != STATISTICS]
@@ -226,27 +213,22 @@ def upload_in_parallel(
         yield one(STATISTICS)
 
 
-def list_objects(client: Any, uri: str) -> dict[str, RemoteObject]:
+def list_objects(client: Any, uri: str) -> dict[str, Any]:
     """Return the objects below an address, by their names there."""
-    bucket, prefix = parts_of(f"{uri}/")
+    folder = blob_at(client, f"{uri}/")
     with explained(f"listing {uri}"):
-        blobs = list(client.list_blobs(bucket, prefix=prefix, retry=retrying()))
-    return {
-        blob.name.removeprefix(prefix): RemoteObject(
-            int(blob.size), str(blob.crc32c), int(blob.generation)
-        )
-        for blob in blobs
-    }
+        blobs = list(folder.bucket.list_blobs(prefix=folder.name, retry=retrying()))
+    return {blob.name.removeprefix(folder.name): blob for blob in blobs}
 
 
-def is_same(path: Path, remote: RemoteObject | None) -> bool:
+def is_same(path: Path, remote: Any) -> bool:
     if remote is None or remote.size != path.stat().st_size:
         return False
-    return remote.crc32c == crc32c_of(path)
+    return bool(remote.crc32c == crc32c_of(path))
 
 
 def raise_for_strangers(
-    uri: str, files: Mapping[str, Path], needed: list[str], remote: Mapping[str, RemoteObject]
+    uri: str, files: Collection[str], needed: Sequence[str], remote: Collection[str]
 ) -> None:
     """Raise `ContentDiffers` if the bucket has other files that a job would read too, or a complete set of others."""
     strangers = [name for name in remote if name not in files]

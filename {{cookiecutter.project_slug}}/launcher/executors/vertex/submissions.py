@@ -103,12 +103,8 @@ def upgraded(document: dict[str, Any]) -> dict[str, Any]:
     if "stage" in document:
         return document
     reported, concluded = document.pop("told"), document.pop("concluded")
-    reached = (
-        (Stage.CONCLUDED, concluded),
-        (Stage.REPORTED, reported),
-        (Stage.CREATED, document["job"]),
-    )
-    stage = next((stage for stage, is_reached in reached if is_reached), Stage.PLANNED)
+    stage = Stage.CREATED if document["job"] else Stage.PLANNED
+    stage = Stage.CONCLUDED if concluded else Stage.REPORTED if reported else stage
     return {**document, "stage": stage.name}
 
 

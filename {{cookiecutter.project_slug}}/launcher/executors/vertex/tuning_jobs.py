@@ -10,7 +10,7 @@ from typing import Any
 
 from launcher.executors.vertex.jobs import CloudJob, JobService
 from launcher.spec.job_file import flag_name
-from launcher.spec.study import Outcome, Study, Value
+from launcher.spec.study import Outcome, Parameter, Study, Value
 from launcher.spec.tuning_job import trial_flags
 
 STATES = {"SUCCEEDED": "complete", "INFEASIBLE": "failed"}
@@ -54,12 +54,9 @@ def outcomes_of(job: CloudJob, study: Study) -> list[Outcome]:
 def outcome_of(trial: Mapping[str, Any], study: Study) -> Outcome:
     metrics = trial.get("finalMeasurement", {}).get("metrics", [])
     names = {flag_name(name): name for name in study.parameters}
-    values = {
-        names.get(each["parameterId"], each["parameterId"]): typed(
-            each.get("value"), study, names.get(each["parameterId"], "")
-        )
-        for each in trial.get("parameters", [])
-    }
+    sent = {each["parameterId"]: each.get("value") for each in trial.get("parameters", [])}
+    named = {names.get(flag, flag): value for flag, value in sent.items()}
+    values = {name: typed(value, study.parameters.get(name)) for name, value in named.items()}
     state = STATES.get(str(trial.get("state")), "running")
     return Outcome(
         number=int(trial["id"]),
@@ -72,13 +69,12 @@ def outcome_of(trial: Mapping[str, Any], study: Study) -> Outcome:
 
 def measured(metrics: list[Mapping[str, Any]], metric: str) -> float | None:
     """Return the value of a metric, None if it was not measured or is not finite."""
-    found = [float(each.get("value", 0.0)) for each in metrics if each.get("metricId") == metric]
-    return found[0] if found and math.isfinite(found[0]) else None
+    values = [float(each.get("value", 0.0)) for each in metrics if each.get("metricId") == metric]
+    return values[0] if values and math.isfinite(values[0]) else None
 
 
-def typed(value: Any, study: Study, name: str) -> Value:
+def typed(value: Any, parameter: Parameter | None) -> Value:
     """Return a value as the flag takes it: in JSON an integer may be any kind of number."""
-    parameter = study.parameters.get(name)
     if parameter is None or parameter.type == "categorical":
         return str(value)
     if parameter.type == "integer":
