@@ -3,12 +3,13 @@
 Sources: the entries of `sources` in google_cloud.json.
 """
 
+import contextlib
 import datetime
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from launcher.checks.problem import values_of, wrong
 from launcher.console import UserError, nearest, shown
 from launcher.spec.catalog import google_cloud, kind_of
 from launcher.spec.custom_job import RUN_LABEL, runtime_kind
@@ -23,6 +24,7 @@ JOB_NAME = re.compile(r"[a-z][a-z0-9_-]*")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 IMAGE = re.compile(r"[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)+([:@][A-Za-z0-9._:-]+)?")
 CPU_IMAGE = re.compile(r"(docker\.io/)?tensorflow/tensorflow:[0-9.]+")
+GOOGLE_IMAGES = re.compile(r"(us|europe|asia)-docker\.pkg\.dev/vertex-ai/training")
 RESERVATION = re.compile(r"projects/[^/]+/zones/[^/]+/reservations/[^/]+")
 LOCAL_PATH = re.compile(r"(/|~|\.{1,2}[\\/]|file:|[A-Za-z]:[\\/]|\\\\|\$\{?(HOME|PWD|USER)\b).*")
 NAMES_A_PATH = re.compile(r".*(file|dir|path|folder|data|table|csv).*", re.IGNORECASE)
@@ -34,229 +36,168 @@ def job_findings(
     job: Job, arguments: Sequence[str], folder: Path, today: datetime.date
 ) -> list[UserError]:
     """Return what is wrong with job.toml and the extra `arguments`; relative paths start at `folder`."""
-    findings = [
+    return [
         *name_findings(job),
-        bucket_finding(job.cloud.bucket),
+        *bucket_findings(job.cloud.bucket),
         *label_findings(job.labels),
         *limit_findings(job, arguments),
-        duration_finding("timeout", job.scheduling.timeout),
-        duration_finding("max_wait", job.scheduling.max_wait),
-        reservation_finding(job.scheduling.reservation),
-        runtime_finding(job, today),
+        *duration_findings("timeout", job.scheduling.timeout),
+        *duration_findings("max_wait", job.scheduling.max_wait),
+        *runtime_findings(job, today),
         *path_findings(job, arguments, folder),
     ]
-    return [finding for finding in findings if finding]
 
 
 def ready_findings(job: Job) -> list[UserError]:
     """Return what has to be filled in before a job can be sent."""
     if job.cloud.project != PLACEHOLDER_PROJECT:
         return []
-    return [
-        UserError(
-            f"job.toml [job] project is {shown(job.cloud.project)}, a placeholder",
-            "the id of your Google Cloud project",
-            "copy it from `gcloud projects list`; the bucket's name may hold the placeholder too",
-        )
-    ]
+    what = f"job.toml [job] project is {shown(job.cloud.project)}, a placeholder"
+    fix = "copy it from `gcloud projects list`; the bucket's name may hold the placeholder too"
+    return [UserError(what, "the id of your Google Cloud project", fix)]
 
 
-def name_findings(job: Job) -> list[UserError | None]:
-    cloud = job.cloud
-    findings: list[UserError | None] = []
+def name_findings(job: Job) -> Iterator[UserError]:
+    cloud, reservation = job.cloud, job.scheduling.reservation
     if not PROJECT_ID.fullmatch(cloud.project):
         expected = "6 to 30 lower-case letters, digits or hyphens, a letter first, no hyphen last"
-        findings.append(
-            wrong(
-                "[job] project", cloud.project, expected, "copy the id from `gcloud projects list`"
-            )
-        )
+        fix = "copy the id from `gcloud projects list`"
+        yield wrong("[job] project", cloud.project, expected, fix)
     longest = google_cloud()["limits"]["display_name_characters"]
     if not JOB_NAME.fullmatch(cloud.name) or len(cloud.name) > longest:
         expected = f"at most {longest} lower-case letters, digits, - and _, a letter first"
-        findings.append(wrong("[job] name", cloud.name, expected, "rename it"))
-    if cloud.service_account and not SERVICE_ACCOUNT.fullmatch(cloud.service_account):
-        expected = "NAME@PROJECT.iam.gserviceaccount.com"
-        findings.append(
-            wrong("[job] service_account", cloud.service_account, expected, "write its address")
-        )
-    return findings
+        yield wrong("[job] name", cloud.name, expected, "rename it")
+    account, expected = cloud.service_account, "NAME@PROJECT.iam.gserviceaccount.com"
+    if account and not SERVICE_ACCOUNT.fullmatch(account):
+        yield wrong("[job] service_account", account, expected, "write its address")
+    if reservation and not RESERVATION.fullmatch(reservation):
+        expected = "projects/PROJECT/zones/ZONE/reservations/NAME"
+        yield wrong("[scheduling] reservation", reservation, expected, "write its full name")
 
 
-def wrong(key: str, value: object, expected: str, remedy: str) -> UserError:
-    return UserError(f"job.toml {key} is {shown(value)}", expected, remedy)
-
-
-def bucket_finding(name: str) -> UserError | None:
-    """Return what is wrong with the name of a bucket.
+def bucket_findings(name: str) -> list[UserError]:
+    """Return the first rule for names of buckets that a name breaks.
 
     Source: https://cloud.google.com/storage/docs/buckets
     """
     rules = google_cloud()["bucket_names"]
-    problem = bucket_problem(name, rules)
-    return wrong("[job] bucket", name, problem, "choose another name") if problem else None
+    least, part = rules["minimum_length"], rules["maximum_component_length"]
+    most = rules["maximum_length_with_dots" if "." in name else "maximum_length"]
+    prefixes = tuple(rules["forbidden_prefixes"])
+    pattern, ip_address = re.compile(rules["pattern"]), re.compile(rules["ip_address_pattern"])
+    spelling = "lower-case letters, digits, - _ and ., a letter or digit at both ends"
+    broken = {
+        "the bucket's name alone, without gs://": name.lower().startswith("gs://"),
+        f"{least} to {most} characters": not least <= len(name) <= most,
+        spelling: not pattern.fullmatch(name),
+        "a name that does not look like an IP address": ip_address.fullmatch(name),
+        f"at most {part} characters between dots": max(map(len, name.split("."))) > part,
+        "no dot beside a dot or a hyphen": any(map(name.count, rules["forbidden_sequences"])),
+        f"a name that does not start with {prefixes[0]}": name.startswith(prefixes),
+        "a name without the word google": any(map(name.count, rules["forbidden_words"])),
+    }
+    expected = next((rule for rule, is_broken in broken.items() if is_broken), "")
+    return [wrong("[job] bucket", name, expected, "choose another name")] if expected else []
 
 
-def bucket_problem(name: str, rules: Mapping[str, Any]) -> str:
-    """Return what was expected of a bucket's name, "" if it is right."""
-    longest = rules["maximum_length_with_dots" if "." in name else "maximum_length"]
-    if name.lower().startswith("gs://"):
-        return "the bucket's name alone, without gs://"
-    if not rules["minimum_length"] <= len(name) <= longest:
-        return f"{rules['minimum_length']} to {longest} characters"
-    if not re.fullmatch(rules["pattern"], name):
-        return "lower-case letters, digits, - _ and ., a letter or digit at both ends"
-    if re.fullmatch(rules["ip_address_pattern"], name):
-        return "a name that does not look like an IP address"
-    if any(len(part) > rules["maximum_component_length"] for part in name.split(".")):
-        return f"at most {rules['maximum_component_length']} characters between dots"
-    if any(sequence in name for sequence in rules["forbidden_sequences"]):
-        return "no dot beside a dot or a hyphen"
-    if any(name.startswith(prefix) for prefix in rules["forbidden_prefixes"]):
-        return f"a name that does not start with {rules['forbidden_prefixes'][0]}"
-    return (
-        "a name without the word google"
-        if any(word in name for word in rules["forbidden_words"])
-        else ""
-    )
-
-
-def label_findings(labels: Mapping[str, str]) -> list[UserError | None]:
-    """Return what is wrong with the labels.
+def label_findings(labels: Mapping[str, str]) -> Iterator[UserError]:
+    """Yield what is wrong with the labels.
 
     Source: https://cloud.google.com/vertex-ai/docs/reference/rest/v1/projects.locations.customJobs
     """
     longest = google_cloud()["limits"]["label_characters"]
     expected = f"at most {longest} lower-case letters, digits, - and _, a letter first in the key"
     expected += f", which is not {RUN_LABEL}: the launcher sets that"
-    return [
-        UserError(f"job.toml [labels] {shown(key)} = {shown(value)}", expected, "rewrite it")
-        for key, value in labels.items()
-        if not (LABEL_KEY.fullmatch(key) and LABEL_VALUE.fullmatch(value))
-        or max(len(key), len(value)) > longest
-        or key == RUN_LABEL
-    ]
+    for key, value in labels.items():
+        spelt = LABEL_KEY.fullmatch(key) and LABEL_VALUE.fullmatch(value) and key != RUN_LABEL
+        if not spelt or max(len(key), len(value)) > longest:
+            what = f"job.toml [labels] {shown(key)} = {shown(value)}"
+            yield UserError(what, expected, "rewrite it")
 
 
-def limit_findings(job: Job, arguments: Sequence[str]) -> list[UserError | None]:
+def limit_findings(job: Job, arguments: Sequence[str]) -> Iterator[UserError]:
     limits = google_cloud()["limits"]
-    findings: list[UserError | None] = []
-    characters = sum(map(len, [*argument_flags(job.arguments), *arguments]))
-    if characters > limits["arguments_characters"]:
-        most = f"at most {limits['arguments_characters']:,}"
-        findings.append(
-            UserError(
-                f"the arguments have {characters:,} characters",
-                most,
-                "put them into a file that travels with the package",
-            )
-        )
+    most = limits["arguments_characters"]
+    count = sum(map(len, [*argument_flags(job.arguments), *arguments]))
+    if count > most:
+        fix = "put them into a file that travels with the package"
+        yield UserError(f"the arguments have {count:,} characters", f"at most {most:,}", fix)
     # One entry is the launcher's own: the revision.
-    if len(job.environment) + 1 > limits["environment_entries"]:
-        most = f"at most {limits['environment_entries'] - 1}"
-        findings.append(
-            UserError(
-                f"job.toml [environment] has {len(job.environment)} entries", most, "remove some"
-            )
-        )
-    findings += [
-        UserError(
-            f"job.toml [environment] {shown(name)} is not a valid variable name",
-            "letters, digits and _, no digit first",
-            "rename it",
-        )
-        for name in job.environment
-        if not VARIABLE.fullmatch(name)
-    ]
-    return findings
+    most, count = limits["environment_entries"] - 1, len(job.environment)
+    if count > most:
+        what = f"job.toml [environment] has {count} entries"
+        yield UserError(what, f"at most {most}", "remove some")
+    for name in job.environment:
+        if not VARIABLE.fullmatch(name):
+            what = f"job.toml [environment] {shown(name)} is not a valid variable name"
+            yield UserError(what, "letters, digits and _, no digit first", "rename it")
 
 
-def duration_finding(key: str, text: str) -> UserError | None:
+def duration_findings(key: str, text: str) -> Iterator[UserError]:
     longest = google_cloud()["limits"]["timeout_seconds"]
-    try:
+    with contextlib.suppress(ValueError):
         if 0 < duration_seconds(text) <= longest:
-            return None
-    except ValueError:
-        pass
+            return
     expected = f"an integer with s, m, h or d, more than 0 and at most {longest // 86_400}d"
-    return wrong(f"[scheduling] {key}", text, expected, f'write {key} = "12h", for example')
+    yield wrong(f"[scheduling] {key}", text, expected, f'write {key} = "12h", for example')
 
 
-def reservation_finding(reservation: str) -> UserError | None:
-    if not reservation or RESERVATION.fullmatch(reservation):
-        return None
-    expected = "projects/PROJECT/zones/ZONE/reservations/NAME"
-    return wrong("[scheduling] reservation", reservation, expected, "write its full name")
-
-
-def runtime_finding(job: Job, today: datetime.date) -> UserError | None:
+def runtime_findings(job: Job, today: datetime.date) -> Iterator[UserError]:
     kind, image = job.runtime.kind, job.runtime.image
     if kind not in RUNTIMES:
         guess = nearest(kind, RUNTIMES) or "auto"
-        return wrong("[runtime] kind", kind, f"one of {', '.join(RUNTIMES)}", f"write {guess}")
+        yield wrong("[runtime] kind", kind, f"one of {', '.join(RUNTIMES)}", f"write {guess}")
+        return
     try:
         kind, machines = runtime_kind(job), kind_of(job.tier())
-    except UserError:
-        return None
+    except UserError:  # there is no such tier, which is a finding of its own
+        return
     if kind == "executor":
-        return executor_finding(image, today)
-    if kind == "stock" and machines == "tpu":
+        yield from executor_findings(image, today)
+    elif kind == "stock" and machines == "tpu":
         expected = "an image of your own, which a TPU needs"
-        return wrong("[runtime] kind", "stock", expected, 'write "image"')
-    if image and not IMAGE.fullmatch(image):
-        return wrong(
-            "[runtime] image",
-            image,
-            "an address such as REGION-docker.pkg.dev/PROJECT/REPOSITORY/NAME:TAG",
-            "correct it",
-        )
-    if machines == "gpu" and CPU_IMAGE.fullmatch(image):
+        yield wrong("[runtime] kind", "stock", expected, 'write "image"')
+    elif image and not IMAGE.fullmatch(image):
+        expected = "an address such as REGION-docker.pkg.dev/PROJECT/REPOSITORY/NAME:TAG"
+        yield wrong("[runtime] image", image, expected, "correct it")
+    elif machines == "gpu" and CPU_IMAGE.fullmatch(image):
         expected = f"an image that can use the GPUs of {job.cloud.scale_tier}"
-        return wrong("[runtime] image", image, expected, f"write {image}-gpu")
-    return None
+        yield wrong("[runtime] image", image, expected, f"write {image}-gpu")
 
 
-def executor_finding(image: str, today: datetime.date) -> UserError | None:
-    """Return what is wrong with an image that is to run a Python package.
+def executor_findings(image: str, today: datetime.date) -> Iterator[UserError]:
+    """Yield what is wrong with an image that is to run a Python package.
 
     Source: https://cloud.google.com/vertex-ai/docs/training/pre-built-containers
     """
-    listed = google_cloud()["executor_images"]
-    name = image.rpartition("/")[2].partition(":")[0]
-    if name not in listed or not re.match(
-        r"(us|europe|asia)-docker\.pkg\.dev/vertex-ai/training/", image
-    ):
+    registry, _, tagged = image.rpartition("/")
+    name, listed = tagged.partition(":")[0], google_cloud()["executor_images"]
+    if name not in listed or not GOOGLE_IMAGES.fullmatch(registry):
         expected = "an image of Google's list, such as us-docker.pkg.dev/vertex-ai/training/tf-cpu.2-17.py310:latest"
-        return wrong("[runtime] image", image, expected, 'write one of them, or kind = "stock"')
-    ended = listed[name]["ended"]
-    if today <= datetime.date.fromisoformat(ended):
-        return None
-    return UserError(
-        f"job.toml [runtime] image: {name} is past its end of availability ({ended})",
-        "an image that is still offered; every TensorFlow image of the list has ended",
-        'write kind = "stock", which needs no image of your own',
-    )
-
-
-def path_findings(job: Job, arguments: Sequence[str], folder: Path) -> list[UserError | None]:
-    named = {f"job.toml [arguments] {name}": value for name, value in job.arguments.items()}
-    named |= {f"job.toml [environment] {name}": value for name, value in job.environment.items()}
-    named |= {
-        f"the argument {shown(each)}": each.partition("=")[2] if each[:1] == "-" else each
-        for each in arguments
-    }
-    return [
-        UserError(
-            f"{where} names a path on this machine ({shown(value)})",
-            "a gs:// address, which a cloud job can read",
-            "copy the file to the bucket and write its gs:// address",
+        yield wrong("[runtime] image", image, expected, 'write one of them, or kind = "stock"')
+    elif today > datetime.date.fromisoformat(ended := listed[name]["ended"]):
+        yield UserError(
+            f"job.toml [runtime] image: {name} is past its end of availability ({ended})",
+            "an image that is still offered; every TensorFlow image of the list has ended",
+            'write kind = "stock", which needs no image of your own',
         )
-        for where, value in named.items()
-        if isinstance(value, str) and is_local(value, folder, where)
-    ]
 
 
-def is_local(value: str, folder: Path, where: str = "") -> bool:
+def path_findings(job: Job, arguments: Sequence[str], folder: Path) -> Iterator[UserError]:
+    values = [(where, value) for where, _, value in values_of(job, "arguments", "environment")]
+    for each in arguments:
+        value = each.partition("=")[2] if each[:1] == "-" else each
+        values.append((f"the argument {shown(each)}", value))
+    for where, value in values:
+        if isinstance(value, str) and is_local(value, folder, where):
+            yield UserError(
+                f"{where} names a path on this machine ({shown(value)})",
+                "a gs:// address, which a cloud job can read",
+                "copy the file to the bucket and write its gs:// address",
+            )
+
+
+def is_local(value: str, folder: Path, where: str) -> bool:
     """Return whether a text is a path that exists on this machine only."""
     if not value or CLOUD_PATH.fullmatch(value):
         return False

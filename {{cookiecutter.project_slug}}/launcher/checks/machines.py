@@ -3,31 +3,41 @@
 Sources: the entries of `sources` in google_cloud.json.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterator
 
+from launcher.checks.problem import Problem, findings_at
 from launcher.console import UserError, nearest, shown
 from launcher.contract import TASK_MODULE
-from launcher.spec.catalog import Pool, accelerator_of, google_cloud, training_regions
+from launcher.spec.catalog import (
+    Pool,
+    Tier,
+    accelerator_of,
+    google_cloud,
+    kind_of,
+    machine_table,
+    training_regions,
+)
 from launcher.spec.job_file import Job
 
 MOST_SUGGESTED = 12
+STRATEGIES = ("standard", "spot", "flex_start")
 
 
 def machine_findings(job: Job) -> list[UserError]:
-    findings = [region_finding(job.cloud.region)]
+    unknown_region = region_finding(job.cloud.region)
+    findings = [unknown_region] if unknown_region else []
     try:
         tier = job.tier()
     except UserError as error:
-        return [finding for finding in (*findings, error) if finding]
+        return [*findings, error]
+    where, region = f"scale tier {job.cloud.scale_tier}", "" if findings else job.cloud.region
     for name, pool in tier.items():
-        where = f"scale tier {job.cloud.scale_tier}, {name}"
-        findings += pool_findings(pool, where, "" if findings[0] else job.cloud.region)
-    findings += [*shape_findings(job), *strategy_findings(job)]
-    return [finding for finding in findings if finding]
+        findings += findings_at(f"{where}, {name}: ", pool_problems(pool, region))
+    findings += findings_at(f"{where}: ", shape_problems(tier, job.cloud.module))
+    return [*findings, *strategy_findings(job)]
 
 
 def region_finding(region: str) -> UserError | None:
-    """Return what is wrong with a region, if it offers no training."""
     regions = training_regions()
     if region in regions:
         return None
@@ -40,17 +50,28 @@ def region_finding(region: str) -> UserError | None:
     )
 
 
-def pool_findings(pool: Pool, where: str, region: str) -> list[UserError | None]:
-    ended = ended_name(pool.accelerator)
-    if ended:
-        return [ended_finding(ended, where)]
-    return [
-        machine_finding(pool, where),
-        count_finding(pool, where),
-        accelerator_region_finding(accelerator_of(pool), where, region),
-        topology_finding(pool, where),
-        replicas_finding(pool, where),
-    ]
+def pool_problems(pool: Pool, region: str) -> Iterator[Problem]:
+    """Yield what is wrong with the machines of one pool; a region "" is not compared."""
+    if ended := ended_name(pool.accelerator):
+        fact, expected = (
+            google_cloud()["ended_accelerators"][ended],
+            "an accelerator that is offered",
+        )
+        yield f"{ended} has ended ({fact['ended']})", expected, f"write {fact['instead']}"
+        return
+    yield from machine_problems(pool.machine)
+    yield from accelerator_problems(pool)
+    accelerator = accelerator_of(pool)
+    offered = google_cloud()["accelerator_regions"].get(accelerator, [region])
+    if region and region not in offered:
+        what, fix = (
+            f"{region} does not offer {accelerator} for training",
+            "change region (and bucket)",
+        )
+        yield what, f"one of {', '.join(offered)}", f"{fix}, or the scale tier"
+    yield from topology_problems(pool)
+    if pool.replicas < 1:
+        yield f"replicas is {pool.replicas}", "1 or more", "correct it, or remove the pool"
 
 
 def ended_name(accelerator: str) -> str:
@@ -60,238 +81,125 @@ def ended_name(accelerator: str) -> str:
     return next((name for name in names if folded and name.endswith(folded)), "")
 
 
-def ended_finding(accelerator: str, where: str) -> UserError:
-    fact = google_cloud()["ended_accelerators"][accelerator]
-    return UserError(
-        f"{where}: {accelerator} has ended ({fact['ended']})",
-        "an accelerator that is offered",
-        f"write {fact['instead']}",
-    )
-
-
-def machine_finding(pool: Pool, where: str) -> UserError | None:
-    """Return what is wrong with a machine type, if training does not accept it."""
-    facts = google_cloud()
-    gpus = [machine for table in facts["gpu_machines"].values() for machine in table]
-    tpus = [machine for table in facts["tpu_machines"].values() for machine in table]
-    accepted = [*facts["cpu_machines"], *gpus, *tpus]
-    if pool.machine in accepted:
-        return None
-    guess = nearest(pool.machine, accepted)
-    return UserError(
-        f"{where}: training does not accept the machine {shown(pool.machine)}",
-        f"one of the {len(accepted)} machine types that it does",
-        f"write {guess or 'n1-standard-4, for example'}",
-    )
-
-
-def count_finding(pool: Pool, where: str) -> UserError | None:
-    facts = google_cloud()
-    own = {
-        name: table[pool.machine]
-        for name, table in facts["gpu_machines"].items()
-        if pool.machine in table
-    }
-    if own:
-        name, count = next(iter(own.items()))
-        if (pool.accelerator, pool.accelerator_count) == (name, count):
-            return None
-        return UserError(
-            f"{where}: {pool.machine} with {pool.accelerator_count} x {pool.accelerator or 'no accelerator'}",
-            f"{count} x {name}, which this machine has",
-            f'write accelerator = "{name}" and accelerator_count = {count}',
+def machine_problems(machine: str) -> Iterator[Problem]:
+    implied = machine_table("gpu_machines") | machine_table("tpu_machines")
+    accepted = [*google_cloud()["cpu_machines"], *implied]
+    if machine not in accepted:
+        yield (
+            f"training does not accept the machine {shown(machine)}",
+            f"one of the {len(accepted)} machine types that it does",
+            f"write {nearest(machine, accepted) or 'n1-standard-4, for example'}",
         )
-    if not pool.accelerator:
-        return None if not pool.accelerator_count else needless_count(pool, where)
-    return attached_finding(pool, where)
 
 
-def needless_count(pool: Pool, where: str) -> UserError:
-    return UserError(
-        f"{where}: accelerator_count is {pool.accelerator_count} without an accelerator",
-        "both or neither",
-        "name the accelerator, or remove the count",
-    )
-
-
-def attached_finding(pool: Pool, where: str) -> UserError | None:
-    facts = google_cloud()
-    known = {**facts["n1_gpu_counts"], **facts["gpu_machines"]}
-    if pool.accelerator not in known:
-        return unknown_accelerator(pool.accelerator, known, where)
-    machines = known[pool.accelerator]
-    counts = machines.get(pool.machine)
-    if counts is None:
-        return UserError(
-            f"{where}: {pool.machine} does not take {pool.accelerator}",
-            f"one of {listed(machines)}",
-            f'write machine = "{next(iter(machines))}"',
+def accelerator_problems(pool: Pool) -> Iterator[Problem]:
+    name, count, implied = pool.accelerator, pool.accelerator_count, machine_table("gpu_machines")
+    own, own_count = implied.get(pool.machine, (name, count))
+    if (own, own_count) != (name, count):
+        yield (
+            f"{pool.machine} with {count} x {name or 'no accelerator'}",
+            f"{own_count} x {own}, which this machine has",
+            f'write accelerator = "{own}" and accelerator_count = {own_count}',
         )
-    if pool.accelerator_count in counts:
-        return None
-    return UserError(
-        f"{where}: {pool.machine} does not take {pool.accelerator_count} x {pool.accelerator}",
-        f"{' or '.join(map(str, counts))} of them",
-        f"write accelerator_count = {counts[0]}",
-    )
+    elif count and not name:
+        what = f"accelerator_count is {count} without an accelerator"
+        yield what, "both or neither", "name the accelerator, or remove the count"
+    elif name and pool.machine not in implied:
+        yield from attached_problems(pool.machine, name, count)
 
 
-def unknown_accelerator(accelerator: str, known: Iterable[str], where: str) -> UserError:
-    if accelerator.upper().startswith("TPU"):
-        machines = [name for table in google_cloud()["tpu_machines"].values() for name in table]
-        return UserError(
-            f"{where}: {accelerator} cannot be attached to a machine",
-            f"a machine that has TPUs: {', '.join(machines)}",
-            "take the scale tier BASIC_TPU as an example",
+def attached_problems(machine: str, name: str, count: int) -> Iterator[Problem]:
+    known = google_cloud()["n1_gpu_counts"] | google_cloud()["gpu_machines"]
+    if name not in known:
+        yield unknown_accelerator(name, known)
+    elif machine not in known[name]:
+        first, *_ = machines = [*known[name]]
+        rest = len(machines) - MOST_SUGGESTED
+        expected = f"one of {', '.join(machines[:MOST_SUGGESTED])}"
+        expected += f" and {rest} more" if rest > 0 else ""
+        yield f"{machine} does not take {name}", expected, f'write machine = "{first}"'
+    elif count not in (counts := known[name][machine]):
+        expected, fix = " or ".join(map(str, counts)), f"write accelerator_count = {counts[0]}"
+        yield f"{machine} does not take {count} x {name}", f"{expected} of them", fix
+
+
+def unknown_accelerator(name: str, known: Collection[str]) -> Problem:
+    if name.upper().startswith("TPU"):
+        expected = f"a machine that has TPUs: {', '.join(machine_table('tpu_machines'))}"
+        fix = "take the scale tier BASIC_TPU as an example"
+        return f"{name} cannot be attached to a machine", expected, fix
+    guess = nearest(name if name[:2].upper() == "NV" else f"NVIDIA_{name}", known)
+    fix = f"write {guess}" if guess else "correct the name"
+    return f"there is no accelerator {shown(name)}", f"one of {', '.join(known)}", fix
+
+
+def topology_problems(pool: Pool) -> Iterator[Problem]:
+    _, shapes = machine_table("tpu_machines").get(pool.machine, ("", []))
+    if pool.tpu_topology not in (shapes or [""]):
+        yield (
+            f"{pool.machine} with tpu_topology {shown(pool.tpu_topology)}",
+            f"one of {', '.join(shapes)}" if shapes else "no topology, because it has no TPU",
+            f'write tpu_topology = "{shapes[0]}"' if shapes else "remove tpu_topology",
         )
-    folded = f"NVIDIA_{accelerator}" if accelerator[:2].upper() != "NV" else accelerator
-    guess = nearest(folded, known)
-    return UserError(
-        f"{where}: there is no accelerator {shown(accelerator)}",
-        f"one of {', '.join(known)}",
-        f"write {guess}" if guess else "correct the name",
-    )
 
 
-def accelerator_region_finding(accelerator: str, where: str, region: str) -> UserError | None:
-    offered = google_cloud()["accelerator_regions"].get(accelerator)
-    if offered is None or region in offered or not region:
-        return None
-    return UserError(
-        f"{where}: {region} does not offer {accelerator} for training",
-        f"one of {listed(offered, len(offered))}",
-        "change region (and bucket), or the scale tier",
-    )
-
-
-def topology_finding(pool: Pool, where: str) -> UserError | None:
-    tables = google_cloud()["tpu_machines"].values()
-    shapes: list[str] = next((table[pool.machine] for table in tables if pool.machine in table), [])
-    if pool.tpu_topology in (shapes or [""]):
-        return None
-    return UserError(
-        f"{where}: {pool.machine} with tpu_topology {shown(pool.tpu_topology)}",
-        f"one of {', '.join(shapes)}" if shapes else "no topology, because it has no TPU",
-        f'write tpu_topology = "{shapes[0]}"' if shapes else "remove tpu_topology",
-    )
-
-
-def replicas_finding(pool: Pool, where: str) -> UserError | None:
-    if pool.replicas >= 1:
-        return None
-    return UserError(
-        f"{where}: replicas is {pool.replicas}", "1 or more", "correct it, or remove the pool"
-    )
-
-
-def shape_findings(job: Job) -> list[UserError | None]:
-    tier = job.tier()
-    where = f"scale tier {job.cloud.scale_tier}"
-    tpu = any(accelerator_of(pool).startswith("TPU") for pool in tier.values())
-    if tpu and (len(tier) > 1 or tier["chief"].replicas > 1):
+def shape_problems(tier: Tier, module: str) -> Iterator[Problem]:
+    """Yield which pools cannot be together in a tier, or cannot be so large."""
+    replicas = {name: pool.replicas for name, pool in tier.items()}
+    if kind_of(tier) == "tpu" and (len(tier) > 1 or replicas["chief"] > 1):
         expected = "one pool of one replica, because a TPU job is a single host"
-        return [
-            UserError(
-                f"{where}: a TPU with more pools or replicas", expected, "keep the chief alone"
-            )
-        ]
-    findings: list[UserError | None] = []
-    if tier["chief"].replicas > 1:
-        findings.append(
-            UserError(
-                f"{where}: {tier['chief'].replicas} chiefs", "one", "put the others into worker"
-            )
+        yield "a TPU with more pools or replicas", expected, "keep the chief alone"
+        return
+    if replicas["chief"] > 1:
+        yield f"{replicas['chief']} chiefs", "one", "put the others into worker"
+    if replicas.get("evaluator", 1) > 1:
+        yield f"{replicas['evaluator']} evaluators", "at most one", "write replicas = 1"
+    if "parameter_server" in tier and module == TASK_MODULE:
+        yield (
+            "it has parameter servers",
+            "a chief and workers, because the trainer works by all-reduce, which has no use for them",
+            "remove the pool, and give its machines to worker",
         )
-    if "evaluator" in tier and tier["evaluator"].replicas > 1:
-        findings.append(
-            UserError(
-                f"{where}: {tier['evaluator'].replicas} evaluators",
-                "at most one",
-                "write replicas = 1",
-            )
-        )
-    if "parameter_server" in tier and job.cloud.module == TASK_MODULE:
-        findings.append(
-            UserError(
-                f"{where}: it has parameter servers",
-                "a chief and workers, because the trainer works by all-reduce, which has no use for them",
-                "remove the pool, and give its machines to worker",
-            )
-        )
-    return findings
 
 
-def strategy_findings(job: Job) -> list[UserError | None]:
+def strategy_findings(job: Job) -> list[UserError]:
     """Return what is wrong with how the job asks for its machines.
 
     Sources: https://cloud.google.com/vertex-ai/docs/training/schedule-jobs-dws,
     https://cloud.google.com/vertex-ai/docs/training/use-spot-vms and
     https://cloud.google.com/vertex-ai/docs/training/use-reservations
     """
-    asked, tier = job.scheduling, job.tier()
-    where = f"job.toml [scheduling] strategy = {shown(asked.strategy)}"
-    strategies = ("standard", "spot", "flex_start")
-    if asked.strategy not in strategies:
-        guess = nearest(asked.strategy, strategies) or "standard"
-        return [UserError(where, f"one of {', '.join(strategies)}", f"write {guess}")]
-    if asked.strategy == "spot":
-        return [reservation_zone_finding(job), spot_finding(tier.values(), where)]
-    flex = flex_findings(job, where) if asked.strategy == "flex_start" else []
-    return [*flex, reservation_zone_finding(job)]
+    strategy, tier = job.scheduling.strategy, job.tier()
+    where = f"job.toml [scheduling] strategy = {shown(strategy)}"
+    if strategy not in STRATEGIES:
+        guess = nearest(strategy, STRATEGIES) or "standard"
+        return [UserError(where, f"one of {', '.join(STRATEGIES)}", f"write {guess}")]
+    problems = [*flex_start_problems(job)] if strategy == "flex_start" else []
+    if strategy == "spot" and any(map(is_tpu_pod, tier.values())):
+        problems.append(("with a TPU pod", "a TPU of one host", 'write strategy = "standard"'))
+    return [*findings_at(f"{where}: ", problems), *reservation_findings(job)]
 
 
-def spot_finding(pools: Iterable[Pool], where: str) -> UserError | None:
-    if not any(
-        pool.tpu_topology not in ("", "1x1", "2x2") and pool.machine.endswith("-4t")
-        for pool in pools
-    ):
-        return None
-    return UserError(f"{where}: with a TPU pod", "a TPU of one host", 'write strategy = "standard"')
+def is_tpu_pod(pool: Pool) -> bool:
+    return pool.tpu_topology not in ("", "1x1", "2x2") and pool.machine.endswith("-4t")
 
 
-def reservation_zone_finding(job: Job) -> UserError | None:
-    reservation, region = job.scheduling.reservation, job.cloud.region
-    zone = reservation.partition("/zones/")[2].partition("/")[0]
-    if not zone or zone.startswith(f"{region}-"):
-        return None
-    return UserError(
-        f"job.toml [scheduling] reservation is in {zone}",
-        f"a zone of the job's region {region}",
-        "change region (and bucket), or name another reservation",
-    )
+def reservation_findings(job: Job) -> list[UserError]:
+    zone = job.scheduling.reservation.partition("/zones/")[2].partition("/")[0]
+    if not zone or zone.startswith(f"{job.cloud.region}-"):
+        return []
+    expected = f"a zone of the job's region {job.cloud.region}"
+    fix = "change region (and bucket), or name another reservation"
+    return [UserError(f"job.toml [scheduling] reservation is in {zone}", expected, fix)]
 
 
-def flex_findings(job: Job, where: str) -> list[UserError | None]:
-    pools = list(job.tier().values())
-    taken = google_cloud()["flex_start_accelerators"]
-    findings: list[UserError | None] = []
+def flex_start_problems(job: Job) -> Iterator[Problem]:
+    pools, taken = job.tier().values(), google_cloud()["flex_start_accelerators"]
     if any(accelerator_of(pool) not in taken for pool in pools):
-        other = "write standard, or choose a tier with one of them"
-        findings.append(
-            UserError(
-                f"{where}: {job.cloud.scale_tier} has none of its accelerators",
-                f"one of {', '.join(taken)}",
-                other,
-            )
-        )
-    machines = {(pool.machine, pool.accelerator, pool.accelerator_count) for pool in pools}
-    if len(machines) > 1:
-        findings.append(
-            UserError(
-                f"{where}: the pools have different machines",
-                "the same in every pool",
-                "make them equal",
-            )
-        )
+        what = f"{job.cloud.scale_tier} has none of its accelerators"
+        fix = "write standard, or choose a tier with one of them"
+        yield what, f"one of {', '.join(taken)}", fix
+    if len({(pool.machine, pool.accelerator, pool.accelerator_count) for pool in pools}) > 1:
+        yield "the pools have different machines", "the same in every pool", "make them equal"
     if job.scheduling.reservation:
-        findings.append(
-            UserError(f"{where}: with a reservation", "one of the two", 'write reservation = ""')
-        )
-    return findings
-
-
-def listed(names: Iterable[str], most: int = MOST_SUGGESTED) -> str:
-    """Return names for a message, not more than it can bear."""
-    all_of_them: Sequence[str] = list(names)
-    rest = f" and {len(all_of_them) - most} more" if len(all_of_them) > most else ""
-    return ", ".join(all_of_them[:most]) + rest
+        yield "with a reservation", "one of the two", 'write reservation = ""'

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
+from launcher.checks.problem import values_of
 from launcher.console import UserError
 from launcher.spec.job_file import Job
 
@@ -30,15 +31,9 @@ VALUES = re.compile(
 
 def secret_findings(job: Job, arguments: Sequence[str]) -> list[UserError]:
     """Return one finding for each value of the job that looks like a secret; its text is never shown."""
-    named = {
-        f"job.toml [environment] {name}": (name, value) for name, value in job.environment.items()
-    }
-    named |= {
-        f"job.toml [arguments] {name}": (name, str(value)) for name, value in job.arguments.items()
-    }
-    named |= {f"job.toml [labels] {key}": (key, value) for key, value in job.labels.items()}
-    named |= {f"the argument {flag}": (flag, value) for flag, value in flags_of(arguments)}
-    return [secret(where) for where, (name, value) in named.items() if is_secret(name, value)]
+    values = [*values_of(job, "environment", "arguments", "labels")]
+    values += [(f"the argument {flag}", flag, value) for flag, value in flags_of(arguments)]
+    return [secret(where) for where, name, value in values if is_secret(name, str(value))]
 
 
 def flags_of(arguments: Sequence[str]) -> list[tuple[str, str]]:

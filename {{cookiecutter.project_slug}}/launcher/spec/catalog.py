@@ -46,14 +46,18 @@ def offered_tiers() -> dict[str, Tier]:
 
 
 def training_regions() -> list[str]:
-    """Return every region that offers training."""
     return [*google_cloud()["regions"], *google_cloud()["regions_of_gcloud"]]
+
+
+def machine_table(name: str) -> dict[str, tuple[str, Any]]:
+    """Return, by machine, the accelerator that it implies, and its GPUs' count or its TPU's topologies."""
+    tables = google_cloud()[name].items()
+    return {machine: (each, value) for each, table in tables for machine, value in table.items()}
 
 
 def accelerator_of(pool: Pool) -> str:
     """Return the accelerator of a pool, a TPU by its machine; "" if it has none."""
-    tpus = google_cloud()["tpu_machines"]
-    return next((name for name in tpus if pool.machine in tpus[name]), pool.accelerator)
+    return machine_table("tpu_machines").get(pool.machine, (pool.accelerator,))[0]
 
 
 def kind_of(tier: Tier) -> str:
