@@ -14,6 +14,7 @@ LAUNCHER = (
     "uv>=0.5",
     "setuptools>=77",
     "filelock>=3.13",
+    "packaging>=22",
     "rich>=13",
     "tomli>=2; python_version < '3.11'",
 )
@@ -31,6 +32,7 @@ LINT = (
     "filelock>=3.13",
     "numpy>=1.26",
     "nox>=2024.4.15",
+    "packaging>=22",
     "pytest>=8",
 )
 

@@ -35,9 +35,9 @@ def built(project: Path) -> SourceDistribution:
 
 def findings_of(project: Path) -> list[str]:
     """Return the findings about a project's imports, with this interpreter as the clean one."""
-    found = imports_of(project)
-    absent = absent_modules(Path(sys.executable), [each.module for each in found], project.parent)
-    return [str(each) for each in import_findings(project, found, absent, frozenset({"duckdb-zz"}))]
+    imports, declared = imports_of(project), frozenset({"duckdb-zz"})
+    absent = absent_modules(Path(sys.executable), [each.module for each in imports])
+    return [str(each) for each in import_findings(project, imports, absent, declared)]
 
 
 @pytest.mark.minute

@@ -1,16 +1,13 @@
 """The arguments of a job, checked against the parser of the module that it starts."""
 
-import json
 import re
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from launcher.checks.probe import ask
 from launcher.console import UserError, nearest, shown
 from launcher.spec.job_file import Argument, Job, argument_flags, flag_name
 from launcher.spec.study import Study
-from launcher.subprocesses import clean_variables, run_captured
 
 UNKNOWN = re.compile(r"unrecognized arguments: (--?[\w-]+)")
 REFUSED = re.compile(r"argument ([^:]+): (.*)", re.DOTALL)
@@ -30,7 +27,7 @@ def argument_findings(python: Path, job: Job, arguments: Sequence[str]) -> list[
     tried |= study_flags(job.study)
     flags = [*DATA_DIR, *argument_flags(job.arguments), *arguments]
     request = {"module": job.cloud.module, "alone": [*tried.values()], "together": flags}
-    response = ask(python, request)
+    response, _ = ask(python, "arguments", request, '{"alone": ')
     if not response:
         return []
     known, module = response["flags"], job.cloud.module
@@ -77,28 +74,14 @@ def is_flag(name: str, known: Sequence[str]) -> bool:
 def finding_of(message: str, place: str, module: str, known: Sequence[str]) -> UserError:
     unknown, refused = UNKNOWN.match(message), REFUSED.match(message)
     if not unknown:
-        said = f"{refused[1]}: {refused[2]}" if refused else message
+        reason = f"{refused[1]}: {refused[2]}" if refused else message
         expected = f"a value that python -m {module} --help describes"
-        return UserError(f"{place}: {' '.join(said.split())}", expected, "correct the value")
-    guess = nearest(unknown[1], known)
-    spelt = guess.removeprefix("--").replace("-", "_")
+        return UserError(f"{place}: {' '.join(reason.split())}", expected, "correct the value")
+    guess, remedy = nearest(unknown[1], known), "remove it, or add the flag"
     if place.startswith("job.toml"):
-        remedy = f"write {spelt}" if guess else "remove it"
-    else:
-        remedy = f"write {guess}" if guess else "remove it, or add the flag"
-    return UserError(
-        f"{place}: {module} has no flag {unknown[1]}",
+        guess, remedy = guess.removeprefix("--").replace("-", "_"), "remove it"
+    what, expected = (
+        f"{module} has no flag {unknown[1]}",
         f"a flag that python -m {module} --help lists",
-        remedy,
     )
-
-
-def ask(python: Path, request: dict[str, Any]) -> dict[str, Any]:
-    """Return the parser's response to the request; empty if the module has no parser."""
-    probe = Path(__file__).parent / "probes" / "arguments.py"
-    command = [str(python), "-I", "-B", str(probe)]
-    with tempfile.TemporaryDirectory() as folder:
-        given = json.dumps(request)
-        _, output = run_captured(command, Path(folder), clean_variables(), given=given)
-    lines = [line for line in output.splitlines() if line.startswith('{"alone": ')]
-    return dict(json.loads(lines[-1])) if lines else {}
+    return UserError(f"{place}: {what}", expected, f"write {guess}" if guess else remedy)

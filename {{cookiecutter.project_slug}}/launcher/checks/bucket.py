@@ -24,7 +24,6 @@ ENFORCED = "enforced"
 
 
 def create_command(job: Job, name: str) -> str:
-    """Return the command that creates a bucket as `bucket` does."""
     return (
         f"gcloud storage buckets create gs://{name} --project={job.cloud.project}"
         f" --location={job.cloud.region} --uniform-bucket-level-access --public-access-prevention"
@@ -54,7 +53,6 @@ def of_others(job: Job) -> UserError:
 
 
 def is_closed(found: Any) -> bool:
-    """Return whether access is uniform and not public."""
     access = found.iam_configuration
     uniform = bool(access.uniform_bucket_level_access_enabled)
     return uniform and access.public_access_prevention == ENFORCED

@@ -1,14 +1,16 @@
 """What the package's source imports, compared with what a clean environment has. Nothing of it is run."""
 
 import ast
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
+
+from launcher.checks.probe import ask
+from launcher.checks.source_files import modules_of, parsed_modules
 from launcher.console import UserError, nearest
-from launcher.packaging.sdist import PACKAGE, error_line, normalised, python_files
-from launcher.subprocesses import clean_variables, run_captured
+from launcher.packaging.sdist import PACKAGE, error_line
 
 # Distributions whose name gives their import name away only to those who know it.
 DISTRIBUTIONS = {
@@ -34,7 +36,6 @@ class Import:
 
     @property
     def top(self) -> str:
-        """The first part of the module's name."""
         return self.module.partition(".")[0]
 
     @property
@@ -48,11 +49,10 @@ class Collector(ast.NodeVisitor):
 
     def __init__(self, file: str) -> None:
         self.file = file
-        self.found: list[Import] = []
+        self.imports: list[Import] = []
         self._functions = 0
 
     def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
-        """Take what is imported inside as lazy."""
         self._functions += 1
         self.generic_visit(node)
         self._functions -= 1
@@ -60,7 +60,6 @@ class Collector(ast.NodeVisitor):
     visit_AsyncFunctionDef = visit_FunctionDef
 
     def visit_Import(self, node: ast.Import) -> None:
-        """Note `import a.b`."""
         for alias in node.names:
             self._add(node, alias.name)
 
@@ -86,77 +85,78 @@ class Collector(ast.NodeVisitor):
                 self.visit(child)
 
     def _add(self, node: ast.stmt, module: str) -> None:
-        self.found.append(Import(self.file, node.lineno, module, lazy=self._functions > 0))
+        self.imports.append(Import(self.file, node.lineno, module, lazy=self._functions > 0))
 
 
 def catches_import_error(handler: ast.ExceptHandler) -> bool:
-    """Return whether an `except` clause catches a failed import."""
     if handler.type is None:
         return True
     return any(isinstance(node, ast.Name) and node.id in CAUGHT for node in ast.walk(handler.type))
 
 
 def is_type_checking(test: ast.expr) -> bool:
-    """Return whether a condition is `TYPE_CHECKING` or `typing.TYPE_CHECKING`."""
     return getattr(test, "id", getattr(test, "attr", "")) == "TYPE_CHECKING"
 
 
 def imports_of(project: Path) -> list[Import]:
-    """Return what the modules below trainer/ import, without those that cannot be parsed."""
-    found: list[Import] = []
-    for name in python_files(project):
-        try:
-            tree = ast.parse((project / name).read_bytes())
-        except (SyntaxError, ValueError):
-            continue
+    """Return what the modules below trainer/ import from elsewhere, without those that cannot be parsed."""
+    imports: list[Import] = []
+    for name, tree in parsed_modules(project):
         collector = Collector(name)
         collector.visit(tree)
-        found += collector.found
-    return [each for each in found if each.top != PACKAGE]
+        imports += collector.imports
+    return [each for each in imports if each.top != PACKAGE]
 
 
-def absent_modules(python: Path, modules: Iterable[str], elsewhere: Path) -> frozenset[str]:
-    """Return the modules that the interpreter `python`, started in the folder `elsewhere`, cannot find."""
-    probe = Path(__file__).parent / "probes" / "absent_modules.py"
-    command = [str(python), "-I", str(probe)]
-    request = json.dumps(sorted(set(modules)))
-    code, output = run_captured(command, elsewhere, clean_variables(), given=request)
-    if code:
+def absent_modules(python: Path, modules: Iterable[str]) -> frozenset[str]:
+    """Return the modules that an interpreter cannot find; raise `UserError` if it cannot run."""
+    absent, output = ask(python, "absent_modules", sorted(set(modules)), "[")
+    if absent is None:
         raise UserError(
             f"{python} cannot run ({error_line(output)})",
             "the interpreter of the training environment",
             "remove the folder .nox/runtime and run the command again",
         )
-    return frozenset(json.loads(output.splitlines()[-1]))
+    return frozenset(absent)
 
 
 def import_findings(
-    project: Path, found: Sequence[Import], absent: frozenset[str], declared: frozenset[str]
+    project: Path, imports: Iterable[Import], absent: frozenset[str], declared: frozenset[str]
 ) -> list[UserError]:
     """Return one finding for each absent module, at the first place that imports it.
 
     `declared` holds the distributions that setup.py names, those of extras included.
     """
     findings: dict[str, UserError] = {}
-    for each in found:
-        if each.module in absent and each.package not in findings:
-            finding = finding_of(project, each, declared)
-            if finding:
-                findings[each.package] = finding
+    for each in imports:
+        new = each.module in absent and each.package not in findings
+        if new and (finding := finding_of(project, each, declared)):
+            findings[each.package] = finding
     return list(findings.values())
 
 
 def finding_of(project: Path, each: Import, declared: frozenset[str]) -> UserError | None:
-    where = f"{each.file}, line {each.line}"
+    where, name = f"{each.file}, line {each.line}", each.top
     for folder in (Path(each.file).parent, Path(PACKAGE)):
-        if holds_module(project / folder, each.top):
-            return inside_only(where, each, folder)
-    if holds_module(project, each.top):
-        return outside_package(where, each)
-    distribution = distribution_of(each)
+        if holds_module(project / folder, name):
+            what = f'"import {name}" works only inside the folder {folder.as_posix()}'
+            fix = f'write "from {".".join(folder.parts)} import {name}"'
+            return UserError(f"{where}: {what}", "an import that names the package", fix)
+    if holds_module(project, name):
+        what = f"imports {name}, which lies beside trainer/ and does not travel to the cloud"
+        fix = f'move {name} below trainer/ and write "from {PACKAGE} import {name}"'
+        return UserError(f"{where}: {what}", "modules below trainer/", fix)
+    distribution = canonicalize_name(DISTRIBUTIONS.get(each.package, each.package))
+    fix = f'add "{distribution}" to install_requires'
     if distribution not in declared:
-        return undeclared(where, each, distribution)
-    return None if each.lazy else extra_only(where, each, distribution)
+        what = f"imports {each.package}, which a clean environment does not have"
+        expected = "every package that the code needs to be declared"
+        return UserError(f"{where}: {what}", expected, f"{fix} in setup.py")
+    if each.lazy:
+        return None
+    what = f"imports {name}, which only an extra in setup.py declares, when the module loads"
+    fix = f"import it inside the function that needs it, or {fix}"
+    return UserError(f"{where}: {what}", "modules that load without the extras", fix)
 
 
 def holds_module(folder: Path, name: str) -> bool:
@@ -164,46 +164,9 @@ def holds_module(folder: Path, name: str) -> bool:
     return (folder / f"{name}.py").is_file() or any((folder / name).glob("*.py"))
 
 
-def distribution_of(each: Import) -> str:
-    """Return the name under which a module is most likely installed."""
-    return normalised(DISTRIBUTIONS.get(each.package, each.package))
-
-
-def inside_only(where: str, each: Import, folder: Path) -> UserError:
-    return UserError(
-        f'{where}: "import {each.top}" works only inside the folder {folder.as_posix()}',
-        "an import that names the package",
-        f'write "from {".".join(folder.parts)} import {each.top}"',
-    )
-
-
-def outside_package(where: str, each: Import) -> UserError:
-    return UserError(
-        f"{where}: imports {each.top}, which lies beside trainer/ and does not travel to the cloud",
-        "modules below trainer/",
-        f'move {each.top} below trainer/ and write "from {PACKAGE} import {each.top}"',
-    )
-
-
-def undeclared(where: str, each: Import, distribution: str) -> UserError:
-    return UserError(
-        f"{where}: imports {each.package}, which a clean environment does not have",
-        "every package that the code needs to be declared",
-        f'add "{distribution}" to install_requires in setup.py',
-    )
-
-
-def extra_only(where: str, each: Import, distribution: str) -> UserError:
-    return UserError(
-        f"{where}: imports {each.top}, which only an extra in setup.py declares, when the module loads",
-        "modules that load without the extras",
-        f'import it inside the function that needs it, or add "{distribution}" to install_requires',
-    )
-
-
 def own_import_findings(project: Path) -> list[UserError]:
     findings: dict[str, UserError] = {}
-    modules = [name.removesuffix(".py").replace("/", ".") for name in python_files(project)]
+    modules = modules_of(project)
     for name, line, module in own_imports(project):
         if not (project / module.replace(".", "/")).is_dir() and module not in modules:
             guess = nearest(module, modules)
@@ -217,19 +180,15 @@ def own_import_findings(project: Path) -> list[UserError]:
 
 def own_imports(project: Path) -> Iterator[tuple[str, int, str]]:
     """Yield file, line and name of each module of the package that another imports from."""
-    for name in python_files(project):
-        try:
-            tree = ast.parse((project / name).read_bytes())
-        except (SyntaxError, ValueError):
-            continue
+    for name, tree in parsed_modules(project):
         folder = name.split("/")[:-1]
         for node in ast.walk(tree):
+            if not isinstance(node, ast.Import | ast.ImportFrom):
+                continue
+            modules = [alias.name for alias in node.names]
             if isinstance(node, ast.ImportFrom):
                 start = folder[: len(folder) + 1 - node.level] if node.level else []
-                module = ".".join([*start, *([node.module] if node.module else [])])
-                found = [module]
-            else:
-                found = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            for module in found:
+                modules = [".".join([*start, *filter(None, [node.module])])]
+            for module in modules:
                 if module.partition(".")[0] == PACKAGE:
-                    yield name, node.lineno, module  # type: ignore[attr-defined]
+                    yield name, node.lineno, module

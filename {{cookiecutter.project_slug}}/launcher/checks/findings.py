@@ -1,7 +1,6 @@
 """Everything that can be known to be wrong before money is spent: all findings at once."""
 
 import datetime
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -58,21 +57,16 @@ def findings(
     unfit = unfit_findings(folder, distribution)
     # To install another TensorFlow, which is a finding already, would only take a minute.
     uninstalled = [] if tensorflow else install_findings(project, distribution, console)
-    found = [
-        *job_only_findings(project, job, arguments),
-        *unfit,
-        *data_findings(folder, distribution.files),
-        *code_findings(job, folder),
-        *tensorflow,
-        *uninstalled,
-    ]
+    found = job_only_findings(project, job, arguments)
+    found += [*unfit, *data_findings(folder, distribution.files), *code_findings(job, folder)]
+    found += [*tensorflow, *uninstalled]
     if python.exists() and not uninstalled:
         missing = missing_findings(project, distribution)
         found += missing
         # What cannot be imported has a finding already.
         if not (unfit or tensorflow or missing):
-            acting = imported_findings(project.training, folder, distribution.content)
-            found += acting or argument_findings(python, job, arguments)
+            effects = imported_findings(project.training, folder, distribution.content)
+            found += effects or argument_findings(python, job, arguments)
     return list({str(finding): finding for finding in found}.values())
 
 
@@ -86,7 +80,6 @@ def job_only_findings(project: Project, job: Job, arguments: Sequence[str]) -> l
 
 
 def unfit_findings(folder: Path, distribution: SourceDistribution) -> list[UserError]:
-    """Return why the modules cannot be imported."""
     return [
         *syntax_findings(folder),
         *left_out_findings(folder, distribution.files),
@@ -97,7 +90,7 @@ def unfit_findings(folder: Path, distribution: SourceDistribution) -> list[UserE
 def install_findings(
     project: Project, distribution: SourceDistribution, console: Console
 ) -> list[UserError]:
-    """Install the package in its clean environment, unless it is there; return why that fails."""
+    """Install the package in its clean environment, unless it exists; return why that fails."""
     try:
         ensure_environment(project.training, distribution, console)
     except UserError as error:
@@ -106,11 +99,9 @@ def install_findings(
 
 
 def missing_findings(project: Project, distribution: SourceDistribution) -> list[UserError]:
-    """Return what the modules import that the clean environment does not have."""
-    found = imports_of(project.folder)
-    modules = [each.module for each in found]
+    imports = imports_of(project.folder)
     try:
-        absent = absent_modules(project.training.python, modules, Path(tempfile.gettempdir()))
+        absent = absent_modules(project.training.python, [each.module for each in imports])
     except UserError as error:
         return [error]
-    return import_findings(project.folder, found, absent, distribution.declared)
+    return import_findings(project.folder, imports, absent, distribution.declared)

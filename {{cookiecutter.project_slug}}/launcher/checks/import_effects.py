@@ -1,13 +1,12 @@
 """What the package does when it is imported: every module is imported in a clean environment that stops effects."""
 
 import json
-import tempfile
 from pathlib import Path
 
+from launcher.checks.probe import ask
+from launcher.checks.source_files import modules_of
 from launcher.console import UserError
 from launcher.packaging.environment import Environment
-from launcher.packaging.sdist import python_files
-from launcher.subprocesses import clean_variables, run_captured
 
 NOTE = "import_effects.json"
 
@@ -20,8 +19,7 @@ def imported_findings(environment: Environment, project: Path, content: str) -> 
     except (OSError, ValueError):
         known = {}
     if known.get("content") != content:
-        found = import_all(environment.python, project)
-        known = {"content": content, "found": found}
+        known = {"content": content, "found": import_all(environment.python, project)}
         note.write_text(json.dumps(known), encoding="utf-8")
     return [imported_finding(name, line, what) for name, line, what in known["found"]]
 
@@ -42,14 +40,9 @@ def imported_finding(name: str, line: int, what: str) -> UserError:
 
 def import_all(python: Path, project: Path) -> list[tuple[str, int, str]]:
     """Return file, line and effect or failure of each module that does more than define when it is imported."""
-    names = [name.removesuffix(".py").replace("/", ".") for name in python_files(project)]
-    modules = [name.removesuffix(".__init__") for name in names if not name.endswith("__main__")]
-    probe = Path(__file__).parent / "probes" / "import_effects.py"
-    variables = clean_variables(TF_CPP_MIN_LOG_LEVEL="3")
-    command = [str(python), "-I", str(probe)]
-    with tempfile.TemporaryDirectory() as folder:
-        _, output = run_captured(command, Path(folder), variables, given=json.dumps(modules))
-    lines = [line for line in output.splitlines() if line.startswith("[")]
-    if not lines:
+    names = [name for name in modules_of(project) if not name.endswith("__main__")]
+    modules = [name.removesuffix(".__init__") for name in names]
+    effects, _ = ask(python, "import_effects", modules, "[")
+    if effects is None:
         return [("trainer/__init__.py", 1, "the interpreter ends")]
-    return [(name, line, what) for name, line, what in json.loads(lines[-1])]
+    return [(name, line, what) for name, line, what in effects]

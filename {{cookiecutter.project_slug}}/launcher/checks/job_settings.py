@@ -186,8 +186,8 @@ def executor_findings(image: str, today: datetime.date) -> Iterator[UserError]:
 def path_findings(job: Job, arguments: Sequence[str], folder: Path) -> Iterator[UserError]:
     values = [(where, value) for where, _, value in values_of(job, "arguments", "environment")]
     for each in arguments:
-        value = each.partition("=")[2] if each[:1] == "-" else each
-        values.append((f"the argument {shown(each)}", value))
+        text = each.partition("=")[2] if each[:1] == "-" else each
+        values.append((f"the argument {shown(each)}", text))
     for where, value in values:
         if isinstance(value, str) and is_local(value, folder, where):
             yield UserError(

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from launcher.checks.dependencies import catches_import_error
+from launcher.checks.source_files import parsed_modules
 from launcher.console import UserError
-from launcher.packaging.sdist import python_files
 from launcher.spec.catalog import google_cloud
 
 GENERICS = 12
@@ -17,23 +17,14 @@ GENERICS = 12
 
 
 def version_findings(project: Path, python: str) -> list[UserError]:
-    minor = int(python.partition(".")[2])
-    findings = []
-    for name in python_files(project):
-        content = (project / name).read_bytes()
-        try:
-            tree = ast.parse(content)
-        except (SyntaxError, ValueError):
-            continue
-        found = newer_syntax(content, tree, minor) or other_library(tree, minor)
-        if found:
-            findings.append(
-                UserError(
-                    f"{name}, line {found[0]}: {found[1]}",
-                    f"what Python {python} has, which the job's machines run",
-                    "write it another way, or choose another image in job.toml [runtime]",
-                )
-            )
+    minor, findings = int(python.partition(".")[2]), []
+    expected = f"what Python {python} has, which the job's machines run"
+    fix = "write it another way, or choose another image in job.toml [runtime]"
+    for name, tree in parsed_modules(project):
+        newer = newer_syntax((project / name).read_bytes(), tree, minor)
+        if use := newer or other_library(tree, minor):
+            line, what = use
+            findings.append(UserError(f"{name}, line {line}: {what}", expected, fix))
     return findings
 
 

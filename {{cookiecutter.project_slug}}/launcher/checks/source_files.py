@@ -1,10 +1,30 @@
-"""The files of the package, compared with what its source distribution holds."""
+"""The files of the package: their syntax, and what the source distribution leaves out."""
 
-from collections.abc import Iterable
+import ast
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from launcher.console import UserError
-from launcher.packaging.sdist import PACKAGE, package_files, python_files, syntax_finding, texts_of
+from launcher.packaging.sdist import PACKAGE, package_files, python_files, syntax_finding
+
+
+def modules_of(project: Path) -> dict[str, str]:
+    """Return the file of each module below trainer/ by its dotted name; `__init__` is a part of the name."""
+    return {name.removesuffix(".py").replace("/", "."): name for name in python_files(project)}
+
+
+def parsed_modules(project: Path) -> Iterator[tuple[str, ast.Module]]:
+    """Yield file and tree of each module below trainer/; one that cannot be parsed has a finding of its own."""
+    for name in python_files(project):
+        try:
+            yield name, ast.parse((project / name).read_bytes())
+        except (SyntaxError, ValueError):
+            continue
+
+
+def texts_of(tree: ast.Module) -> set[str]:
+    constants = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    return {value for value in constants if isinstance(value, str)}
 
 
 def syntax_findings(project: Path) -> list[UserError]:
@@ -13,11 +33,17 @@ def syntax_findings(project: Path) -> list[UserError]:
 
 
 def left_out_findings(project: Path, shipped: frozenset[str]) -> list[UserError]:
-    first_of: dict[str, str] = {}
+    """Return the modules that are not among the `shipped` files; those that lack the same `__init__.py` once."""
+    findings: dict[str, UserError] = {}
+    expected = "every module below trainer/ to travel to the cloud"
     for name in python_files(project):
         if name not in shipped:
-            first_of.setdefault(missing_init(project, name) or name, name)
-    return [left_out(cause, name) for cause, name in first_of.items()]
+            init = missing_init(project, name)
+            fix = "remove what excludes it from setup.py or MANIFEST.in"
+            fix = f"create {init}, an empty file" if init else fix
+            what = f"{name} is not in the source distribution"
+            findings.setdefault(init or name, UserError(what, expected, fix))
+    return [*findings.values()]
 
 
 def missing_init(project: Path, name: str) -> str:
@@ -27,36 +53,18 @@ def missing_init(project: Path, name: str) -> str:
     return next((path.as_posix() for path in lacking if not (project / path).is_file()), "")
 
 
-def left_out(cause: str, name: str) -> UserError:
-    """Return the finding for the module `name`, left out because the file `cause` does not exist."""
-    if cause == name:
-        remedy = "remove what excludes it from setup.py or MANIFEST.in"
-    else:
-        remedy = f"create {cause}, an empty file"
-    return UserError(
-        f"{name} is not in the source distribution",
-        "every module below trainer/ to travel to the cloud",
-        remedy,
-    )
-
-
 def data_findings(project: Path, shipped: frozenset[str]) -> list[UserError]:
+    """Return the files that a module names, alone or at the end of a path, and that are not `shipped`."""
     data = [name for name in package_files(project) if not name.endswith((".py", ".pyc"))]
     lacking = [name for name in data if name not in shipped]
-    if not lacking:
-        return []
-    texts = [(name, texts_of(project / name)) for name in python_files(project)]
-    return [
-        unshipped(name, user)
-        for name in lacking
-        if (user := next((user for user, found in texts if is_named(name, found)), ""))
-    ]
+    texts = [(user, texts_of(tree)) for user, tree in parsed_modules(project)] if lacking else []
+    users_of = {file: [user for user, named in texts if is_named(file, named)] for file in lacking}
+    return [unshipped(file, users[0]) for file, users in users_of.items() if users]
 
 
 def is_named(file: str, texts: Iterable[str]) -> bool:
     """Return whether one of the texts is the file's name, alone or at the end of a path."""
-    name = file.rpartition("/")[2]
-    return any(text == name or text.endswith(f"/{name}") for text in texts)
+    return file.rpartition("/")[2] in (text.rpartition("/")[2] for text in texts)
 
 
 def unshipped(file: str, user: str) -> UserError:

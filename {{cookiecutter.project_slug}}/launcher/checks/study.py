@@ -134,7 +134,6 @@ def condition_problems(name: str, study: Study) -> Iterator[Problem]:
 
 
 def may_be(parameter: Parameter, value: Value) -> bool:
-    """Return whether a parameter may take a value."""
     if parameter.type == "integer":
         return isinstance(value, int) and parameter.low <= value <= parameter.high
     return value in parameter.values

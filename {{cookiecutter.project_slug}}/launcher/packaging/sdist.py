@@ -14,13 +14,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
 from launcher.console import Console, UserError
 from launcher.files import locked
 from launcher.subprocesses import clean_variables, run_captured
 
 PACKAGE = "trainer"
 EXTRA = re.compile(r"""extra\s*==\s*["']([\w.-]+)["']""")
-DISTRIBUTION_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True)
@@ -36,24 +38,13 @@ class SourceDistribution:
 
     def requirements_of(self, extra: str) -> tuple[str, ...]:
         """Return the requirement lines that an installation with `extra` takes into account."""
-        return tuple(
-            sorted(
-                line
-                for line in self.requirements
-                if not EXTRA.search(line) or extra in EXTRA.findall(line)
-            )
-        )
+        lines = (each for each in self.requirements if extra in (EXTRA.findall(each) or [extra]))
+        return tuple(sorted(lines))
 
     @property
     def declared(self) -> frozenset[str]:
         """The normalised names of all required distributions, those of extras included."""
-        matches = (DISTRIBUTION_NAME.match(line) for line in self.requirements)
-        return frozenset(normalised(match.group()) for match in matches if match)
-
-
-def normalised(name: str) -> str:
-    """Return a distribution's name in the one form in which two equal names are equal."""
-    return re.sub(r"[-_.]+", "-", name).lower()
+        return frozenset(canonicalize_name(Requirement(line).name) for line in self.requirements)
 
 
 def build_source_distribution(project: Path, folder: Path, console: Console) -> SourceDistribution:
@@ -95,10 +86,8 @@ def run_sdist(project: Path, folder: Path, console: Console) -> Path:
 
 def write_reproducibly(path: Path) -> None:
     """Rewrite an archive so that equal files make equal bytes, whenever and wherever it is built."""
-    folder = path.name.removesuffix(".tar.gz")
-    path.write_bytes(
-        packed({f"{folder}/{name}": content for name, content in archive_files(path).items()})
-    )
+    folder, files = path.name.removesuffix(".tar.gz"), archive_files(path)
+    path.write_bytes(packed({f"{folder}/{name}": content for name, content in files.items()}))
 
 
 def packed(files: Mapping[str, bytes]) -> bytes:
@@ -116,11 +105,9 @@ def packed(files: Mapping[str, bytes]) -> bytes:
 
 
 def raise_for_setup(path: Path) -> None:
-    """Raise `UserError` if setup.py is missing or cannot be parsed."""
     if not path.is_file():
         raise UserError(f"{path} is missing", "the file that makes the package", "restore it")
-    finding = syntax_finding(path, path.name)
-    if finding:
+    if finding := syntax_finding(path, path.name):
         raise finding
 
 
@@ -132,7 +119,6 @@ def error_line(output: str) -> str:
 
 
 def read_source_distribution(path: Path) -> SourceDistribution:
-    """Return the name, requirements and content of a built archive."""
     content = archive_files(path)
     metadata = email.message_from_bytes(content["PKG-INFO"])
     return SourceDistribution(
@@ -165,21 +151,19 @@ def digest(files: Mapping[str, bytes]) -> str:
 
 def package_files(project: Path) -> list[str]:
     """Return the files below trainer/, relative to the project, without caches and hidden files."""
-    found = (path.relative_to(project) for path in (project / PACKAGE).rglob("*") if path.is_file())
+    paths = (path.relative_to(project) for path in (project / PACKAGE).rglob("*") if path.is_file())
     return sorted(
         path.as_posix()
-        for path in found
-        if "__pycache__" not in path.parts and not any(part.startswith(".") for part in path.parts)
+        for path in paths
+        if not any(part == "__pycache__" or part.startswith(".") for part in path.parts)
     )
 
 
 def python_files(project: Path) -> list[str]:
-    """Return the modules below trainer/, relative to the project."""
     return [name for name in package_files(project) if name.endswith(".py")]
 
 
 def syntax_finding(path: Path, name: str) -> UserError | None:
-    """Return what is wrong with the syntax of a file, if anything is."""
     try:
         ast.parse(path.read_bytes())
     except (SyntaxError, ValueError) as error:
@@ -190,13 +174,3 @@ def syntax_finding(path: Path, name: str) -> UserError | None:
             "correct that line",
         )
     return None
-
-
-def texts_of(path: Path) -> frozenset[str]:
-    """Return all text literals of a module, none if it cannot be parsed."""
-    try:
-        tree = ast.parse(path.read_bytes())
-    except (SyntaxError, ValueError):
-        return frozenset()
-    constants = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
-    return frozenset(value for value in constants if isinstance(value, str))

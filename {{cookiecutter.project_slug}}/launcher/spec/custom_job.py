@@ -67,7 +67,6 @@ def package_uri(job: Job, file_name: str, content: str) -> str:
 
 
 def data_uri(job: Job, fingerprint: str) -> str:
-    """Return where prepared data lies in the bucket."""
     return f"{folder_uri(job)}/data/{fingerprint[:16]}"
 
 
@@ -81,7 +80,6 @@ def worker_pools(job: Job, run: Run) -> list[dict[str, Any]]:
 
 
 def worker_pool(job: Job, run: Run, pool: Pool) -> dict[str, Any]:
-    """Return one pool: its machines, and what each of them starts."""
     return {
         "machineSpec": machine(pool, job.scheduling.reservation),
         "replicaCount": str(pool.replicas),
@@ -142,7 +140,6 @@ def image_uri(job: Job, run: Run) -> str:
 
 
 def scheduling(job: Job) -> dict[str, Any]:
-    """Return how the job waits and how long it may run."""
     asked = job.scheduling
     spec: dict[str, Any] = {
         "timeout": f"{duration_seconds(asked.timeout)}s",
@@ -178,12 +175,10 @@ def program_of(pool: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def arguments_of(pool: Mapping[str, Any]) -> list[str]:
-    """Return the flags that a pool of a CustomJob gives its program."""
     started = pool.get("pythonPackageSpec") or pool["containerSpec"]
     return list(started.get("args", []))
 
 
 def variables_of(pool: Mapping[str, Any]) -> dict[str, str]:
-    """Return the environment variables that a pool of a CustomJob sets."""
     started = pool.get("pythonPackageSpec") or pool["containerSpec"]
     return {entry["name"]: entry.get("value", "") for entry in started.get("env", [])}

@@ -68,8 +68,6 @@ class Data:
 
 @dataclass(frozen=True)
 class Job:
-    """All of job.toml."""
-
     cloud: Cloud
     data: Data
     arguments: Mapping[str, Argument]
@@ -115,7 +113,6 @@ SECTIONS = (
 
 
 def read_job(path: Path) -> Job:
-    """Return the checked content of job.toml; raise `UserError` for the first thing that is wrong."""
     table, file = parse(path), path.name
     check_names(table, SECTIONS, REQUIRED_SECTIONS, file, "section")
     job = Job(
@@ -142,7 +139,6 @@ def texts(values: Mapping[str, Any], where: str) -> Mapping[str, str]:
 
 
 def own_tiers(table: Mapping[str, Any], file: str) -> dict[str, Tier]:
-    """Return the tiers of the sections [tiers.NAME.POOL]."""
     tiers = subtable(table, "tiers", file)
     return {name: own_tier(tiers, name, file) for name in tiers}
 
@@ -179,7 +175,6 @@ def arguments(values: Mapping[str, Any], file: str) -> Mapping[str, Argument]:
 
 
 def check_shares(data: Data, file: str) -> None:
-    """Raise `UserError` for a share of the rows that is none."""
     for key in ("eval_share", "max_rejected_share"):
         share = getattr(data, key)
         if not 0 <= share < 1:
@@ -189,7 +184,6 @@ def check_shares(data: Data, file: str) -> None:
 
 
 def flag_name(name: str) -> str:
-    """Return an argument's name as it is on the command line, without the leading dashes."""
     return name.replace("_", "-")
 
 

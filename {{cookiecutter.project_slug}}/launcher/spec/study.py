@@ -36,7 +36,6 @@ class Parameter:
     """Those values of the parent with which this one is part of a trial."""
 
     def samples(self) -> tuple[Value, ...]:
-        """Return the bounds of a range, or every value of a list."""
         if self.type not in RANGES:
             return self.values
         return (
@@ -75,7 +74,6 @@ class Study:
         return ordered
 
     def lineage(self, name: str) -> Iterator[str]:
-        """Yield a parameter, the one it depends on, and so on."""
         seen: set[str] = set()
         while name in self.parameters and name not in seen:
             seen.add(name)
@@ -84,7 +82,6 @@ class Study:
 
 
 def whole(number: float) -> int | float:
-    """Return an integral number as an int."""
     return int(number) if number == int(number) else number
 
 
@@ -143,21 +140,18 @@ def read_condition(given: object, where: str) -> tuple[str, tuple[Value, ...]]:
 
 
 def values_of(given: object, where: str) -> tuple[Value, ...]:
-    """Return a list of texts and numbers; raise `UserError` if it is none."""
     if not isinstance(given, list) or any(type(each) not in (str, int, float) for each in given):
         raise UserError(f"{where} is {shown(given)}", "a list of texts or numbers", "correct it")
     return tuple(given)
 
 
 def number(given: object, where: str) -> float:
-    """Return a finite number; raise `UserError` if it is none."""
     if type(given) in (int, float) and abs(float(given)) < float("inf"):  # type: ignore[arg-type]
         return float(given)  # type: ignore[arg-type]
     raise UserError(f"{where} is {shown(given)}", "a finite number", "correct the value")
 
 
 def one_of(where: str, given: object, choices: Sequence[str]) -> str:
-    """Return one of several words; raise `UserError` for any other value."""
     if given in choices:
         return str(given)
     raise UserError(f"{where} is {shown(given)}", f"one of {', '.join(choices)}", "correct it")

@@ -61,7 +61,6 @@ def section(table: Mapping[str, Any], name: str, kind: type[Section], file: str)
 
 
 def subtable(table: Mapping[str, Any], name: str, file: str) -> Mapping[str, Any]:
-    """Return a section; raise `UserError` if it is a plain value."""
     values = table.get(name, {})
     if not isinstance(values, dict):
         raise UserError(
@@ -108,6 +107,5 @@ def checked_value(value: Any, field: dataclasses.Field[Any], where: str) -> Any:
 
 
 def toml_value(value: str | int | float | bool) -> str:
-    """Return a value as it is written in TOML."""
     # JSON's text, numbers and booleans are TOML's as well.
     return json.dumps(value, ensure_ascii=False)

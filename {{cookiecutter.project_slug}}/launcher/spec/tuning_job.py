@@ -47,7 +47,6 @@ def tuning_job(job: Job, run: Run, study: Study) -> dict[str, Any]:
 
 
 def study_spec(study: Study) -> dict[str, Any]:
-    """Return the StudySpec."""
     options = study.options
     spec: dict[str, Any] = {
         "metrics": [{"metricId": options.metric, "goal": options.goal.upper()}],

@@ -95,7 +95,6 @@ class Output(io.TextIOBase):
         self.guard = guard
 
     def write(self, text: str) -> int:
-        """Drop what a third-party package writes."""
         self.guard.stop("prints")
         return len(text)
 
@@ -153,13 +152,11 @@ def effect_of(event: str, arguments: tuple[Any, ...], package: Path) -> str:
 
 
 def writes(arguments: tuple[Any, ...]) -> bool:
-    """Return whether a file is opened for writing."""
     mode, flags = str(arguments[1] or ""), int(arguments[2] or 0)
     return bool(set(mode) & set("wax+")) or bool(flags & (os.O_WRONLY | os.O_RDWR))
 
 
 def import_failure(error: BaseException, guard: Guard, module: str) -> Effect:
-    """Return where and why an import failed."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [each for each in frames if Path(each.filename).is_relative_to(guard.package)]
     if isinstance(error, SystemExit):
@@ -172,7 +169,6 @@ def import_failure(error: BaseException, guard: Guard, module: str) -> Effect:
 
 
 def finish(effects: Sequence[Effect]) -> None:
-    """Print the effects as the last line and end this process."""
     print("\n" + json.dumps(list(dict.fromkeys(effects))), file=sys.__stdout__, flush=True)
     os._exit(0)
 
@@ -186,7 +182,6 @@ def give_up(guard: Guard) -> None:
 
 
 def main() -> None:
-    """Import the modules that standard input names."""
     modules = json.load(sys.stdin)
     spec = importlib.util.find_spec("trainer")
     folders = list(spec.submodule_search_locations or []) if spec else []
