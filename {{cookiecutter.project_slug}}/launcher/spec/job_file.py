@@ -113,6 +113,7 @@ SECTIONS = (
 
 
 def read_job(path: Path) -> Job:
+    """Return the checked content of job.toml; raise `UserError` for the first thing that is wrong."""
     table, file = parse(path), path.name
     check_names(table, SECTIONS, REQUIRED_SECTIONS, file, "section")
     job = Job(

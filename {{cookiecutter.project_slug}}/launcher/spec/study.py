@@ -140,18 +140,21 @@ def read_condition(given: object, where: str) -> tuple[str, tuple[Value, ...]]:
 
 
 def values_of(given: object, where: str) -> tuple[Value, ...]:
+    """Return a list of texts and numbers; raise `UserError` if it is none."""
     if not isinstance(given, list) or any(type(each) not in (str, int, float) for each in given):
         raise UserError(f"{where} is {shown(given)}", "a list of texts or numbers", "correct it")
     return tuple(given)
 
 
 def number(given: object, where: str) -> float:
+    """Return a finite number; raise `UserError` if it is none."""
     if type(given) in (int, float) and abs(float(given)) < float("inf"):  # type: ignore[arg-type]
         return float(given)  # type: ignore[arg-type]
     raise UserError(f"{where} is {shown(given)}", "a finite number", "correct the value")
 
 
 def one_of(where: str, given: object, choices: Sequence[str]) -> str:
+    """Return one of several names; raise `UserError` for any other value."""
     if given in choices:
         return str(given)
     raise UserError(f"{where} is {shown(given)}", f"one of {', '.join(choices)}", "correct it")

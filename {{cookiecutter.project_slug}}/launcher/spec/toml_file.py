@@ -61,6 +61,7 @@ def section(table: Mapping[str, Any], name: str, kind: type[Section], file: str)
 
 
 def subtable(table: Mapping[str, Any], name: str, file: str) -> Mapping[str, Any]:
+    """Return a section; raise `UserError` if it is a plain value."""
     values = table.get(name, {})
     if not isinstance(values, dict):
         raise UserError(
