@@ -247,6 +247,6 @@ LOCAL: tuple[Mistake, ...] = (
     together(28, TRAIN_STEP, swap("size * (replica + 1) // replicas]", "size]"), "the replicas trained on", "overlapping parts"),
     local(30, JOB, key("learning_rate", "1e30"), "the loss is"),
     local(31, MODEL, swap("tf.stack(numbers, axis=1) if numbers", "tf.stack(numbers[::-1], axis=1) if numbers"), "predictions of the exported model differ"),
-    local(31, MODEL, swap("FIRST_VALUE_CODE + position for position", "FIRST_VALUE_CODE + 1 + position for position"), "predictions of the exported model differ", "codes that are off by one"),
+    local(31, MODEL, swap("vocabulary_codes(vocabulary)", "vocabulary_codes(vocabulary[1:])"), "predictions of the exported model differ", "codes that are off by one"),
     together(32, LOOP, swap("    trainer.check_same_weights()\n", f"    if trainer.replicas.position.index == 1:\n        {ENDED.replace(chr(10) + '    ', chr(10) + '        ')}\n    trainer.check_same_weights()\n"), "worker 0 ended with exit code 9"),
 )  # fmt: skip

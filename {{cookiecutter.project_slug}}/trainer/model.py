@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from trainer.data.schema import Schema
 from trainer.data.shards import Split
-from trainer.data.statistics import FIRST_VALUE_CODE, MISSING_CODE, UNSEEN_CODE, Statistics
+from trainer.data.statistics import MISSING_CODE, UNSEEN_CODE, Statistics, vocabulary_codes
 from trainer.run.errors import UserError
 from trainer.serving import SIGNATURE, check_parity, name_inputs, parameter_names
 from trainer.settings import Settings
@@ -288,8 +288,7 @@ def stripped(texts: dict[str, Any], columns: Container[str]) -> dict[str, Any]:
 
 def code_table(vocabulary: Sequence[str], schema: Schema) -> Any:
     """Return the lookup from text to code: missing markers, then the vocabulary, and anything else is unseen."""
-    codes = {value: FIRST_VALUE_CODE + position for position, value in enumerate(vocabulary)}
-    codes |= {marker: MISSING_CODE for marker in ("", *schema.missing)}
+    codes = vocabulary_codes(vocabulary) | dict.fromkeys(("", *schema.missing), MISSING_CODE)
     entries = tf.lookup.KeyValueTensorInitializer(
         list(codes), list(codes.values()), tf.string, tf.int32
     )

@@ -67,7 +67,8 @@ def main(arguments: Sequence[str]) -> int:
     # Beside the output, which is replaced while the lock is held.
     lock = request.output.with_name(f".{request.output.name}.lock")
     with held(lock, lambda: console.line(waiting)):
-        if options.reuse and is_current(request.output, fingerprint):
+        earlier = read_json(request.output / files.STATISTICS) or {}
+        if options.reuse and earlier.get("fingerprint") == fingerprint:
             console.line(f"data     {shown} is current")
         else:
             prepare(request, schema, tables, fingerprint, console)
@@ -111,11 +112,6 @@ def fingerprint_of(request: Request, schema: Schema, tables: Sequence[Table]) ->
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
-def is_current(output: Path, fingerprint: str) -> bool:
-    statistics = read_json(output / files.STATISTICS) or {}
-    return bool(statistics.get("fingerprint") == fingerprint)
-
-
 def prepare(
     request: Request, schema: Schema, tables: Sequence[Table], fingerprint: str, console: Console
 ) -> None:
@@ -140,20 +136,15 @@ def prepare(
         write_statistics(statistics, partial / files.STATISTICS)
     except BaseException:
         connection.close()
-        keep_rejects(partial, request.output)
+        rejects = partial / files.REJECTS
+        if rejects.is_file():  # so that the user can look at them
+            shutil.copy(rejects, rejects_beside(request.output))
         shutil.rmtree(partial)
         raise
     connection.close()
     shutil.rmtree(partial / "spill", ignore_errors=True)
     replace(partial, request.output)
     report(statistics, request.output, time.monotonic() - started, console)
-
-
-def keep_rejects(partial: Path, output: Path) -> None:
-    """Keep the rejects of a failed run, so that the user can look at them."""
-    rejects = partial / files.REJECTS
-    if rejects.is_file():
-        shutil.copy(rejects, rejects_beside(output))
 
 
 def replace(partial: Path, output: Path) -> None:

@@ -1,6 +1,7 @@
 """What `prepare` computes from the training rows, and every later step relies on."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,10 @@ class Statistics:
         """Return the number of codes of each coded column, in the order of `Schema.coded`."""
         known = [FIRST_VALUE_CODE + len(values) for values in self.vocabularies.values()]
         return tuple(known + [1 + buckets for buckets in self.hashed.values()])
+
+
+def vocabulary_codes(values: Sequence[str]) -> dict[str, int]:
+    return {value: FIRST_VALUE_CODE + position for position, value in enumerate(values)}
 
 
 def write_statistics(statistics: Statistics, path: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainer.data.schema import Schema
-from trainer.data.statistics import FIRST_VALUE_CODE, Label, Numeric, Statistics
+from trainer.data.statistics import Label, Numeric, Statistics
 from trainer.preprocessing import sql
 from trainer.preprocessing.columns import cells_table, number_column
 from trainer.preprocessing.farmhash import fingerprint64
@@ -136,10 +136,6 @@ def vocabularies(connection: Any, schema: Schema) -> dict[str, tuple[str, ...]]:
             value for value, frequency in counted if frequency >= FEWEST_ROWS_PER_VALUE
         )
     return result
-
-
-def vocabulary_codes(values: Sequence[str]) -> dict[str, int]:
-    return {value: FIRST_VALUE_CODE + position for position, value in enumerate(values)}
 
 
 def hashed_codes(connection: Any, cells: str, buckets: int) -> Iterator[dict[str, int]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from trainer.data import files
 from trainer.data.schema import Schema
-from trainer.data.statistics import Label, Statistics
+from trainer.data.statistics import Label, Statistics, vocabulary_codes
 from trainer.preprocessing import analyze, sql
 from trainer.preprocessing.columns import cells_table, codes_table, values_table
 from trainer.preprocessing.raw_table import Table, lines_without_row, reader, source_sql
@@ -257,9 +257,7 @@ def create_codes(connection: Any, schema: Schema, statistics: Statistics) -> Non
     """Create the tables that map the text of each coded column to its code: `codes_<index>(cell, code)`."""
     for index, name in enumerate(schema.coded):
         if name in statistics.vocabularies:
-            codes: Iterable[dict[str, int]] = [
-                analyze.vocabulary_codes(statistics.vocabularies[name])
-            ]
+            codes: Iterable[dict[str, int]] = [vocabulary_codes(statistics.vocabularies[name])]
         else:
             codes = analyze.hashed_codes(connection, cells_table(index), statistics.hashed[name])
         analyze.create_code_table(connection, values_table(index), codes)

@@ -35,7 +35,7 @@ class Console:
             self._write(text)
 
     def warning(self, text: str) -> None:
-        self._write(f"{self._coloured('warning:', '33')} {text}")
+        self._write(f"\x1b[33mwarning:\x1b[0m {text}" if self.coloured else f"warning: {text}")
 
     def bar(self, done: float, text: str) -> None:
         """Draw or redraw a bar that is `done` (0 to 1) full."""
@@ -50,9 +50,6 @@ class Console:
         width = max(len(name) for name, _ in rows)
         for name, value in rows:
             self.line(f"  {name:<{width}}  {value}")
-
-    def _coloured(self, text: str, code: str) -> str:
-        return f"\x1b[{code}m{text}\x1b[0m" if self.coloured else text
 
     def _write(self, text: str) -> None:
         if self._bar_shown:

@@ -20,7 +20,8 @@ def report(
     name = MAIN_METRIC[schema.task]
     rows = ", ".join(f"{count:,} {split}" for split, count in statistics.rows.items())
     inputs = f"{len(schema.numeric)} numeric, {len(schema.coded)} text columns"
-    baseline = f"{metrics['baseline'][name]:.4f} for {baseline_name(schema.task)}"
+    always = "the mean of the training rows" if name == "rmse" else "the most common class"
+    baseline = f"{metrics['baseline'][name]:.4f} for {always}"
     console.line("")
     console.table(
         [
@@ -35,7 +36,3 @@ def report(
             ("next", "nox -s predict"),
         ]
     )
-
-
-def baseline_name(task: str) -> str:
-    return "the mean of the training rows" if task == "regression" else "the most common class"
