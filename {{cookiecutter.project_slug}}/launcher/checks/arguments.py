@@ -37,14 +37,10 @@ def argument_findings(python: Path, job: Job, arguments: Sequence[str]) -> list[
         for name, value in job.arguments.items()
         if value is False and not is_flag(name, known)
     }
-    alone = [
-        finding_of(message, place, module, known)
-        for place, message in objections.items()
-        if message
-    ]
-    if alone or not response["together"]:
-        return alone
-    return [finding_of(response["together"], "the job's arguments", module, known)]
+    if not any(objections.values()):
+        objections = {"the job's arguments": response["together"]}
+    stated = {place: message for place, message in objections.items() if message}
+    return [finding_of(message, place, module, known) for place, message in stated.items()]
 
 
 def study_flags(study: Study | None) -> dict[str, list[str]]:
@@ -80,8 +76,6 @@ def finding_of(message: str, place: str, module: str, known: Sequence[str]) -> U
     guess, remedy = nearest(unknown[1], known), "remove it, or add the flag"
     if place.startswith("job.toml"):
         guess, remedy = guess.removeprefix("--").replace("-", "_"), "remove it"
-    what, expected = (
-        f"{module} has no flag {unknown[1]}",
-        f"a flag that python -m {module} --help lists",
-    )
-    return UserError(f"{place}: {what}", expected, f"write {guess}" if guess else remedy)
+    expected = f"a flag that python -m {module} --help lists"
+    remedy = f"write {guess}" if guess else remedy
+    return UserError(f"{place}: {module} has no flag {unknown[1]}", expected, remedy)

@@ -60,36 +60,36 @@ def is_closed(found: Any) -> bool:
 
 def raise_for_location(job: Job, found: Any) -> None:
     """Raise `UserError` unless the bucket is a regional one in the job's region."""
-    if finding := spread(job, found) or elsewhere(job, found):
+    for finding in (*spread(job, found), *elsewhere(job, found)):
         raise finding
 
 
-def spread(job: Job, found: Any) -> UserError | None:
-    if found.location_type == REGIONAL:
-        return None
-    name, kind = regional_name(job), found.location_type
-    return UserError(
-        f"the bucket gs://{job.cloud.bucket} is a {kind} one ({found.location}), which training does not take",
-        f"a regional bucket in {job.cloud.region}",
-        f'{create_command(job, name)}, then bucket = "{name}" in job.toml',
-    )
+def spread(job: Job, found: Any) -> list[UserError]:
+    kind = found.location_type
+    if kind == REGIONAL:
+        return []
+    what = f"is a {kind} one ({found.location}), which training does not take"
+    return [misplaced(job, what)]
 
 
-def elsewhere(job: Job, found: Any) -> UserError | None:
+def elsewhere(job: Job, found: Any) -> list[UserError]:
     region = str(found.location).lower()
     if found.location_type != REGIONAL or region == job.cloud.region:
-        return None
-    name = regional_name(job)
-    return UserError(
-        f"the bucket gs://{job.cloud.bucket} is in {region} but the job runs in {job.cloud.region}: reading is slow, "
-        "and every GiB that crosses is paid for (https://cloud.google.com/storage/pricing#network-egress)",
-        f"a regional bucket in {job.cloud.region}",
-        f'{create_command(job, name)}, then bucket = "{name}" in job.toml; or region = "{region}"',
+        return []
+    what = (
+        f"is in {region} but the job runs in {job.cloud.region}: reading is slow, "
+        "and every GiB that crosses is paid for (https://cloud.google.com/storage/pricing#network-egress)"
     )
+    return [misplaced(job, what, f'; or region = "{region}"')]
 
 
-def regional_name(job: Job) -> str:
-    return f"{job.cloud.bucket}-{job.cloud.region}"
+def misplaced(job: Job, what: str, choice: str = "") -> UserError:
+    name = f"{job.cloud.bucket}-{job.cloud.region}"
+    return UserError(
+        f"the bucket gs://{job.cloud.bucket} {what}",
+        f"a regional bucket in {job.cloud.region}",
+        f'{create_command(job, name)}, then bucket = "{name}" in job.toml{choice}',
+    )
 
 
 def bucket_findings(job: Job, client: Any) -> list[UserError]:
@@ -106,8 +106,7 @@ def bucket_findings(job: Job, client: Any) -> list[UserError]:
                 f"nox -s bucket, or: {create_command(job, job.cloud.bucket)}",
             )
         ]
-    located = [finding] if (finding := spread(job, found)) else []
-    return [*located, *permission_findings(job, found)]
+    return [*spread(job, found), *permission_findings(job, found)]
 
 
 def bucket_warnings(job: Job, client: Any) -> list[UserError]:
@@ -116,7 +115,7 @@ def bucket_warnings(job: Job, client: Any) -> list[UserError]:
         found = existing(job, client)
     except UserError:
         return []
-    return [finding] if found is not None and (finding := elsewhere(job, found)) else []
+    return [] if found is None else elsewhere(job, found)
 
 
 def permission_findings(job: Job, found: Any) -> list[UserError]:
@@ -124,24 +123,21 @@ def permission_findings(job: Job, found: Any) -> list[UserError]:
 
     What the job's own identity may do cannot be asked from here.
     """
-    wanted = [permission for permissions in NEEDED.values() for permission in permissions]
-    with explained(f"permissions on gs://{job.cloud.bucket}"):
+    bucket, wanted = (
+        f"gs://{job.cloud.bucket}",
+        [each for names in NEEDED.values() for each in names],
+    )
+    # By default a job runs as an agent that may use every bucket of its own project.
+    # Source: https://cloud.google.com/vertex-ai/docs/training/code-requirements
+    identity = job.cloud.service_account or "the service's own agent"
+    with explained(f"permissions on {bucket}"):
         held = set(found.test_iam_permissions(wanted, retry=retrying()))
     return [
         UserError(
-            f"the bucket gs://{job.cloud.bucket} cannot be {doing} from here: no {', '.join(lacking)}",
-            f"roles/storage.objectAdmin for you and for {identity(job)}, which cannot be checked from here",
-            "gcloud storage buckets add-iam-policy-binding"
-            f" gs://{job.cloud.bucket} --member=MEMBER --role=roles/storage.objectAdmin",
+            f"the bucket {bucket} cannot be {doing} from here: no {', '.join(lacking)}",
+            f"roles/storage.objectAdmin for you and for {identity}, which cannot be checked from here",
+            f"gcloud storage buckets add-iam-policy-binding {bucket} --member=MEMBER --role=roles/storage.objectAdmin",
         )
         for doing, permissions in NEEDED.items()
         if (lacking := [permission for permission in permissions if permission not in held])
     ]
-
-
-def identity(job: Job) -> str:
-    """Return as whom the job runs. By default that may use every bucket of its own project.
-
-    Source: https://cloud.google.com/vertex-ai/docs/training/code-requirements
-    """
-    return job.cloud.service_account or "the service's own agent"

@@ -135,11 +135,8 @@ def reinstall_package(environment: Environment, wheel: Path, console: Console) -
 
 def rebuild(environment: Environment, name: str, wheel: Path, console: Console) -> None:
     """Rebuild the environment and install the package with all that it requires."""
-    run_uv(
-        ["venv", "--clear", "--python", sys.executable, str(environment.folder)],
-        environment,
-        console,
-    )
+    arguments = ["venv", "--clear", "--python", sys.executable, str(environment.folder)]
+    run_uv(arguments, environment, console)
     arguments = ["pip", "install", "--python", str(environment.python)]
     arguments += [f"{name}[{environment.extra}] @ {wheel.as_uri()}"]
     if environment.lock and environment.lock.is_file():  # its hashes are checked too
@@ -153,9 +150,8 @@ def run_uv(arguments: Sequence[str], environment: Environment, console: Console)
     environment.folder.parent.mkdir(parents=True, exist_ok=True)
     variables = clean_variables(UV_PYTHON_DOWNLOADS="never")
     variables.pop("UV_COMPILE_BYTECODE", None)
-    code, output = run_captured(
-        [find_uv(), *arguments], environment.folder.parent, variables, show=console.verbose
-    )
+    command, folder = [find_uv(), *arguments], environment.folder.parent
+    code, output = run_captured(command, folder, variables, show=console.verbose)
     if code == 0:
         return
     if output:
@@ -171,11 +167,8 @@ def find_uv() -> str:
     """Return the path of uv, this environment's own before any other."""
     path = shutil.which("uv", path=sysconfig.get_path("scripts")) or shutil.which("uv")
     if not path:
-        raise UserError(
-            "uv was not found",
-            "uv in the launcher's environment",
-            "start with nox, or pip install uv",
-        )
+        expected = "uv in the launcher's environment"
+        raise UserError("uv was not found", expected, "start with nox, or pip install uv")
     return path
 
 

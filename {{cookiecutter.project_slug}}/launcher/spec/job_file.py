@@ -85,23 +85,19 @@ class Job:
         name = self.cloud.scale_tier
         if name not in self.tiers:
             guess = nearest(name, self.tiers)
+            fix = f"write {guess}" if guess else "correct scale_tier in job.toml, or --scale-tier"
             raise UserError(
-                f"the scale tier is {shown(name)}",
-                f"one of {', '.join(self.tiers)}",
-                f"write {guess}" if guess else "correct scale_tier in job.toml, or --scale-tier",
+                f"the scale tier is {shown(name)}", f"one of {', '.join(self.tiers)}", fix
             )
         if not self.tiers[name]:
-            raise UserError(
-                f"the scale tier {name} has no pools",
-                f"a section [tiers.{name}.chief] in job.toml",
-                'add it, with machine = "n1-standard-4" for example',
-            )
+            expected = f"a section [tiers.{name}.chief] in job.toml"
+            fix = 'add it, with machine = "n1-standard-4" for example'
+            raise UserError(f"the scale tier {name} has no pools", expected, fix)
         return self.tiers[name]
 
 
 REQUIRED_SECTIONS = ("job", "data")
-SECTIONS = (
-    *REQUIRED_SECTIONS,
+OPTIONAL_SECTIONS = (
     "runtime",
     "scheduling",
     "arguments",
@@ -115,7 +111,7 @@ SECTIONS = (
 def read_job(path: Path) -> Job:
     """Return the checked content of job.toml; raise `UserError` for the first thing that is wrong."""
     table, file = parse(path), path.name
-    check_names(table, SECTIONS, REQUIRED_SECTIONS, file, "section")
+    check_names(table, (*REQUIRED_SECTIONS, *OPTIONAL_SECTIONS), REQUIRED_SECTIONS, file, "section")
     job = Job(
         cloud=section(table, "job", Cloud, file),
         data=section(table, "data", Data, file),
@@ -157,21 +153,15 @@ def arguments(values: Mapping[str, Any], file: str) -> Mapping[str, Argument]:
     for name, value in values.items():
         where = f"{file} [arguments] {name}"
         if not ARGUMENT_NAME.fullmatch(name):
-            raise UserError(
-                f"{where} is not a valid flag name",
-                "lower-case words joined by _ or -",
-                "rename it",
-            )
+            expected = "lower-case words joined by _ or -"
+            raise UserError(f"{where} is not a valid flag name", expected, "rename it")
         if flag_name(name) in LAUNCHER_FLAGS:
-            raise UserError(
-                f"{where} is set by the launcher",
-                "flags of trainer.task other than --data-dir and --job-dir",
-                "remove it, and give it on the command line after --",
-            )
+            expected = "flags of trainer.task other than --data-dir and --job-dir"
+            fix = "remove it, and give it on the command line after --"
+            raise UserError(f"{where} is set by the launcher", expected, fix)
         if type(value) not in (str, int, float, bool):
-            raise UserError(
-                f"{where} is {shown(value)}", "text, a number, true or false", "correct it"
-            )
+            expected = "text, a number, true or false"
+            raise UserError(f"{where} is {shown(value)}", expected, "correct it")
     return dict(values)
 
 
@@ -179,9 +169,8 @@ def check_shares(data: Data, file: str) -> None:
     for key in ("eval_share", "max_rejected_share"):
         share = getattr(data, key)
         if not 0 <= share < 1:
-            raise UserError(
-                f"{file} [data] {key} is {share}", "a share from 0 to below 1", f"write {key} = 0.1"
-            )
+            what, expected = f"{file} [data] {key} is {share}", "a share from 0 to below 1"
+            raise UserError(what, expected, f"write {key} = 0.1")
 
 
 def flag_name(name: str) -> str:

@@ -36,11 +36,9 @@ class Parameter:
     """Those values of the parent with which this one is part of a trial."""
 
     def samples(self) -> tuple[Value, ...]:
-        if self.type not in RANGES:
-            return self.values
-        return (
-            (whole(self.low), whole(self.high)) if self.type == "integer" else (self.low, self.high)
-        )
+        if self.type == "integer":
+            return whole(self.low), whole(self.high)
+        return (self.low, self.high) if self.type == "double" else self.values
 
 
 @dataclass(frozen=True)
@@ -89,75 +87,70 @@ def read_study(table: Mapping[str, Any], file: str) -> Study | None:
     """Return the study of job.toml, None if it has none; raise `UserError` if it is invalid."""
     if "study" not in table:
         return None
-    values = dict(subtable(table, "study", file))
-    parameters = subtable(values, "parameters", f"{file} [study]")
+    values, where = dict(subtable(table, "study", file)), f"{file} [study]"
+    parameters = subtable(values, "parameters", where)
     values.pop("parameters", None)
     options = section({"study": values}, "study", Options, file)
-    where = f"{file} [study]"
     one_of(f"{where} goal", options.goal, GOALS)
     one_of(f"{where} algorithm", options.algorithm, ALGORITHMS)
     one_of(f"{where} measurement", options.measurement, MEASUREMENTS)
     one_of(f"{where} early_stopping", options.early_stopping, STOPPINGS)
-    read = {
-        name: read_parameter(parameters, name, f"{file} [study.parameters.{name}]")
-        for name in parameters
-    }
-    return Study(options, read)
+    return Study(options, {name: read_parameter(parameters, name, file) for name in parameters})
 
 
-def read_parameter(parameters: Mapping[str, Any], name: str, where: str) -> Parameter:
+def read_parameter(parameters: Mapping[str, Any], name: str, file: str) -> Parameter:
     """Return one parameter; raise `UserError` for the first thing that is wrong with how it is written."""
-    given = subtable(parameters, name, where)
-    check_names(given, ("type", "min", "max", "values", "scale", "when"), ("type",), where, "key")
-    kind = one_of(f"{where} type", given["type"], TYPES)
+    where = f"{file} [study.parameters.{name}]"
+    keys = subtable(parameters, name, where)
+    check_names(keys, ("type", "min", "max", "values", "scale", "when"), ("type",), where, "key")
+    kind = one_of(f"{where} type", keys["type"], TYPES)
     wanted = ("min", "max") if kind in RANGES else ("values",)
     for key in ("min", "max", "values"):
-        if (key in wanted) != (key in given):
-            raise UserError(
-                f"{where}: {key} is {'missing' if key in wanted else 'given'} for the type {kind}",
+        if (key in wanted) != (key in keys):
+            state, fix = ("missing", "add") if key in wanted else ("given", "remove")
+            what, expected = (
+                f"{key} is {state} for the type {kind}",
                 f"{' and '.join(wanted)} for it",
-                f"{'add' if key in wanted else 'remove'} {key}",
             )
-    scale = one_of(f"{where} scale", given.get("scale", "linear"), SCALES)
-    parent, parent_values = read_condition(given.get("when", {}), where)
-    low, high = (number(given.get(key, 0), f"{where} {key}") for key in ("min", "max"))
-    values = values_of(given.get("values", []), f"{where} values")
+            raise UserError(f"{where}: {what}", expected, f"{fix} {key}")
+    scale = one_of(f"{where} scale", keys.get("scale", "linear"), SCALES)
+    parent, parent_values = read_condition(keys.get("when", {}), where)
+    low, high = (number(keys.get(key, 0), f"{where} {key}") for key in ("min", "max"))
+    values = values_of(keys.get("values", []), f"{where} values")
     return Parameter(kind, low, high, values, scale, parent, parent_values)
 
 
-def read_condition(given: object, where: str) -> tuple[str, tuple[Value, ...]]:
+def read_condition(when: object, where: str) -> tuple[str, tuple[Value, ...]]:
     """Return which parameter another one depends on, and with which of its values it is there."""
-    if given == {}:
+    if when == {}:
         return "", ()
-    if not isinstance(given, dict) or len(given) != 1:
-        raise UserError(
-            f"{where} when is {shown(given)}",
-            "one parameter and a list of its values",
-            "write when = { ensemble = [4, 8] }, for example",
-        )
-    [(parent, values)] = given.items()
+    if not isinstance(when, dict) or len(when) != 1:
+        expected = "one parameter and a list of its values"
+        fix = "write when = { ensemble = [4, 8] }, for example"
+        raise UserError(f"{where} when is {shown(when)}", expected, fix)
+    [(parent, values)] = when.items()
     return str(parent), values_of(values, f"{where} when")
 
 
-def values_of(given: object, where: str) -> tuple[Value, ...]:
+def values_of(value: object, where: str) -> tuple[Value, ...]:
     """Return a list of texts and numbers; raise `UserError` if it is none."""
-    if not isinstance(given, list) or any(type(each) not in (str, int, float) for each in given):
-        raise UserError(f"{where} is {shown(given)}", "a list of texts or numbers", "correct it")
-    return tuple(given)
+    if not isinstance(value, list) or any(type(each) not in (str, int, float) for each in value):
+        raise UserError(f"{where} is {shown(value)}", "a list of texts or numbers", "correct it")
+    return tuple(value)
 
 
-def number(given: object, where: str) -> float:
+def number(value: object, where: str) -> float:
     """Return a finite number; raise `UserError` if it is none."""
-    if type(given) in (int, float) and abs(float(given)) < float("inf"):  # type: ignore[arg-type]
-        return float(given)  # type: ignore[arg-type]
-    raise UserError(f"{where} is {shown(given)}", "a finite number", "correct the value")
+    if type(value) in (int, float) and abs(float(value)) < float("inf"):  # type: ignore[arg-type]
+        return float(value)  # type: ignore[arg-type]
+    raise UserError(f"{where} is {shown(value)}", "a finite number", "correct the value")
 
 
-def one_of(where: str, given: object, choices: Sequence[str]) -> str:
+def one_of(where: str, value: object, choices: Sequence[str]) -> str:
     """Return one of several names; raise `UserError` for any other value."""
-    if given in choices:
-        return str(given)
-    raise UserError(f"{where} is {shown(given)}", f"one of {', '.join(choices)}", "correct it")
+    if value in choices:
+        return str(value)
+    raise UserError(f"{where} is {shown(value)}", f"one of {', '.join(choices)}", "correct it")
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,7 @@ else:
 
 Section = TypeVar("Section")
 
-TYPE_NAMES = {
-    str: "text in quotes",
-    float: "a number",
-    int: "an integer",
-    bool: "true or false",
-}
+TYPE_NAMES = {str: "text in quotes", float: "a number", int: "an integer", bool: "true or false"}
 
 
 def parse(path: Path) -> dict[str, Any]:
@@ -51,48 +46,35 @@ def section(table: Mapping[str, Any], name: str, kind: type[Section], file: str)
     values = subtable(table, name, file)
     fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     required = [key for key, field in fields.items() if field.default is dataclasses.MISSING]
-    check_names(values, fields, required, f"{file} [{name}]", "key")
-    return kind(
-        **{
-            key: checked_value(value, fields[key], f"{file} [{name}] {key}")
-            for key, value in values.items()
-        }
-    )
+    where = f"{file} [{name}]"
+    check_names(values, fields, required, where, "key")
+    read = {key: checked_value(values[key], fields[key], f"{where} {key}") for key in values}
+    return kind(**read)
 
 
 def subtable(table: Mapping[str, Any], name: str, file: str) -> Mapping[str, Any]:
     """Return a section; raise `UserError` if it is a plain value."""
     values = table.get(name, {})
     if not isinstance(values, dict):
-        raise UserError(
-            f"{file}: {name} is {shown(values)}",
-            "a section",
-            f"write [{name}] on a line of its own",
-        )
+        fix = f"write [{name}] on a line of its own"
+        raise UserError(f"{file}: {name} is {shown(values)}", "a section", fix)
     return values
 
 
 def check_names(
-    values: Mapping[str, Any],
-    known: Iterable[str],
-    required: Iterable[str],
-    where: str,
-    noun: str,
+    values: Iterable[str], known: Iterable[str], required: Iterable[str], where: str, noun: str
 ) -> None:
     """Raise `UserError` for a name that is not known, or one that is missing."""
     for name in values:
         if name not in known:
             guess = nearest(name, known)
-            raise UserError(
-                f"{where}: unknown {noun} {shown(name)}",
-                f"one of {', '.join(known)}",
-                f"write {guess} instead" if guess else "remove it",
-            )
+            what, expected = f"unknown {noun} {shown(name)}", f"one of {', '.join(known)}"
+            fix = f"write {guess} instead" if guess else "remove it"
+            raise UserError(f"{where}: {what}", expected, fix)
     for name in required:
         if name not in values:
-            raise UserError(
-                f"{where}: the {noun} {name} is missing", f"the {noun} {name}", "add it"
-            )
+            expected = f"the {noun} {name}"
+            raise UserError(f"{where}: {expected} is missing", expected, "add it")
 
 
 def checked_value(value: Any, field: dataclasses.Field[Any], where: str) -> Any:

@@ -19,11 +19,6 @@ STOPPINGS = {
     "decay_curve": "decayCurveStoppingSpec",
     "convex": "convexAutomatedStoppingSpec",
 }
-SCALES = {
-    "linear": "UNIT_LINEAR_SCALE",
-    "log": "UNIT_LOG_SCALE",
-    "reverse_log": "UNIT_REVERSE_LOG_SCALE",
-}
 PARENT_FIELDS = {
     "categorical": "parentCategoricalValues",
     "discrete": "parentDiscreteValues",
@@ -50,11 +45,7 @@ def study_spec(study: Study) -> dict[str, Any]:
     options = study.options
     spec: dict[str, Any] = {
         "metrics": [{"metricId": options.metric, "goal": options.goal.upper()}],
-        "parameters": [
-            parameter_spec(study, name)
-            for name, each in study.parameters.items()
-            if not each.parent
-        ],
+        "parameters": [parameter_spec(study, name) for name in children_of(study, "")],
         "measurementSelectionType": f"{options.measurement.upper()}_MEASUREMENT",
     }
     if options.algorithm in ALGORITHMS:
@@ -69,9 +60,8 @@ def parameter_spec(study: Study, name: str) -> dict[str, Any]:
     parameter = study.parameters[name]
     spec: dict[str, Any] = {"parameterId": flag_name(name), **values_spec(parameter)}
     if parameter.type != "categorical":
-        spec["scaleType"] = SCALES[parameter.scale]
-    children = [child for child, each in study.parameters.items() if each.parent == name]
-    if children:
+        spec["scaleType"] = f"UNIT_{parameter.scale.upper()}_SCALE"
+    if children := children_of(study, name):
         spec["conditionalParameterSpecs"] = [
             {
                 PARENT_FIELDS[parameter.type]: {
@@ -82,6 +72,11 @@ def parameter_spec(study: Study, name: str) -> dict[str, Any]:
             for child in children
         ]
     return spec
+
+
+def children_of(study: Study, parent: str) -> list[str]:
+    """Return the parameters that depend on another one, "" for those that depend on none."""
+    return [name for name, each in study.parameters.items() if each.parent == parent]
 
 
 def values_spec(parameter: Parameter) -> dict[str, Any]:
@@ -96,11 +91,9 @@ def values_spec(parameter: Parameter) -> dict[str, Any]:
 
 def json_values(kind: str, values: Sequence[Value]) -> list[str] | list[float]:
     """Return values as the REST interface has them: 64-bit integers are text."""
-    return (
-        [float(value) for value in values]
-        if kind == "discrete"
-        else [str(value) for value in values]
-    )
+    if kind == "discrete":
+        return [float(value) for value in values]
+    return [str(value) for value in values]
 
 
 def trial_flags(values: Mapping[str, Value]) -> list[str]:
@@ -121,10 +114,8 @@ def trial_job(
     added = [{"name": name, "value": value} for name, value in variables.items()]
     pools = [with_more(pool, flags, added) for pool in spec["workerPoolSpecs"]]
     output = {"outputUriPrefix": f"{base}/{trial}"}
-    return {
-        **trained,
-        "jobSpec": {**spec, "workerPoolSpecs": pools, "baseOutputDirectory": output},
-    }
+    changed = {"workerPoolSpecs": pools, "baseOutputDirectory": output}
+    return {**trained, "jobSpec": {**spec, **changed}}
 
 
 def with_more(

@@ -6,6 +6,7 @@ that does not use argparse gets no response.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import runpy
@@ -28,11 +29,10 @@ def object_to(_parser: argparse.ArgumentParser, message: str) -> NoReturn:
 def objection(parser: argparse.ArgumentParser, parse: Any, flags: list[str]) -> str:
     """Return why the parser does not take the flags, "" if it does."""
     try:
-        parse(parser, flags)
+        with contextlib.suppress(SystemExit):
+            parse(parser, flags)
     except Objection as error:
         return str(error)
-    except SystemExit:
-        return ""
     return ""
 
 
@@ -61,17 +61,16 @@ def main() -> None:
     parse = argparse.ArgumentParser.parse_args
     parse_known = argparse.ArgumentParser.parse_known_args
 
-    def parse_all(parser: argparse.ArgumentParser, *_given: Any, **_named: Any) -> NoReturn:
-        argparse.ArgumentParser.parse_known_args = parse_known  # type: ignore[method-assign]
-        respond(parser, parse, request)
+    def responding(parse: Any) -> Any:
+        def respond_instead(parser: argparse.ArgumentParser, *_: Any, **_named: Any) -> NoReturn:
+            argparse.ArgumentParser.parse_known_args = parse_known  # type: ignore[method-assign]
+            respond(parser, parse, request)
 
-    def parse_some(parser: argparse.ArgumentParser, *_given: Any, **_named: Any) -> NoReturn:
-        argparse.ArgumentParser.parse_known_args = parse_known  # type: ignore[method-assign]
-        respond(parser, parse_known, request)
+        return respond_instead
 
     argparse.ArgumentParser.error = object_to  # type: ignore[assignment,method-assign]
-    argparse.ArgumentParser.parse_args = parse_all  # type: ignore[assignment,method-assign]
-    argparse.ArgumentParser.parse_known_args = parse_some  # type: ignore[assignment,method-assign]
+    argparse.ArgumentParser.parse_args = responding(parse)  # type: ignore[method-assign]
+    argparse.ArgumentParser.parse_known_args = responding(parse_known)  # type: ignore[method-assign]
     sys.argv = [request["module"]]
     timer = threading.Timer(LONGEST_SECONDS, os._exit, (0,))
     timer.daemon = True

@@ -35,12 +35,9 @@ ACTIONS = {
     **dict.fromkeys(("socket.connect", "socket.getaddrinfo"), "opens a network connection"),
     "builtins.input": "waits for input",
 }
+RUNS_A_MODEL = dict.fromkeys(("Model.evaluate", "Model.predict"), "runs a model")
 ENTRY_POINTS = {
-    "keras": {
-        "Model.fit": "trains a model",
-        "Model.evaluate": "runs a model",
-        "Model.predict": "runs a model",
-    },
+    "keras": {"Model.fit": "trains a model", **RUNS_A_MODEL},
     "tensorflow.python.lib.io.file_io": {"FileIO.__init__": "opens a file"},
     "tensorflow.python.data.ops.iterator_ops": {"OwnedIterator.__init__": "reads a data set"},
 }
