@@ -25,7 +25,7 @@ from launcher.executors.vertex.jobs import CloudJob, cloud_job, is_loopback
 from launcher.executors.vertex.logs import line_of, moment
 from launcher.executors.vertex.storage import ContentDiffers, raise_for_strangers
 from launcher.executors.vertex.submissions import Stage, Submission
-from launcher.files import write_atomically
+from launcher.files import locked, write_atomically
 from launcher.project import Project
 from launcher.spec.custom_job import Run, custom_job_of
 
@@ -38,8 +38,8 @@ HOLD = """
 import sys, time
 from pathlib import Path
 from launcher.console import Console
-from launcher.executors.vertex.submissions import lock_submissions
-with lock_submissions(Path(sys.argv[1]), Console()):
+from launcher.files import locked
+with locked(Path(sys.argv[1]), "another", Console()):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -202,17 +202,18 @@ def test_a_file_is_written_completely_or_stays_unchanged(
     assert path.read_text() == "before"
 
 
-def test_submits_run_one_at_a_time_and_a_killed_one_frees_its_lock(tmp_path: Path) -> None:
-    command = [sys.executable, "-B", "-c", HOLD, str(tmp_path)]
+def test_one_process_holds_a_lock_and_a_killed_one_frees_it(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    command = [sys.executable, "-B", "-c", HOLD, str(path)]
     with subprocess.Popen(command, cwd=SOURCES, stdout=subprocess.PIPE, text=True) as holder:
         try:
             assert holder.stdout and holder.stdout.readline() == "held\n"
-            lock = submissions.lock_submissions(tmp_path, QUIET, timeout_seconds=0.0)
-            with pytest.raises(UserError, match="another submit of this project still holds"), lock:
+            lock = locked(path, "another process", QUIET, timeout_seconds=0.0)
+            with pytest.raises(UserError, match="another process still holds"), lock:
                 pass
         finally:
             holder.kill()
-    with submissions.lock_submissions(tmp_path, QUIET, timeout_seconds=0.0):
+    with locked(path, "another process", QUIET, timeout_seconds=0.0):
         pass
 
 

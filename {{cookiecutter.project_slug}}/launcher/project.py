@@ -39,8 +39,7 @@ class Project:
     @property
     def training(self) -> Environment:
         """What the cloud's machine has after it installed the package."""
-        folder = self.folder / ".nox" / "runtime"
-        takes = "about a minute the first time"
+        folder, takes = self.folder / ".nox" / "runtime", "about a minute the first time"
         return Environment(folder, "local", "training environment", takes, self.lock)
 
     @property

@@ -39,14 +39,14 @@ def bucket(project: Project, options: BucketOptions, _rest: list[str], console: 
     if unready := ready_findings(job):
         raise Refused(unready)
     client = storage_client(job.cloud.project)
-    found = existing(job, client)
-    if found is None:
-        found = created(job, client)
+    cloud_bucket = existing(job, client)
+    if cloud_bucket is None:
+        cloud_bucket = created(job, client)
         console.step("bucket", f"created gs://{job.cloud.bucket} in {job.cloud.region}")
     else:
-        raise_for_location(job, found)
+        raise_for_location(job, cloud_bucket)
         console.step("bucket", f"gs://{job.cloud.bucket} exists, in {job.cloud.region}")
-    if not is_closed(found):
+    if not is_closed(cloud_bucket):
         flags = "--uniform-bucket-level-access --public-access-prevention"
         command = f"gcloud storage buckets update gs://{job.cloud.bucket} {flags}"
         console.warning(f"single objects of it may be made public; to prevent it: {command}")
@@ -54,21 +54,21 @@ def bucket(project: Project, options: BucketOptions, _rest: list[str], console: 
 
 
 def created(job: Job, client: Any) -> Any:
-    made = client.bucket(job.cloud.bucket)
-    made.iam_configuration.uniform_bucket_level_access_enabled = True
-    made.iam_configuration.public_access_prevention = ENFORCED
+    wanted = client.bucket(job.cloud.bucket)
+    wanted.iam_configuration.uniform_bucket_level_access_enabled = True
+    wanted.iam_configuration.public_access_prevention = ENFORCED
     try:
         with explained(f"the bucket gs://{job.cloud.bucket} is not created"):
             # A repeated request whose first response was lost fails with a conflict.
-            return client.create_bucket(made, location=job.cloud.region, retry=retrying())
+            return client.create_bucket(wanted, location=job.cloud.region, retry=retrying())
     except RequestRefused as refusal:
         if refusal.code != CODE_CONFLICT:
             raise
-        found = existing(job, client)
-        if found is None:
+        cloud_bucket = existing(job, client)
+        if cloud_bucket is None:
             raise of_others(job) from refusal
-        raise_for_location(job, found)
-        return found
+        raise_for_location(job, cloud_bucket)
+        return cloud_bucket
 
 
 COMMAND = Command("Create the job's bucket.", BucketOptions, bucket)

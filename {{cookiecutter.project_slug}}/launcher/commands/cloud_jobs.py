@@ -72,8 +72,8 @@ def cancel_job(session: Session, wanted: str, kind: type[JobService]) -> int:
 
 def resource_of(project: Project, job: Job, wanted: str, collection: str) -> str:
     """Return the resource name of a number, "" or latest; raise `UserError` if nothing was sent from here."""
-    known = [each.job for each in submissions.all_of(submissions.folder_of(project)) if each.job]
-    sent = [name for name in known if f"/{collection}/" in name]
+    names = [each.job or "" for each in submissions.all_of(submissions.folder_of(project))]
+    sent = [name for name in names if f"/{collection}/" in name]
     if wanted in NEWEST:
         if not sent:
             raise UserError(

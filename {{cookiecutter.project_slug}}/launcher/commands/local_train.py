@@ -59,7 +59,7 @@ def local_train(
 
 
 def job_folder(project: Project, named: str | None, console: Console) -> Path:
-    """Return the folder that the run writes to, made if need be: the named one, a stopped run's, or the next."""
+    """Return the folder that the run writes to: the named one, that of a run to resume, or a new one."""
     if named:
         folder, note = Path(on_this_machine(named, project)), ""
     else:

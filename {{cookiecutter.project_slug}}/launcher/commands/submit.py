@@ -27,12 +27,14 @@ from launcher.executors.vertex.jobs import CloudJob, JobService, load_client
 from launcher.executors.vertex.logs import job_log
 from launcher.executors.vertex.send import Request, send
 from launcher.executors.vertex.submissions import Submission
+from launcher.files import locked
 from launcher.packaging.sdist import SourceDistribution
 from launcher.project import NOT_PREPARED, Project, run_of
 from launcher.spec.custom_job import Run, custom_job_of
 from launcher.spec.gcloud_file import gcloud_file
 from launcher.spec.job_file import Job
 
+LOCK_SECONDS = 600.0
 POLLS_PER_PAUSE = 5
 """The first pause before searching for a created job again is this many times shorter than a poll's."""
 ResourceOf = Callable[[Job, Run], dict[str, Any]]
@@ -83,7 +85,7 @@ def deliver(
     load_client()
     job, console = session.job, session.console
     folder = submissions.folder_of(session.project)
-    with submissions.lock_submissions(folder, console):
+    with locked(folder / "lock", "another submit of this project", console, LOCK_SECONDS):
         distribution, run = packaged(session)
         if run.data_uri.endswith(NOT_PREPARED):
             raise storage.not_prepared()

@@ -44,7 +44,8 @@ def write(
     if best is None:
         console.warning("no trial has a result, so there is nothing to compare")
         return None
-    (folder / "best.toml").write_text(fragment(best), encoding="utf-8")
+    arguments = [f"{name} = {toml_value(value)}\n" for name, value in best.values.items()]
+    (folder / "best.toml").write_text("".join(["[arguments]\n", *arguments]), encoding="utf-8")
     images = draw(folder, study, outcomes) if drawn else []
     (folder / "report.html").write_text(page(study, rows, best, default, images), encoding="utf-8")
     console.step("best", comparison(study, best, default))
@@ -98,11 +99,6 @@ def as_json(
     }
 
 
-def fragment(best: Outcome) -> str:
-    lines = [f"{name} = {toml_value(value)}\n" for name, value in best.values.items()]
-    return "".join(["[arguments]\n", *lines])
-
-
 def draw(folder: Path, study: Study, outcomes: Sequence[Outcome]) -> list[Path]:
     """Draw the history, the trials by their parameters, and how much each parameter matters, as PNG files."""
     if sum(each.value is not None for each in outcomes) < FEWEST_FOR_PLOTS:
@@ -135,18 +131,14 @@ def as_optuna(study: Study, outcomes: Sequence[Outcome]) -> Any:
     optuna = load_optuna()
     optuna_study = optuna.create_study(direction=study.options.goal)
     kinds = {name: distribution(optuna, each) for name, each in study.parameters.items()}
-    for each in outcomes:
-        if each.value is not None:
-            params = {
-                name: value if study.parameters[name].type in RANGES else str(value)
-                for name, value in each.values.items()
-            }
-            distributions = {name: kinds[name] for name in params}
-            optuna_study.add_trial(
-                optuna.trial.create_trial(
-                    params=params, distributions=distributions, value=each.value
-                )
-            )
+    for each in (each for each in outcomes if each.value is not None):
+        params = {
+            name: value if study.parameters[name].type in RANGES else str(value)
+            for name, value in each.values.items()
+        }
+        distributions = {name: kinds[name] for name in params}
+        trial = optuna.create_trial(params=params, distributions=distributions, value=each.value)
+        optuna_study.add_trial(trial)
     return optuna_study
 
 

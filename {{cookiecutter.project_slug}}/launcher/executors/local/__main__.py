@@ -35,20 +35,22 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--mount", type=Path, required=True, help="the folder of the buckets")
     parser.add_argument("--environment", type=Path, required=True, help="where to install")
     parser.add_argument("--parent", type=int, help="the process without which the job ends")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     end_children_on_terminate()
-    if given.parent:
-        end_without(given.parent)
+    if options.parent:
+        end_without(options.parent)
     console = Console()
-    environment = dataclasses.replace(Project(Path.cwd()).training, folder=given.environment)
+    environment = dataclasses.replace(Project(Path.cwd()).training, folder=options.environment)
     try:
-        custom_job = json.loads(given.job.read_text(encoding="utf-8"))
-        package = package_path(custom_job, given.mount)
+        custom_job = json.loads(options.job.read_text(encoding="utf-8"))
+        package = package_path(custom_job, options.mount)
         # Whoever starts the same file again, as a study does that was killed, waits for this process to end.
-        with locked(given.job.with_suffix(".lock"), "another process that runs this job", console):
+        with locked(
+            options.job.with_suffix(".lock"), "another process that runs this job", console
+        ):
             if package:
                 ensure_environment(environment, read_source_distribution(package), console)
-            return run_custom_job(custom_job, environment.python, given.mount.absolute(), console)
+            return run_custom_job(custom_job, environment.python, options.mount.absolute(), console)
     except (UserError, Refused) as error:
         console.error(error)
     except KeyboardInterrupt:
@@ -65,12 +67,12 @@ def package_path(custom_job: Mapping[str, Any], mount: Path) -> Path | None:
 def end_without(parent: int) -> None:
     """End this process, and with it the job, as soon as its parent is gone: a killed parent cannot do it."""
 
-    def look() -> None:
+    def wait_and_end() -> None:
         while os.getppid() == parent:
             time.sleep(PARENT_POLL_SECONDS)
         os.kill(os.getpid(), signal.SIGTERM)
 
-    threading.Thread(target=look, daemon=True).start()
+    threading.Thread(target=wait_and_end, daemon=True).start()
 
 
 if __name__ == "__main__":

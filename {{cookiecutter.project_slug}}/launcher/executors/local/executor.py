@@ -38,8 +38,6 @@ KEPT_VARIABLES = (
     *("TEMP", "TERM", "TMP", "TMPDIR", "TZ"),
 )
 """What a process needs, and what only changes how its output looks."""
-
-
 COLOURS = ("cyan", "yellow", "magenta", "green", "blue", "red")
 
 

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from launcher.console import Console, UserError
+from launcher.executors.vertex.errors import RequestRefused, explained
+from launcher.executors.vertex.jobs import credentials
 from launcher.spec.custom_job import folder_uri
 from launcher.spec.job_file import Job
 
@@ -55,34 +57,21 @@ def run_build(job: Job, request: Mapping[str, Any], console: Console) -> None:
 
 
 def call(job: Job, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    from google.auth.exceptions import GoogleAuthError
+    from google.api_core.exceptions import from_http_response
     from google.auth.transport.requests import AuthorizedSession
-
-    from launcher.executors.vertex.jobs import credentials
 
     endpoint = os.environ.get(ENDPOINT_VARIABLE, ENDPOINT).rstrip("/")
     address = f"{endpoint}/v1/projects/{job.cloud.project}/locations/{job.cloud.region}/{path}"
     session = AuthorizedSession(credentials(endpoint, job.cloud.project))
     try:
-        response = session.request(method, address, json=body, timeout=RESPONSE_SECONDS)
-    except (OSError, GoogleAuthError) as error:
+        with explained("Cloud Build"):
+            response = session.request(method, address, json=body, timeout=RESPONSE_SECONDS)
+            if response.ok:
+                return dict(response.json())
+            raise from_http_response(response)
+    except RequestRefused as refusal:
         raise UserError(
-            f"Cloud Build cannot be reached ({error})",
-            f"a response from {address}",
-            "check the network and the credentials, then run it again",
-        ) from error
-    if response.ok:
-        return dict(response.json())
-    raise UserError(
-        f"Cloud Build refused the request ({response.status_code}: {reason_of(response)})",
-        "the service cloudbuild.googleapis.com turned on, and the right to build (roles/cloudbuild.builds.editor)",
-        "run gcloud services enable cloudbuild.googleapis.com, or ask for the role",
-    )
-
-
-def reason_of(response: Any) -> str:
-    try:
-        text = str(response.json()["error"]["message"])
-    except (ValueError, KeyError, TypeError):
-        text = str(response.text)
-    return " ".join(text.split())[:300]
+            f"Cloud Build refused the request ({refusal.code}: {refusal.reason})",
+            "the service cloudbuild.googleapis.com turned on, and the right to build (roles/cloudbuild.builds.editor)",
+            "run gcloud services enable cloudbuild.googleapis.com, or ask for the role",
+        ) from refusal

@@ -38,18 +38,18 @@ def create_once(
     """
     no_response: NoResponse | None = None
     for _ in range(MAX_CREATIONS):
-        if may_exist and (found := find_job(service, run, pause_seconds)):
-            return found
+        if may_exist and (job := find_job(service, run, pause_seconds)):
+            return job
         try:
             return service.create(custom_job)
         except NoResponse as error:
             console.step("retry", "no response; checking whether the job exists")
             no_response, may_exist = error, True
-    found = find_job(service, run, pause_seconds)
-    if found is None and no_response:
+    job = find_job(service, run, pause_seconds)
+    if job is None and no_response:
         raise no_response
-    assert found
-    return found
+    assert job
+    return job
 
 
 def find_job(service: Service, run: str, pause_seconds: float) -> CloudJob | None:
@@ -61,11 +61,11 @@ def find_job(service: Service, run: str, pause_seconds: float) -> CloudJob | Non
     for pause in (0.0, *pauses(pause_seconds, MAX_LOOKUPS)):
         time.sleep(pause)
         try:
-            found, no_response = service.find(run), None
+            if job := service.find(run):
+                return job
+            no_response = None
         except NoResponse as error:
-            found, no_response = None, error
-        if found:
-            return found
+            no_response = error
     if no_response:
         raise no_response
     return None

@@ -47,7 +47,7 @@ class RequestRefused(UserError):
     def __init__(self, doing: str, code: int, message: str) -> None:
         expected, remedy = ADVICE.get(code, OTHER_ADVICE)
         super().__init__(f"{doing}: {one_line(message)} (HTTP {code})", expected, remedy)
-        self.code = code
+        self.code, self.reason = code, one_line(message)
 
 
 @contextmanager

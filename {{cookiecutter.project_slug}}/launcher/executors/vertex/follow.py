@@ -1,30 +1,24 @@
 """Following a job to its end: its state, its log, its outcome and its outputs."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from launcher.console import Console, UserError
 from launcher.contract import EXIT_FAILED, EXIT_INTERRUPTED, METRICS
 from launcher.executors.vertex import storage
 from launcher.executors.vertex.errors import NoResponse, one_line
 from launcher.executors.vertex.jobs import SUCCEEDED, CloudJob, JobService
+from launcher.executors.vertex.logs import JobLog
+from launcher.executors.vertex.tuning_jobs import TrialLog
 
 POLL_SECONDS = 5.0
 MAX_SILENCE_SECONDS = 1800.0
 """How long the job service may keep silent, as while a laptop sleeps, before following is given up."""
+Log = JobLog | TrialLog
+"""What is shown while a job runs."""
 Report = Callable[[CloudJob, Console], int]
 """Reports how a job ended, and returns the exit code."""
-
-
-class Log(Protocol):
-    """What is shown while a job runs."""
-
-    role: str
-    """The role that reading it needs."""
-
-    def new_lines(self) -> Iterable[str]: ...
 
 
 @dataclass

@@ -15,7 +15,7 @@ from typing import Any
 from launcher.console import Console, UserError
 from launcher.contract import STATISTICS
 from launcher.executors.vertex.errors import RequestRefused, explained
-from launcher.executors.vertex.jobs import credentials, is_loopback, not_installed, quieten
+from launcher.executors.vertex.jobs import credentials, is_loopback, load
 from launcher.packaging.sdist import SourceDistribution, read_source_distribution
 
 ENDPOINT_VARIABLE = "STORAGE_EMULATOR_HOST"
@@ -36,14 +36,10 @@ class ContentDiffers(UserError):
 
 def storage_client(project: str) -> Any:
     """Return the client; STORAGE_EMULATOR_HOST, which it reads by itself, needs no credentials."""
-    quieten()
-    try:
-        from google.cloud import storage
-    except ImportError as error:
-        raise not_installed(error) from error
+    client = load("google.cloud.storage").Client
     if is_loopback(os.environ.get(ENDPOINT_VARIABLE, "")):
-        return storage.Client(project=project)
-    return storage.Client(project=project, credentials=credentials("", project))
+        return client(project=project)
+    return client(project=project, credentials=credentials("", project))
 
 
 def blob_at(client: Any, uri: str, **settings: Any) -> Any:

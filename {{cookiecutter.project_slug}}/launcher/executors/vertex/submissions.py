@@ -1,6 +1,5 @@
 """Records of what is sent, written before it is sent, so that nothing is sent twice."""
 
-import contextlib
 import dataclasses
 import enum
 import hashlib
@@ -12,12 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launcher.console import Console
-from launcher.files import locked, write_atomically
+from launcher.files import write_atomically
 from launcher.project import Project
 from launcher.spec.custom_job import RUN_LABEL
 
-LOCK_SECONDS = 600.0
 DIGITS_OF_DIGEST = 32
 
 
@@ -110,10 +107,3 @@ def upgraded(document: dict[str, Any]) -> dict[str, Any]:
 
 def newest_like(folder: Path, digest: str) -> Submission | None:
     return next((each for each in all_of(folder) if each.digest == digest), None)
-
-
-def lock_submissions(
-    folder: Path, console: Console, timeout_seconds: float = LOCK_SECONDS
-) -> contextlib.AbstractContextManager[None]:
-    """Let one process at a time send jobs from a project; raises `UserError` after `timeout_seconds`."""
-    return locked(folder / "lock", "another submit of this project", console, timeout_seconds)
