@@ -52,29 +52,29 @@ def of_others(job: Job) -> UserError:
     )
 
 
-def is_closed(found: Any) -> bool:
-    access = found.iam_configuration
+def is_closed(bucket: Any) -> bool:
+    access = bucket.iam_configuration
     uniform = bool(access.uniform_bucket_level_access_enabled)
     return uniform and access.public_access_prevention == ENFORCED
 
 
-def raise_for_location(job: Job, found: Any) -> None:
+def raise_for_location(job: Job, bucket: Any) -> None:
     """Raise `UserError` unless the bucket is a regional one in the job's region."""
-    for finding in (*spread(job, found), *elsewhere(job, found)):
+    for finding in (*spread(job, bucket), *elsewhere(job, bucket)):
         raise finding
 
 
-def spread(job: Job, found: Any) -> list[UserError]:
-    kind = found.location_type
+def spread(job: Job, bucket: Any) -> list[UserError]:
+    kind = bucket.location_type
     if kind == REGIONAL:
         return []
-    what = f"is a {kind} one ({found.location}), which training does not take"
+    what = f"is a {kind} one ({bucket.location}), which training does not take"
     return [misplaced(job, what)]
 
 
-def elsewhere(job: Job, found: Any) -> list[UserError]:
-    region = str(found.location).lower()
-    if found.location_type != REGIONAL or region == job.cloud.region:
+def elsewhere(job: Job, bucket: Any) -> list[UserError]:
+    region = str(bucket.location).lower()
+    if bucket.location_type != REGIONAL or region == job.cloud.region:
         return []
     what = (
         f"is in {region} but the job runs in {job.cloud.region}: reading is slow, "
@@ -95,10 +95,10 @@ def misplaced(job: Job, what: str, choice: str = "") -> UserError:
 def bucket_findings(job: Job, client: Any) -> list[UserError]:
     """Return what keeps the job from using its bucket: missing, of others, no regional one, no permission."""
     try:
-        found = existing(job, client)
+        bucket = existing(job, client)
     except UserError as error:
         return [error]
-    if found is None:
+    if bucket is None:
         return [
             UserError(
                 f"the bucket gs://{job.cloud.bucket} does not exist",
@@ -106,37 +106,35 @@ def bucket_findings(job: Job, client: Any) -> list[UserError]:
                 f"nox -s bucket, or: {create_command(job, job.cloud.bucket)}",
             )
         ]
-    return [*spread(job, found), *permission_findings(job, found)]
+    return [*spread(job, bucket), *permission_findings(job, bucket)]
 
 
 def bucket_warnings(job: Job, client: Any) -> list[UserError]:
     """Return what makes the job slower and dearer without keeping it from running."""
     try:
-        found = existing(job, client)
+        bucket = existing(job, client)
     except UserError:
         return []
-    return [] if found is None else elsewhere(job, found)
+    return [] if bucket is None else elsewhere(job, bucket)
 
 
-def permission_findings(job: Job, found: Any) -> list[UserError]:
+def permission_findings(job: Job, bucket: Any) -> list[UserError]:
     """Return one finding for each thing that the caller may not do.
 
     What the job's own identity may do cannot be asked from here.
     """
-    bucket, wanted = (
-        f"gs://{job.cloud.bucket}",
-        [each for names in NEEDED.values() for each in names],
-    )
+    address = f"gs://{job.cloud.bucket}"
+    wanted = [permission for permissions in NEEDED.values() for permission in permissions]
     # By default a job runs as an agent that may use every bucket of its own project.
     # Source: https://cloud.google.com/vertex-ai/docs/training/code-requirements
     identity = job.cloud.service_account or "the service's own agent"
-    with explained(f"permissions on {bucket}"):
-        held = set(found.test_iam_permissions(wanted, retry=retrying()))
+    with explained(f"permissions on {address}"):
+        held = set(bucket.test_iam_permissions(wanted, retry=retrying()))
     return [
         UserError(
-            f"the bucket {bucket} cannot be {doing} from here: no {', '.join(lacking)}",
+            f"the bucket {address} cannot be {doing} from here: no {', '.join(lacking)}",
             f"roles/storage.objectAdmin for you and for {identity}, which cannot be checked from here",
-            f"gcloud storage buckets add-iam-policy-binding {bucket} --member=MEMBER --role=roles/storage.objectAdmin",
+            f"gcloud storage buckets add-iam-policy-binding {address} --member=MEMBER --role=roles/storage.objectAdmin",
         )
         for doing, permissions in NEEDED.items()
         if (lacking := [permission for permission in permissions if permission not in held])

@@ -36,10 +36,10 @@ def require_sound(
     report(findings(project, job, distribution, arguments, console), project, console)
 
 
-def report(found: Sequence[UserError], project: Project, console: Console) -> None:
+def report(reasons: Sequence[UserError], project: Project, console: Console) -> None:
     """Raise `Refused` for findings; without any, report how much was checked."""
-    if found:
-        raise Refused(found)
+    if reasons:
+        raise Refused(reasons)
     modules = len(python_files(project.folder))
     console.step("check", f"{modules} modules, job.toml and setup.py: nothing wrong")
 
@@ -57,17 +57,17 @@ def findings(
     unfit = unfit_findings(folder, distribution)
     # To install another TensorFlow, which is a finding already, would only take a minute.
     uninstalled = [] if tensorflow else install_findings(project, distribution, console)
-    found = job_only_findings(project, job, arguments)
-    found += [*unfit, *data_findings(folder, distribution.files), *code_findings(job, folder)]
-    found += [*tensorflow, *uninstalled]
+    reasons = job_only_findings(project, job, arguments)
+    reasons += [*unfit, *data_findings(folder, distribution.files), *code_findings(job, folder)]
+    reasons += [*tensorflow, *uninstalled]
     if python.exists() and not uninstalled:
         missing = missing_findings(project, distribution)
-        found += missing
+        reasons += missing
         # What cannot be imported has a finding already.
         if not (unfit or tensorflow or missing):
             effects = imported_findings(project.training, folder, distribution.content)
-            found += effects or argument_findings(python, job, arguments)
-    return list({str(finding): finding for finding in found}.values())
+            reasons += effects or argument_findings(python, job, arguments)
+    return list({str(reason): reason for reason in reasons}.values())
 
 
 def job_only_findings(project: Project, job: Job, arguments: Sequence[str]) -> list[UserError]:

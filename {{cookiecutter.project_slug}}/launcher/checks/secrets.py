@@ -1,7 +1,7 @@
 """Secrets in job.toml and in arguments: a job is no place for them, because everybody who may see it can read them."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from launcher.checks.problem import values_of
@@ -36,14 +36,12 @@ def secret_findings(job: Job, arguments: Sequence[str]) -> list[UserError]:
     return [secret(where) for where, name, value in values if is_secret(name, str(value))]
 
 
-def flags_of(arguments: Sequence[str]) -> list[tuple[str, str]]:
-    """Return each flag with its value, whether that stands behind `=` or alone."""
-    found = []
+def flags_of(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield each flag with its value, whether that stands behind `=` or alone."""
     for argument, following in pairwise([*arguments, ""]):
         flag, equals, value = argument.partition("=")
         if flag.startswith("--"):
-            found.append((flag, value if equals else following))
-    return found
+            yield flag, value if equals else following
 
 
 def is_secret(name: str, value: str) -> bool:

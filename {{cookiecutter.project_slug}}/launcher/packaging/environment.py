@@ -59,11 +59,11 @@ def wanted_state(distribution: SourceDistribution, extra: str, lock: Path | None
     )
 
 
-def needed_work(found: State | None, wanted: State) -> Work:
+def needed_work(current: State | None, wanted: State) -> Work:
     """Return what has to be installed: nothing, the package alone, or everything from scratch."""
-    if found == wanted:
+    if current == wanted:
         return "nothing"
-    if found and dataclasses.replace(found, content=wanted.content) == wanted:
+    if current and dataclasses.replace(current, content=wanted.content) == wanted:
         return "package"
     return "everything"
 
@@ -72,10 +72,10 @@ def found_state(environment: Environment) -> State | None:
     """Return what the environment was built from, None if it is absent or was left half built."""
     try:
         state = json.loads((environment.folder / STATE_FILE).read_text(encoding="utf-8"))
-        found = State(**{**state, "requirements": tuple(state["requirements"])})
+        current = State(**{**state, "requirements": tuple(state["requirements"])})
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return found if environment.python.exists() else None
+    return current if environment.python.exists() else None
 
 
 def ensure_environment(
