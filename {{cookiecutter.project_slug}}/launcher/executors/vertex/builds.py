@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from launcher.console import Console, UserError
-from launcher.executors.vertex.errors import RequestRefused, explained
+from launcher.executors.vertex.errors import NoResponse, RequestRefused, explained, one_line
 from launcher.executors.vertex.jobs import credentials
 from launcher.spec.custom_job import folder_uri
 from launcher.spec.job_file import Job
@@ -69,6 +69,12 @@ def call(job: Job, method: str, path: str, body: Mapping[str, Any] | None = None
             if response.ok:
                 return dict(response.json())
             raise from_http_response(response)
+    except NoResponse as error:
+        raise UserError(
+            f"Cloud Build cannot be reached ({one_line(str(error.__cause__))})",
+            f"a response from {address}",
+            "check the network and the credentials, then run it again",
+        ) from error
     except RequestRefused as refusal:
         raise UserError(
             f"Cloud Build refused the request ({refusal.code}: {refusal.reason})",
