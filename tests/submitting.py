@@ -27,12 +27,13 @@ METRICS = {"auc": 0.5, "split": "test"}
 # waits long for a silent service, as a laptop may sleep: not here.
 DRIVER = """
 import sys
-from launcher.commands import prepare, session
+from launcher.checks import findings
+from launcher.commands import prepare
 from launcher.executors.vertex import follow
 from launcher.__main__ import main
 
 follow.MAX_SILENCE_SECONDS = 30.0
-session.require_sound = lambda *_: None
+findings.require_sound = lambda *_: None
 prepare.run_prepare = lambda *_: 0
 sys.exit(main(sys.argv[1:]))
 """

@@ -5,8 +5,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from packaging.utils import canonicalize_name
-
 from launcher.checks.probe import ask
 from launcher.checks.source_files import modules_of, parsed_modules
 from launcher.console import UserError, nearest
@@ -146,6 +144,8 @@ def finding_of(project: Path, each: Import, declared: frozenset[str]) -> UserErr
         what = f"imports {name}, which lies beside trainer/ and does not travel to the cloud"
         fix = f'move {name} below trainer/ and write "from {PACKAGE} import {name}"'
         return UserError(f"{where}: {what}", "modules below trainer/", fix)
+    from packaging.utils import canonicalize_name
+
     distribution = canonicalize_name(DISTRIBUTIONS.get(each.package, each.package))
     fix = f'add "{distribution}" to install_requires'
     if distribution not in declared:

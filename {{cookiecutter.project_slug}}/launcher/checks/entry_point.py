@@ -4,10 +4,7 @@ import ast
 import re
 from collections.abc import Iterable
 from pathlib import Path
-
-from packaging.requirements import Requirement
-from packaging.specifiers import SpecifierSet
-from packaging.utils import canonicalize_name
+from typing import TYPE_CHECKING
 
 from launcher.checks.python_version import version_findings
 from launcher.checks.source_files import modules_of, parsed_modules, texts_of
@@ -16,6 +13,9 @@ from launcher.packaging.sdist import EXTRA
 from launcher.spec.catalog import google_cloud, kind_of
 from launcher.spec.custom_job import runtime_kind
 from launcher.spec.job_file import Job
+
+if TYPE_CHECKING:
+    from packaging.specifiers import SpecifierSet
 
 TENSORFLOWS = (
     *("tensorflow", "tensorflow-cpu", "tensorflow-gpu", "tensorflow-intel", "tensorflow-macos"),
@@ -97,6 +97,10 @@ def home_findings(project: Path) -> list[UserError]:
 
 def tensorflow_findings(requirements: Iterable[str], runtime: str) -> list[UserError]:
     """Return what is wrong with the TensorFlow that setup.py asks for; `runtime` is that of the machines, or ""."""
+    # Imported here: it takes longer than the rest of --help.
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
     findings: dict[str, UserError] = {}
     for line in requirements:
         requirement, extras = Requirement(line), EXTRA.findall(line)
@@ -118,6 +122,6 @@ def tensorflow_findings(requirements: Iterable[str], runtime: str) -> list[UserE
     return list(findings.values())
 
 
-def admits(specifier: SpecifierSet, version: str) -> bool:
+def admits(specifier: "SpecifierSet", version: str) -> bool:
     """Return whether some patch of a version such as 2.21 satisfies a specifier such as >=2.20,<2.22."""
     return any(specifier.contains(f"{version}.{patch}") for patch in range(MOST_PATCHES))

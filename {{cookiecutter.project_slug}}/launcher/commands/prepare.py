@@ -4,12 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from launcher.checks.bucket import bucket_findings
-from launcher.checks.job_settings import ready_findings
 from launcher.commands.options import BUCKET, REGION, Command, Options, flag, option
 from launcher.console import Console, Refused
 from launcher.contract import PREPARE_MODULE
-from launcher.executors.vertex.storage import not_prepared, storage_client, upload_folder
 from launcher.packaging.environment import ensure_environment, run_module
 from launcher.packaging.sdist import SourceDistribution
 from launcher.project import NOT_PREPARED, Project, build, prepared_fingerprint
@@ -54,6 +51,11 @@ def run_prepare(
 
 
 def upload_prepared(project: Project, job: Job, console: Console) -> int:
+    # Imported here, so that --help and preparing alone do not wait for them.
+    from launcher.checks.bucket import bucket_findings
+    from launcher.checks.job_settings import ready_findings
+    from launcher.executors.vertex.storage import not_prepared, storage_client, upload_folder
+
     fingerprint = prepared_fingerprint(project, job)
     if fingerprint == NOT_PREPARED:
         raise not_prepared()

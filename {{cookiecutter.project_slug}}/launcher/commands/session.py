@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from launcher.checks.findings import require_sound
 from launcher.console import Console
 from launcher.packaging.sdist import SourceDistribution
 from launcher.project import Project, build
@@ -21,6 +20,9 @@ class Session:
 
     def build(self) -> SourceDistribution:
         """Build the package; raise `Refused` or `UserError` unless it passes the checks."""
+        # Imported here, so that --help does not wait for the checks.
+        from launcher.checks.findings import require_sound
+
         distribution = build(self.project, self.console)
         require_sound(self.project, self.job, distribution, self.arguments, self.console)
         return distribution

@@ -14,9 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
-
 from launcher.console import Console, UserError
 from launcher.files import locked
 from launcher.subprocesses import clean_variables, run_captured
@@ -44,6 +41,10 @@ class SourceDistribution:
     @property
     def declared(self) -> frozenset[str]:
         """The normalised names of all required distributions, those of extras included."""
+        # Imported where it is needed: it takes longer than the rest of --help.
+        from packaging.requirements import Requirement
+        from packaging.utils import canonicalize_name
+
         return frozenset(canonicalize_name(Requirement(line).name) for line in self.requirements)
 
 
