@@ -155,7 +155,7 @@ def test_which_submission_is_resumed(earlier: Submission, again: bool, is_resume
 
 
 @pytest.mark.parametrize(
-    ("job", "told", "concluded", "stage"),
+    ("job", "reported", "concluded", "stage"),
     [
         (None, False, False, Stage.PLANNED),
         (None, False, True, Stage.CONCLUDED),
@@ -165,10 +165,10 @@ def test_which_submission_is_resumed(earlier: Submission, again: bool, is_resume
     ],
 )
 def test_a_file_of_an_older_version_is_read(
-    tmp_path: Path, job: str | None, told: bool, concluded: bool, stage: Stage
+    tmp_path: Path, job: str | None, reported: bool, concluded: bool, stage: Stage
 ) -> None:
     now = submission(job=job, stage=stage)
-    older = {**dataclasses.asdict(now), "told": told, "concluded": concluded}
+    older = {**dataclasses.asdict(now), "told": reported, "concluded": concluded}
     del older["stage"]
     (tmp_path / "1.json").write_text(json.dumps(older))
     assert submissions.all_of(tmp_path) == [now]
