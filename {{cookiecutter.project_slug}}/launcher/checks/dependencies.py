@@ -38,7 +38,7 @@ class Import:
 
     @property
     def package(self) -> str:
-        """The part of the module's name that tells distributions apart."""
+        """The part of the module's name that identifies its distribution."""
         return ".".join(self.module.split(".")[:3]) if self.top == "google" else self.top
 
 

@@ -64,10 +64,8 @@ def entry_findings(module: str, project: Path) -> list[UserError]:
         return [UserError(f"{where}: there is no such module", expected, remedy)]
     if name not in idle:
         return []
-    expected, remedy = (
-        'an entry point in it, if __name__ == "__main__":',
-        "add it, or name another module",
-    )
+    expected = 'an entry point in it, if __name__ == "__main__":'
+    remedy = "add it, or name another module"
     return [UserError(f"{where}: {name} does nothing when it is started", expected, remedy)]
 
 

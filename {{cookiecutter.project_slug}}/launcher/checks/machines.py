@@ -53,10 +53,8 @@ def region_finding(region: str) -> UserError | None:
 def pool_problems(pool: Pool, region: str) -> Iterator[Problem]:
     """Yield what is wrong with the machines of one pool; a region "" is not compared."""
     if ended := ended_name(pool.accelerator):
-        fact, expected = (
-            google_cloud()["ended_accelerators"][ended],
-            "an accelerator that is offered",
-        )
+        fact = google_cloud()["ended_accelerators"][ended]
+        expected = "an accelerator that is offered"
         yield f"{ended} has ended ({fact['ended']})", expected, f"write {fact['instead']}"
         return
     yield from machine_problems(pool.machine)
@@ -64,11 +62,9 @@ def pool_problems(pool: Pool, region: str) -> Iterator[Problem]:
     accelerator = accelerator_of(pool)
     offered = google_cloud()["accelerator_regions"].get(accelerator, [region])
     if region and region not in offered:
-        what, fix = (
-            f"{region} does not offer {accelerator} for training",
-            "change region (and bucket)",
-        )
-        yield what, f"one of {', '.join(offered)}", f"{fix}, or the scale tier"
+        what = f"{region} does not offer {accelerator} for training"
+        fix = "change region (and bucket), or the scale tier"
+        yield what, f"one of {', '.join(offered)}", fix
     yield from topology_problems(pool)
     if pool.replicas < 1:
         yield f"replicas is {pool.replicas}", "1 or more", "correct it, or remove the pool"
