@@ -50,7 +50,7 @@ CI = (("lint",), ("workflows",), ("demo",), ("tests", "full"))
 DRILLS = sorted(
     Path("tests", f"test_{name}.py")
     for name in (
-        *("fault_matrix", "hostile", "hostile_data", "kills"),
+        *("checks", "fault_matrix", "hostile", "hostile_data", "kills"),
         *("life", "load", "mistakes", "submit"),
     )
 )

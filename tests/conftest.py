@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.bakery import Answers, answer_sets, bake
-from tests.mistakes import PAIR
+from tests.mistakes.changes import PAIR
 from tests.sessions import ran
 from tests.submitting import World, a_world, put_prepared
 

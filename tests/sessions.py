@@ -78,6 +78,12 @@ def errors(done: subprocess.CompletedProcess[str]) -> list[str]:
     return [line for line in done.stderr.splitlines() if line.startswith("error: ")]
 
 
+def warnings(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """Return the warnings of a check that found no error."""
+    assert done.returncode == 0, done.stdout + done.stderr
+    return [line for line in done.stderr.splitlines() if line.startswith("warning: ")]
+
+
 def planted(project: Path, name: str, change: Change) -> AbstractContextManager[None]:
     """Plant a mistake in a file, or a new file, for a while."""
     path = project / name

@@ -1,0 +1,32 @@
+"""Mistakes that show when a job or a study runs on this machine."""
+
+from tests.mistakes.changes import (
+    JOB,
+    LAYERS,
+    LOOP,
+    MODEL,
+    Mistake,
+    Plant,
+    key,
+    last,
+    local,
+    swap,
+)
+
+SHORT_STUDY = ("--local", "--trials", "1", "--max-steps", "20")
+WORDS = 'def words():\n    with open("trainer/words.txt") as file:\n        return file.read()'
+
+WHAT = {
+    4: "a data file that the code opens does not travel",
+    11: "the study's metric is never reported",
+    26: "output written elsewhere than the job's output",
+}
+
+PLANTS: tuple[Plant, ...] = ()
+
+RUNS: tuple[Mistake, ...] = (
+    local("4", LAYERS, last(WORDS), "words.txt"),
+    Mistake("11", "tune", SHORT_STUDY, JOB, key("metric", '"acu"'), "metric is acu, and a run reported auc"),
+    local("26", LOOP, swap("    trainer.check_same_weights()\n", '    trainer.check_same_weights()\n    open("weights.bin", "w").close()\n'), "wrote 'weights.bin' into its working folder"),
+    local("26 the model itself", MODEL, swap("model, schema, statistics, model_dir, replicas", 'model, schema, statistics, Path("model"), replicas'), "into its working folder"),
+)  # fmt: skip
