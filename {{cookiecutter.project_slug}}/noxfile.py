@@ -36,6 +36,20 @@ LINT = (
     "pytest>=8",
 )
 
+COMMANDS = {
+    "prepare": "Clean, split and encode the table that job.toml names; -- --upload copies the result to the bucket.",
+    "local_train": "Train on this machine under the cloud's conditions; -- --max-steps 200 --scale-tier STANDARD_1.",
+    "predict": "Print a prediction for each row, as JSON; -- --input FILE.jsonl --model DIR.",
+    "smoke": "Install the package, import every module, train one step and reload the model.",
+    "check": "List what would fail in the cloud; -- --cloud checks the bucket too.",
+    "tiers": "List the machines that a region offers; -- --region europe-west4.",
+    "submit": "Submit the job to Google Cloud; -- --dry-run, --wait, --list, --cancel ID.",
+    "tune": "Run the study of job.toml; -- --local on this machine, --dry-run, --wait, --list, --cancel ID.",
+    "bucket": "Create the job's bucket in the job's region unless it exists; -- --dry-run.",
+    "image": "Build a custom image with Cloud Build; -- --dry-run.",
+}
+"""The commands of the launcher, each of which is a session."""
+
 CI = ("lint", "workflows", "tests")
 
 # If it exists, the environments have exactly these versions, and their hashes are checked.
@@ -47,64 +61,29 @@ STOP_SECONDS = 20.0
 WRITE_STAMP = "import pathlib, sys; pathlib.Path(sys.argv[1]).write_text(sys.argv[2])"
 
 
-@nox.session
-def prepare(session: nox.Session) -> None:
-    """Clean, split and encode the table that job.toml names; -- --upload copies the result to the bucket."""
-    launch(session)
+def launch(session: nox.Session) -> None:
+    """Run the launcher's command with the session's name."""
+    install_if_changed(session, *requirements_of(session))
+    # Standard error is not merged, so that standard output holds a command's results and nothing else.
+    session.run(
+        *("python", "-m", "launcher", session.name, *session.posargs),
+        log=False,
+        stderr=None,
+        interrupt_timeout=STOP_SECONDS,
+        terminate_timeout=STOP_SECONDS,
+    )
 
 
-@nox.session
-def local_train(session: nox.Session) -> None:
-    """Train on this machine under the cloud's conditions; -- --max-steps 200 --scale-tier STANDARD_1."""
-    launch(session)
+def add_session(name: str, description: str) -> None:
+    def command(session: nox.Session) -> None:
+        launch(session)
+
+    command.__doc__ = description
+    nox.session(name=name)(command)
 
 
-@nox.session
-def predict(session: nox.Session) -> None:
-    """Print a prediction for each row, as JSON; -- --input FILE.jsonl --model DIR."""
-    launch(session)
-
-
-@nox.session
-def smoke(session: nox.Session) -> None:
-    """Install the package, import every module, train one step and reload the model."""
-    launch(session)
-
-
-@nox.session
-def check(session: nox.Session) -> None:
-    """List what would fail in the cloud; -- --cloud checks the bucket too."""
-    launch(session)
-
-
-@nox.session
-def tiers(session: nox.Session) -> None:
-    """List the machines that a region offers; -- --region europe-west4."""
-    launch(session)
-
-
-@nox.session
-def bucket(session: nox.Session) -> None:
-    """Create the job's bucket in the job's region unless it exists; -- --dry-run."""
-    launch(session)
-
-
-@nox.session
-def image(session: nox.Session) -> None:
-    """Build a custom image with Cloud Build; -- --dry-run."""
-    launch(session)
-
-
-@nox.session
-def submit(session: nox.Session) -> None:
-    """Submit the job to Google Cloud; -- --dry-run, --wait, --list, --cancel ID."""
-    launch(session)
-
-
-@nox.session
-def tune(session: nox.Session) -> None:
-    """Run the study of job.toml; -- --local on this machine, --dry-run, --wait, --list, --cancel ID."""
-    launch(session)
+for each in COMMANDS.items():
+    add_session(*each)
 
 
 @nox.session
@@ -165,23 +144,6 @@ def audit(session: nox.Session) -> None:
     session.notify("workflows")
     install_if_changed(session, *AUDIT)
     session.run("pip-audit", "--requirement", LOCK, "--require-hashes", "--disable-pip", "--strict")
-
-
-def launch(session: nox.Session) -> None:
-    """Run the launcher's command with the session's name."""
-    install_if_changed(session, *requirements_of(session))
-    session.run(
-        "python",
-        "-m",
-        "launcher",
-        session.name,
-        *session.posargs,
-        log=False,
-        # Unmerged, so that standard output holds a command's results and nothing else.
-        stderr=None,
-        interrupt_timeout=STOP_SECONDS,
-        terminate_timeout=STOP_SECONDS,
-    )
 
 
 def requirements_of(session: nox.Session) -> tuple[str, ...]:

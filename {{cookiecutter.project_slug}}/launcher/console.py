@@ -5,7 +5,6 @@ only then. Elsewhere each message is one plain line, so that scripts can read it
 """
 
 import contextlib
-import difflib
 import functools
 import shutil
 import sys
@@ -174,6 +173,8 @@ def shown(value: object, limit: int = 60) -> str:
 
 def nearest(value: str, choices: Iterable[str]) -> str:
     """Return the choice that `value` most likely meant, or "" if none is close."""
+    import difflib  # here, because --help needs none of it
+
     by_folded = {choice.casefold().replace("-", "_"): choice for choice in choices}
     matches = difflib.get_close_matches(value.casefold().replace("-", "_"), by_folded, n=1)
     return by_folded[matches[0]] if matches else ""

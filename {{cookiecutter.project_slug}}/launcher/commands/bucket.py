@@ -3,7 +3,6 @@
 Training reads from regional buckets only: https://cloud.google.com/vertex-ai/docs/general/locations#buckets
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 from launcher.checks.bucket import (
@@ -16,19 +15,12 @@ from launcher.checks.bucket import (
     raise_for_location,
 )
 from launcher.checks.job_settings import ready_findings
-from launcher.commands.options import BUCKET, DRY_RUN, REGION, Command, Options, flag, option
+from launcher.commands.options import BucketOptions
 from launcher.console import Console, Refused
 from launcher.executors.vertex.errors import RequestRefused, explained
 from launcher.executors.vertex.storage import retrying, storage_client
 from launcher.project import Project
 from launcher.spec.job_file import Job
-
-
-@dataclass(frozen=True)
-class BucketOptions(Options):
-    region: str | None = option(REGION)
-    bucket: str | None = option(BUCKET)
-    dry_run: bool = flag(DRY_RUN)
 
 
 def bucket(project: Project, options: BucketOptions, _rest: list[str], console: Console) -> int:
@@ -69,6 +61,3 @@ def created(job: Job, client: Any) -> Any:
             raise of_others(job) from refusal
         raise_for_location(job, cloud_bucket)
         return cloud_bucket
-
-
-COMMAND = Command("Create the job's bucket.", BucketOptions, bucket)

@@ -1,25 +1,15 @@
 """`nox -s check`: everything that would fail in the cloud, all findings at once."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from launcher.checks.findings import findings, job_only_findings, report
 from launcher.checks.job_settings import ready_findings
 from launcher.checks.source_files import syntax_findings
-from launcher.commands.options import BUCKET, REGION, SCALE_TIER, Command, Options, flag, option
+from launcher.commands.options import CheckOptions
 from launcher.console import Console, Refused, UserError
-from launcher.contract import TASK_MODULE
 from launcher.project import Project, build, prepared_fingerprint
 from launcher.spec.custom_job import data_uri
 from launcher.spec.job_file import Job
-
-
-@dataclass(frozen=True)
-class CheckOptions(Options):
-    scale_tier: str | None = option(SCALE_TIER)
-    region: str | None = option(REGION)
-    bucket: str | None = option(BUCKET)
-    cloud: bool = flag("look at the bucket too; needs credentials")
 
 
 def check(project: Project, options: CheckOptions, rest: list[str], console: Console) -> int:
@@ -58,6 +48,3 @@ def cloud_findings(job: Job, prepared_uri: str, client: Any, console: Console) -
     except UserError as error:
         return [error]
     return []
-
-
-COMMAND = Command("Find what would fail in the cloud.", CheckOptions, check, TASK_MODULE)

@@ -1,14 +1,10 @@
 """The jobs that are in the cloud already: list them, cancel one."""
 
-import argparse
-from dataclasses import dataclass
-
 from launcher.checks.job_settings import ready_findings
-from launcher.commands.options import Options, flag, option
+from launcher.commands.options import CloudJobOptions
 from launcher.commands.session import Session
 from launcher.console import Console, Refused, UserError
 from launcher.executors.vertex import submissions
-from launcher.executors.vertex.follow import POLL_SECONDS
 from launcher.executors.vertex.jobs import CloudJob, JobService
 from launcher.project import Project
 from launcher.spec.job_file import Job
@@ -16,17 +12,6 @@ from launcher.spec.job_file import Job
 NEWEST = ("", "latest")
 SHOWN_OF_TIME = len("2026-01-01T00:00:00")
 HEADINGS = ("ID", "STATE", "CREATED (UTC)", "RUN", "NAME")
-
-
-@dataclass(frozen=True)
-class CloudJobOptions(Options):
-    wait: bool = flag("follow the job to its end")
-    again: bool = flag("send it even if the same job is running")
-    cancel: str | None = option(
-        "cancel a job, the last one if none is named", nargs="?", const="latest", metavar="ID"
-    )
-    list: bool = flag("list the jobs of the region")
-    poll_seconds: float = option(argparse.SUPPRESS, POLL_SECONDS, type=float)
 
 
 def list_or_cancel(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from launcher.checks.job_settings import ready_findings
 from launcher.checks.machines import machine_findings
-from launcher.commands.options import DRY_RUN, REGION, SCALE_TIER, Command, Options, flag, option
+from launcher.commands.options import ImageOptions
 from launcher.console import Console, UserError
 from launcher.executors.vertex.builds import build_request, run_build
 from launcher.executors.vertex.storage import storage_client, upload
@@ -18,13 +18,6 @@ from launcher.spec.custom_job import image_uri
 from launcher.spec.job_file import Job
 
 DOCKERFILES = {"cpu": "Dockerfile", "gpu": "Dockerfile.gpu", "tpu": "Dockerfile.tpu"}
-
-
-@dataclasses.dataclass(frozen=True)
-class ImageOptions(Options):
-    scale_tier: str | None = option(SCALE_TIER)
-    region: str | None = option(REGION)
-    dry_run: bool = flag(DRY_RUN)
 
 
 def image(project: Project, options: ImageOptions, _rest: list[str], console: Console) -> int:
@@ -68,6 +61,3 @@ def upload_context(job: Job, name: str, content: bytes, console: Console) -> Non
         path.write_bytes(content)
         upload(storage_client(job.cloud.project), path, uri)
     console.step("upload", uri)
-
-
-COMMAND = Command("Build an image of your own.", ImageOptions, image)

@@ -1,36 +1,19 @@
 """`nox -s local_train`: the job on this machine."""
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
-from launcher.commands.options import REGION, SCALE_TIER, TRIAL, Command, Options, flag, option
+from launcher.commands.options import LocalTrainOptions
 from launcher.commands.prepare import run_prepare
 from launcher.commands.session import Session
 from launcher.console import Console, UserError
-from launcher.contract import MOUNT, MOUNT_VARIABLE, TASK_MODULE
+from launcher.contract import MOUNT, MOUNT_VARIABLE
 from launcher.executors.local.cluster import replicas_of, shrunk
 from launcher.executors.local.executor import run_custom_job
 from launcher.executors.local.mount import mounted
 from launcher.project import Project, run_of
 from launcher.run_folders import choose_job_dir
 from launcher.spec.custom_job import custom_job_of, data_uri, output_uri
-
-
-@dataclass(frozen=True)
-class LocalTrainOptions(Options):
-    scale_tier: str | None = option(SCALE_TIER)
-    region: str | None = option(REGION)
-    job_dir: str | None = option("where the run is written, instead of the next runs/NNNN")
-    data_dir: str | None = option("prepared data to train on, instead of job.toml's table")
-    all_replicas: bool = flag("run every replica of a large tier")
-    preempt: float = option(
-        "kill a replica after SECONDS and restart the job, as the service does",
-        0.0,
-        type=float,
-        metavar="SECONDS",
-    )
-    trial: str | None = option(TRIAL)
 
 
 def local_train(
@@ -89,6 +72,3 @@ def report_replicas(tier: str, replicas: int, here: int, console: Console) -> No
         fewer = f", {here} of its {replicas} replicas (all: --all-replicas)"
         share = f"; {here} processes share this machine"
         console.step("tier", f"{tier}{fewer if here < replicas else ''}{share}")
-
-
-COMMAND = Command("Run the job on this machine.", LocalTrainOptions, local_train, TASK_MODULE)

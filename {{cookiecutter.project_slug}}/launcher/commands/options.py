@@ -1,13 +1,19 @@
-"""A command of the launcher: its options as a frozen dataclass, each field of which is a flag."""
+"""The commands of the launcher and their options: a frozen dataclass for each, every field of which is a flag.
+
+They stand in one file that imports little, so that `--help` does not wait for what the commands import.
+"""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from launcher.console import Console, UserError
-from launcher.project import Project, job_of
-from launcher.spec.job_file import Job
+from launcher.console import UserError
+from launcher.contract import PREDICT_MODULE, PREPARE_MODULE, TASK_MODULE
+
+if TYPE_CHECKING:
+    from launcher.project import Project
+    from launcher.spec.job_file import Job
 
 SCALE_TIER = "the tier to run as, instead of job.toml's"
 REGION = "the region, instead of job.toml's"
@@ -38,38 +44,139 @@ class Options:
         """The flags that make the trainer as quiet or as verbose as the launcher."""
         return ["-q"] * self.quiet + ["-v"] * self.verbose
 
-    def job(self, project: Project) -> Job:
+    def job(self, project: "Project") -> "Job":
         """Return job.toml with the values that these options replace."""
+        from launcher.project import job_of
+
         return job_of(project, **{n: value for n, value in vars(self).items() if n in REPLACING})
 
 
-OptionsType = TypeVar("OptionsType", bound=Options)
+@dataclass(frozen=True)
+class PrepareOptions(Options):
+    upload: bool = flag("send the prepared data to the bucket")
+    region: str | None = option(REGION)
+    bucket: str | None = option(BUCKET)
 
 
 @dataclass(frozen=True)
-class Command(Generic[OptionsType]):
+class LocalTrainOptions(Options):
+    scale_tier: str | None = option(SCALE_TIER)
+    region: str | None = option(REGION)
+    job_dir: str | None = option("where the run is written, instead of the next runs/NNNN")
+    data_dir: str | None = option("prepared data to train on, instead of job.toml's table")
+    all_replicas: bool = flag("run every replica of a large tier")
+    preempt: float = option(
+        "kill a replica after SECONDS and restart the job, as the service does",
+        0.0,
+        type=float,
+        metavar="SECONDS",
+    )
+    trial: str | None = option(TRIAL)
+
+
+@dataclass(frozen=True)
+class PredictOptions(Options):
+    model: str | None = option("a SavedModel, instead of the newest run's")
+    input: str | None = option("rows to predict, one JSON object a line")
+
+
+@dataclass(frozen=True)
+class CheckOptions(Options):
+    scale_tier: str | None = option(SCALE_TIER)
+    region: str | None = option(REGION)
+    bucket: str | None = option(BUCKET)
+    cloud: bool = flag("look at the bucket too; needs credentials")
+
+
+@dataclass(frozen=True)
+class TiersOptions(Options):
+    region: str | None = option(REGION)
+
+
+@dataclass(frozen=True)
+class CloudJobOptions(Options):
+    """What submit and tune share."""
+
+    scale_tier: str | None = option(SCALE_TIER)
+    region: str | None = option(REGION)
+    bucket: str | None = option(BUCKET)
+    dry_run: bool = flag(DRY_RUN)
+    wait: bool = flag("follow the job to its end")
+    again: bool = flag("send it even if the same job is running")
+    cancel: str | None = option(
+        "cancel a job, the last one if none is named", nargs="?", const="latest", metavar="ID"
+    )
+    list: bool = flag("list the jobs of the region")
+    poll_seconds: float = option(argparse.SUPPRESS, 5.0, type=float)
+
+
+@dataclass(frozen=True)
+class SubmitOptions(CloudJobOptions):
+    gcloud: bool = flag("print the job as a file for gcloud instead")
+    trial: str | None = option(TRIAL)
+
+
+@dataclass(frozen=True)
+class TuneOptions(CloudJobOptions):
+    local: bool = flag("run the study on this machine")
+    trials: int | None = option("how many trials, instead of job.toml's", type=int)
+    parallel: int | None = option("how many trials in parallel, instead of job.toml's", type=int)
+
+
+@dataclass(frozen=True)
+class BucketOptions(Options):
+    region: str | None = option(REGION)
+    bucket: str | None = option(BUCKET)
+    dry_run: bool = flag(DRY_RUN)
+
+
+@dataclass(frozen=True)
+class ImageOptions(Options):
+    scale_tier: str | None = option(SCALE_TIER)
+    region: str | None = option(REGION)
+    dry_run: bool = flag(DRY_RUN)
+
+
+@dataclass(frozen=True)
+class Command:
+    """The function of its name in the module of its name, and what it takes."""
+
     description: str
-    options: type[OptionsType]
-    run: Callable[[Project, OptionsType, list[str], Console], int]
-    """Takes the project, the options and the arguments that are no options; returns the exit code."""
+    options: type[Options]
     rest_to: str = ""
     """The module that gets the arguments that are no options of the command."""
 
-    def parse(self, name: str, arguments: Sequence[str]) -> tuple[OptionsType, list[str]]:
-        """Return the options and the arguments for `rest_to`; raise `UserError` where there must be none."""
-        rest_text = f" Other arguments go to python -m {self.rest_to}." if self.rest_to else ""
-        parser = argparse.ArgumentParser(
-            prog=f"nox -s {name} --", description=self.description + rest_text, allow_abbrev=False
+
+COMMANDS = {
+    "prepare": Command("Prepare the table that job.toml names.", PrepareOptions, PREPARE_MODULE),
+    "local_train": Command("Run the job on this machine.", LocalTrainOptions, TASK_MODULE),
+    "predict": Command("Predict rows with a trained model.", PredictOptions, PREDICT_MODULE),
+    "smoke": Command("Import the whole package and train one step.", Options, TASK_MODULE),
+    "check": Command("Find what would fail in the cloud.", CheckOptions, TASK_MODULE),
+    "tiers": Command("List the machines that a region offers.", TiersOptions),
+    "submit": Command("Send the job to Google Cloud.", SubmitOptions, TASK_MODULE),
+    "tune": Command("Run the study of job.toml.", TuneOptions, TASK_MODULE),
+    "bucket": Command("Create the job's bucket.", BucketOptions),
+    "image": Command("Build an image of your own.", ImageOptions),
+}
+
+
+def parse(name: str, arguments: Sequence[str]) -> tuple[Options, list[str]]:
+    """Return a command's options and the other arguments; raise `UserError` where there must be none."""
+    command = COMMANDS[name]
+    rest_text = f" Other arguments go to python -m {command.rest_to}." if command.rest_to else ""
+    parser = argparse.ArgumentParser(
+        prog=f"nox -s {name} --", description=command.description + rest_text, allow_abbrev=False
+    )
+    for each in fields(command.options):
+        settings = dict(each.metadata)
+        names = (*settings.pop("short", ()), f"--{each.name.replace('_', '-')}")
+        parser.add_argument(*names, default=each.default, **settings)
+    values, rest = parser.parse_known_args(arguments)
+    if rest and not command.rest_to:
+        raise UserError(
+            f"unknown argument {rest[0]}",
+            f"the options that nox -s {name} -- --help lists",
+            "remove it",
         )
-        for each in fields(self.options):
-            settings = dict(each.metadata)
-            names = (*settings.pop("short", ()), f"--{each.name.replace('_', '-')}")
-            parser.add_argument(*names, default=each.default, **settings)
-        values, rest = parser.parse_known_args(arguments)
-        if rest and not self.rest_to:
-            raise UserError(
-                f"unknown argument {rest[0]}",
-                f"the options that nox -s {name} -- --help lists",
-                "remove it",
-            )
-        return self.options(**vars(values)), rest
+    return command.options(**vars(values)), rest

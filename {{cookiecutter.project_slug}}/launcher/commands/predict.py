@@ -1,20 +1,13 @@
 """`nox -s predict`: predict rows with a trained model."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
-from launcher.commands.options import Command, Options, option
+from launcher.commands.options import PredictOptions
 from launcher.console import Console, UserError
 from launcher.contract import EXAMPLES, PREDICT_MODULE
 from launcher.packaging.environment import ensure_environment, run_module
 from launcher.project import Project, build
 from launcher.run_folders import newest_model
-
-
-@dataclass(frozen=True)
-class PredictOptions(Options):
-    model: str | None = option("a SavedModel, instead of the newest run's")
-    input: str | None = option("rows to predict, one JSON object a line")
 
 
 def predict(project: Project, options: PredictOptions, rest: list[str], console: Console) -> int:
@@ -31,6 +24,3 @@ def predict(project: Project, options: PredictOptions, rest: list[str], console:
     console.step("predict", f"{project.shown_path(model)}, rows of {project.shown_path(rows)}")
     arguments = [PREDICT_MODULE, "--model", model, "--input", rows, *rest]
     return run_module(project.training, arguments, project.folder)
-
-
-COMMAND = Command("Predict rows with a trained model.", PredictOptions, predict, PREDICT_MODULE)

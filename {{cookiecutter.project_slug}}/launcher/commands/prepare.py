@@ -1,10 +1,9 @@
 """`nox -s prepare`: clean, split and encode the table that job.toml names."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from launcher.commands.options import BUCKET, REGION, Command, Options, flag, option
+from launcher.commands.options import PrepareOptions
 from launcher.console import Console, Refused
 from launcher.contract import PREPARE_MODULE
 from launcher.packaging.environment import ensure_environment, run_module
@@ -12,13 +11,6 @@ from launcher.packaging.sdist import SourceDistribution
 from launcher.project import NOT_PREPARED, Project, build, prepared_fingerprint
 from launcher.spec.custom_job import data_uri
 from launcher.spec.job_file import Data, Job
-
-
-@dataclass(frozen=True)
-class PrepareOptions(Options):
-    upload: bool = flag("send the prepared data to the bucket")
-    region: str | None = option(REGION)
-    bucket: str | None = option(BUCKET)
 
 
 def prepare(project: Project, options: PrepareOptions, rest: list[str], console: Console) -> int:
@@ -67,6 +59,3 @@ def upload_prepared(project: Project, job: Job, console: Console) -> int:
     folder = Path(project.absolute(job.data.prepared))
     upload_folder(client, folder, data_uri(job, fingerprint), console)
     return 0
-
-
-COMMAND = Command("Prepare the table that job.toml names.", PrepareOptions, prepare, PREPARE_MODULE)

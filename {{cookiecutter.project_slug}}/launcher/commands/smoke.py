@@ -1,6 +1,6 @@
 """`nox -s smoke`: import the whole package and train one step."""
 
-from launcher.commands.options import Command, Options
+from launcher.commands.options import Options
 from launcher.commands.session import Session
 from launcher.console import Console
 from launcher.contract import TASK_MODULE
@@ -12,6 +12,3 @@ def smoke(project: Project, options: Options, rest: list[str], console: Console)
     Session(project, options.job(project), [], console).build()
     arguments = [TASK_MODULE, "--smoke-test", *rest, *options.verbosity]
     return run_module(project.training, arguments, project.folder)
-
-
-COMMAND = Command("Import the whole package and train one step.", Options, smoke, TASK_MODULE)

@@ -1,26 +1,15 @@
 """`nox -s submit`: check, build, upload, create, follow; and what else is done with jobs in the cloud."""
 
-import dataclasses
 import functools
 import json
 from collections.abc import Callable
 from typing import Any
 
 from launcher.commands.check import cloud_findings
-from launcher.commands.cloud_jobs import CloudJobOptions, list_or_cancel
-from launcher.commands.options import (
-    BUCKET,
-    DRY_RUN,
-    REGION,
-    SCALE_TIER,
-    TRIAL,
-    Command,
-    flag,
-    option,
-)
+from launcher.commands.cloud_jobs import list_or_cancel
+from launcher.commands.options import CloudJobOptions, SubmitOptions
 from launcher.commands.session import Session
 from launcher.console import Console, Refused
-from launcher.contract import TASK_MODULE
 from launcher.executors.vertex import storage, submissions
 from launcher.executors.vertex.follow import Follower, Log, Report, follow, report_outcome
 from launcher.executors.vertex.jobs import CloudJob, JobService, load_client
@@ -39,16 +28,6 @@ POLLS_PER_PAUSE = 5
 """The first pause before searching for a created job again is this many times shorter than a poll's."""
 ResourceOf = Callable[[Job, Run], dict[str, Any]]
 """Makes the CustomJob or the HyperparameterTuningJob of a run."""
-
-
-@dataclasses.dataclass(frozen=True)
-class SubmitOptions(CloudJobOptions):
-    scale_tier: str | None = option(SCALE_TIER)
-    region: str | None = option(REGION)
-    bucket: str | None = option(BUCKET)
-    dry_run: bool = flag(DRY_RUN)
-    gcloud: bool = flag("print the job as a file for gcloud instead")
-    trial: str | None = option(TRIAL)
 
 
 def submit(project: Project, options: SubmitOptions, rest: list[str], console: Console) -> int:
@@ -126,6 +105,3 @@ def fill_bucket(job: Job, run: Run, distribution: SourceDistribution, console: C
     if findings := cloud_findings(job, run.data_uri, client, console):
         raise Refused(findings)
     storage.upload_package(client, distribution, run.package_uri, console)
-
-
-COMMAND = Command("Send the job to Google Cloud.", SubmitOptions, submit, TASK_MODULE)

@@ -1,19 +1,12 @@
 """What a region offers: the scale tiers, their machines, and how they may be scheduled."""
 
-from dataclasses import dataclass
-
 from launcher.checks.machines import region_finding
-from launcher.commands.options import REGION, Command, Options, option
+from launcher.commands.options import TiersOptions
 from launcher.console import Console
 from launcher.project import Project
 from launcher.spec.catalog import Pool, Tier, accelerator_of, google_cloud
 
 HEADINGS = ("tier", "machines", "scheduling", "default quota")
-
-
-@dataclass(frozen=True)
-class TiersOptions(Options):
-    region: str | None = option(REGION)
 
 
 def tiers(project: Project, options: TiersOptions, _rest: list[str], console: Console) -> int:
@@ -79,6 +72,3 @@ def quota_text(tier: Tier) -> str:
     scarce = google_cloud()["zero_quota_accelerators"]
     none = any(accelerator_of(pool) in scarce for pool in tier.values())
     return "0: ask for more" if none else ""
-
-
-COMMAND = Command("List the machines that a region offers.", TiersOptions, tiers)

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from launcher.checks.study import tier_findings
-from launcher.commands.cloud_jobs import CloudJobOptions
-from launcher.commands.options import BUCKET, DRY_RUN, REGION, SCALE_TIER, Command, flag, option
+from launcher.commands.options import TuneOptions
 from launcher.commands.prepare import run_prepare
 from launcher.commands.session import Session
 from launcher.commands.submit import run_in_cloud, show
 from launcher.console import Console, Refused, UserError
-from launcher.contract import EXIT_FAILED, TASK_MODULE
+from launcher.contract import EXIT_FAILED
 from launcher.executors.local.cluster import shrunk
 from launcher.executors.local.mount import mounted
 from launcher.executors.vertex.follow import report_failure
@@ -29,17 +28,6 @@ from launcher.spec.job_file import Job
 from launcher.spec.study import Study
 from launcher.spec.tuning_job import tuning_job
 from launcher.tuning import optuna_sampler, report, search, trials
-
-
-@dataclasses.dataclass(frozen=True)
-class TuneOptions(CloudJobOptions):
-    local: bool = flag("run the study on this machine")
-    scale_tier: str | None = option(SCALE_TIER)
-    region: str | None = option(REGION)
-    bucket: str | None = option(BUCKET)
-    trials: int | None = option("how many trials, instead of job.toml's", type=int)
-    parallel: int | None = option("how many trials in parallel, instead of job.toml's", type=int)
-    dry_run: bool = flag(DRY_RUN)
 
 
 def tune(project: Project, options: TuneOptions, rest: list[str], console: Console) -> int:
@@ -156,6 +144,3 @@ def report_study(project: Project, study: Study, job: CloudJob, console: Console
         return report_failure(job, console)
     console.step("outputs", f"{job.output}/TRIAL/model")
     return 0
-
-
-COMMAND = Command("Run the study of job.toml.", TuneOptions, tune, TASK_MODULE)

@@ -12,7 +12,6 @@ from launcher.executors.vertex.jobs import SUCCEEDED, CloudJob, JobService
 from launcher.executors.vertex.logs import JobLog
 from launcher.executors.vertex.tuning_jobs import TrialLog
 
-POLL_SECONDS = 5.0
 MAX_SILENCE_SECONDS = 1800.0
 """How long the job service may keep silent, as while a laptop sleeps, before following is given up."""
 Log = JobLog | TrialLog
