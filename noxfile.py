@@ -104,8 +104,8 @@ def tests(session: nox.Session) -> None:
     if speed == "full":
         session.install("--no-deps", *TABLES)
     # The test that needs TensorFlow uses the demo's, and is skipped without it.
-    tensorflow = DEMO.absolute() / ".nox" / "runtime" / "bin" / "python"
-    variables = {"TENSORFLOW_PYTHON": str(tensorflow)} if tensorflow.exists() else {}
+    tensorflow = [*DEMO.absolute().glob(".nox/runtime-*/bin/python")]
+    variables = {"TENSORFLOW_PYTHON": str(tensorflow[-1])} if tensorflow else {}
     workers = () if speed == "fast" else TWO_AT_ONCE
     session.run("python", "-m", "pytest", "-m", SPEEDS[speed], *workers, *arguments, env=variables)
 

@@ -15,10 +15,11 @@ def p6(bench: Workbench) -> list[Row]:
     """A new project with its smoke test, in a warm environment."""
     # The first smoke test builds the project's environments; baking over the same project reuses them.
     baking(bench, "auto")()
-    python = output_of(bench, "auto") / SLUG / ".nox" / "runtime" / "bin" / "python"
-    if not python.exists():
+    environments = output_of(bench, "auto") / SLUG / ".nox"
+    python = next(environments.glob("runtime-*/bin/python"), None)
+    if not python:
         raise BenchmarkFailed(
-            f"the smoke test built no environment in {python.parent}",
+            f"the smoke test built no environment in {environments}",
             "nox and uv to work in the new project",
             f"run `nox -s smoke` in {output_of(bench, 'auto') / SLUG}",
         )

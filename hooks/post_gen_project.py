@@ -28,7 +28,7 @@ def main() -> int:
         warn(f"neither TensorFlow nor nox is installed, so the smoke test was skipped; {LATER}")
         return 0
     code = run([*nox, "-s", "smoke"])
-    if code and not Path(".nox", "runtime", "launcher.json").is_file():
+    if code and not any(Path(".nox").glob("runtime-*/launcher.json")):
         warn(f"the training environment could not be built (see above); {LATER}")
         return 0
     return code

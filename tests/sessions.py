@@ -92,9 +92,15 @@ def planted(project: Path, name: str, change: Change) -> AbstractContextManager[
     return changed(path, change(before))
 
 
+def python_of(project: Path, environment: str) -> str:
+    """Return the interpreter of a project's environment that was used last: one with a package and its requirements."""
+    folders = (project / ".nox" / "packages").glob(f"*/{environment}-*")
+    newest = max(folders, key=lambda folder: folder.parent.stat().st_mtime)
+    return str(newest / "bin" / "python")
+
+
 def prepare(lived_in: Path, project: Path, *options: str) -> tuple[str, float]:
     """Prepare a project's table with the environment of another; return standard error and the peak memory in MB."""
-    python = lived_in / ".nox" / "preparation" / "bin" / "python"
     program = (
         "import sys;"
         "from trainer.prepare import main; code = main(sys.argv[1:]);"
@@ -104,7 +110,7 @@ def prepare(lived_in: Path, project: Path, *options: str) -> tuple[str, float]:
     )
     output = str(project / "data" / "prepared")
     done = subprocess.run(
-        [str(python), "-c", program, "--output", output, *options],
+        [python_of(lived_in, "preparation"), "-c", program, "--output", output, *options],
         cwd=project,
         capture_output=True,
         text=True,

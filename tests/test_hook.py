@@ -15,8 +15,8 @@ FAKE = """#!{python}
 import os, pathlib, sys
 print(os.path.basename(sys.argv[0]), *sys.argv[1:])
 if "BUILDS" in os.environ:
-    pathlib.Path(".nox/runtime").mkdir(parents=True)
-    pathlib.Path(".nox/runtime/launcher.json").touch()
+    pathlib.Path(".nox/runtime-0").mkdir(parents=True)
+    pathlib.Path(".nox/runtime-0/launcher.json").touch()
 sys.exit(int(os.environ.get("CODE", "0")))
 """
 

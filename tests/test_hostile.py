@@ -26,6 +26,7 @@ from jinja2 import TemplateError
 
 from tests.bakery import Answers, bake, files_of
 from tests.drill import SEED, many
+from tests.sessions import python_of
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -235,7 +236,7 @@ KEYWORDS_AND_QUOTES = ["class", 'say "so"', "it's", "a\\b", "ｃｌａｓｓ", "
 
 
 def test_projects_with_hostile_columns_pass_the_smoke_test(lived_in: Path, tmp_path: Path) -> None:
-    python = lived_in / ".nox" / "runtime" / "bin" / "python"
+    python = python_of(lived_in, "runtime")
     tried = 0
     for number, (answers, names) in enumerate(with_hostile_columns(tmp_path, many(2, 100))):
         try:
@@ -243,7 +244,7 @@ def test_projects_with_hostile_columns_pass_the_smoke_test(lived_in: Path, tmp_p
         except (CookiecutterException, TemplateError):
             continue
         done = subprocess.run(
-            [str(python), "-m", "trainer.task", "--smoke-test"],
+            [python, "-m", "trainer.task", "--smoke-test"],
             cwd=project,
             capture_output=True,
             encoding="utf-8",

@@ -20,7 +20,7 @@ import pytest
 
 from tests.doubles.server import Json
 from tests.drill import SEED, many
-from tests.sessions import nox, ran, session_command
+from tests.sessions import nox, python_of, ran, session_command
 
 pytestmark = pytest.mark.full
 
@@ -44,24 +44,39 @@ LONGEST_SECONDS = 300.0
 
 @pytest.fixture(scope="module", autouse=True)
 def own_package(lived_in: Path) -> None:
-    """Install the project's own package again: other projects may have used its environments meanwhile."""
+    """Use the project's own package: other projects may have used its environments meanwhile."""
     ran(lived_in, "local_train", "--max-steps", "1", "--job-dir", "runs/again")
 
 
 def prepare(lived_in: Path, output: Path) -> list[str]:
     """Return the command that prepares the census sample."""
-    python = lived_in / ".nox" / "preparation" / "bin" / "python"
     data = [f"--{part}" for part in ("train", "test")]
     files = [str(lived_in / "data" / f"adult.{name}.gz") for name in ("data", "test")]
     paths = [word for pair in zip(data, files, strict=True) for word in pair]
-    return [str(python), "-m", "trainer.prepare", *paths, "--output", str(output), "-q"]
+    return [
+        python_of(lived_in, "preparation"),
+        "-m",
+        "trainer.prepare",
+        *paths,
+        "--output",
+        str(output),
+        "-q",
+    ]
 
 
 def train(lived_in: Path, job_dir: Path) -> list[str]:
     """Return the command of a run of one process."""
-    python = lived_in / ".nox" / "runtime" / "bin" / "python"
     data = str(lived_in / "data" / "prepared")
-    return [str(python), "-c", TASK, "--data-dir", data, "--job-dir", str(job_dir), *FLAGS]
+    return [
+        python_of(lived_in, "runtime"),
+        "-c",
+        TASK,
+        "--data-dir",
+        data,
+        "--job-dir",
+        str(job_dir),
+        *FLAGS,
+    ]
 
 
 def ended(command: Sequence[str], folder: Path) -> float:

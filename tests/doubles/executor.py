@@ -30,9 +30,7 @@ def executor_runner(
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "job.json")
             path.write_text(json.dumps(job, indent=1), encoding="utf-8")
-            runtime = str(project / ".nox" / "runtime")
-            command = [python, "-m", "launcher.executors.local", str(path)]
-            command += ["--mount", str(root), "--environment", runtime]
+            command = [python, "-m", "launcher.executors.local", str(path), "--mount", str(root)]
             return run_group(command, project, dict(variables or {}), log, cancelled)
 
     return run

@@ -22,7 +22,7 @@ from launcher.console import Console
 from launcher.packaging.sdist import build_source_distribution
 project = Path(sys.argv[1])
 for _ in range(3):
-    assert build_source_distribution(project, project / "dist", Console()).path.is_file()
+    assert build_source_distribution(project, project / "packages", Console()).path.is_file()
 """
 # Installing is slow and does nothing but leave its traces.
 INSTALL = """
@@ -32,21 +32,24 @@ from launcher.console import Console
 from launcher.packaging import environment
 from launcher.packaging.sdist import SourceDistribution
 folder = Path(sys.argv[1])
-def rebuild(wanted, *_):
-    (folder / "log").open("a").write("begin ")
-    time.sleep(1.0)
-    wanted.python.parent.mkdir(parents=True)
-    wanted.python.touch()
-environment.build_wheel = lambda *_: None
-environment.rebuild = rebuild
-runtime = environment.Environment(folder / "runtime", "local", "runtime", "a minute")
-distribution = SourceDistribution(folder / "x.tar.gz", "x", (), frozenset(), "content")
-environment.ensure_environment(runtime, distribution, Console())
-assert environment.found_state(runtime)
+def slow(name):
+    def fake(*arguments):
+        (folder / "log").open("a").write(name + " ")
+        time.sleep(0.5)
+        target = arguments[-2]
+        environment.python_of(target).parent.mkdir(parents=True)
+        environment.python_of(target).touch()
+        (target / environment.STATE_FILE).touch()
+    return fake
+environment.install_requirements = slow("requirements")
+environment.install_package = slow("package")
+runtime = environment.Environment(folder, "runtime", "local", "runtime", "a minute", folder / "no")
+distribution = SourceDistribution(folder / "packages/1/x.tar.gz", "x", (), frozenset(), "content")
+assert environment.install(runtime, distribution, Console()).exists()
 """
 
 # A job without a package, whose image runs no module of ours: it fails, but only after the lock is free.
-RUN = ["-m", "launcher.executors.local", "job.json", "--mount", ".", "--environment", "."]
+RUN = ["-m", "launcher.executors.local", "job.json", "--mount", "."]
 
 
 def run_two(program: str, folder: Path) -> list[str]:
@@ -64,17 +67,16 @@ def run_two(program: str, folder: Path) -> list[str]:
 def test_two_builds_of_one_package_do_not_disturb_each_other(tmp_path: Path) -> None:
     files = {f"trainer/m{number}.py": "" for number in range(200)}
     run_two(BUILD, write_files(tmp_path, {"setup.py": SETUP, "trainer/__init__.py": "", **files}))
-    (archive,) = (tmp_path / "dist").glob("*.tar.gz")
+    (archive,) = (tmp_path / "packages").glob("*/*.tar.gz")
     assert set(files) <= read_source_distribution(archive).files
 
 
 @pytest.mark.minute
 def test_of_two_installations_one_waits_and_finds_the_environment_built(tmp_path: Path) -> None:
     printed = run_two(INSTALL, tmp_path)
-    assert (tmp_path / "log").read_text() == "begin "
-    assert (
-        sum("waiting  for another command that builds the runtime" in each for each in printed) == 1
-    )
+    assert (tmp_path / "log").read_text() == "requirements package "
+    waited = ["waiting  for another command that builds or installs" in each for each in printed]
+    assert sum(waited) == 1
 
 
 def test_a_trial_that_a_killed_study_left_is_waited_for(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """The source distribution, the checks of what it holds, and the environments that it is installed into."""
 
 import os
+import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,7 @@ from launcher import subprocesses
 from launcher.checks.dependencies import absent_modules, import_findings, imports_of
 from launcher.checks.source_files import data_findings, left_out_findings, syntax_findings
 from launcher.console import UserError
-from launcher.packaging.environment import State, needed_work, wanted_state
+from launcher.packaging.environment import Environment, install
 from launcher.packaging.sdist import (
     SourceDistribution,
     build_source_distribution,
@@ -30,7 +30,7 @@ setup(name="sample", version="1", packages=find_packages(include=["trainer", "tr
 
 
 def built(project: Path) -> SourceDistribution:
-    return build_source_distribution(project, project / "dist", QUIET)
+    return build_source_distribution(project, project / "packages", QUIET)
 
 
 def findings_of(project: Path) -> list[str]:
@@ -153,37 +153,96 @@ def test_a_package_is_reported_once_at_its_first_place(tmp_path: Path) -> None:
     assert finding.startswith("trainer/a.py, line 1")
 
 
-def test_only_what_changed_is_installed() -> None:
-    wanted = State("CPython 3.12.1 x86_64", ("numpy>=1.26",), "digest")
-    assert needed_work(None, wanted) == "everything"
-    assert needed_work(wanted, wanted) == "nothing"
-    assert needed_work(State(wanted.python, wanted.requirements, "old"), wanted) == "package"
-    assert (
-        needed_work(State("CPython 3.11.1", wanted.requirements, "digest"), wanted) == "everything"
-    )
-    assert needed_work(State(wanted.python, ("numpy>=2",), "digest"), wanted) == "everything"
-    assert needed_work(replace(wanted, pinned="other versions"), wanted) == "everything"
-
-
-@pytest.mark.minute
-def test_the_lock_file_is_part_of_an_environment(tmp_path: Path) -> None:
-    project = write_files(tmp_path, {"setup.py": SETUP, "trainer/__init__.py": ""})
+def environment_of(project: Path, extra: str = "local") -> Environment:
     lock = project / "requirements.lock"
-    states = [wanted_state(built(project), "local", lock).pinned]
-    for version in ("1.26.4", "2.0.0"):
-        lock.write_text(f"numpy=={version}\n")
-        states.append(wanted_state(built(project), "local", lock).pinned)
-    assert states[0] == "" and len(set(states)) == 3
+    return Environment(project / "environments", "runtime", extra, "environment", "a second", lock)
 
 
 @pytest.mark.minute
-def test_requirements_of_another_extra_do_not_rebuild_an_environment(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("old", "new", "changes"),
+    [
+        ("numpy>=1.26", "numpy>=2", True),
+        ("tensorflow>=2;", "tensorflow>=2.1;", True),
+        ("DuckDB>=1", "DuckDB>=2", False),
+        ('version="1"', 'version="2"', False),
+    ],
+)
+def test_only_other_requirements_of_its_extra_need_another_environment(
+    tmp_path: Path, old: str, new: str, changes: bool
+) -> None:
     project = write_files(tmp_path, {"setup.py": SETUP, "trainer/__init__.py": ""})
-    before = wanted_state(built(project), "local").requirements
-    write_files(project, {"setup.py": SETUP.replace("DuckDB>=1", "DuckDB>=2")})
-    assert wanted_state(built(project), "local").requirements == before
-    write_files(project, {"setup.py": SETUP.replace("numpy>=1.26", "numpy>=2")})
-    assert wanted_state(built(project), "local").requirements != before
+    before = environment_of(project).requirements(built(project))
+    write_files(project, {"setup.py": SETUP.replace(old, new)})
+    assert (environment_of(project).requirements(built(project)) != before) is changes
+
+
+def test_other_pinned_versions_need_another_environment(tmp_path: Path) -> None:
+    distribution = SourceDistribution(tmp_path, "x", (), frozenset(), "content")
+    folders = {environment_of(tmp_path).requirements(distribution)}
+    for version in ("1.26.4", "2.0.0"):
+        (tmp_path / "requirements.lock").write_text(f"numpy=={version}\n")
+        folders.add(environment_of(tmp_path).requirements(distribution))
+    assert len(folders) == 3
+
+
+@pytest.mark.minute
+def test_a_package_stays_as_it_was_built_while_other_code_is_built(tmp_path: Path) -> None:
+    project = write_files(tmp_path, {"setup.py": SETUP, "trainer/__init__.py": "A = 1\n"})
+    first = built(project)
+    before = first.path.read_bytes()
+    write_files(project, {"trainer/__init__.py": "A = 2\n"})
+    second = built(project)
+    assert first.path.read_bytes() == before != second.path.read_bytes()
+    write_files(project, {"trainer/__init__.py": "A = 1\n"})
+    assert built(project) == first
+
+
+@pytest.mark.minute
+def test_only_packages_that_were_not_used_for_long_are_removed(tmp_path: Path) -> None:
+    project = write_files(tmp_path, {"setup.py": SETUP, "trainer/__init__.py": "A = 1\n"})
+    old = built(project).path
+    os.utime(old.parent, (1, 1))
+    assert built(project).path == old  # which is a use
+    write_files(project, {"trainer/__init__.py": "A = 2\n"})
+    assert built(project).path.is_file() and old.is_file()
+    os.utime(old.parent, (1, 1))
+    write_files(project, {"trainer/__init__.py": "A = 3\n"})
+    assert built(project).path.is_file() and not old.is_file()
+
+
+PURE = """
+from setuptools import setup
+setup(name="sample", version="1", packages=["trainer", "trainer.late"])
+"""
+STARTED = """
+import sys
+print("started", flush=True)
+sys.stdin.readline()
+from trainer.late import code
+print(code.CODE)
+"""
+
+
+@pytest.mark.minute
+def test_a_process_runs_the_code_it_started_with(tmp_path: Path) -> None:
+    files = {"setup.py": PURE, "trainer/__init__.py": "", "trainer/task.py": STARTED}
+    late = {"trainer/late/__init__.py": "", "trainer/late/code.py": "CODE = 'of the start'"}
+    project = write_files(tmp_path, {**files, **late})
+    environment = environment_of(project)
+    (tmp_path / "environments").mkdir()
+    python = install(environment, built(project), QUIET)
+    command = [str(python), "-m", "trainer.task"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd="/", stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdout and process.stdout.readline() == "started\n"
+        write_files(project, {"trainer/late/code.py": "CODE = 'edited'"})
+        edited = install(environment, built(project), QUIET)
+        assert process.communicate("\n")[0] == "of the start\n"
+    done = subprocess.run(
+        [str(edited), "-m", "trainer.task"], cwd="/", input="\n", stdout=pipe, text=True, check=True
+    )
+    assert done.stdout == "started\nedited\n"
 
 
 def test_runs_count_up_and_a_stopped_one_is_resumed(tmp_path: Path) -> None:

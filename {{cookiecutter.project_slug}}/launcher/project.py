@@ -28,25 +28,26 @@ class Project:
         return self.folder / "runs"
 
     @property
-    def distributions(self) -> Path:
-        return self.folder / ".nox" / "dist"
-
-    @property
-    def lock(self) -> Path:
-        """Every requirement's version and hash, if `nox -s lock` has written them."""
-        return self.folder / "requirements.lock"
+    def packages(self) -> Path:
+        """Where built packages lie, each below the digest of its files."""
+        return self.folder / ".nox" / "packages"
 
     @property
     def training(self) -> Environment:
         """What the cloud's machine has after it installed the package."""
-        folder, takes = self.folder / ".nox" / "runtime", "about a minute the first time"
-        return Environment(folder, "local", "training environment", takes, self.lock)
+        purpose, takes = "training environment", "about a minute the first time"
+        return self.environment("runtime", "local", purpose, takes)
 
     @property
     def preparation(self) -> Environment:
         """What preparing data needs, which training must not."""
-        folder = self.folder / ".nox" / "preparation"
-        return Environment(folder, "prepare", "preparation environment", "some seconds", self.lock)
+        purpose, takes = "preparation environment", "some seconds"
+        return self.environment("preparation", "prepare", purpose, takes)
+
+    def environment(self, name: str, extra: str, purpose: str, takes: str) -> Environment:
+        # If the lock file exists, as `nox -s lock` writes it, it pins every requirement.
+        lock = self.folder / "requirements.lock"
+        return Environment(self.folder / ".nox", name, extra, purpose, takes, lock)
 
     def absolute(self, path: str) -> str:
         """Return a path that holds from any folder: relative ones start at the project, URLs and - stay."""
@@ -71,7 +72,7 @@ def job_of(project: Project, *, trial: str | None = None, **replaced: str | None
 
 
 def build(project: Project, console: Console) -> SourceDistribution:
-    distribution = build_source_distribution(project.folder, project.distributions, console)
+    distribution = build_source_distribution(project.folder, project.packages, console)
     console.step("package", f"{distribution.path.name}, {len(distribution.files)} files")
     return distribution
 

@@ -113,7 +113,7 @@ def absent_modules(python: Path, modules: Iterable[str]) -> frozenset[str]:
         raise UserError(
             f"{python} cannot run ({error_line(output)})",
             "the interpreter of the training environment",
-            "remove the folder .nox/runtime and run the command again",
+            f"remove the folder {python.parent.parent} and run the command again",
         )
     return frozenset(absent)
 

@@ -19,7 +19,7 @@ from launcher.checks.secrets import secret_findings
 from launcher.checks.source_files import data_findings, left_out_findings, syntax_findings
 from launcher.checks.study import study_findings
 from launcher.console import Console, Refused, UserError
-from launcher.packaging.environment import ensure_environment
+from launcher.packaging.environment import install
 from launcher.packaging.sdist import SourceDistribution, python_files
 from launcher.project import Project
 from launcher.spec.job_file import Job
@@ -52,20 +52,22 @@ def findings(
     console: Console,
 ) -> list[UserError]:
     """Return all that can be known to be wrong without the cloud, each once."""
-    folder, python = project.folder, project.training.python
+    folder = project.folder
     tensorflow = tensorflow_findings(distribution.requirements, runtime_of(job)[0])
     unfit = unfit_findings(folder, distribution)
     # To install another TensorFlow, which is a finding already, would only take a minute.
-    uninstalled = [] if tensorflow else install_findings(project, distribution, console)
+    python, uninstalled = None, list[UserError]()
+    if not tensorflow:
+        python, uninstalled = installed(project, distribution, console)
     reasons = job_only_findings(project, job, arguments)
     reasons += [*unfit, *data_findings(folder, distribution.files), *code_findings(job, folder)]
     reasons += [*tensorflow, *uninstalled]
-    if python.exists() and not uninstalled:
-        missing = missing_findings(project, distribution)
+    if python:
+        missing = missing_findings(project, python, distribution)
         reasons += missing
         # What cannot be imported has a finding already.
-        if not (unfit or tensorflow or missing):
-            effects = imported_findings(project.training, folder, distribution.content)
+        if not (unfit or missing):
+            effects = imported_findings(python, folder)
             reasons += effects or argument_findings(python, job, arguments)
     return list({str(reason): reason for reason in reasons}.values())
 
@@ -87,21 +89,22 @@ def unfit_findings(folder: Path, distribution: SourceDistribution) -> list[UserE
     ]
 
 
-def install_findings(
+def installed(
     project: Project, distribution: SourceDistribution, console: Console
-) -> list[UserError]:
-    """Install the package in its clean environment, unless it exists; return why that fails."""
+) -> tuple[Path | None, list[UserError]]:
+    """Return the interpreter of the package's clean environment, or why it cannot be installed there."""
     try:
-        ensure_environment(project.training, distribution, console)
+        return install(project.training, distribution, console), []
     except UserError as error:
-        return [error]
-    return []
+        return None, [error]
 
 
-def missing_findings(project: Project, distribution: SourceDistribution) -> list[UserError]:
+def missing_findings(
+    project: Project, python: Path, distribution: SourceDistribution
+) -> list[UserError]:
     imports = imports_of(project.folder)
     try:
-        absent = absent_modules(project.training.python, [each.module for each in imports])
+        absent = absent_modules(python, [each.module for each in imports])
     except UserError as error:
         return [error]
     return import_findings(project.folder, imports, absent, distribution.declared)

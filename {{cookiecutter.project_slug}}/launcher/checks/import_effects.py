@@ -6,22 +6,20 @@ from pathlib import Path
 from launcher.checks.probe import ask
 from launcher.checks.source_files import modules_of
 from launcher.console import UserError
-from launcher.packaging.environment import Environment
+from launcher.files import write_atomically
 
 NOTE = "import_effects.json"
 
 
-def imported_findings(environment: Environment, project: Path, content: str) -> list[UserError]:
-    """Import every module in the environment, once for each `content`; return the effects and failures."""
-    note = environment.folder / NOTE
-    try:
-        known = json.loads(note.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        known = {}
-    if known.get("content") != content:
-        known = {"content": content, "found": import_all(environment.python, project)}
-        note.write_text(json.dumps(known), encoding="utf-8")
-    return [imported_finding(name, line, what) for name, line, what in known["found"]]
+def imported_findings(python: Path, project: Path) -> list[UserError]:
+    """Import every module in the package's environment, which never changes, once; return the effects and failures."""
+    note = python.parent.parent / NOTE
+    if note.is_file():
+        found = json.loads(note.read_text(encoding="utf-8"))
+    else:
+        found = import_all(python, project)
+        write_atomically(note, json.dumps(found))
+    return [imported_finding(name, line, what) for name, line, what in found]
 
 
 def imported_finding(name: str, line: int, what: str) -> UserError:

@@ -11,6 +11,7 @@ from launcher.contract import MOUNT, MOUNT_VARIABLE
 from launcher.executors.local.cluster import replicas_of, shrunk
 from launcher.executors.local.executor import run_custom_job
 from launcher.executors.local.mount import mounted
+from launcher.packaging.environment import install
 from launcher.project import Project, run_of
 from launcher.run_folders import choose_job_dir
 from launcher.spec.custom_job import custom_job_of, data_uri, output_uri
@@ -36,7 +37,7 @@ def local_train(
     if not options.all_replicas:
         replicas, custom_job = len(replicas_of(custom_job)), shrunk(custom_job)
         report_replicas(job.cloud.scale_tier, replicas, len(replicas_of(custom_job)), console)
-    python = project.training.python
+    python = install(project.training, distribution, console)
     with mounted({run.data_uri: data_dir, output_uri(job, run.name): job_dir}) as mount:
         return run_custom_job(custom_job, python, mount, console, options.preempt)
 

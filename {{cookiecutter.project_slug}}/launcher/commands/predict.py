@@ -5,7 +5,7 @@ from pathlib import Path
 from launcher.commands.options import PredictOptions
 from launcher.console import Console, UserError
 from launcher.contract import EXAMPLES, PREDICT_MODULE
-from launcher.packaging.environment import ensure_environment, run_module
+from launcher.packaging.environment import install, run_module
 from launcher.project import Project, build
 from launcher.run_folders import newest_model
 
@@ -20,7 +20,7 @@ def predict(project: Project, options: PredictOptions, rest: list[str], console:
             "the rows that preparing the data sets aside",
             "run nox -s prepare first, or name a file with --input",
         )
-    ensure_environment(project.training, build(project, console), console)
+    python = install(project.training, build(project, console), console)
     console.step("predict", f"{project.shown_path(model)}, rows of {project.shown_path(rows)}")
     arguments = [PREDICT_MODULE, "--model", model, "--input", rows, *rest]
-    return run_module(project.training, arguments, project.folder)
+    return run_module(python, arguments, project.folder)

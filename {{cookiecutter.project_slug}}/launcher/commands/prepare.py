@@ -6,7 +6,7 @@ from pathlib import Path
 from launcher.commands.options import PrepareOptions
 from launcher.console import Console, Refused
 from launcher.contract import PREPARE_MODULE
-from launcher.packaging.environment import ensure_environment, run_module
+from launcher.packaging.environment import install, run_module
 from launcher.packaging.sdist import SourceDistribution
 from launcher.project import NOT_PREPARED, Project, build, prepared_fingerprint
 from launcher.spec.custom_job import data_uri
@@ -30,7 +30,7 @@ def run_prepare(
     rest: Sequence[str],
     console: Console,
 ) -> int:
-    ensure_environment(project.preparation, distribution, console)
+    python = install(project.preparation, distribution, console)
     arguments = [PREPARE_MODULE, "--train", project.absolute(data.train)]
     if data.test:
         arguments += ["--test", project.absolute(data.test)]
@@ -39,7 +39,7 @@ def run_prepare(
     arguments += ["--max-rejected-share", str(data.max_rejected_share)]
     if data.deduplicate:
         arguments.append("--deduplicate")
-    return run_module(project.preparation, [*arguments, *rest], project.folder)
+    return run_module(python, [*arguments, *rest], project.folder)
 
 
 def upload_prepared(project: Project, job: Job, console: Console) -> int:

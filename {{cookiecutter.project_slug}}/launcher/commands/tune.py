@@ -94,7 +94,6 @@ def tune_here(session: Session, study: Study, options: TuneOptions) -> int:
     folder, resumed = next_study(project.runs, digest)
     links = {
         run.data_uri: Path(project.absolute(job.data.prepared)),
-        run.package_uri.rpartition("/")[0]: distribution.path.parent,
         output_uri(job, run.name): folder,
     }
     wanted, at_a_time = wanted_trials(study), trials.most_in_parallel(study.options.parallel_trials)
@@ -103,9 +102,7 @@ def tune_here(session: Session, study: Study, options: TuneOptions) -> int:
     with locked(folder / "lock", "another nox -s tune on this study", console):
         (folder / "digest").write_text(digest, encoding="utf-8")
         with mounted(links) as mount:
-            study_folder = trials.StudyFolder(
-                project.folder, folder, mount, project.training.folder
-            )
+            study_folder = trials.StudyFolder(project.folder, folder, mount, distribution.path)
             optuna_study = optuna_sampler.open_study(study, folder / "study.db")
             custom_job = shrunk(custom_job_of(job, run))
             work = search.Search(study, custom_job, study_folder, optuna_study, console)

@@ -1,6 +1,10 @@
-"""Clean environments: exactly what the source distribution declares, and nothing else."""
+"""Clean environments: exactly what the source distribution declares, and nothing else.
 
-import dataclasses
+The requirements have an environment of their own, `.nox/NAME-DIGEST`, which all packages with the same ones share. Beside
+each package lies a thin environment that holds the package alone and finds its requirements in the other. Neither
+changes after it is complete, so a process keeps the code and the versions that it started with.
+"""
+
 import hashlib
 import json
 import os
@@ -10,148 +14,142 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from launcher.console import Console, UserError
-from launcher.files import locked
-from launcher.packaging.sdist import SourceDistribution, archive_files, error_line
+from launcher.packaging.sdist import SourceDistribution, archive_files, building, error_line, prune
 from launcher.subprocesses import clean_variables, run_captured, run_visible
 
 STATE_FILE = "launcher.json"
+"""What an environment was built from; written last, so an incomplete environment has none."""
 BUILD_WHEEL = "import sys; from setuptools.build_meta import build_wheel; build_wheel(sys.argv[1])"
-
-Work = Literal["nothing", "package", "everything"]
 
 
 @dataclass(frozen=True)
 class Environment:
-    """A clean environment: its folder, its extra, what it is for, how long it takes to build, and the file that pins it."""
-
     folder: Path
+    """Where environments lie."""
+    name: str
     extra: str
     purpose: str
     takes: str
-    lock: Path | None = None
+    """How long building it takes."""
+    lock: Path
+    """The file that pins its requirements, if it exists."""
 
-    @property
-    def python(self) -> Path:
-        inside = ("Scripts", "python.exe") if os.name == "nt" else ("bin", "python")
-        return self.folder.joinpath(*inside)
+    def state(self, distribution: SourceDistribution) -> str:
+        """Return what the requirements of this distribution are installed from, as JSON."""
+        pinned = self.lock.read_bytes() if self.lock.is_file() else b""
+        state = {
+            "python": f"{platform.python_implementation()} {platform.python_version()} {platform.machine()}",
+            "requirements": distribution.requirements_of(self.extra),
+            "pinned": hashlib.sha256(pinned).hexdigest() if pinned else "",
+        }
+        return json.dumps(state, indent=2)
 
-
-@dataclass(frozen=True)
-class State:
-    python: str
-    requirements: tuple[str, ...]
-    content: str
-    pinned: str = ""
-
-
-def wanted_state(distribution: SourceDistribution, extra: str, lock: Path | None = None) -> State:
-    """Return what an environment with this distribution must have been built from."""
-    return State(
-        python=f"{platform.python_implementation()} {platform.python_version()} {platform.machine()}",
-        requirements=distribution.requirements_of(extra),
-        content=distribution.content,
-        pinned=hashlib.sha256(lock.read_bytes()).hexdigest() if lock and lock.is_file() else "",
-    )
+    def requirements(self, distribution: SourceDistribution) -> Path:
+        digest = hashlib.sha256(self.state(distribution).encode()).hexdigest()
+        return self.folder / f"{self.name}-{digest[:12]}"
 
 
-def needed_work(current: State | None, wanted: State) -> Work:
-    """Return what has to be installed: nothing, the package alone, or everything from scratch."""
-    if current == wanted:
-        return "nothing"
-    if current and dataclasses.replace(current, content=wanted.content) == wanted:
-        return "package"
-    return "everything"
+def install(environment: Environment, distribution: SourceDistribution, console: Console) -> Path:
+    """Return the interpreter of an environment that holds just this distribution and its requirements.
 
-
-def found_state(environment: Environment) -> State | None:
-    """Return what the environment was built from, None if it is absent or was left half built."""
-    try:
-        state = json.loads((environment.folder / STATE_FILE).read_text(encoding="utf-8"))
-        current = State(**{**state, "requirements": tuple(state["requirements"])})
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return current if environment.python.exists() else None
-
-
-def ensure_environment(
-    environment: Environment, distribution: SourceDistribution, console: Console
-) -> None:
-    """Make the environment hold just this distribution, with as little work as that takes, one process at a time."""
-    lock = environment.folder.with_name(f"{environment.folder.name}.lock")
-    with locked(lock, f"another command that builds the {environment.purpose}", console):
-        install_if_needed(environment, distribution, console)
-
-
-def install_if_needed(
-    environment: Environment, distribution: SourceDistribution, console: Console
-) -> None:
-    """Install what the environment lacks; its state file is written last, so half an environment has none."""
-    wanted = wanted_state(distribution, environment.extra, environment.lock)
-    work = needed_work(found_state(environment), wanted)
-    if work == "nothing":
-        return
-    state_file = environment.folder / STATE_FILE
-    state_file.unlink(missing_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
-        wheel = build_wheel(distribution, Path(folder), console)
-        if work == "package":
-            console.step("install", f"the package has changed: into the {environment.purpose}")
-            reinstall_package(environment, wheel, console)
-        else:
+    Installs what is missing, one process at a time.
+    """
+    requirements = environment.requirements(distribution)
+    package = distribution.path.parent / requirements.name
+    with building(distribution.path.parent.parent, console):
+        if not is_complete(requirements):
+            prune(environment.folder.glob(f"{environment.name}-*"))
             console.step("install", f"building the {environment.purpose}, {environment.takes}")
-            rebuild(environment, distribution.name, wheel, console)
-    state_file.write_text(json.dumps(asdict(wanted), indent=2), encoding="utf-8")
+            install_requirements(environment, distribution, requirements, console)
+        os.utime(requirements)
+        if not is_complete(package):
+            install_package(environment, distribution, requirements, package, console)
+    return python_of(package)
 
 
-def build_wheel(distribution: SourceDistribution, folder: Path, console: Console) -> Path:
-    """Build the wheel from the source distribution alone, as an installer elsewhere does."""
-    source = folder / "source"
-    for name, content in archive_files(distribution.path).items():
-        (source / name).parent.mkdir(parents=True, exist_ok=True)
-        (source / name).write_bytes(content)
-    command = [sys.executable, "-c", BUILD_WHEEL, str(folder)]
-    code, output = run_captured(command, source, clean_variables(), show=console.verbose)
-    wheels = list(folder.glob("*.whl"))
-    if code or not wheels:
-        raise UserError(
-            f"the source distribution cannot be installed ({error_line(output)})",
-            "a setup.py that reads no file that does not travel",
-            "correct setup.py; -v shows the build's output",
-        )
-    return wheels[0]
+def is_complete(folder: Path) -> bool:
+    return (folder / STATE_FILE).is_file() and python_of(folder).exists()
 
 
-def reinstall_package(environment: Environment, wheel: Path, console: Console) -> None:
-    """Replace the package alone. Needs no network."""
-    arguments = ["pip", "install", "--python", str(environment.python)]
-    arguments += ["--no-deps", "--no-index", "--reinstall", str(wheel)]
-    run_uv(arguments, environment, console)
+def python_of(folder: Path) -> Path:
+    return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
-def rebuild(environment: Environment, name: str, wheel: Path, console: Console) -> None:
-    """Rebuild the environment and install the package with all that it requires."""
-    arguments = ["venv", "--clear", "--python", sys.executable, str(environment.folder)]
-    run_uv(arguments, environment, console)
-    arguments = ["pip", "install", "--python", str(environment.python)]
-    arguments += [f"{name}[{environment.extra}] @ {wheel.as_uri()}"]
-    if environment.lock and environment.lock.is_file():  # its hashes are checked too
+def site_packages(folder: Path) -> Path:
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    return folder / ("Lib" if os.name == "nt" else f"lib/{version}") / "site-packages"
+
+
+def install_requirements(
+    environment: Environment, distribution: SourceDistribution, folder: Path, console: Console
+) -> None:
+    wheel = built_wheel(distribution, console)
+    arguments = [f"{distribution.name}[{environment.extra}] @ {wheel.as_uri()}"]
+    if environment.lock.is_file():  # its hashes are checked too
         arguments += ["--constraint", str(environment.lock)]
+    run_uv(["venv", "--clear", "--python", sys.executable, str(folder)], environment, console)
+    in_folder = ("--python", str(python_of(folder)))
     # Importing TensorFlow takes three times as long where its bytecode was not compiled.
-    run_uv([*arguments, "--compile-bytecode"], environment, console)
+    arguments.append("--compile-bytecode")
+    run_uv(["pip", "install", *in_folder, *arguments], environment, console)
+    run_uv(["pip", "uninstall", *in_folder, distribution.name], environment, console)
+    (folder / STATE_FILE).write_text(environment.state(distribution), encoding="utf-8")
+
+
+def install_package(
+    environment: Environment,
+    distribution: SourceDistribution,
+    requirements: Path,
+    folder: Path,
+    console: Console,
+) -> None:
+    """Install the package alone, beside its requirements. Needs no network."""
+    wheel = built_wheel(distribution, console)
+    run_uv(
+        ["venv", "--clear", "--python", str(python_of(requirements)), str(folder)],
+        environment,
+        console,
+    )
+    arguments = ["pip", "install", "--python", str(python_of(folder)), "--no-deps", "--no-index"]
+    run_uv([*arguments, "--no-cache", str(wheel)], environment, console)
+    link = f"import site; site.addsitedir({str(site_packages(requirements))!r})\n"
+    (site_packages(folder) / "requirements.pth").write_text(link, encoding="utf-8")
+    (folder / STATE_FILE).write_text(environment.state(distribution), encoding="utf-8")
+
+
+def built_wheel(distribution: SourceDistribution, console: Console) -> Path:
+    """Return the wheel, built from the source distribution alone, as an installer elsewhere does."""
+    target = distribution.path.parent
+    for known in target.glob("*.whl"):
+        return known
+    with tempfile.TemporaryDirectory(dir=target) as name:
+        folder = Path(name)
+        source = folder / "source"
+        for file, content in archive_files(distribution.path).items():
+            (source / file).parent.mkdir(parents=True, exist_ok=True)
+            (source / file).write_bytes(content)
+        command = [sys.executable, "-c", BUILD_WHEEL, str(folder)]
+        code, output = run_captured(command, source, clean_variables(), show=console.verbose)
+        wheels = list(folder.glob("*.whl"))
+        if code or not wheels:
+            raise UserError(
+                f"the source distribution cannot be installed ({error_line(output)})",
+                "a setup.py that reads no file that does not travel",
+                "correct setup.py; -v shows the build's output",
+            )
+        return wheels[0].rename(target / wheels[0].name)
 
 
 def run_uv(arguments: Sequence[str], environment: Environment, console: Console) -> None:
     """Run uv; raise `UserError`, after printing its output, if it fails."""
-    environment.folder.parent.mkdir(parents=True, exist_ok=True)
     variables = clean_variables(UV_PYTHON_DOWNLOADS="never")
     variables.pop("UV_COMPILE_BYTECODE", None)
-    command, folder = [find_uv(), *arguments], environment.folder.parent
-    code, output = run_captured(command, folder, variables, show=console.verbose)
+    command = [find_uv(), *arguments]
+    code, output = run_captured(command, environment.folder, variables, show=console.verbose)
     if code == 0:
         return
     if output:
@@ -172,8 +170,9 @@ def find_uv() -> str:
     return path
 
 
-def run_module(environment: Environment, arguments: Sequence[str], folder: Path) -> int:
-    """Run a module of the package installed in `environment`; return its exit code."""
-    # Without it a start in the project's folder would import trainer/ from there.
+def run_module(python: Path, arguments: Sequence[str], folder: Path) -> int:
+    """Run a module of the package that an interpreter's environment holds; return its exit code."""
+    # A start in the project's folder would import trainer/ from there: Python 3.10 knows only the option against it.
+    isolated = ["-I"] if sys.version_info < (3, 11) else []
     cleaned = clean_variables(PYTHONSAFEPATH="1")
-    return run_visible([str(environment.python), "-m", *arguments], folder, cleaned)
+    return run_visible([str(python), *isolated, "-m", *arguments], folder, cleaned)

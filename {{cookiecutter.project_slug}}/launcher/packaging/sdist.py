@@ -1,16 +1,20 @@
 """The source distribution: built like the one that is uploaded, then compared with the package's folder."""
 
 import ast
+import dataclasses
 import email
 import gzip
 import hashlib
 import io
 import os
 import re
+import shutil
 import sys
 import tarfile
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +23,8 @@ from launcher.files import locked
 from launcher.subprocesses import clean_variables, run_captured
 
 PACKAGE = "trainer"
+KEPT_SECONDS = 30 * 24 * 3600.0
+"""How long packages and environments are kept after their last use: longer than any run takes."""
 EXTRA = re.compile(r"""extra\s*==\s*["']([\w.-]+)["']""")
 
 
@@ -48,25 +54,44 @@ class SourceDistribution:
         return frozenset(canonicalize_name(Requirement(line).name) for line in self.requirements)
 
 
-def build_source_distribution(project: Path, folder: Path, console: Console) -> SourceDistribution:
-    """Build `project` into `folder` and return what was built; raise `UserError` if setup.py fails.
-
-    One process at a time builds, because setuptools works in the project's folder. The archive in `folder` is replaced
-    in one step, so that another command that reads it never finds it missing.
-    """
+def build_source_distribution(
+    project: Path, packages: Path, console: Console
+) -> SourceDistribution:
+    """Build `project` and return what was built, `stored` in `packages`; raise `UserError` if setup.py fails."""
     raise_for_setup(project / "setup.py")
-    with (
-        locked(folder / "lock", "another build of the package", console),
-        tempfile.TemporaryDirectory(dir=folder) as build,
-    ):
-        built = run_sdist(project, Path(build), console)
+    with building(packages, console), tempfile.TemporaryDirectory(dir=packages) as folder:
+        built = run_sdist(project, Path(folder), console)
         write_reproducibly(built)
-        archive = folder / built.name
-        os.replace(built, archive)
-        for old in folder.glob("*.tar.gz"):
-            if old != archive:
-                old.unlink()
-        return read_source_distribution(archive)
+        return stored(read_source_distribution(built), packages)
+
+
+def building(packages: Path, console: Console) -> AbstractContextManager[None]:
+    """Hold the lock of all that is built and installed; setuptools works in the project's folder meanwhile."""
+    return locked(packages / "lock", "another command that builds or installs", console)
+
+
+def stored(distribution: SourceDistribution, packages: Path) -> SourceDistribution:
+    """Return the distribution in the folder that has the digest of its files: it never changes there.
+
+    So whatever was started with it, a trial or an upload, keeps it while other code is built.
+    """
+    folder = packages / distribution.content[:16]
+    path = folder / distribution.path.name
+    if not path.is_file():
+        prune(packages.iterdir())
+        folder.mkdir(exist_ok=True)
+        partial = path.with_suffix(".part")
+        shutil.copyfile(distribution.path, partial)
+        os.replace(partial, path)
+    os.utime(folder)
+    return dataclasses.replace(distribution, path=path)
+
+
+def prune(folders: Iterable[Path]) -> None:
+    """Remove folders whose last use, the time of their last change, is so long ago that nothing runs from them."""
+    for folder in folders:
+        if folder.is_dir() and time.time() - folder.stat().st_mtime > KEPT_SECONDS:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def run_sdist(project: Path, folder: Path, console: Console) -> Path:

@@ -24,7 +24,8 @@ class StudyFolder:
     path: Path
     """Holds the outputs of trial 7 in 7/."""
     mount: Path
-    environment: Path
+    package: Path
+    """The source distribution that every trial runs."""
 
     def outputs(self, trial: str) -> Path:
         return self.path / trial
@@ -47,7 +48,7 @@ def start(study_folder: StudyFolder, trial: str, custom_job: Mapping[str, Any]) 
     path.write_text(json.dumps(custom_job, indent=1), encoding="utf-8")
     command = [sys.executable, "-m", "launcher.executors.local", str(path)]
     command += ["--mount", str(study_folder.mount), "--parent", str(os.getpid())]
-    command += ["--environment", str(study_folder.environment)]
+    command += ["--package", str(study_folder.package)]
     with study_folder.log(trial).open("ab") as output:
         return subprocesses.start(trial, command, study_folder.project, clean_variables(), output)
 

@@ -1,10 +1,9 @@
-"""Runs one CustomJob from a file: `python -m launcher.executors.local JOB.json --mount DIR --environment DIR`.
+"""Runs one CustomJob from a file: `python -m launcher.executors.local JOB.json --mount DIR`.
 
-Its package is taken from the bucket's mount.
+Its package is taken from the bucket's mount, unless `--package` names it.
 """
 
 import argparse
-import dataclasses
 import json
 import os
 import signal
@@ -20,8 +19,8 @@ from launcher.contract import EXIT_INTERRUPTED, EXIT_USER_ERROR
 from launcher.executors.local.cluster import pools_of
 from launcher.executors.local.executor import run_custom_job
 from launcher.files import locked
-from launcher.packaging.environment import ensure_environment
-from launcher.packaging.sdist import read_source_distribution
+from launcher.packaging.environment import install
+from launcher.packaging.sdist import building, read_source_distribution, stored
 from launcher.project import Project
 from launcher.spec.custom_job import program_of
 from launcher.subprocesses import end_children_on_terminate
@@ -33,24 +32,26 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m launcher.executors.local", allow_abbrev=False)
     parser.add_argument("job", type=Path, help="a CustomJob as JSON")
     parser.add_argument("--mount", type=Path, required=True, help="the folder of the buckets")
-    parser.add_argument("--environment", type=Path, required=True, help="where to install")
+    parser.add_argument("--package", type=Path, help="the source distribution that the job runs")
     parser.add_argument("--parent", type=int, help="the process without which the job ends")
     options = parser.parse_args(arguments)
     end_children_on_terminate()
     if options.parent:
         end_without(options.parent)
     console = Console()
-    environment = dataclasses.replace(Project(Path.cwd()).training, folder=options.environment)
+    project = Project(Path.cwd())
     try:
         custom_job = json.loads(options.job.read_text(encoding="utf-8"))
-        package = package_path(custom_job, options.mount)
         # Whoever starts the same file again, as a study does that was killed, waits for this process to end.
         with locked(
             options.job.with_suffix(".lock"), "another process that runs this job", console
         ):
-            if package:
-                ensure_environment(environment, read_source_distribution(package), console)
-            return run_custom_job(custom_job, environment.python, options.mount.absolute(), console)
+            package = options.package or package_path(custom_job, options.mount)
+            distribution = read_source_distribution(package)
+            with building(project.packages, console):
+                distribution = stored(distribution, project.packages)
+            python = install(project.training, distribution, console)
+            return run_custom_job(custom_job, python, options.mount.absolute(), console)
     except (UserError, Refused) as error:
         console.error(error)
     except KeyboardInterrupt:
@@ -58,10 +59,13 @@ def main(arguments: Sequence[str]) -> int:
     return EXIT_USER_ERROR
 
 
-def package_path(custom_job: Mapping[str, Any], mount: Path) -> Path | None:
-    """Return the package that the job installs, in the bucket's mount; None if its image holds it."""
+def package_path(custom_job: Mapping[str, Any], mount: Path) -> Path:
+    """Return the package that the job installs, in the bucket's mount; raise `UserError` if its image holds it."""
     _, uri = program_of(pools_of(custom_job)[0])
-    return mount / uri.removeprefix("gs://") if uri else None
+    if not uri:
+        expected = "a job that installs a package"
+        raise UserError("the job's image holds its package", expected, "name it with --package")
+    return mount / uri.removeprefix("gs://")
 
 
 def end_without(parent: int) -> None:
