@@ -144,7 +144,8 @@ def effect_of(event: str, arguments: tuple[Any, ...], package: Path) -> str:
     path = os.path.abspath(name)
     if event in WRITES or (event == "open" and writes(arguments)):
         return "" if path.startswith("/dev/") else f"writes {name}"
-    own = (str(package), sys.prefix, sys.base_prefix, sys.exec_prefix, *filter(None, sys.path))
+    installed = (folder for folder in sys.path if folder.endswith("site-packages"))
+    own = (str(package), sys.prefix, sys.base_prefix, sys.exec_prefix, *installed)
     return "" if path.startswith((*own, *SYSTEM)) else f"reads {name}"
 
 
