@@ -101,6 +101,16 @@ def test_a_study_without_a_result_has_no_best_arguments(tmp_path: Path) -> None:
         best_arguments(tmp_path, "best")
 
 
+@pytest.mark.parametrize(
+    "content", ["{}", "[]", "{", '{"best": 1, "trials": [{"number": 1}]}', "\ufeff{}"]
+)
+def test_a_study_of_another_program_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "study-0001").mkdir()
+    (tmp_path / "study-0001" / "study.json").write_text(content, encoding="utf-8")
+    with pytest.raises(UserError, match=r"study.json cannot be read \(.*; expected .*; remove"):
+        best_arguments(tmp_path, "best")
+
+
 @pytest.mark.minute
 def test_a_stopped_study_resumes_and_runs_each_trial_once(
     tmp_path: Path, fake_trainer: dict[str, str], monkeypatch: pytest.MonkeyPatch

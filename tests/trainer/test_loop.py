@@ -219,16 +219,28 @@ def test_other_hyperparameters_in_the_same_job_dir_are_refused(
         run_task(prepared, tmp_path / "job", "--dropout", "0.5")
 
 
-@pytest.mark.parametrize("content", ["{}", "[1]", '{"settings": {}}', '{"settings": 7}'])
+@pytest.mark.parametrize(
+    "content", [b"{}", b"[1]", b'{"settings": {}}', b'{"settings": 7}', '{"ä": 1}'.encode("utf-16")]
+)
 def test_a_config_of_another_program_is_refused(
-    prepared: Path, tmp_path: Path, content: str
+    prepared: Path, tmp_path: Path, content: bytes
 ) -> None:
-    (tmp_path / "config.json").write_text(content, encoding="utf-8")
+    (tmp_path / "config.json").write_bytes(content)
     with pytest.raises(
         UserError, match="config.json was not written by a run of this version.*; name another"
     ):
         run_task(prepared, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+
+
+@pytest.mark.parametrize("content", ["{}", "[1]", '{"auc": 0.9, "steps": 3}'])
+def test_metrics_of_another_program_are_refused(
+    prepared: Path, tmp_path: Path, content: str
+) -> None:
+    assert run_task(prepared, tmp_path) == 0
+    (tmp_path / "metrics.json").write_text(content, encoding="utf-8")
+    with pytest.raises(UserError, match=r"metrics.json was not written by a run of this version"):
+        run_task(prepared, tmp_path)
 
 
 def test_a_job_dir_that_another_run_writes_to_is_refused(prepared: Path, tmp_path: Path) -> None:

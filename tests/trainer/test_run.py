@@ -13,6 +13,11 @@ from trainer.run.errors import UserError
 from trainer.run.outputs import local_path
 from trainer.settings import Settings
 
+# As TensorFlow and DuckDB define theirs: a message of the system in one of their own types.
+OpError = type("OpError", (Exception,), {"__module__": "tensorflow.python.framework.errors_impl"})
+UnknownError = type("UnknownError", (OpError,), {"__module__": OpError.__module__})
+IOException = type("IOException", (Exception,), {"__module__": "_duckdb"})
+
 
 @pytest.mark.parametrize(
     ("error", "part"),
@@ -21,9 +26,11 @@ from trainer.settings import Settings
             OSError(errno.ENOSPC, "No space left on device", "runs/1/x"),
             "runs/1/x cannot be read or written (No space left on device)",
         ),
+        (OSError(errno.ENOSPC, "No space left on device"), "what this run writes cannot be"),
         (PermissionError(errno.EACCES, "Permission denied", "runs/1/x"), "(Permission denied)"),
-        (RuntimeError("model/variables: No space left on device [Op:SaveV2]"), "make room"),
-        (RuntimeError("model/variables; File too large [Op:SaveV2]"), "(File too large)"),
+        (UnknownError("model/variables: No space left on device [Op:SaveV2]"), "make room"),
+        (OpError("model/variables; File too large [Op:SaveV2]"), "(File too large)"),
+        (IOException("IO Error: Could not write: No space left on device"), "make room"),
     ],
 )
 def test_a_file_system_that_fails_is_reported_in_one_line(
@@ -37,12 +44,27 @@ def test_a_file_system_that_fails_is_reported_in_one_line(
     assert part in shown and shown.count("\n") == 1
 
 
-def test_an_error_of_the_program_keeps_its_traceback() -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        FileNotFoundError(errno.ENOENT, "No such file", "x"),
+        ValueError("Permission denied: no row of table 7 is yours"),
+        RuntimeError("my queue has No space left on device"),
+        KeyError("Input/output error"),
+        OSError("Permission denied by the code of the user"),
+        PermissionError(errno.EACCES, "Permission denied"),  # of a socket's bind
+        type("OpError", (Exception,), {})("No space left on device"),  # the user's own OpError
+        UnknownError("PermissionError: Permission denied\nTraceback (most recent call last):"),
+    ],
+    ids=repr,
+)
+def test_an_error_of_the_program_keeps_its_traceback(error: Exception) -> None:
     def program(arguments: object) -> int:
-        raise FileNotFoundError(errno.ENOENT, "No such file", "x")
+        raise error
 
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(type(error)) as caught:
         errors.exit_code(program, [])
+    assert caught.value is error
 
 
 def test_a_user_error_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:

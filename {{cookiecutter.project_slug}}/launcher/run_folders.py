@@ -51,23 +51,31 @@ def best_arguments(runs: Path, trial: str) -> dict[str, str | int | float]:
         raise UserError(
             f"there is no study in {runs}", "a finished one", "run nox -s tune -- --local first"
         )
-    folder = finished[-1]
-    document = json.loads((folder / "study.json").read_text(encoding="utf-8"))
-    if trial == "best" and document["best"] is None:
+    path = finished[-1] / "study.json"
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        best = document["best"]
+        values = {str(each["trial"]): dict(each["values"]) for each in document["trials"]}
+    except (ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"no trial of {folder.name} has a result",
+            f"{path} cannot be read ({type(error).__name__}: {error})",
+            "a file that nox -s tune -- --local of this version has written",
+            "remove that file, and run nox -s tune -- --local again",
+        ) from error
+    if trial == "best" and best is None:
+        raise UserError(
+            f"no trial of {path.parent.name} has a result",
             "a study with a best trial",
             "see why its trials failed, and run nox -s tune again",
         )
-    wanted = str(document["best"]) if trial == "best" else trial
-    for each in document["trials"]:
-        if str(each["trial"]) == wanted:
-            return dict(each["values"])
-    raise UserError(
-        f"{folder.name} has no trial {trial}",
-        f"best, or a number from 1 to {len(document['trials'])}",
-        "correct --trial",
-    )
+    wanted = str(best) if trial == "best" else trial
+    if wanted not in values:
+        raise UserError(
+            f"{path.parent.name} has no trial {trial}",
+            f"best, or a number from 1 to {len(values)}",
+            "correct --trial",
+        )
+    return values[wanted]
 
 
 def newest_model(runs: Path) -> Path:

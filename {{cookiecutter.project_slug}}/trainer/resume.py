@@ -11,6 +11,7 @@ from trainer.run.errors import UserError
 from trainer.run.outputs import Outputs, git_revision, read_json, write_json
 from trainer.settings import Settings
 
+REPORTED = {"baseline", "epochs", "rows_per_second", "split", "steps", "wall_seconds"}
 MAY_CHANGE = ("epochs", "max_steps", "max_minutes", "patience")
 
 
@@ -25,11 +26,7 @@ def finished_metrics(
     if earlier is None:
         return None
     if not isinstance(earlier.get("settings"), dict) or "data_fingerprint" not in earlier:
-        raise UserError(
-            f"{outputs.config} was not written by a run of this version",
-            "a job folder that holds nothing else",
-            "name another --job-dir; nothing was changed",
-        )
+        raise foreign(outputs.config)
     check_unchanged(settings, earlier["settings"], outputs.job_dir)
     if earlier["data_fingerprint"] != statistics.fingerprint:
         raise UserError(
@@ -37,7 +34,18 @@ def finished_metrics(
             "the prepared data that the run began with",
             "name another --job-dir; nothing was changed",
         )
-    return read_json(outputs.metrics) if earlier["settings"] == settings.as_json() else None
+    metrics = read_json(outputs.metrics) if earlier["settings"] == settings.as_json() else None
+    if metrics is not None and not metrics.keys() >= REPORTED:
+        raise foreign(outputs.metrics)
+    return metrics
+
+
+def foreign(path: Path) -> UserError:
+    return UserError(
+        f"{path} was not written by a run of this version",
+        "a job folder that holds nothing else",
+        "name another --job-dir; nothing was changed",
+    )
 
 
 def check_unchanged(settings: Settings, earlier: Mapping[str, Any], job_dir: Path) -> None:

@@ -7,10 +7,14 @@ from collections.abc import Callable, Sequence
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
-STORAGE_FAULTS = (
+STORAGE_FAULTS = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ESTALE),
-)
+}
+# Of sockets and processes too, unless the error names a file.
+DENIED = {errno.EACCES, errno.EPERM}
+# They hold the system's message, but not its number. By name, because an import takes seconds.
+LIBRARY_ERRORS = {("tensorflow", "OpError"), ("duckdb", "IOException")}
 
 
 class UserError(Exception):
@@ -46,14 +50,27 @@ def exit_code(program: Callable[[Sequence[str]], int], arguments: Sequence[str])
 
 def storage_fault(error: Exception) -> UserError | None:
     """Return the user-facing error for a failure of the file system, None for any other error."""
-    # TensorFlow and DuckDB have errors of their own, which repeat the system's message.
-    reasons = [os.strerror(number) for number in STORAGE_FAULTS]
-    found = [reason for reason in reasons if reason in str(error)]
-    if not found:
+    reason = storage_reason(error)
+    if reason is None:
         return None
     where = (isinstance(error, OSError) and error.filename) or "what this run writes"
     return UserError(
-        f"{where} cannot be read or written ({found[0]})",
+        f"{where} cannot be read or written ({reason})",
         "free space, and permission to write there",
         "make room or name another folder; the same command resumes from the last checkpoint",
     )
+
+
+def storage_reason(error: Exception) -> str | None:
+    """Return the system's message, if an error of the system or of a library that reads and writes files has it."""
+    if isinstance(error, OSError):
+        about_files = error.filename or error.errno not in DENIED
+        known = error.errno in STORAGE_FAULTS and about_files
+        return os.strerror(error.errno or 0) if known else None
+    families = {
+        (each.__module__.split(".")[0].strip("_"), each.__name__) for each in type(error).__mro__
+    }
+    # The error of a Python function that TensorFlow called holds its traceback.
+    if not families & LIBRARY_ERRORS or "Traceback" in str(error):
+        return None
+    return next(filter(str(error).__contains__, map(os.strerror, sorted(STORAGE_FAULTS))), None)

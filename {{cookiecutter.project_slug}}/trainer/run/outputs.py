@@ -107,6 +107,8 @@ def read_json(path: Path) -> dict[str, Any] | None:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
         return None
+    except UnicodeDecodeError:
+        return {}
     return content if isinstance(content, dict) else {}
 
 
