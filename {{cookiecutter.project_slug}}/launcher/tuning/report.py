@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from launcher.console import Console
+from launcher.console import Console, aligned
 from launcher.files import write_atomically
 from launcher.spec.study import RANGES, Outcome, Parameter, Study
 from launcher.spec.toml_file import toml_value
 from launcher.tuning.optuna_sampler import load_optuna
-from launcher.tuning.search import DEFAULTS, best_of
+from launcher.tuning.search import DEFAULTS
 
 PLOTS = {
     "history": "plot_optimization_history",
@@ -21,7 +21,11 @@ PLOTS = {
     "importances": "plot_param_importances",
 }
 FEWEST_FOR_PLOTS = 2
-STYLE = "body{font:16px sans-serif;max-width:60em;margin:2em auto}td,th{padding:.2em .8em;text-align:left}img{max-width:100%}"
+HEAD = """<!doctype html>
+<meta charset=utf-8><title>Study</title>
+<style>body{font:16px sans-serif;max-width:60em;margin:2em auto}img{max-width:100%}</style>
+<h1>Study</h1>
+"""
 
 
 def write(
@@ -36,10 +40,17 @@ def write(
 
     Unless `drawn`, there are no plots, which need libraries of their own.
     """
-    best = best_of(outcomes, study.options.goal)
-    rows = table(study, outcomes, default)
+    best_first = ranked(outcomes, study.options.goal)
+    best = next((each for each in best_first if each.value is not None), None)
+    rows = table(study, best_first, default)
     console.table(rows[0], rows[1:])
-    document = as_json(study, outcomes, best, default)
+    document = {
+        "metric": study.options.metric,
+        "goal": study.options.goal,
+        "defaults": default,
+        "best": best and best.number,
+        "trials": [as_json(each) for each in outcomes],
+    }
     write_atomically(folder / "study.json", json.dumps(document, indent=1) + "\n")
     if best is None:
         console.warning("no trial has a result, so there is nothing to compare")
@@ -47,8 +58,9 @@ def write(
     arguments = [f"{name} = {toml_value(value)}\n" for name, value in best.values.items()]
     (folder / "best.toml").write_text("".join(["[arguments]\n", *arguments]), encoding="utf-8")
     images = draw(folder, study, outcomes) if drawn else []
-    (folder / "report.html").write_text(page(study, rows, best, default, images), encoding="utf-8")
-    console.step("best", comparison(study, best, default))
+    text = comparison(study, best, default)
+    (folder / "report.html").write_text(page(text, rows, images), encoding="utf-8")
+    console.step("best", text)
     console.step("report", f"{folder / 'report.html'}; best.toml has the arguments for job.toml")
     return best
 
@@ -62,17 +74,20 @@ def comparison(study: Study, best: Outcome, default: float | None) -> str:
     return f"{text}, {'better than' if ahead else 'not better than'} {default:.4f} of the defaults"
 
 
-def table(study: Study, outcomes: Sequence[Outcome], default: float | None) -> list[list[str]]:
-    """Return the trials as rows of text, the best first, after the defaults; failed ones are included."""
-    sign = -1.0 if study.options.goal == "maximize" else 1.0
-    ranked = sorted(
+def ranked(outcomes: Sequence[Outcome], goal: str) -> list[Outcome]:
+    """Return the trials, the best first, those without a result last."""
+    sign = -1.0 if goal == "maximize" else 1.0
+    return sorted(
         outcomes, key=lambda each: (each.value is None, sign * (each.value or 0.0), each.number)
     )
-    if default is not None:
-        ranked.insert(0, Outcome(int(DEFAULTS), "defaults", default, {}, ()))
+
+
+def table(study: Study, outcomes: Sequence[Outcome], default: float | None) -> list[list[str]]:
+    """Return the trials as rows of text, after the defaults; failed ones are included."""
+    first = [] if default is None else [Outcome(int(DEFAULTS), "defaults", default, {}, ())]
     cells = [
         [each.number, each.state, each.value, *map(each.values.get, study.parameters)]
-        for each in ranked
+        for each in (*first, *outcomes)
     ]
     headings = ["trial", "state", study.options.metric, *study.parameters]
     return [headings, *([*map(shown, row)] for row in cells)]
@@ -84,19 +99,9 @@ def shown(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def as_json(
-    study: Study, outcomes: Sequence[Outcome], best: Outcome | None, default: float | None
-) -> dict[str, Any]:
-    return {
-        "metric": study.options.metric,
-        "goal": study.options.goal,
-        "defaults": default,
-        "best": best.number if best else None,
-        "trials": [
-            {"trial" if name == "number" else name: value for name, value in vars(each).items()}
-            for each in outcomes
-        ],
-    }
+def as_json(outcome: Outcome) -> dict[str, Any]:
+    names = {"number": "trial"}
+    return {names.get(name, name): value for name, value in vars(outcome).items()}
 
 
 def draw(folder: Path, study: Study, outcomes: Sequence[Outcome]) -> list[Path]:
@@ -106,7 +111,6 @@ def draw(folder: Path, study: Study, outcomes: Sequence[Outcome]) -> list[Path]:
     import matplotlib
 
     matplotlib.use("Agg")
-    import matplotlib.pyplot
     import optuna.visualization.matplotlib as plots
 
     optuna_study = as_optuna(study, outcomes)
@@ -115,31 +119,40 @@ def draw(folder: Path, study: Study, outcomes: Sequence[Outcome]) -> list[Path]:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # they are about Optuna's own plans
-                getattr(plots, function)(optuna_study)
+                figure = getattr(plots, function)(optuna_study).get_figure()
         except (ValueError, RuntimeError):  # too few trials, or all alike
             continue
-        figure = matplotlib.pyplot.gcf()
         figure.set_size_inches(9, 5)
         paths.append(folder / f"{name}.png")
         figure.savefig(paths[-1], dpi=100, bbox_inches="tight")
-        matplotlib.pyplot.close("all")
     return paths
 
 
 def as_optuna(study: Study, outcomes: Sequence[Outcome]) -> Any:
-    """Return the trials with a result as a study of Optuna whose parameters have their own values."""
+    """Return the trials as a study of Optuna whose parameters have their own values.
+
+    Optuna numbers trials in the order that they are added, from 0, which here are the defaults.
+    """
     optuna = load_optuna()
     optuna_study = optuna.create_study(direction=study.options.goal)
     kinds = {name: distribution(optuna, each) for name, each in study.parameters.items()}
-    for each in (each for each in outcomes if each.value is not None):
-        params = {
-            name: value if study.parameters[name].type in RANGES else str(value)
-            for name, value in each.values.items()
-        }
-        distributions = {name: kinds[name] for name in params}
-        trial = optuna.create_trial(params=params, distributions=distributions, value=each.value)
-        optuna_study.add_trial(trial)
+    by_number = {each.number: each for each in outcomes if each.value is not None}
+    for number in range(max(by_number) + 1):
+        optuna_study.add_trial(as_trial(optuna, kinds, by_number.get(number)))
     return optuna_study
+
+
+def as_trial(optuna: Any, kinds: dict[str, Any], outcome: Outcome | None) -> Any:
+    """Return a trial of Optuna, which has failed if there is no outcome."""
+    if outcome is None:
+        return optuna.create_trial(state=optuna.trial.TrialState.FAIL)
+    text = optuna.distributions.CategoricalDistribution
+    params = {
+        name: str(value) if isinstance(kinds[name], text) else value
+        for name, value in outcome.values.items()
+    }
+    distributions = {name: kinds[name] for name in params}
+    return optuna.create_trial(params=params, distributions=distributions, value=outcome.value)
 
 
 def distribution(optuna: Any, parameter: Parameter) -> Any:
@@ -151,26 +164,12 @@ def distribution(optuna: Any, parameter: Parameter) -> Any:
     return kinds.FloatDistribution(parameter.low, parameter.high, log=log)
 
 
-def page(
-    study: Study,
-    rows: Sequence[Sequence[str]],
-    best: Outcome,
-    default: float | None,
-    images: Sequence[Path],
-) -> str:
+def page(text: str, rows: Sequence[Sequence[str]], images: Sequence[Path]) -> str:
     """Return one page with the result, the plots and the table; it needs no other file."""
-    head, *body = rows
-    cells = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
-    lines = "".join(
-        f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>\n" for row in body
-    )
     pictures = "".join(
         f'<h2>{path.stem.capitalize()}</h2><img alt="{path.stem}" src="data:image/png;base64,'
         f'{base64.b64encode(path.read_bytes()).decode()}">\n'
         for path in images
     )
-    return (
-        f"<!doctype html>\n<meta charset=utf-8><title>Study</title><style>{STYLE}</style>\n"
-        f"<h1>Study</h1><p>{html.escape(comparison(study, best, default))}</p>\n"
-        f"{pictures}<h2>Trials</h2><table><tr>{cells}</tr>\n{lines}</table>\n"
-    )
+    trials = f"<h2>Trials</h2><pre>{html.escape(aligned(rows))}</pre>\n"
+    return f"{HEAD}<p>{html.escape(text)}</p>\n{pictures}{trials}"

@@ -1,13 +1,13 @@
 """A study on this machine: proposes, runs, watches and stops trials until enough have ended."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from launcher.console import Console, UserError
 from launcher.contract import METRICS, TRIAL_SECONDS
-from launcher.spec.study import Outcome, Study, Value
+from launcher.spec.study import Study, Value
 from launcher.spec.tuning_job import trial_flags, trial_job
 from launcher.subprocesses import Process, end, signals_postponed
 from launcher.tuning import optuna_sampler, trials
@@ -166,9 +166,3 @@ def check_failures(work: Search) -> None:
             f"at most {most} (failed_trials in job.toml), and a first trial that does not fail",
             f"look at {work.folder.log(number)}",
         )
-
-
-def best_of(outcomes: Sequence[Outcome], goal: str) -> Outcome | None:
-    choose: Callable[..., Outcome] = max if goal == "maximize" else min
-    valued = [each for each in outcomes if each.value is not None]
-    return choose(valued, key=lambda each: each.value) if valued else None
