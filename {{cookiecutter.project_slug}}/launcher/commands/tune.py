@@ -68,17 +68,12 @@ def study_of(job: Job, options: TuneOptions) -> Study:
 
 
 def check_local(options: TuneOptions) -> None:
-    about_cloud = {
-        "--wait": options.wait,
-        "--again": options.again,
-        "--list": options.list,
-        "--cancel": options.cancel is not None,
-    }
-    for name in (name for name, is_set in about_cloud.items() if is_set):
+    given = (name for name in ("wait", "again", "list", "cancel") if getattr(options, name))
+    for name in given:
         raise UserError(
-            f"{name} beside --local",
+            f"--{name} beside --local",
             "--local by itself: a local study is followed to its end, and the same command resumes it",
-            f"leave out --local, or {name}",
+            f"leave out --local, or --{name}",
         )
 
 

@@ -32,7 +32,9 @@ def open_study(study: Study, path: Path) -> Any:
     # A sampler that started again with the same seed would propose the same values again.
     seed = 1 + len(optuna_study.get_trials(deepcopy=False))
     optuna_study.sampler = sampler_of(optuna, study, seed)
-    optuna_study.pruner = pruner_of(optuna, study)
+    # The median rule stands for whichever rule the service is asked for.
+    stops, pruners = study.options.early_stopping != "none", optuna.pruners
+    optuna_study.pruner = pruners.MedianPruner(STARTUP_TRIALS) if stops else pruners.NopPruner()
     return optuna_study
 
 
@@ -41,13 +43,6 @@ def sampler_of(optuna: Any, study: Study, seed: int) -> Any:
     if study.options.algorithm == "bayesian":
         return optuna.samplers.TPESampler(seed=seed)
     return optuna.samplers.RandomSampler(seed=seed)
-
-
-def pruner_of(optuna: Any, study: Study) -> Any:
-    """Return what stops trials early: the median rule, whichever rule the service is asked for."""
-    if study.options.early_stopping == "none":
-        return optuna.pruners.NopPruner()
-    return optuna.pruners.MedianPruner(n_startup_trials=STARTUP_TRIALS)
 
 
 def propose_values(trial: Any, study: Study) -> dict[str, Value]:
