@@ -11,7 +11,7 @@ from trainer import features, prepare
 from trainer.data import files
 from trainer.data.schema import Schema
 from trainer.data.statistics import read_statistics
-from trainer.preprocessing import sql
+from trainer.preprocessing import pipeline, sql
 from trainer.run.errors import UserError
 
 
@@ -20,17 +20,25 @@ def run(train: Path, output: Path, *options: str) -> int:
     return prepare.main(["--train", str(train), "--output", str(output), "-q", *options])
 
 
-def test_shards_are_the_same_bytes_when_prepared_again(
-    schema: Schema, rows: list[Row], tmp_path: Path
+def test_the_fingerprint_depends_on_content_alone(
+    schema: Schema, rows: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # As many as several threads take a part of.
-    train = write_table(tmp_path / "train.data", schema, rows * 1_000)
-    for output in ("one", "two"):
-        run(train, tmp_path / output)
-    one, two = (sorted((tmp_path / output).rglob("*.parquet")) for output in ("one", "two"))
-    assert one and [path.read_bytes() for path in one] == [path.read_bytes() for path in two]
-    first, second = (read_statistics(tmp_path / output, schema) for output in ("one", "two"))
-    assert first == second
+    database, found = pipeline.database, []
+    for threads in (1, 4):
+        folder = tmp_path / f"clone {threads}"
+        folder.mkdir()
+        # As many as several threads take a part of.
+        train = write_table(folder / "train.data", schema, rows * 600)
+        settings = f"SET threads = {threads}"
+        monkeypatch.setattr(pipeline, "database", lambda *rest, s=settings: ran(database(*rest), s))
+        run(train, folder / "output")
+        found.append(read_statistics(folder / "output", schema))
+    assert found[0] == found[1] and len(found[0].fingerprint) == 64
+
+
+def ran(connection: duckdb.DuckDBPyConnection, statement: str) -> duckdb.DuckDBPyConnection:
+    """Return a connection after it ran a statement."""
+    return connection.execute(statement)
 
 
 def test_codes_do_not_depend_on_how_many_columns_are_joined_at_once(
@@ -239,7 +247,11 @@ def test_two_preparations_in_parallel_do_not_collide(
         both = [pool.submit(run, train, tmp_path / "output") for _ in range(2)]
         assert [each.result() for each in both] == [0, 0]
     assert sum(read_statistics(tmp_path / "output", schema).rows.values()) == 100 * len(rows)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["output", "train.data"]
+    assert {path.name for path in tmp_path.iterdir()} == {
+        ".output.source.json",
+        "output",
+        "train.data",
+    }
 
 
 def test_a_folder_with_other_files_is_left_alone(

@@ -9,6 +9,7 @@ from typing import Any
 from trainer.data import files
 from trainer.data.schema import Schema
 from trainer.run.errors import UserError
+from trainer.run.outputs import read_json
 
 MISSING_CODE = 0
 UNSEEN_CODE = 1
@@ -62,6 +63,12 @@ def vocabulary_codes(values: Sequence[str]) -> dict[str, int]:
 def write_statistics(statistics: Statistics, path: Path) -> None:
     text = json.dumps(asdict(statistics), indent=1, ensure_ascii=False, allow_nan=False)
     path.write_text(text + "\n", encoding="utf-8")
+
+
+def prepared_fingerprint(data_dir: Path) -> str | None:
+    """Return the fingerprint of the prepared data in a folder, None if there is none."""
+    fingerprint = (read_json(data_dir / files.STATISTICS) or {}).get("fingerprint")
+    return fingerprint if isinstance(fingerprint, str) else None
 
 
 def read_statistics(data_dir: Path, schema: Schema) -> Statistics:

@@ -1,5 +1,6 @@
 """Statistics of the training rows: boundaries, vocabularies, classes."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -19,10 +20,8 @@ SPIKE_SHARE = 0.3
 HASH_BATCH = 100_000
 
 
-def analyze(
-    connection: Any, schema: Schema, label: Label, rejected: int, fingerprint: str
-) -> Statistics:
-    """Return the statistics of the table `prepared`; raise `UserError` for an empty split."""
+def analyze(connection: Any, schema: Schema, label: Label, rejected: int) -> Statistics:
+    """Return the statistics of the table `prepared`, yet without fingerprint; raise `UserError` for an empty split."""
     rows = split_rows(connection)
     return Statistics(
         rows=rows,
@@ -31,7 +30,7 @@ def analyze(
         numeric=numeric_statistics(connection, schema, rows["train"]),
         vocabularies=vocabularies(connection, schema),
         hashed={name: schema.hash_buckets for name in schema.hashed},
-        fingerprint=fingerprint,
+        fingerprint="",
     )
 
 
@@ -56,7 +55,7 @@ def label_statistics(connection: Any, schema: Schema) -> Label:
         number = sql.number("label")
         query = f"SELECT AVG({number}), STDDEV_POP({number}) FROM prepared WHERE split = 'train'"
         mean, deviation = sql.run(connection, query).fetchone()
-        return Label((), (), stable(mean), stable(deviation or 1.0))
+        return Label((), (), *stable(mean, deviation))
     counted = dict(sql.run(connection, sql.class_counts()).fetchall())
     classes = sorted(counted)
     check_classes(classes, schema)
@@ -88,23 +87,26 @@ def numeric_statistics(connection: Any, schema: Schema, train_rows: int) -> dict
     sample = sql.run(connection, sql.sample(schema, SAMPLE_ROWS / train_rows)).fetchnumpy()
     result = {}
     for index, name in enumerate(schema.numeric):
-        minimum, maximum, mean, deviation, missing = values[5 * index : 5 * index + 5]
+        minimum, maximum, *moments, missing = values[5 * index : 5 * index + 5]
+        mean, deviation = stable(*moments)
         column = np.ma.filled(np.ma.masked_invalid(sample[number_column(index)]), np.nan)
         known = column[np.isfinite(column)]
         result[name] = Numeric(
             minimum=minimum or 0.0,
             maximum=maximum or 0.0,
-            mean=stable(mean or 0.0),
-            deviation=stable(deviation or 1.0),
+            mean=mean,
+            deviation=deviation,
             missing=missing,
             boundaries=boundaries(known, schema.boundaries),
         )
     return result
 
 
-def stable(value: float) -> float:
-    """Return `value` without the last digits, which depend on the order in which threads add."""
-    return float(f"{value:.12g}")
+def stable(mean: float | None, deviation: float | None) -> tuple[float, float]:
+    """Return mean and deviation without the last digits, which depend on the order in which threads add."""
+    mean, deviation = mean or 0.0, deviation or 1.0
+    places = 6 - math.floor(math.log10(max(abs(mean), deviation)))
+    return round(mean, places), float(f"{deviation:.7g}")
 
 
 def boundaries(values: npt.NDArray[np.float64], count: int) -> tuple[float, ...]:

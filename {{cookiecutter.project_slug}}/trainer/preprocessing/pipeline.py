@@ -1,41 +1,68 @@
 """The preparation step by step, in DuckDB: read, validate, split, encode, write."""
 
-import csv
+import contextlib
+import dataclasses
 import json
+import shutil
+import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from trainer.data import files
 from trainer.data.schema import Schema
-from trainer.data.statistics import Label, Statistics, vocabulary_codes
+from trainer.data.statistics import Label, Statistics, vocabulary_codes, write_statistics
 from trainer.preprocessing import analyze, sql
 from trainer.preprocessing.columns import cells_table, codes_table, values_table
-from trainer.preprocessing.raw_table import Table, lines_without_row, reader, source_sql
+from trainer.preprocessing.provenance import Request, digest, write_record
+from trainer.preprocessing.raw_table import Table, open_table, reader, source_sql
+from trainer.preprocessing.rejects import count_rejects
 from trainer.run.console import Console, shown_path
 from trainer.run.errors import UserError, shown
 
-SHARD_ROWS = 1 << 20
 ROW_GROUP_ROWS = 1 << 16
+GROUPS_PER_SHARD = 16
 EXAMPLE_ROWS = 10
-REJECTS_AT_ONCE = 10_000
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-BAD_LINES = (  # DuckDB counts an error per column, not per line
-    "SELECT line, FIRST(error_message ORDER BY column_idx), FIRST(csv_line), TRUE"
-    " FROM reject_errors GROUP BY line ORDER BY line"
-)
 
 
-@dataclass(frozen=True)
-class Request:
-    train: Path
-    test: Path | None
-    output: Path
-    eval_share: float
-    max_rejected_share: float
-    deduplicate: bool
-    memory_mb: int
+def prepare(request: Request, schema: Schema, console: Console) -> None:
+    """Write the prepared data to a folder beside `request.output`, and replace that only when it is complete."""
+    started = time.perf_counter()
+    tables = {split: open_table(path, schema) for split, path in request.tables.items()}
+    partial = request.output.with_name(request.output.name + ".partial")
+    if partial.exists():  # left by a process that was killed
+        shutil.rmtree(partial)
+    partial.mkdir(parents=True)
+    preparation = Preparation(request, schema, console, partial)
+    try:
+        statistics = preparation.write(tables)
+    except BaseException:
+        preparation.connection.close()
+        rejects = partial / files.REJECTS
+        if rejects.is_file():  # so that the user can look at them
+            shutil.copy(rejects, request.rejects)
+        shutil.rmtree(partial)
+        raise
+    replace(partial, request)
+    write_record(request, schema, statistics.fingerprint)
+    report(statistics, request.output, time.perf_counter() - started, console)
+
+
+def replace(partial: Path, request: Request) -> None:
+    request.rejects.unlink(missing_ok=True)
+    old = request.output.with_name(request.output.name + ".old")
+    shutil.rmtree(old, ignore_errors=True)
+    if request.output.exists():
+        request.output.rename(old)
+    partial.rename(request.output)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def report(statistics: Statistics, output: Path, seconds: float, console: Console) -> None:
+    rows = sum(statistics.rows.values())
+    splits = ", ".join(f"{count:,} {split}" for split, count in statistics.rows.items())
+    console.line(f"data     {splits} rows in {seconds:.1f} s ({rows / seconds:,.0f} rows/s)")
+    console.line(f"data     written to {shown_path(output)}")
 
 
 def database(spill: Path, memory_mb: int) -> Any:
@@ -52,84 +79,195 @@ def database(spill: Path, memory_mb: int) -> Any:
     return duckdb.connect(config=settings)
 
 
-def read_tables(
-    connection: Any,
-    request: Request,
-    schema: Schema,
-    tables: Sequence[Table],
-    folder: Path,
-    console: Console,
-) -> int:
-    """Fill the table `prepared` with the valid rows of all splits; return the number of rejected ones.
+class Preparation:
+    """One preparation: the table `prepared` in DuckDB holds the rows of all splits, which `write` encodes to `folder`."""
 
-    Raises `UserError` beyond the rejected share that is allowed.
-    """
-    rejected = kept = 0
-    first = ""
-    for table, split in zip(tables, ("train", "test"), strict=False):
-        console.line(f"data     reading {shown_path(table.path)}")
-        validate_rows(connection, request, schema, table, split, console)
-        lost = lines_without_row(connection, table, schema, count(connection, "prepared") - kept)
-        bad, reason = write_rejects(connection, table, lost, folder / files.REJECTS)
-        rejected += bad
-        first = first or reason
-        warn_of_unlabelled(connection, table, console)
-        connection.execute("DELETE FROM prepared WHERE reason IS NOT NULL")
-        kept = count(connection, "prepared")
-    check_rejected(rejected, rejected + kept, first, request, console)
-    return rejected
+    def __init__(self, request: Request, schema: Schema, console: Console, folder: Path) -> None:
+        self.request = request
+        self.schema = schema
+        self.console = console
+        self.folder = folder
+        self.spill = folder / "spill"
+        self.connection = database(self.spill, request.memory_mb)
 
+    def write(self, tables: dict[str, Table]) -> Statistics:
+        rejected = self.read_tables(tables)
+        label = analyze.label_statistics(self.connection, self.schema)
+        self.drop_unknown_labels(label)
+        self.count_cells()
+        statistics = analyze.analyze(self.connection, self.schema, label, rejected)
+        self.write_examples()
+        self.create_codes(statistics)
+        self.encode_first()
+        for split in statistics.rows:
+            self.write_shards(split)
+        self.connection.close()
+        shutil.rmtree(self.spill, ignore_errors=True)
+        return self.identified(statistics)
 
-def count(connection: Any, relation: str) -> int:
-    return int(connection.execute(f"SELECT COUNT(*) FROM {relation}").fetchone()[0])
+    def identified(self, statistics: Statistics) -> Statistics:
+        """Write the statistics, with a digest of all that is written as their fingerprint."""
+        path = self.folder / files.STATISTICS
+        write_statistics(statistics, path)
+        written = [each for each in self.folder.rglob("*") if each.is_file()]
+        statistics = dataclasses.replace(statistics, fingerprint=digest(self.folder, written))
+        write_statistics(statistics, path)
+        return statistics
 
+    def read_tables(self, tables: dict[str, Table]) -> int:
+        """Fill `prepared` with the valid rows of all splits; return the number of rejected ones.
 
-def warn_of_unlabelled(connection: Any, table: Table, console: Console) -> None:
-    """Warn of rows without a label: they are not invalid, but nothing can be learnt from them."""
-    unlabelled = count(connection, "prepared WHERE label IS NULL")
-    if unlabelled:
-        console.warning(f"{table.path.name}: {unlabelled:,} row(s) have no label and are left out")
+        Raises `UserError` beyond the rejected share that is allowed.
+        """
+        rejected = kept = 0
+        first = ""
+        for split, table in tables.items():
+            self.console.line(f"data     reading {shown_path(table.path)}")
+            self.validate_rows(table, split)
+            rows = self.count("prepared") - kept
+            path = self.folder / files.REJECTS
+            bad, reason = count_rejects(self.connection, table, self.schema, rows, path)
+            rejected += bad
+            first = first or reason
+            self.warn_of_unlabelled(table)
+            self.connection.execute("DELETE FROM prepared WHERE reason IS NOT NULL")
+            kept = self.count("prepared")
+        self.check_rejected(rejected, rejected + kept, first)
+        return rejected
 
+    def run(self, query: str) -> Any:
+        return sql.run(self.connection, query)
 
-def validate_rows(
-    connection: Any, request: Request, schema: Schema, table: Table, split: str, console: Console
-) -> None:
-    """Add each row of the file to the table `prepared`: cleaned, with its split, and the reason if it cannot be used."""
-    import duckdb
-    import sqlglot
+    def count(self, relation: str) -> int:
+        return int(self.connection.execute(f"SELECT COUNT(*) FROM {relation}").fetchone()[0])
 
-    validated = sql.validated_rows(schema, request.deduplicate)
-    query = (
-        sql.with_split(validated, request.eval_share)
-        if split == "train"
-        else sql.as_test(validated)
-    )
-    target = "CREATE TABLE prepared AS" if split == "train" else "INSERT INTO prepared"
-    try:
-        query = sql.in_duckdb(query)
-        console.detail(query)
-        run_on_source(connection, schema, table, f"{target} {query}", console)
-    except (duckdb.Error, sqlglot.errors.SqlglotError) as error:
-        raise unreadable(table, schema, error) from error
+    def warn_of_unlabelled(self, table: Table) -> None:
+        """Warn of rows without a label: they are not invalid, but nothing can be learnt from them."""
+        unlabelled = self.count("prepared WHERE label IS NULL")
+        if unlabelled:
+            self.console.warning(
+                f"{table.path.name}: {unlabelled:,} row(s) have no label and are left out"
+            )
 
+    def validate_rows(self, table: Table, split: str) -> None:
+        """Add each row of the file to `prepared`: cleaned, with its split, and the reason if it cannot be used."""
+        import duckdb
+        import sqlglot
 
-def run_on_source(
-    connection: Any, schema: Schema, table: Table, query: str, console: Console
-) -> None:
-    """Run a query over the view `source` of the file; retry leniently where DuckDB's strict CSV reader fails."""
-    import duckdb
+        validated = sql.validated_rows(self.schema, self.request.deduplicate)
+        query = (
+            sql.with_split(validated, self.request.eval_share)
+            if split == "train"
+            else sql.as_test(validated)
+        )
+        target = "CREATE TABLE prepared AS" if split == "train" else "INSERT INTO prepared"
+        try:
+            query = sql.in_duckdb(query)
+            self.console.detail(query)
+            self.run_on_source(table, f"{target} {query}")
+        except (duckdb.Error, sqlglot.errors.SqlglotError) as error:
+            raise unreadable(table, self.schema, error) from error
 
-    view = "CREATE OR REPLACE TEMP VIEW"
-    connection.execute(f"{view} whole AS SELECT * FROM {reader(table, schema)}")
-    connection.execute(f"{view} source AS {source_sql(table, schema)}")
-    try:
-        connection.execute(query)
-    except duckdb.InvalidInputException as error:
-        if "strict mode" not in str(error):
-            raise
-        console.warning(f"{table.path.name} has different kinds of line ends; it is read leniently")
-        connection.execute(f"{view} whole AS SELECT * FROM {reader(table, schema, strict=False)}")
-        connection.execute(query)
+    def run_on_source(self, table: Table, query: str) -> None:
+        """Run a query over the view `source` of the file; retry leniently where DuckDB's strict CSV reader fails."""
+        import duckdb
+
+        run, view = self.connection.execute, "CREATE OR REPLACE TEMP VIEW"
+        run(f"{view} whole AS SELECT * FROM {reader(table, self.schema)}")
+        run(f"{view} source AS {source_sql(table, self.schema)}")
+        try:
+            run(query)
+        except duckdb.InvalidInputException as error:
+            if "strict mode" not in str(error):
+                raise
+            self.console.warning(
+                f"{table.path.name} has different kinds of line ends; it is read leniently"
+            )
+            run(f"{view} whole AS SELECT * FROM {reader(table, self.schema, strict=False)}")
+            run(query)
+
+    def check_rejected(self, rejected: int, total: int, first: str) -> None:
+        if not rejected:
+            return
+        share, allowed = rejected / total, self.request.max_rejected_share
+        found = f"{rejected:,} of {total:,} rows cannot be used ({share:.2%}), the first: {shown(first, 160)}"
+        if share > allowed:
+            raise UserError(
+                found,
+                f"at most {allowed:.2%}",
+                f"see {shown_path(self.request.rejects)}, then fix the file, or correct the column's kind"
+                " in trainer/features.py",
+            )
+        self.console.warning(f"{found}; see {shown_path(self.request.output / files.REJECTS)}")
+
+    def drop_unknown_labels(self, label: Label) -> None:
+        """Drop rows of the other splits whose class no training row has: no prediction could be right."""
+        if not label.classes:
+            return
+        codes = {value: code for code, value in enumerate(label.classes)}
+        analyze.create_code_table(self.connection, "classes", [codes])
+        unknown = "prepared WHERE label NOT IN (SELECT value FROM classes)"
+        left_out = self.count(unknown)
+        if left_out:
+            self.console.warning(
+                f"{left_out:,} rows to evaluate on have a label that no training row has; they are left out"
+            )
+            self.connection.execute(f"DELETE FROM {unknown}")
+
+    def count_cells(self) -> None:
+        """Create the tables of the different cells of each coded column: `cells_<index>(cell, value, train_rows)`."""
+        limit = self.schema.vocabulary_limit
+        for index, name in enumerate(self.schema.coded):
+            self.run(f"CREATE TABLE {cells_table(index)} AS {sql.cells(index, self.schema)}")
+            cells = self.count(cells_table(index))
+            if name in self.schema.vocabulary and cells > limit:
+                self.console.warning(
+                    f"{shown(name)} has {cells:,} different cells: the {limit:,} most frequent values"
+                    ' get a code each, and all others share one; "hashed" in trainer/features.py distinguishes more'
+                )
+
+    def create_codes(self, statistics: Statistics) -> None:
+        """Create the tables that map the text of each coded column to its code: `codes_<index>(cell, code)`."""
+        for index, name in enumerate(self.schema.coded):
+            cells, values = cells_table(index), values_table(index)
+            codes: Iterable[dict[str, int]]
+            if name in statistics.vocabularies:
+                codes = [vocabulary_codes(statistics.vocabularies[name])]
+            else:
+                codes = analyze.hashed_codes(self.connection, cells, statistics.hashed[name])
+            analyze.create_code_table(self.connection, values, codes)
+            self.run(f"CREATE TABLE {codes_table(index)} AS {sql.cell_codes(cells, values)}")
+
+    def encode_first(self) -> None:
+        """Replace text by codes in `prepared`, some columns at a time, until few enough are left."""
+        for first in range(0, sql.coded_before(self.schema), sql.JOINS_AT_ONCE):
+            self.run(f"CREATE TABLE recoded AS {sql.with_codes(first)}")
+            self.connection.execute("DROP TABLE prepared")
+            self.connection.execute("ALTER TABLE recoded RENAME TO prepared")
+
+    def write_shards(self, split: str) -> None:
+        """Write one split as Parquet files of at most `GROUPS_PER_SHARD` row groups."""
+        from pyarrow.parquet import ParquetWriter
+
+        folder, target = self.folder / split, shard_schema(self.schema)
+        folder.mkdir()
+        query = sql.in_duckdb(sql.encoded(self.schema, split))
+        reader = self.connection.sql(query).to_arrow_reader(ROW_GROUP_ROWS)
+        with contextlib.ExitStack() as shards:
+            for number, rows in enumerate(row_groups(reader)):
+                shard, group = divmod(number, GROUPS_PER_SHARD)
+                if group == 0:
+                    shards.close()
+                    path = folder / f"{shard:05d}.parquet"
+                    writer = shards.enter_context(ParquetWriter(path, target))
+                writer.write_table(rows.rename_columns(target.names).cast(target))
+
+    def write_examples(self) -> None:
+        """Write a few raw rows that are not trained on, as `predict` and the serving signature take them."""
+        rows = self.run(sql.examples(self.schema, EXAMPLE_ROWS)).fetchall()
+        lines = [json.dumps(example(row, self.schema), ensure_ascii=False) for row in rows]
+        text = "".join(f"{line}\n" for line in lines)
+        (self.folder / files.EXAMPLES).write_text(text, encoding="utf-8")
 
 
 def unreadable(table: Table, schema: Schema, error: Exception) -> UserError:
@@ -163,155 +301,30 @@ def is_about_sql(error: Exception) -> bool:
     return isinstance(error, (*faults, duckdb.CatalogException))
 
 
-def write_rejects(connection: Any, table: Table, lost: int, path: Path) -> tuple[int, str]:
-    """Append the unusable rows of `prepared`, the lines that are no rows, and a line that counts the `lost` ones.
+def row_groups(batches: Iterable[Any]) -> Iterator[Any]:
+    """Yield tables of `ROW_GROUP_ROWS` rows, the last of fewer: how DuckDB cuts batches depends on its threads."""
+    import pyarrow
 
-    Returns their number, without rows that lack a label, and a description of the first.
-    """
-    number, first, name = 0, "", table.path.name
-    with path.open("a", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        for line, reason, cells, labelled in rejected_rows(connection, table):
-            text = (cells or "").strip().replace(sql.SEPARATOR, " | ")
-            writer.writerow([harmless(name), line or "", harmless(reason), harmless(text)])
-            if labelled:
-                number += 1
-                where = f"{name}, line {line}" if line else name
-                first = first or f"{where}: {reason}"
-        if lost:
-            reason = f"{lost:,} line(s) in no row, as after a quote that is not closed"
-            writer.writerow([harmless(name), "", reason, ""])
-            first = first or f"{name}: {reason}"
-    return number + lost, first
+    kept: list[Any] = []
+    for batch in batches:
+        rows = pyarrow.Table.from_batches([*kept, batch])
+        while rows.num_rows >= ROW_GROUP_ROWS:
+            yield rows.slice(0, ROW_GROUP_ROWS).combine_chunks()
+            rows = rows.slice(ROW_GROUP_ROWS)
+        kept = rows.to_batches()
+    if kept:
+        yield pyarrow.Table.from_batches(kept).combine_chunks()
 
 
-def harmless(text: str) -> str:
-    """Return a cell of a CSV file that no spreadsheet takes for a formula.
-
-    Source: https://owasp.org/www-community/attacks/CSV_Injection
-    """
-    return f"'{text}" if text.startswith(FORMULA_STARTS) else text
-
-
-def rejected_rows(connection: Any, table: Table) -> Iterator[tuple[int | None, str, str, bool]]:
-    """Yield line (if known), reason, text and whether there is a label, for each row or line that is rejected."""
-    queries = [
-        "SELECT NULL, reason, cells, label IS NOT NULL FROM prepared WHERE reason IS NOT NULL ORDER BY row_key"
-    ]
-    queries += [] if table.parquet else [BAD_LINES]
-    for query in queries:
-        cursor = connection.execute(query)
-        while rows := cursor.fetchmany(REJECTS_AT_ONCE):
-            yield from rows
-    if not table.parquet:
-        connection.execute("DROP TABLE reject_errors; DROP TABLE reject_scans")
-
-
-def check_rejected(
-    rejected: int, total: int, first: str, request: Request, console: Console
-) -> None:
-    if not rejected:
-        return
-    share = rejected / total
-    found = f"{rejected:,} of {total:,} rows cannot be used ({share:.2%}), the first: {shown(first, 160)}"
-    if share > request.max_rejected_share:
-        raise UserError(
-            found,
-            f"at most {request.max_rejected_share:.2%}",
-            f"see {shown_path(rejects_beside(request.output))}, then fix the file, or correct the column's kind"
-            " in trainer/features.py",
-        )
-    console.warning(f"{found}; see {shown_path(request.output / files.REJECTS)}")
-
-
-def drop_unknown_labels(connection: Any, label: Label, console: Console) -> None:
-    """Drop rows of the other splits whose class no training row has: no prediction could be right."""
-    if not label.classes:
-        return
-    analyze.create_code_table(
-        connection, "classes", [{value: code for code, value in enumerate(label.classes)}]
-    )
-    unknown = "prepared WHERE label NOT IN (SELECT value FROM classes)"
-    left_out = count(connection, unknown)
-    if left_out:
-        console.warning(
-            f"{left_out:,} rows to evaluate on have a label that no training row has; they are left out"
-        )
-        connection.execute(f"DELETE FROM {unknown}")
-
-
-def count_cells(connection: Any, schema: Schema, console: Console) -> None:
-    """Create the tables of the different cells of each coded column: `cells_<index>(cell, value, train_rows)`."""
-    for index, name in enumerate(schema.coded):
-        query = sql.in_duckdb(sql.cells(index, schema))
-        connection.execute(f"CREATE TABLE {cells_table(index)} AS {query}")
-        cells = count(connection, cells_table(index))
-        if name in schema.vocabulary and cells > schema.vocabulary_limit:
-            console.warning(
-                f"{shown(name)} has {cells:,} different cells: the {schema.vocabulary_limit:,} most frequent values"
-                ' get a code each, and all others share one; "hashed" in trainer/features.py distinguishes more'
-            )
-
-
-def create_codes(connection: Any, schema: Schema, statistics: Statistics) -> None:
-    """Create the tables that map the text of each coded column to its code: `codes_<index>(cell, code)`."""
-    for index, name in enumerate(schema.coded):
-        if name in statistics.vocabularies:
-            codes: Iterable[dict[str, int]] = [vocabulary_codes(statistics.vocabularies[name])]
-        else:
-            codes = analyze.hashed_codes(connection, cells_table(index), statistics.hashed[name])
-        analyze.create_code_table(connection, values_table(index), codes)
-        of_cells = sql.in_duckdb(sql.cell_codes(cells_table(index), values_table(index)))
-        connection.execute(f"CREATE TABLE {codes_table(index)} AS {of_cells}")
-
-
-def encode_first(connection: Any, schema: Schema) -> None:
-    """Replace text by codes in the table `prepared`, some columns at a time, until few enough are left."""
-    for first in range(0, sql.coded_before(schema), sql.JOINS_AT_ONCE):
-        connection.execute(f"CREATE TABLE recoded AS {sql.in_duckdb(sql.with_codes(first))}")
-        connection.execute("DROP TABLE prepared")
-        connection.execute("ALTER TABLE recoded RENAME TO prepared")
-
-
-def write_shards(connection: Any, schema: Schema, split: str, folder: Path) -> None:
-    """Write one split as Parquet files of at most `SHARD_ROWS` rows."""
-    import pyarrow.parquet
-
-    folder.mkdir()
-    names = [*schema.numeric, *schema.coded, schema.label]
-    reader = connection.sql(sql.in_duckdb(sql.encoded(schema, split))).to_arrow_reader(
-        ROW_GROUP_ROWS
-    )
-    target = shard_schema(schema, names)
-    writer, written, number = None, 0, 0
-    for batch in reader:
-        if writer is None or written >= SHARD_ROWS:
-            if writer is not None:
-                writer.close()
-            writer = pyarrow.parquet.ParquetWriter(folder / f"{number:05d}.parquet", target)
-            number, written = number + 1, 0
-        table = pyarrow.Table.from_batches([batch]).rename_columns(names).cast(target)
-        writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
-        written += batch.num_rows
-    if writer is not None:
-        writer.close()
-
-
-def shard_schema(schema: Schema, names: Sequence[str]) -> Any:
+def shard_schema(schema: Schema) -> Any:
     """Return the Arrow schema of a shard: float32 numbers (null where missing), int32 codes, the label last."""
     import pyarrow
 
+    names = [*schema.numeric, *schema.coded, schema.label]
     label = pyarrow.float32() if schema.task == "regression" else pyarrow.int32()
     numbers = [pyarrow.float32()] * len(schema.numeric)
     codes = [pyarrow.int32()] * len(schema.coded)
     return pyarrow.schema(list(zip(names, [*numbers, *codes, label], strict=True)))
-
-
-def write_examples(connection: Any, schema: Schema, path: Path) -> None:
-    """Write a few raw rows that are not trained on, as `predict` and the serving signature take them."""
-    rows = sql.run(connection, sql.examples(schema, EXAMPLE_ROWS)).fetchall()
-    lines = [json.dumps(example(row, schema), ensure_ascii=False) for row in rows]
-    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
 def example(row: Sequence[Any], schema: Schema) -> dict[str, float | str | None]:
@@ -323,8 +336,3 @@ def example(row: Sequence[Any], schema: Schema) -> dict[str, float | str | None]
         for name, text in zip(schema.coded, row[count:], strict=True)
     }
     return {name: held[name] for name in schema.columns if name in held}
-
-
-def rejects_beside(output: Path) -> Path:
-    """Return where the rejects of a failed run are kept."""
-    return output.with_name(f"{output.name}.{files.REJECTS}")

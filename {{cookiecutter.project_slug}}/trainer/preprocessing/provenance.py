@@ -1,0 +1,179 @@
+"""What is to be prepared, and the record of what prepared data was made from.
+
+The record names local paths, so it lies beside the prepared data, which is uploaded.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import trainer
+from trainer.data import files
+from trainer.data.schema import Schema
+from trainer.data.statistics import prepared_fingerprint
+from trainer.run.console import shown_path
+from trainer.run.errors import UserError, shown
+from trainer.run.outputs import read_json, write_json
+
+CODE = ("prepare.py", "data/*.py", "preprocessing/*.py")
+LIBRARIES = ("duckdb", "pyarrow", "sqlglot")
+BLOCK_BYTES = 1 << 20
+CHANGES_SHOWN = 4
+
+
+@dataclass(frozen=True)
+class Request:
+    train: Path
+    test: Path | None
+    output: Path
+    eval_share: float
+    max_rejected_share: float
+    deduplicate: bool
+    memory_mb: int
+
+    @property
+    def tables(self) -> dict[str, Path]:
+        return {"train": self.train, **({"test": self.test} if self.test else {})}
+
+    @property
+    def rejects(self) -> Path:
+        """Where the rejects of a failed run are kept."""
+        return self.output.with_name(f"{self.output.name}.{files.REJECTS}")
+
+    @property
+    def lock(self) -> Path:
+        """Beside the output, which is replaced while the lock is held."""
+        return self.output.with_name(f".{self.output.name}.lock")
+
+    @property
+    def record(self) -> Path:
+        return self.output.with_name(f".{self.output.name}.source.json")
+
+
+def check_request(request: Request) -> None:
+    for flag, share in (
+        ("--eval-share", request.eval_share),
+        ("--max-rejected-share", request.max_rejected_share),
+    ):
+        if not 0 <= share < 1:
+            raise UserError(
+                f"{flag} is {share}", "a number >= 0 and < 1", f"write {flag} 0.1, for example"
+            )
+    output = request.output
+    if output.exists() and not output.is_dir():
+        raise UserError(
+            f"{output} is a file", "a folder for prepared data", "name another --output"
+        )
+    if output.is_dir() and any(output.iterdir()) and not (output / files.STATISTICS).is_file():
+        raise UserError(
+            f"{output} holds other files",
+            "an empty folder, or one that an earlier run has prepared",
+            "name another --output; nothing was changed",
+        )
+
+
+def write_record(request: Request, schema: Schema, fingerprint: str) -> None:
+    write_json(request.record, {**source_of(request, schema), "fingerprint": fingerprint})
+
+
+def stale_reasons(request: Request, schema: Schema) -> list[str]:
+    """Return why `request.output` is not what the tables, columns, options and code give; empty if it is."""
+    fingerprint = prepared_fingerprint(request.output)
+    if fingerprint is None:
+        return ["nothing is prepared yet"]
+    record = read_json(request.record) or {}
+    if record.get("fingerprint") != fingerprint:
+        return [f"{shown_path(request.record)} does not record what it was made from"]
+    try:
+        return [*changes(record, source_of(request, schema))]
+    except (KeyError, TypeError, AttributeError):  # a record of another version
+        return ["made by other preparing code"]
+
+
+def source_of(request: Request, schema: Schema) -> dict[str, Any]:
+    """Return everything that determines the prepared data, as JSON values."""
+    package = Path(trainer.__file__).parent
+    source = {
+        "features": asdict(schema),
+        "tables": {split: state_of(path) for split, path in request.tables.items()},
+        "options": {"eval-share": request.eval_share, "deduplicate": request.deduplicate},
+        "code": digest(package, (path for pattern in CODE for path in package.glob(pattern))),
+        "versions": versions(),
+    }
+    return dict(json.loads(json.dumps(source)))
+
+
+def state_of(path: Path) -> dict[str, Any]:
+    state = path.stat() if path.is_file() else None
+    return {
+        "path": str(path),
+        "bytes": state.st_size if state else None,
+        "modified_ns": state.st_mtime_ns if state else None,
+    }
+
+
+def digest(folder: Path, paths: Iterable[Path]) -> str:
+    """Return a digest of the content and the names, relative to `folder`, of files in any order."""
+    total = hashlib.sha256()
+    for name, path in sorted((path.relative_to(folder).as_posix(), path) for path in paths):
+        content = hashlib.sha256()
+        with path.open("rb") as file:
+            while block := file.read(BLOCK_BYTES):
+                content.update(block)
+        total.update(f"{name}\0{content.hexdigest()}\n".encode())
+    return total.hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what prepares, empty in an environment that cannot prepare."""
+    try:
+        return {name: importlib.metadata.version(name) for name in LIBRARIES}
+    except importlib.metadata.PackageNotFoundError:
+        return {}
+
+
+def changes(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    if declared := [*feature_changes(earlier["features"], now["features"])]:
+        more = ", …" if len(declared) > CHANGES_SHOWN else ""
+        yield f"made from another features.py ({', '.join(declared[:CHANGES_SHOWN])}{more})"
+    for split in ("train", "test"):
+        yield from table_changes(split, earlier["tables"].get(split), now["tables"].get(split))
+    for name, value in now["options"].items():
+        if earlier["options"][name] != value:
+            yield f"made with --{name} {earlier['options'][name]}, now {value}"
+    if earlier["code"] != now["code"]:
+        yield "made by other preparing code"
+    for name, version in now["versions"].items():
+        if earlier["versions"][name] != version:
+            yield f"made with {name} {earlier['versions'][name]}, now {version}"
+
+
+def feature_changes(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    before, after = earlier["columns"], now["columns"]
+    for name in {**before, **after}:
+        if before.get(name) != after.get(name):
+            yield f"{name}: {before.get(name, 'absent')}, now {after.get(name, 'absent')}"
+    if before == after and [*before] != [*after]:
+        yield "COLUMNS in another order"
+    for name, value in now.items():
+        if name != "columns" and earlier[name] != value:
+            yield f"{name.upper()}: {shown(earlier[name])}, now {shown(value)}"
+
+
+def table_changes(
+    split: str, earlier: Mapping[str, Any] | None, now: Mapping[str, Any] | None
+) -> Iterator[str]:
+    if earlier == now:
+        return
+    if not earlier or not now or earlier["path"] != now["path"]:
+        before, after = (
+            shown_path(Path(table["path"])) if table else "none" for table in (earlier, now)
+        )
+        yield f"made with the {split} table {before}, now {after}"
+    else:
+        gone = "is gone" if now["bytes"] is None else "has changed since"
+        yield f"the table {shown_path(Path(now['path']))} {gone}"
