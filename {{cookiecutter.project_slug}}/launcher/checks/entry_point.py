@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from launcher.checks.names import Name, words
 from launcher.checks.python_version import version_findings
 from launcher.checks.source_files import modules_of, parsed_modules, texts_of
 from launcher.console import UserError, nearest, shown
@@ -42,55 +43,46 @@ def runtime_of(job: Job) -> tuple[str, str]:
     return (entry["tensorflow"], entry["python"]) if entry else ("", "")
 
 
-def code_findings(job: Job, project: Path) -> list[UserError]:
+def code_findings(job: Job, project: Path, names: Iterable[Name]) -> list[UserError]:
     python = runtime_of(job)[1]
     return [
         *entry_findings(job.cloud.module, project),
         *home_findings(project),
-        *(version_findings(project, python) if python else []),
+        *(version_findings(project, names, python) if python else []),
     ]
 
 
 def entry_findings(module: str, project: Path) -> list[UserError]:
-    where = f"job.toml [job] module = {shown(module)}"
-    names, trees = modules_of(project), dict(parsed_modules(project))
+    where, names = f"job.toml [job] module = {shown(module)}", modules_of(project)
     # One that cannot be parsed has a finding already.
-    idle = {name for name, tree in trees.items() if not does_something(name, tree)}
-    name = names.get(module) or names.get(f"{module}.__main__")
-    if not name:
-        startable = [each for each in names if names[each] not in idle]
-        remedy = f"write {nearest(module, startable) or 'trainer.task'}"
-        expected = "the dotted name of a module below trainer/"
-        return [UserError(f"{where}: there is no such module", expected, remedy)]
-    if name not in idle:
+    idle = {name for name, tree in parsed_modules(project) if not does_something(name, tree)}
+    name = names.get(f"{module}.__main__") or names.get(module, "__init__.py")
+    if name not in idle and not name.endswith("__init__.py"):
         return []
-    expected = 'an entry point in it, if __name__ == "__main__":'
-    remedy = "add it, or name another module"
-    return [UserError(f"{where}: {name} does nothing when it is started", expected, remedy)]
+    if not name.endswith("__init__.py"):
+        expected = 'an entry point in it, if __name__ == "__main__":'
+        remedy = "add it, or name another module"
+        return [UserError(f"{where}: {name} does nothing when it is started", expected, remedy)]
+    startable = (each for each in names if names[each] not in idle)
+    remedy = f"write {nearest(module, startable) or 'trainer.task'}"
+    expected = "the dotted name of a module below trainer/"
+    return [UserError(f"{where}: there is no such module", expected, remedy)]
 
 
 def does_something(name: str, tree: ast.Module) -> bool:
-    return name.endswith("__main__.py") or any(map(is_main_guard, tree.body))
-
-
-def is_main_guard(statement: ast.stmt) -> bool:
-    return isinstance(statement, ast.If) and any(
-        isinstance(node, ast.Name) and node.id == "__name__" for node in ast.walk(statement.test)
-    )
+    guards = (each.test for each in tree.body if isinstance(each, ast.If))
+    return name.endswith("__main__.py") or any("__name__" in words(test) for test in guards)
 
 
 def home_findings(project: Path) -> list[UserError]:
     expected = "a flag of the module, whose value a cloud job can read"
     fix = "add a flag, and give it a gs:// address in job.toml [arguments]"
-    homes = {
-        name: sorted(filter(HOME.fullmatch, texts_of(tree)))
-        for name, tree in parsed_modules(project)
-    }
-    return [
-        UserError(f"{name} names {shown(texts[0])}, a path on this machine", expected, fix)
-        for name, texts in homes.items()
-        if texts
-    ]
+    findings = []
+    for name, tree in parsed_modules(project):
+        if homes := sorted(filter(HOME.fullmatch, texts_of(tree))):
+            what = f"{name} names {shown(homes[0])}, a path on this machine"
+            findings.append(UserError(what, expected, fix))
+    return findings
 
 
 def tensorflow_findings(requirements: Iterable[str], runtime: str) -> list[UserError]:

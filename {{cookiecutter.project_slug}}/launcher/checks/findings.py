@@ -5,16 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from launcher.checks.arguments import argument_findings
-from launcher.checks.dependencies import (
-    absent_modules,
-    import_findings,
-    imports_of,
-    own_import_findings,
-)
+from launcher.checks.dependencies import own_import_findings
 from launcher.checks.entry_point import code_findings, runtime_of, tensorflow_findings
-from launcher.checks.import_effects import imported_findings
+from launcher.checks.import_effects import import_findings
 from launcher.checks.job_settings import job_findings
 from launcher.checks.machines import machine_findings
+from launcher.checks.names import Name, names_of
 from launcher.checks.secrets import secret_findings
 from launcher.checks.source_files import data_findings, left_out_findings, syntax_findings
 from launcher.checks.study import study_findings
@@ -52,23 +48,20 @@ def findings(
     console: Console,
 ) -> list[UserError]:
     """Return all that can be known to be wrong without the cloud, each once."""
-    folder = project.folder
+    folder, names = project.folder, names_of(project.folder)
     tensorflow = tensorflow_findings(distribution.requirements, runtime_of(job)[0])
-    unfit = unfit_findings(folder, distribution)
+    unfit = unfit_findings(folder, distribution, names)
     # To install another TensorFlow, which is a finding already, would only take a minute.
     python, uninstalled = None, list[UserError]()
     if not tensorflow:
         python, uninstalled = installed(project, distribution, console)
     reasons = job_only_findings(project, job, arguments)
-    reasons += [*unfit, *data_findings(folder, distribution.files), *code_findings(job, folder)]
-    reasons += [*tensorflow, *uninstalled]
+    reasons += [*unfit, *data_findings(folder, distribution.files)]
+    reasons += [*code_findings(job, folder, names), *tensorflow, *uninstalled]
     if python:
-        missing = missing_findings(project, python, distribution)
-        reasons += missing
         # What cannot be imported has a finding already.
-        if not (unfit or missing):
-            effects = imported_findings(python, folder)
-            reasons += effects or argument_findings(python, job, arguments)
+        found = import_findings(python, folder, distribution, names, importable=not unfit)
+        reasons += found or ([] if unfit else argument_findings(python, job, arguments))
     return list({str(reason): reason for reason in reasons}.values())
 
 
@@ -81,11 +74,13 @@ def job_only_findings(project: Project, job: Job, arguments: Sequence[str]) -> l
     ]
 
 
-def unfit_findings(folder: Path, distribution: SourceDistribution) -> list[UserError]:
+def unfit_findings(
+    folder: Path, distribution: SourceDistribution, names: Sequence[Name]
+) -> list[UserError]:
     return [
         *syntax_findings(folder),
         *left_out_findings(folder, distribution.files),
-        *own_import_findings(folder),
+        *own_import_findings(folder, names),
     ]
 
 
@@ -97,14 +92,3 @@ def installed(
         return install(project.training, distribution, console), []
     except UserError as error:
         return None, [error]
-
-
-def missing_findings(
-    project: Project, python: Path, distribution: SourceDistribution
-) -> list[UserError]:
-    imports = imports_of(project.folder)
-    try:
-        absent = absent_modules(python, [each.module for each in imports])
-    except UserError as error:
-        return [error]
-    return import_findings(project.folder, imports, absent, distribution.declared)

@@ -1,28 +1,68 @@
-"""What the package does when it is imported: every module is imported in a clean environment that stops effects."""
+"""What the modules import and what importing them does, found out in the clean environment."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from launcher.checks.dependencies import absent_findings, required
+from launcher.checks.names import Name
 from launcher.checks.probe import ask
 from launcher.checks.source_files import modules_of
 from launcher.console import UserError
 from launcher.files import write_atomically
+from launcher.packaging.sdist import PACKAGE, SourceDistribution, error_line
 
 NOTE = "import_effects.json"
 
 
-def imported_findings(python: Path, project: Path) -> list[UserError]:
-    """Import every module in the package's environment, which never changes, once; return the effects and failures."""
+def import_findings(
+    python: Path,
+    project: Path,
+    distribution: SourceDistribution,
+    names: Sequence[Name],
+    importable: bool,
+) -> list[UserError]:
+    """Return the absent packages or, without any and if the modules are `importable`, what importing each does."""
+    imports = required(names, distribution.declared)
+    eager = {each.name for each in names if each.imported and not each.lazy and each.top != PACKAGE}
+    modules = modules_of(project) if importable else {}
+    request = {
+        "required": sorted({each.name for each in imports}),
+        "loaded": sorted(eager),
+        "modules": {name: modules[name] for name in modules if not name.endswith("__main__")},
+    }
+    try:
+        response = remembered(python, request)
+    except UserError as error:
+        return [error]
+    absent = [each for each in imports if each.name in response["absent"]]
+    found = absent_findings(project, absent, distribution.declared)
+    return found or [effect_finding(*each) for each in response["effects"]]
+
+
+def remembered(python: Path, request: dict[str, Any]) -> dict[str, Any]:
+    """Return the response of the package's environment; it never changes, so it is asked once for each request."""
     note = python.parent.parent / NOTE
     if note.is_file():
-        found = json.loads(note.read_text(encoding="utf-8"))
-    else:
-        found = import_all(python, project)
-        write_atomically(note, json.dumps(found))
-    return [imported_finding(name, line, what) for name, line, what in found]
+        known = json.loads(note.read_text(encoding="utf-8"))
+        if known["request"] == request:
+            return dict(known["response"])
+    response = asked(python, request)
+    write_atomically(note, json.dumps({"request": request, "response": response}))
+    return response
 
 
-def imported_finding(name: str, line: int, what: str) -> UserError:
+def asked(python: Path, request: dict[str, Any]) -> dict[str, Any]:
+    response, output = ask(python, "import_effects", request, '{"absent": ')
+    if response is None:
+        what, expected = f"{python} cannot run ({error_line(output)})", "the training environment"
+        remedy = f"remove the folder {python.parent.parent} and run the command again"
+        raise UserError(what, expected, remedy)
+    return dict(response)
+
+
+def effect_finding(name: str, line: int, what: str) -> UserError:
     if what.startswith("fails"):
         return UserError(
             f"{name}, line {line}: {what}, when it is imported in the training environment",
@@ -34,13 +74,3 @@ def imported_finding(name: str, line: int, what: str) -> UserError:
         "definitions only, because every replica, test and tool imports the module",
         'move it into a function that is called below if __name__ == "__main__":',
     )
-
-
-def import_all(python: Path, project: Path) -> list[tuple[str, int, str]]:
-    """Return file, line and effect or failure of each module that does more than define when it is imported."""
-    names = [name for name in modules_of(project) if not name.endswith("__main__")]
-    modules = [name.removesuffix(".__init__") for name in names]
-    effects, _ = ask(python, "import_effects", modules, "[")
-    if effects is None:
-        return [("trainer/__init__.py", 1, "the interpreter ends")]
-    return [(name, line, what) for name, line, what in effects]

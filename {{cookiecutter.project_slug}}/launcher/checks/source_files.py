@@ -1,7 +1,9 @@
 """The files of the package: their syntax, and what the source distribution leaves out."""
 
 import ast
-from collections.abc import Iterable, Iterator
+import functools
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from launcher.console import UserError
@@ -9,17 +11,24 @@ from launcher.packaging.sdist import PACKAGE, package_files, python_files, synta
 
 
 def modules_of(project: Path) -> dict[str, str]:
-    """Return the file of each module below trainer/ by its dotted name; `__init__` is a part of the name."""
-    return {name.removesuffix(".py").replace("/", "."): name for name in python_files(project)}
+    """Return the file of each module below trainer/ by its dotted name."""
+    files = python_files(project)
+    return {re.sub(r"(/__init__)?\.py$", "", name).replace("/", "."): name for name in files}
 
 
 def parsed_modules(project: Path) -> Iterator[tuple[str, ast.Module]]:
     """Yield file and tree of each module below trainer/; one that cannot be parsed has a finding of its own."""
     for name in python_files(project):
-        try:
-            yield name, ast.parse((project / name).read_bytes())
-        except (SyntaxError, ValueError):
-            continue
+        if tree := parsed((project / name).read_bytes()):
+            yield name, tree
+
+
+@functools.cache
+def parsed(content: bytes) -> ast.Module | None:
+    try:
+        return ast.parse(content)
+    except (SyntaxError, ValueError):
+        return None
 
 
 def texts_of(tree: ast.Module) -> set[str]:
@@ -55,16 +64,13 @@ def missing_init(project: Path, name: str) -> str:
 
 def data_findings(project: Path, shipped: frozenset[str]) -> list[UserError]:
     """Return the files that a module names, alone or at the end of a path, and that are not `shipped`."""
-    data = [name for name in package_files(project) if not name.endswith((".py", ".pyc"))]
-    lacking = [name for name in data if name not in shipped]
-    texts = [(user, texts_of(tree)) for user, tree in parsed_modules(project)] if lacking else []
-    users_of = {file: [user for user, named in texts if is_named(file, named)] for file in lacking}
-    return [unshipped(file, users[0]) for file, users in users_of.items() if users]
-
-
-def is_named(file: str, texts: Iterable[str]) -> bool:
-    """Return whether one of the texts is the file's name, alone or at the end of a path."""
-    return file.rpartition("/")[2] in (text.rpartition("/")[2] for text in texts)
+    users: dict[str, str] = {}
+    for user, tree in parsed_modules(project):
+        for text in texts_of(tree):
+            users.setdefault(text.rpartition("/")[2], user)
+    data = (name for name in package_files(project) if not name.endswith((".py", ".pyc")))
+    lacking = ((name, users.get(name.rpartition("/")[2])) for name in data if name not in shipped)
+    return [unshipped(name, user) for name, user in lacking if user]
 
 
 def unshipped(file: str, user: str) -> UserError:

@@ -148,7 +148,7 @@ def run_uv(arguments: Sequence[str], environment: Environment, console: Console)
     """Run uv; raise `UserError`, after printing its output, if it fails."""
     variables = clean_variables(UV_PYTHON_DOWNLOADS="never")
     variables.pop("UV_COMPILE_BYTECODE", None)
-    command = [find_uv(), *arguments]
+    command = [find_program("uv"), *arguments]
     code, output = run_captured(command, environment.folder, variables, show=console.verbose)
     if code == 0:
         return
@@ -161,12 +161,12 @@ def run_uv(arguments: Sequence[str], environment: Environment, console: Console)
     )
 
 
-def find_uv() -> str:
-    """Return the path of uv, this environment's own before any other."""
-    path = shutil.which("uv", path=sysconfig.get_path("scripts")) or shutil.which("uv")
+def find_program(name: str) -> str:
+    """Return the path of a program, this environment's own before any other."""
+    path = shutil.which(name, path=sysconfig.get_path("scripts")) or shutil.which(name)
     if not path:
-        expected = "uv in the launcher's environment"
-        raise UserError("uv was not found", expected, "start with nox, or pip install uv")
+        expected = f"{name} in the launcher's environment"
+        raise UserError(f"{name} was not found", expected, f"start with nox, or pip install {name}")
     return path
 
 

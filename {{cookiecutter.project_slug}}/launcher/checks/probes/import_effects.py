@@ -1,137 +1,92 @@
 """Runs inside the clean environment: imports modules and reports what they do beyond defining things.
 
-Standard input is a JSON list of module names; the last line of the output is a JSON list of `[file, line, what]`.
-An effect is stopped before it happens. Those of a third-party package's own import are not reported.
+Standard input is JSON: the names `required` from other distributions, those to be `loaded` first, and the `modules` to
+import with their files. The last line of the output is JSON: the required names that are `absent` and, if none is, the
+`effects`, each file, line and what. An effect is stopped before it happens. Those of a third-party package's own import
+are not reported.
 """
 
+import compileall
+import contextlib
+import functools
+import gc
 import importlib
-import importlib.abc
 import importlib.util
 import io
 import json
 import os
+import signal
 import sys
-import threading
 import traceback
-from collections.abc import Sequence
-from importlib.machinery import ModuleSpec, PathFinder
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
-from types import FrameType, ModuleType
+from types import FrameType
 from typing import Any
 
-LONGEST_SECONDS = 60.0
-IMPORTING = "<frozen importlib"
+LONGEST_SECONDS = 60
 READS = ("open", "os.listdir", "os.scandir", "glob.glob")
 WRITES = (
     *("os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.link", "os.symlink", "os.truncate"),
     *("os.chmod", "os.chown", "shutil.copyfile", "shutil.rmtree", "tempfile.mkdtemp"),
 )
 SYSTEM = ("/usr/", "/etc/", "/proc/", "/sys/", "/dev/", "/System/", "/Library/")
+STARTS = ("os.system", "subprocess.Popen", "os.exec", "os.fork", "os.posix_spawn", "os.spawn")
 ACTIONS = {
-    **dict.fromkeys(
-        ("os.system", "subprocess.Popen", "os.exec", "os.fork", "os.posix_spawn", "os.spawn"),
-        "starts a program",
-    ),
+    **dict.fromkeys(STARTS, "starts a program"),
     **dict.fromkeys(("socket.connect", "socket.getaddrinfo"), "opens a network connection"),
     "builtins.input": "waits for input",
 }
-RUNS_A_MODEL = dict.fromkeys(("Model.evaluate", "Model.predict"), "runs a model")
-ENTRY_POINTS = {
-    "keras": {"Model.fit": "trains a model", **RUNS_A_MODEL},
-    "tensorflow.python.lib.io.file_io": {"FileIO.__init__": "opens a file"},
-    "tensorflow.python.data.ops.iterator_ops": {"OwnedIterator.__init__": "reads a data set"},
-}
-"""Python functions, by module, before code that raises no audit events."""
+METHODS = (
+    ("keras", "Model", "fit", "trains a model"),
+    ("keras", "Model", "evaluate", "runs a model"),
+    ("keras", "Model", "predict", "runs a model"),
+    ("tensorflow.python.lib.io.file_io", "FileIO", "__init__", "opens a file"),
+    ("tensorflow.python.data.ops.iterator_ops", "OwnedIterator", "__init__", "reads a data set"),
+)
+"""Python methods, by module and class, before code that raises no audit events."""
 
 Effect = tuple[str, int, str]
 
 
-class Stopped(Exception):
-    """Stops an import before its effect."""
+class Stopped(BaseException):
+    """Stops an import before its effect; `except Exception` does not catch it."""
 
 
-class Guard:
-    """An audit hook that notes the effects of the package's modules while they are imported, and stops them."""
+class Guard(io.TextIOBase):
+    """Stops the effects of the package's modules while one is imported: as audit hook, and as standard output."""
 
     def __init__(self, package: Path) -> None:
         self.package = package
         self.effects: list[Effect] = []
-        self.active = True
+        self.active = False
 
     def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
-        """Stop an audited event that a module of the package causes."""
         if self.active and (what := effect_of(event, arguments, self.package)):
             self.stop(what)
 
-    def stop(self, what: str) -> None:
-        """Note the effect and raise `Stopped` if the package's code causes it."""
-        where = self.position(sys._getframe())
-        if where and self.active:
-            self.effects.append((*where, what))
-            raise Stopped(what)
-
-    def position(self, frame: FrameType | None) -> tuple[str, int] | None:
-        """Return file and line of the package's code that runs in a frame, None if another import does."""
-        while frame:
-            name = frame.f_code.co_filename
-            if name.startswith(IMPORTING):
-                return None
-            if Path(name).is_relative_to(self.package):
-                return self.relative(name), frame.f_lineno
-            frame = frame.f_back
-        return None
-
-    def relative(self, name: str) -> str:
-        return Path(name).relative_to(self.package.parent).as_posix()
-
-
-class Output(io.TextIOBase):
-    """Standard output that the package must not write to."""
-
-    def __init__(self, guard: Guard) -> None:
-        self.guard = guard
-
     def write(self, text: str) -> int:
-        self.guard.stop("prints")
+        self.stop("prints")
         return len(text)
 
+    def stop(self, what: str) -> None:
+        """Note the effect and raise `Stopped` if the package's code causes it, and no import of another package."""
+        frames = takewhile(is_code, (frame for frame, _ in traceback.walk_stack(sys._getframe())))
+        where = self.places((frame.f_code.co_filename, frame.f_lineno) for frame in frames)
+        if where and self.active:
+            self.effects.append((*where[0], what))
+            raise Stopped(what)
 
-class EntryPoints(importlib.abc.MetaPathFinder):
-    """Makes the functions of `ENTRY_POINTS` stop as soon as their module is imported."""
+    def places(self, frames: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
+        """Return file and line of the frames of the package's code."""
+        own = (
+            (Path(name), line) for name, line in frames if Path(name).is_relative_to(self.package)
+        )
+        return [(path.relative_to(self.package.parent).as_posix(), line) for path, line in own]
 
-    def __init__(self, guard: Guard) -> None:
-        self.guard = guard
 
-    def find_spec(
-        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        """Return the spec of a module whose functions are replaced after its import."""
-        spec = PathFinder.find_spec(name, path, target) if name in ENTRY_POINTS else None
-        if spec is None or spec.loader is None:
-            return None
-        execute = spec.loader.exec_module
-
-        def execute_and_replace(module: ModuleType) -> None:
-            execute(module)
-            for function, what in ENTRY_POINTS[name].items():
-                self.replace(module, function, what)
-
-        spec.loader.exec_module = execute_and_replace  # type: ignore[method-assign]
-        return spec
-
-    def replace(self, module: ModuleType, function: str, what: str) -> None:
-        """Replace a method by one that stops if the package calls it."""
-        class_name, _, method = function.partition(".")
-        owner = getattr(module, class_name, None)
-        original = getattr(owner, method, None)
-        if original is None:  # another version of the library
-            return
-
-        def stopping(*arguments: Any, **named: Any) -> Any:
-            self.guard.stop(what)
-            return original(*arguments, **named)
-
-        setattr(owner, method, stopping)
+def is_code(frame: FrameType) -> bool:
+    return not frame.f_code.co_filename.startswith("<frozen importlib")
 
 
 def effect_of(event: str, arguments: tuple[Any, ...], package: Path) -> str:
@@ -154,53 +109,108 @@ def writes(arguments: tuple[Any, ...]) -> bool:
     return bool(set(mode) & set("wax+")) or bool(flags & (os.O_WRONLY | os.O_RDWR))
 
 
-def import_failure(error: BaseException, guard: Guard, module: str) -> Effect:
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [each for each in frames if Path(each.filename).is_relative_to(guard.package)]
-    if isinstance(error, SystemExit):
-        what = "ends the process"
-    else:
-        what = f"fails with {type(error).__name__}: {error}".splitlines()[0]
-    if not own:
-        return module.replace(".", "/") + ".py", 1, what
-    return guard.relative(own[-1].filename), own[-1].lineno or 1, what
+def guard_methods(guard: Guard) -> None:
+    """Make the `METHODS` of the modules that are loaded stop if the package calls them."""
+    for module, class_name, method, what in METHODS:
+        owner = getattr(sys.modules.get(module), class_name, object)
+        if hasattr(owner, method) and owner is not object:  # other versions may lack it
+            setattr(owner, method, stopping(guard, getattr(owner, method), what))
 
 
-def finish(effects: Sequence[Effect]) -> None:
-    print("\n" + json.dumps(list(dict.fromkeys(effects))), file=sys.__stdout__, flush=True)
-    os._exit(0)
+def stopping(guard: Guard, original: Callable[..., Any], what: str) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def replacement(*arguments: Any, **named: Any) -> Any:
+        guard.stop(what)
+        return original(*arguments, **named)
+
+    return replacement
 
 
-def give_up(guard: Guard) -> None:
-    """Report the line that runs after `LONGEST_SECONDS`."""
-    frame = sys._current_frames().get(threading.main_thread().ident or 0)
-    where = guard.position(frame) or ("trainer/__init__.py", 1)
+def effects_of(guard: Guard, module: str, file: str) -> list[Effect]:
+    """Import a module and return its effects, or why it cannot be imported."""
+    guard.effects, guard.active = [], True
+    try:
+        importlib.import_module(module)
+    except BaseException as error:
+        # One that was stopped may come back as an error of another kind.
+        guard.effects = guard.effects or [failure_of(error, guard, file)]
     guard.active = False
-    finish([(*where, f"takes more than {LONGEST_SECONDS:.0f} s")])
+    return guard.effects
+
+
+def failure_of(error: BaseException, guard: Guard, file: str) -> Effect:
+    frames = traceback.extract_tb(error.__traceback__)
+    places = guard.places((each.filename, each.lineno or 1) for each in frames)
+    what = f"fails with {type(error).__name__}: {error}".splitlines()[0]
+    what = "ends the process" if isinstance(error, SystemExit) else what
+    return (*[(file, 1), *places][-1], what)
+
+
+def effects_of_all(
+    package: Path, loaded: Sequence[str], modules: Mapping[str, str]
+) -> list[Effect]:
+    """Import each module as the first one of the package, in a process that has the other distributions loaded."""
+    for name in loaded:
+        with contextlib.suppress(BaseException):  # one that fails, fails again where it is imported
+            importlib.import_module(name)
+    compileall.compile_dir(package, quiet=2)  # once, not in each fork
+    guard = Guard(package)
+    guard_methods(guard)
+    sys.stdout = guard
+    sys.addaudithook(guard)
+    gc.disable()  # it would write to all that the forks share
+    # Windows cannot fork. There a module that an earlier one imported has its effects reported, but no circle.
+    run = in_fork if hasattr(os, "fork") else effects_of
+    return [effect for module, file in modules.items() for effect in run(guard, module, file)]
+
+
+def in_fork(guard: Guard, module: str, file: str) -> list[Effect]:
+    """Run `effects_of` in a copy of this process."""
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        signal.signal(signal.SIGALRM, lambda *_: give_up(guard, file))
+        signal.alarm(LONGEST_SECONDS)
+        os.write(write, json.dumps(effects_of(guard, module, file)).encode())
+        os._exit(0)
+    os.close(write)
+    with open(read, encoding="utf-8") as pipe:
+        text = pipe.read()
+    os.waitpid(child, 0)
+    return [tuple(each) for each in json.loads(text)] if text else [(file, 1, "ends the process")]
+
+
+def give_up(guard: Guard, file: str) -> None:
+    what = f"takes more than {LONGEST_SECONDS} s"
+    guard.stop(what)
+    guard.effects.append((file, 1, what))
+    raise Stopped(what)
+
+
+def is_present(module: str) -> bool:
+    """Return whether the module can be found, going into a package only if it is a bare namespace."""
+    parts = module.split(".")
+    for end in range(1, len(parts) + 1):
+        try:
+            spec = importlib.util.find_spec(".".join(parts[:end]))
+        except (ImportError, ValueError):
+            return False
+        if spec is None or spec.origin is not None:
+            return spec is not None
+    return True
 
 
 def main() -> None:
-    modules = json.load(sys.stdin)
+    request = json.load(sys.stdin)
+    absent = [name for name in request["required"] if not is_present(name)]
+    effects: list[Effect] = []
     spec = importlib.util.find_spec("trainer")
-    folders = list(spec.submodule_search_locations or []) if spec else []
-    guard = Guard(Path(folders[0]))
-    timer = threading.Timer(LONGEST_SECONDS, give_up, [guard])
-    timer.daemon = True
-    timer.start()
-    sys.stdout = Output(guard)
-    sys.meta_path.insert(0, EntryPoints(guard))
-    sys.addaudithook(guard)
-    for module in modules:
-        try:
-            importlib.import_module(module)
-        except Stopped:
-            continue
-        except BaseException as error:
-            # One that was stopped may come back as an error of another kind.
-            if not guard.effects:
-                guard.effects.append(import_failure(error, guard, module))
-    guard.active = False
-    finish(guard.effects)
+    if request["modules"] and not absent and spec and spec.origin:
+        package = Path(spec.origin).parent
+        effects = effects_of_all(package, request["loaded"], request["modules"])
+    response = {"absent": absent, "effects": [*dict.fromkeys(effects)]}
+    print("\n" + json.dumps(response), file=sys.__stdout__, flush=True)
+    os._exit(0)  # whatever an import left running
 
 
 if __name__ == "__main__":
