@@ -1,6 +1,7 @@
 """The commands of this project: `nox -l` lists them, `nox -s NAME -- ARGUMENTS` runs one."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import nox
@@ -61,6 +62,7 @@ def launch(session: nox.Session) -> None:
         *("python", "-m", "launcher", session.name, *session.posargs),
         log=False,
         stderr=None,
+        env={"LAUNCHER_PARENT": str(os.getpid())},
         interrupt_timeout=STOP_SECONDS,
         terminate_timeout=STOP_SECONDS,
     )

@@ -1,5 +1,6 @@
 """The local executor: the variables of a replica, and how a job of several replicas ends."""
 
+import contextlib
 import json
 import os
 import signal
@@ -21,6 +22,9 @@ from launcher.subprocesses import signals_postponed
 from tests.bakery import SOURCES
 
 CONSOLE = Console()
+ON_LINUX = pytest.mark.skipif(
+    sys.platform != "linux", reason="Linux ends processes with their parent"
+)
 ROLE = "import json, os; role = json.loads(os.environ['TF_CONFIG'])['task']['type']; "
 SLEEP = "import time; time.sleep(60)"
 
@@ -129,28 +133,51 @@ def test_files_left_in_the_working_folder_are_reported(tmp_path: Path) -> None:
         run(job_of("open('model.bin', 'w').close()", 1), tmp_path)
 
 
+LAUNCHER = """
+import json, sys
+from pathlib import Path
+from launcher.console import Console
+from launcher.executors.local.executor import run_custom_job
+from launcher.subprocesses import end_children_on_terminate, end_without_parent
+end_children_on_terminate()
+end_without_parent()
+run_custom_job(json.load(open(sys.argv[1])), Path(sys.executable), Path(sys.argv[2]), Console())
+"""
+# As nox does, it starts a launcher and waits for it.
+SESSION = """
+import os, subprocess, sys
+subprocess.run([sys.executable, "-B", "-c", *sys.argv[1:]], env={**os.environ, "LAUNCHER_PARENT": str(os.getpid())})
+"""
+
+
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-def test_a_signal_to_the_launcher_leaves_no_replica(tmp_path: Path) -> None:
+@pytest.mark.parametrize("replicas", [1, 2])
+@pytest.mark.parametrize(
+    ("programs", "number"),
+    [
+        ([LAUNCHER], signal.SIGTERM),
+        pytest.param([LAUNCHER], signal.SIGKILL, marks=ON_LINUX),
+        ([SESSION, LAUNCHER], signal.SIGKILL),
+    ],
+    ids=["asked", "killed", "session-killed"],
+)
+def test_a_launcher_that_ends_leaves_no_replica(
+    programs: list[str], number: int, replicas: int, tmp_path: Path
+) -> None:
     code = f"import os; open(os.environ['GCS_ROOT'] + '/' + str(os.getpid()), 'w').close(); {SLEEP}"
     job = tmp_path / "job.json"
     buckets = tmp_path / "buckets"
     buckets.mkdir()
-    job.write_text(json.dumps(job_of(code, 1, 1)))
-    program = (
-        "import json, sys; from pathlib import Path; from launcher.console import Console;"
-        "from launcher.executors.local.executor import run_custom_job; from launcher.subprocesses import end_children_on_terminate;"
-        "end_children_on_terminate();"
-        "run_custom_job(json.load(open(sys.argv[1])), Path(sys.executable), Path(sys.argv[2]), Console())"
-    )
-    launcher = subprocess.Popen(
-        [sys.executable, "-B", "-c", program, str(job), str(buckets)],
+    job.write_text(json.dumps(job_of(code, *[1] * replicas)))
+    first = subprocess.Popen(
+        [sys.executable, "-B", "-c", *programs, str(job), str(buckets)],
         cwd=SOURCES,
         stderr=subprocess.DEVNULL,
     )
-    replicas = wait_for_files(buckets, 2)
-    launcher.send_signal(signal.SIGTERM)
-    launcher.wait(60)
-    assert not [pid for pid in replicas if alive(pid)]
+    running = wait_for_files(buckets, replicas)
+    first.send_signal(number)
+    first.wait(60)
+    assert not wait_for_end(running)
 
 
 def test_a_signal_is_postponed_until_the_new_child_is_registered() -> None:
@@ -177,8 +204,21 @@ def wait_for_files(folder: Path, count: int) -> list[int]:
     raise AssertionError(f"{count} replicas did not start")
 
 
+def wait_for_end(running: list[int]) -> list[int]:
+    """Return the processes that still run after ten seconds."""
+    deadline = time.monotonic() + 10
+    while running and time.monotonic() < deadline:
+        time.sleep(0.05)
+        running = [pid for pid in running if alive(pid)]
+    return running
+
+
 def alive(pid: int) -> bool:
-    """Return whether a process runs."""
+    """Return whether a process runs; one that is dead but was not waited for does not."""
+    with contextlib.suppress(FileNotFoundError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
+    if sys.platform == "linux":
+        return False
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

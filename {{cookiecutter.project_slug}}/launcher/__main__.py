@@ -44,9 +44,10 @@ def run(name: str, arguments: Sequence[str]) -> int:
 def start(name: str, options: Options, rest: list[str], console: Console) -> int:
     """Import a command and run it."""
     from launcher.project import Project
-    from launcher.subprocesses import end_children_on_terminate
+    from launcher.subprocesses import end_children_on_terminate, end_without_parent
 
     end_children_on_terminate()
+    end_without_parent()
     command = getattr(importlib.import_module(f"launcher.commands.{name}"), name)
     return int(command(Project(Path.cwd()), options, rest, console))
 

@@ -27,6 +27,8 @@ TRIAL_SECONDS = 14.0
 STOP_SECONDS = 20.0
 """How long the launcher of a command may take to end its processes. noxfile.py has the same number."""
 
+PARENT_VARIABLE = "LAUNCHER_PARENT"
+"""The number of the process without which a launcher ends. noxfile.py sets it."""
 MOUNT = "/gcs"
 """Where a machine of the service sees the buckets; a local run sees them below MOUNT_VARIABLE."""
 MOUNT_VARIABLE = "GCS_ROOT"

@@ -9,23 +9,26 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import BinaryIO
 
-from launcher.contract import EXIT_INTERRUPTED, GRACE_SECONDS
+from launcher.contract import EXIT_INTERRUPTED, GRACE_SECONDS, PARENT_VARIABLE
 
 # What would let a program import more, or other things, than its own environment holds.
 LEAKS = (
     *("CONDA_PREFIX", "PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONUSERBASE"),
-    *("UV_PYTHON", "UV_SYSTEM_PYTHON", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__"),
+    *("UV_PYTHON", "UV_SYSTEM_PYTHON", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__", PARENT_VARIABLE),
 )
 LAST_LINES = 12
 POLL_SECONDS = 0.1
 # Windows has one way to end a process.
 SIGKILL = getattr(signal, "SIGKILL", signal.SIGTERM)
+PARENT_POLL_SECONDS = 0.5
+PR_SET_PDEATHSIG = 1
+"""Source: https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html"""
 
 
 class Terminated(KeyboardInterrupt):
@@ -39,6 +42,38 @@ def end_children_on_terminate() -> None:
 
 def _raise_terminated(_number: int, _frame: FrameType | None) -> None:
     raise Terminated
+
+
+def end_without_parent() -> None:
+    """End this process, as SIGTERM does, soon after the parent that PARENT_VARIABLE names: a killed one cannot end it.
+
+    On Windows a process keeps the number of a parent that is gone, so there it runs on.
+    """
+    parent = int(os.environ.get(PARENT_VARIABLE, "0"))
+
+    def wait_and_end() -> None:
+        while os.getppid() == parent:
+            time.sleep(PARENT_POLL_SECONDS)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    if parent and os.name != "nt":
+        threading.Thread(target=wait_and_end, daemon=True).start()
+
+
+def killed_with_parent() -> Callable[[], None] | None:
+    """Return what a child calls before its program starts, so that Linux kills it with this process; None elsewhere."""
+    if sys.platform != "linux":
+        return None
+    import ctypes
+
+    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
+
+    def tie() -> None:
+        prctl(PR_SET_PDEATHSIG, SIGKILL)
+        if os.getppid() != parent:  # it was gone before the call
+            os._exit(EXIT_INTERRUPTED)
+
+    return tie
 
 
 @contextlib.contextmanager
@@ -110,6 +145,7 @@ def start(
         stdout=output,
         stderr=subprocess.STDOUT if output is not None else None,
         start_new_session=own_session,
+        preexec_fn=killed_with_parent(),  # noqa: PLW1509 - it takes no lock that a thread may hold
     )
     return Process(name, child, own_session)
 
@@ -190,5 +226,6 @@ def run_captured(
         encoding="utf-8",
         errors="replace",
         check=False,
+        preexec_fn=killed_with_parent(),
     )
     return done.returncode, done.stdout or ""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher import subprocesses
+from launcher.contract import PARENT_VARIABLE
 from launcher.subprocesses import Process, clean_variables
 
 MEGABYTES_PER_TRIAL = 1_500
@@ -47,10 +48,10 @@ def start(study_folder: StudyFolder, trial: str, custom_job: Mapping[str, Any]) 
     path = folder / "job.json"
     path.write_text(json.dumps(custom_job, indent=1), encoding="utf-8")
     command = [sys.executable, "-m", "launcher.executors.local", str(path)]
-    command += ["--mount", str(study_folder.mount), "--parent", str(os.getpid())]
-    command += ["--package", str(study_folder.package)]
+    command += ["--mount", str(study_folder.mount), "--package", str(study_folder.package)]
+    variables = clean_variables(**{PARENT_VARIABLE: str(os.getpid())})
     with study_folder.log(trial).open("ab") as output:
-        return subprocesses.start(trial, command, study_folder.project, clean_variables(), output)
+        return subprocesses.start(trial, command, study_folder.project, variables, output)
 
 
 def records(path: Path) -> Iterator[dict[str, Any]]:

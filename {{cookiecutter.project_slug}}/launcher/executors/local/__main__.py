@@ -5,11 +5,7 @@ Its package is taken from the bucket's mount, unless `--package` names it.
 
 import argparse
 import json
-import os
-import signal
 import sys
-import threading
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,9 +19,7 @@ from launcher.packaging.environment import install
 from launcher.packaging.sdist import building, read_source_distribution, stored
 from launcher.project import Project
 from launcher.spec.custom_job import program_of
-from launcher.subprocesses import end_children_on_terminate
-
-PARENT_POLL_SECONDS = 0.5
+from launcher.subprocesses import end_children_on_terminate, end_without_parent
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -33,11 +27,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("job", type=Path, help="a CustomJob as JSON")
     parser.add_argument("--mount", type=Path, required=True, help="the folder of the buckets")
     parser.add_argument("--package", type=Path, help="the source distribution that the job runs")
-    parser.add_argument("--parent", type=int, help="the process without which the job ends")
     options = parser.parse_args(arguments)
     end_children_on_terminate()
-    if options.parent:
-        end_without(options.parent)
+    end_without_parent()
     console = Console()
     project = Project(Path.cwd())
     try:
@@ -66,17 +58,6 @@ def package_path(custom_job: Mapping[str, Any], mount: Path) -> Path:
         expected = "a job that installs a package"
         raise UserError("the job's image holds its package", expected, "name it with --package")
     return mount / uri.removeprefix("gs://")
-
-
-def end_without(parent: int) -> None:
-    """End this process, and with it the job, as soon as its parent is gone: a killed parent cannot do it."""
-
-    def wait_and_end() -> None:
-        while os.getppid() == parent:
-            time.sleep(PARENT_POLL_SECONDS)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=wait_and_end, daemon=True).start()
 
 
 if __name__ == "__main__":
