@@ -25,7 +25,7 @@ ALLOWED = {
     "trainer.smoke": "run data settings training serving model | numpy tensorflow",
     "trainer.task": "run data settings arguments resume training model smoke features",
     "trainer.prepare": "run data preprocessing features",
-    "trainer.predict": "run serving training | tensorflow",
+    "trainer.predict": "run data serving training features | tensorflow",
     "launcher.console": " | rich",
     "launcher.files": "console | filelock",
     "launcher.subprocesses": "console",

@@ -32,7 +32,7 @@ LINT = ("mypy>=1.13", "nox>=2024.4.15", "numpy>=1.26", "pytest>=8", *LAUNCHER)
 COMMANDS = {
     "prepare": "Clean, split and encode the table that job.toml names; -- --upload copies the result to the bucket.",
     "local_train": "Train on this machine under the cloud's conditions; -- --max-steps 200 --scale-tier STANDARD_1.",
-    "predict": "Print a prediction for each row, as JSON; -- --input FILE.jsonl --model DIR.",
+    "predict": "Print a prediction for each row, as JSON; -- --input FILE --model DIR.",
     "smoke": "Install the package, import every module, train one step and reload the model.",
     "check": "List what would fail in the cloud; -- --cloud checks the bucket too.",
     "tiers": "List the machines that a region offers; -- --region europe-west4.",

@@ -1,6 +1,5 @@
-"""The signature's parts: names of parameters, the hash, the rows that predict reads."""
+"""The signature's parts: names of parameters, the hash."""
 
-import io
 from pathlib import Path
 
 import pytest
@@ -41,10 +40,3 @@ def test_the_hash_is_tensorflows(size: int) -> None:
 def test_predict_refuses_a_folder_without_a_model(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no model; expected a folder with a saved_model.pb"):
         predict.main(["--model", str(tmp_path), "--input", "-"])
-
-
-def test_rows_are_read_from_any_text() -> None:
-    assert list(predict.read_rows(io.StringIO('{"a": 1}\n\n{"a": 2}'), "input")) == [
-        {"a": 1},
-        {"a": 2},
-    ]

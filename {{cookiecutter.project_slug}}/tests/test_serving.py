@@ -138,7 +138,7 @@ def test_predict_takes_null_and_absent_columns_as_missing(
         ("[1, 2]", r"line 1, is '\[1, 2\]'; expected a JSON object per line"),
         (
             '{"no such column": 1}',
-            r"row 1, has the columns 'no such column'; expected columns of the model",
+            r"line 1, has the columns 'no such column'; expected columns of the model",
         ),
     ],
 )

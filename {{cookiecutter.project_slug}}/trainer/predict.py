@@ -1,26 +1,34 @@
-"""Predictions of an exported model: `python -m trainer.predict --model DIR --input FILE.jsonl`.
+"""Predictions of an exported model: `python -m trainer.predict --model DIR --input FILE`.
 
-Each line of the input is a JSON object of raw columns, and so is each line of the output. A column that is null or
-absent counts as missing.
+The input holds raw rows: CSV, JSON lines or Parquet, plain or gzipped. Each line of the output is the prediction for a row,
+as a JSON object. A cell that is empty or null, and a column that the input lacks, count as missing.
 """
 
 import argparse
+import difflib
+import itertools
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TextIO
 
+from trainer import features
+from trainer.data.raw_rows import FORMATS, RawRow, read_raw_rows
+from trainer.data.schema import Schema, read_schema
+from trainer.run.console import Console
 from trainer.run.errors import UserError, exit_code, shown
 from trainer.run.outputs import SAVED_MODEL
+
+MOST_SHOWN = 20
 
 
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m trainer.predict", description=__doc__)
     parser.add_argument("--model", type=Path, required=True, help="folder of an exported model")
     parser.add_argument(
-        "--input", type=Path, required=True, help="JSON lines of raw columns; - for standard input"
+        "--input", type=Path, required=True, help=f"raw rows, {FORMATS}; - for standard input"
     )
     return parser
 
@@ -33,18 +41,22 @@ def main(arguments: Sequence[str]) -> int:
             f"a folder with a {SAVED_MODEL}",
             "run `nox -s local_train` first",
         )
-    with opened(options.input) as file:
-        rows = list(read_rows(file, str(options.input)))
     from trainer.serving import SIGNATURE, input_parameters, predictions
     from trainer.training.tensorflow_setup import start_tensorflow
 
     start_tensorflow(seed=0)
     parameters = input_parameters(options.model)
-    check_columns(rows, parameters, str(options.input))
+    schema = read_schema(features)
+    rows = read_raw_rows(options.input, schema, parameters)
+    check_columns(rows, parameters)
+    report_columns(rows, parameters, schema, Console())
     import tensorflow as tf
 
     signature = tf.saved_model.load(str(options.model)).signatures[SIGNATURE]
-    found = predictions(signature, parameters, rows)
+    types = signature.structured_input_signature[1]
+    texts = {name: types[parameter].dtype == tf.string for name, parameter in parameters.items()}
+    cells = checked_cells(rows, texts, ("", *schema.missing))
+    found = predictions(signature, parameters, cells)
     write_lines(json.dumps(row, ensure_ascii=False) for row in found)
     return 0
 
@@ -59,52 +71,71 @@ def write_lines(lines: Iterable[str]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def opened(path: Path) -> TextIO:
-    if str(path) == "-":
-        return sys.stdin
-    try:
-        return path.open(encoding="utf-8")
-    except OSError as error:
-        raise UserError(
-            f"--input {path} cannot be read ({error.strerror})",
-            "a file of JSON lines",
-            "correct the path",
-        ) from error
-
-
-def read_rows(lines: TextIO, source: str) -> Iterator[dict[str, Any]]:
-    """Yield the JSON object of each line that is not blank."""
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise bad_line(
-                source, number, f"is not JSON ({error.msg} at column {error.colno})"
-            ) from error
-        if not isinstance(row, dict):
-            raise bad_line(source, number, f"is {shown(line.strip())}")
-        yield row
-
-
-def bad_line(source: str, number: int, what: str) -> UserError:
-    return UserError(
-        f"{source}, line {number}, {what}", "a JSON object per line", 'write {"column": value, …}'
-    )
-
-
-def check_columns(
-    rows: Sequence[Mapping[str, Any]], parameters: Mapping[str, str], source: str
-) -> None:
+def check_columns(rows: Sequence[RawRow], columns: Collection[str]) -> None:
     """Raise `UserError` for a row without any column of the model: its prediction would mean nothing."""
-    for number, row in enumerate(rows, 1):
-        if not set(row) & set(parameters):
+    for where, cells in rows:
+        if not any(name in columns for name in cells):
             raise UserError(
-                f"{source}, row {number}, has the columns {', '.join(map(shown, row)) or '(none)'}",
-                f"columns of the model: {', '.join(map(shown, parameters))}",
+                f"{where}, has the columns {listed(cells) or '(none)'}",
+                f"columns of the model: {listed(columns)}",
                 "correct the names",
             )
+
+
+def listed(names: Collection[str]) -> str:
+    first = ", ".join(map(shown, itertools.islice(names, MOST_SHOWN)))
+    return f"{first}, …" if len(names) > MOST_SHOWN else first
+
+
+def report_columns(
+    rows: Sequence[RawRow], columns: Collection[str], schema: Schema, console: Console
+) -> None:
+    """Name each column of the input that the model does not know, and each of the model that rows lack."""
+    counts = Counter(name for _, cells in rows for name in cells)
+    others = [name for name in counts if name not in columns]
+    unused = [name for name in others if name in (schema.label, *schema.columns)]
+    unknown = [name for name in others if name not in unused]
+    absent = [name for name in sorted(columns) if counts[name] < len(rows)]
+    if unused:
+        console.line(f"columns  not used by the model: {listed(unused)}")
+    for name in unknown:
+        hint = nearest(name, absent)
+        console.warning(f"the model has no column {shown(name)}, so it is not used{hint}")
+    for name in absent:
+        lacking = f"{len(rows) - counts[name]:,} of {len(rows):,} rows have no column {shown(name)}"
+        console.warning(f"{lacking}, which counts as missing{nearest(name, unknown)}")
+
+
+def nearest(name: str, others: Sequence[str]) -> str:
+    """Return a question that names the column with the nearest spelling, "" if none is close."""
+    folded = {other.casefold(): other for other in others}
+    found = difflib.get_close_matches(name.casefold(), folded, n=1)
+    return f"; is it {shown(folded[found[0]])}?" if found else ""
+
+
+def checked_cells(
+    rows: Sequence[RawRow], texts: Mapping[str, bool], missing: Container[str]
+) -> list[dict[str, str | float]]:
+    """Return the cells of each row as the signature takes them; raise `UserError` for invalid ones, the first of many."""
+    from trainer.serving import cell
+
+    checked: list[dict[str, str | float]] = []
+    invalid: list[UserError] = []
+    for where, cells in rows:
+        checked.append({})
+        for name, is_text in texts.items():
+            try:
+                checked[-1][name] = cell(cells.get(name), is_text, missing)
+            except ValueError as error:
+                problem = f"{where}, column {shown(name)} is {shown(cells[name])}"
+                invalid.append(UserError(problem, str(error), "correct the cell"))
+        if len(invalid) > MOST_SHOWN:
+            break
+    for each in invalid[:-1]:
+        print(f"error: {each}", file=sys.stderr)
+    if invalid:
+        raise invalid[-1]
+    return checked
 
 
 if __name__ == "__main__":

@@ -8,9 +8,10 @@ names to them.
 import itertools
 import json
 import keyword
+import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ SIGNATURE = "serving_default"
 BATCH_SIZE = 1_024
 SCORES = {"binary": "probability", "multiclass": "probabilities", "regression": "prediction"}
 TOLERANCE = 1e-3
+LARGEST_FLOAT32 = 3.4e38
 
 
 def parameter_names(columns: Sequence[str]) -> dict[str, str]:
@@ -92,7 +94,7 @@ def predictions(
     while batch := list(itertools.islice(pending, BATCH_SIZE)):
         columns = {
             parameter: tf.constant(
-                [cell(row.get(column), column, types[parameter] == tf.string) for row in batch],
+                [cell(row.get(column), types[parameter] == tf.string) for row in batch],
                 types[parameter],
             )
             for column, parameter in parameters.items()
@@ -102,20 +104,36 @@ def predictions(
             yield {name: json_value(values[index]) for name, values in sorted(outputs.items())}
 
 
-def cell(value: Any, column: str, is_text: bool) -> str | float:
-    """Return a JSON value as the signature takes it: text, or a number; missing is "" or NaN."""
+def cell(value: Any, is_text: bool, missing: Container[str] = ("",)) -> str | float:
+    """Return a raw value as the signature takes it: text, or a number that float32 holds; missing is "" or NaN.
+
+    Raises `ValueError`, whose message is what was expected.
+    """
+    text = cell_text(value)
     if is_text:
-        if isinstance(value, bool):
-            return str(value).lower()
-        return "" if value is None else str(value)
+        return text
+    if text.strip() in missing:
+        return math.nan
     try:
-        return float("nan") if value is None or value == "" else float(value)
-    except (TypeError, ValueError) as error:
-        raise UserError(
-            f"column {shown(column)} is {shown(value)}",
-            "a number, or null if it is missing",
-            "correct the value",
-        ) from error
+        number = float(text)
+    except ValueError:
+        number = math.inf
+    if not abs(number) <= LARGEST_FLOAT32:
+        raise ValueError("a number, or an empty cell or null if it is missing")
+    return number
+
+
+def cell_text(value: Any) -> str:
+    """Return a value as preparation reads it from a table: a boolean in lower case, and "" for null and NaN."""
+    if value is None or value != value:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (dict, list)):
+        raise ValueError("text, a number, true, false or null")
+    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    # JSON can hold half a character, which TensorFlow refuses.
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def json_value(value: Any) -> Any:

@@ -77,7 +77,7 @@ class LocalTrainOptions(Options):
 @dataclass(frozen=True)
 class PredictOptions(Options):
     model: str | None = option("a SavedModel, instead of the newest run's")
-    input: str | None = option("rows to predict, one JSON object a line")
+    input: str | None = option("rows to predict: CSV, JSON lines or Parquet")
 
 
 @dataclass(frozen=True)
