@@ -1,19 +1,17 @@
-"""The bucket: regional, in the job's region, closed to the public. Rows 20 to 22 of the checks.
+"""The bucket: regional, in the job's region, closed to the public.
 
 Training reads from regional buckets only: https://cloud.google.com/vertex-ai/docs/general/locations#buckets
 """
 
+import itertools
 from typing import Any
 
-from launcher.console import UserError
+from launcher.console import Console, UserError
 from launcher.executors.vertex.errors import RequestRefused, explained
 from launcher.executors.vertex.storage import CODE_MISSING, retrying
 from launcher.spec.job_file import Job
 
-REGIONAL = "region"
-
 CODE_FORBIDDEN, CODE_CONFLICT = 403, 409
-
 NEEDED = {
     "read": ("storage.objects.get", "storage.objects.list"),
     "written to": ("storage.objects.create", "storage.objects.delete"),
@@ -60,30 +58,27 @@ def is_closed(bucket: Any) -> bool:
 
 def raise_for_location(job: Job, bucket: Any) -> None:
     """Raise `UserError` unless the bucket is a regional one in the job's region."""
-    for finding in (*spread(job, bucket), *elsewhere(job, bucket)):
-        raise finding
+    if misplaced := misplaced_finding(job, bucket):
+        raise misplaced
 
 
-def spread(job: Job, bucket: Any) -> list[UserError]:
-    kind = bucket.location_type
-    if kind == REGIONAL:
-        return []
-    what = f"is a {kind} one ({bucket.location}), which training does not take"
-    return [misplaced(job, what)]
+def is_regional(bucket: Any) -> bool:
+    return bool(bucket.location_type == "region")
 
 
-def elsewhere(job: Job, bucket: Any) -> list[UserError]:
-    region = str(bucket.location).lower()
-    if bucket.location_type != REGIONAL or region == job.cloud.region:
-        return []
-    what = (
-        f"is in {region} but the job runs in {job.cloud.region}: reading is slow, "
-        "and every GiB that crosses is paid for (https://cloud.google.com/storage/pricing#network-egress)"
-    )
-    return [misplaced(job, what, f'; or region = "{region}"')]
-
-
-def misplaced(job: Job, what: str, choice: str = "") -> UserError:
+def misplaced_finding(job: Job, bucket: Any) -> UserError | None:
+    """Return why the bucket's place is wrong: it spans regions, which training does not take, or is in another one."""
+    place, choice = str(bucket.location), ""
+    if not is_regional(bucket):
+        what = f"is a {bucket.location_type} one ({place}), which training does not take"
+    elif place.lower() != job.cloud.region:
+        what = f"is in {place.lower()} but the job runs in {job.cloud.region}: reading is slow, and every GiB"
+        what += (
+            " that crosses is paid for (https://cloud.google.com/storage/pricing#network-egress)"
+        )
+        choice = f'; or region = "{place.lower()}"'
+    else:
+        return None
     name = f"{job.cloud.bucket}-{job.cloud.region}"
     return UserError(
         f"the bucket gs://{job.cloud.bucket} {what}",
@@ -92,30 +87,22 @@ def misplaced(job: Job, what: str, choice: str = "") -> UserError:
     )
 
 
-def bucket_findings(job: Job, client: Any) -> list[UserError]:
-    """Return what keeps the job from using its bucket: missing, of others, no regional one, no permission."""
+def bucket_findings(job: Job, client: Any, console: Console) -> list[UserError]:
+    """Return what keeps the job from using its bucket; warn of what only makes it slower and dearer."""
     try:
         bucket = existing(job, client)
     except UserError as error:
         return [error]
     if bucket is None:
-        return [
-            UserError(
-                f"the bucket gs://{job.cloud.bucket} does not exist",
-                f"a regional bucket in {job.cloud.region}",
-                f"nox -s bucket, or: {create_command(job, job.cloud.bucket)}",
-            )
-        ]
-    return [*spread(job, bucket), *permission_findings(job, bucket)]
-
-
-def bucket_warnings(job: Job, client: Any) -> list[UserError]:
-    """Return what makes the job slower and dearer without keeping it from running."""
-    try:
-        bucket = existing(job, client)
-    except UserError:
-        return []
-    return [] if bucket is None else elsewhere(job, bucket)
+        what = f"the bucket gs://{job.cloud.bucket} does not exist"
+        fix = f"nox -s bucket, or: {create_command(job, job.cloud.bucket)}"
+        return [UserError(what, f"a regional bucket in {job.cloud.region}", fix)]
+    findings, misplaced = permission_findings(job, bucket), misplaced_finding(job, bucket)
+    if misplaced and not is_regional(bucket):
+        findings.insert(0, misplaced)
+    elif misplaced and not findings:
+        console.warning(misplaced)
+    return findings
 
 
 def permission_findings(job: Job, bucket: Any) -> list[UserError]:
@@ -123,18 +110,19 @@ def permission_findings(job: Job, bucket: Any) -> list[UserError]:
 
     What the job's own identity may do cannot be asked from here.
     """
-    address = f"gs://{job.cloud.bucket}"
-    wanted = [permission for permissions in NEEDED.values() for permission in permissions]
+    address, wanted = f"gs://{job.cloud.bucket}", [*itertools.chain(*NEEDED.values())]
     # By default a job runs as an agent that may use every bucket of its own project.
     # Source: https://cloud.google.com/vertex-ai/docs/training/code-requirements
     identity = job.cloud.service_account or "the service's own agent"
+    role = "roles/storage.objectAdmin"
+    fix = f"gcloud storage buckets add-iam-policy-binding {address} --member=MEMBER --role={role}"
     with explained(f"permissions on {address}"):
-        held = set(bucket.test_iam_permissions(wanted, retry=retrying()))
+        held = bucket.test_iam_permissions(wanted, retry=retrying())
     return [
         UserError(
             f"the bucket {address} cannot be {doing} from here: no {', '.join(lacking)}",
-            f"roles/storage.objectAdmin for you and for {identity}, which cannot be checked from here",
-            f"gcloud storage buckets add-iam-policy-binding {address} --member=MEMBER --role=roles/storage.objectAdmin",
+            f"{role} for you and for {identity}, which cannot be checked from here",
+            fix,
         )
         for doing, permissions in NEEDED.items()
         if (lacking := [permission for permission in permissions if permission not in held])

@@ -2,7 +2,6 @@
 
 import datetime
 from collections.abc import Sequence
-from pathlib import Path
 
 from launcher.checks.arguments import argument_findings
 from launcher.checks.dependencies import own_import_findings
@@ -10,7 +9,7 @@ from launcher.checks.entry_point import code_findings, runtime_of, tensorflow_fi
 from launcher.checks.import_effects import import_findings
 from launcher.checks.job_settings import job_findings
 from launcher.checks.machines import machine_findings
-from launcher.checks.names import Name, names_of
+from launcher.checks.names import names_of
 from launcher.checks.secrets import secret_findings
 from launcher.checks.source_files import data_findings, left_out_findings, syntax_findings
 from launcher.checks.study import study_findings
@@ -50,18 +49,23 @@ def findings(
     """Return all that can be known to be wrong without the cloud, each once."""
     folder, names = project.folder, names_of(project.folder)
     tensorflow = tensorflow_findings(distribution.requirements, runtime_of(job)[0])
-    unfit = unfit_findings(folder, distribution, names)
+    unfit = [
+        *syntax_findings(folder),
+        *left_out_findings(folder, distribution.files),
+        *own_import_findings(folder, names),
+    ]
+    reasons = [*job_only_findings(project, job, arguments), *unfit]
+    reasons += [*data_findings(folder, distribution.files), *code_findings(job, folder, names)]
+    reasons += tensorflow
     # To install another TensorFlow, which is a finding already, would only take a minute.
-    python, uninstalled = None, list[UserError]()
     if not tensorflow:
-        python, uninstalled = installed(project, distribution, console)
-    reasons = job_only_findings(project, job, arguments)
-    reasons += [*unfit, *data_findings(folder, distribution.files)]
-    reasons += [*code_findings(job, folder, names), *tensorflow, *uninstalled]
-    if python:
-        # What cannot be imported has a finding already.
-        found = import_findings(python, folder, distribution, names, importable=not unfit)
-        reasons += found or ([] if unfit else argument_findings(python, job, arguments))
+        try:
+            python = install(project.training, distribution, console)
+            found = import_findings(python, folder, distribution, names, importable=not unfit)
+            # What cannot be imported has a finding already.
+            reasons += found or ([] if unfit else argument_findings(python, job, arguments))
+        except UserError as error:
+            reasons.append(error)
     return list({str(reason): reason for reason in reasons}.values())
 
 
@@ -72,23 +76,3 @@ def job_only_findings(project: Project, job: Job, arguments: Sequence[str]) -> l
         *secret_findings(job, arguments),
         *study_findings(job),
     ]
-
-
-def unfit_findings(
-    folder: Path, distribution: SourceDistribution, names: Sequence[Name]
-) -> list[UserError]:
-    return [
-        *syntax_findings(folder),
-        *left_out_findings(folder, distribution.files),
-        *own_import_findings(folder, names),
-    ]
-
-
-def installed(
-    project: Project, distribution: SourceDistribution, console: Console
-) -> tuple[Path | None, list[UserError]]:
-    """Return the interpreter of the package's clean environment, or why it cannot be installed there."""
-    try:
-        return install(project.training, distribution, console), []
-    except UserError as error:
-        return None, [error]

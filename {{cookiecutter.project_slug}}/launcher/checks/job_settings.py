@@ -5,11 +5,12 @@ Sources: the entries of `sources` in google_cloud.json.
 
 import contextlib
 import datetime
+import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from launcher.checks.problem import values_of, wrong
+from launcher.checks.problem import Problem, findings_at, values_of, wrong
 from launcher.console import UserError, nearest, shown
 from launcher.spec.catalog import google_cloud, kind_of
 from launcher.spec.custom_job import RUN_LABEL, runtime_kind
@@ -17,15 +18,14 @@ from launcher.spec.job_file import Job, argument_flags, duration_seconds
 
 PROJECT_ID = re.compile(r"([a-z0-9][a-z0-9.-]*[.][a-z]{2,}:)?[a-z][a-z0-9-]{4,28}[a-z0-9]")
 PLACEHOLDER_PROJECT = "your-project-id"
-SERVICE_ACCOUNT = re.compile(r"[a-z0-9-]+@[a-z0-9.-]+\.gserviceaccount\.com")
-LABEL_KEY = re.compile(r"[a-z][a-z0-9_-]*")
-LABEL_VALUE = re.compile(r"[a-z0-9_-]*")
+SERVICE_ACCOUNT = re.compile(r"([a-z0-9-]+@[a-z0-9.-]+\.gserviceaccount\.com)?")
+RESERVATION = re.compile("(projects/[^/]+/zones/[^/]+/reservations/[^/]+)?")
 JOB_NAME = re.compile(r"[a-z][a-z0-9_-]*")
+LABEL = re.compile(r"[a-z][a-z0-9_-]*=[a-z0-9_-]*")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 IMAGE = re.compile(r"[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)+([:@][A-Za-z0-9._:-]+)?")
 CPU_IMAGE = re.compile(r"(docker\.io/)?tensorflow/tensorflow:[0-9.]+")
 GOOGLE_IMAGES = re.compile(r"(us|europe|asia)-docker\.pkg\.dev/vertex-ai/training")
-RESERVATION = re.compile(r"projects/[^/]+/zones/[^/]+/reservations/[^/]+")
 LOCAL_PATH = re.compile(r"(/|~|\.{1,2}[\\/]|file:|[A-Za-z]:[\\/]|\\\\|\$\{?(HOME|PWD|USER)\b).*")
 NAMES_A_PATH = re.compile(r".*(file|dir|path|folder|data|table|csv).*", re.IGNORECASE)
 CLOUD_PATH = re.compile(r"(gs://|/gcs/|/dev/).*")
@@ -50,11 +50,10 @@ def job_findings(
 
 def ready_findings(job: Job) -> list[UserError]:
     """Return what has to be filled in before a job can be sent."""
-    if job.cloud.project != PLACEHOLDER_PROJECT:
-        return []
-    what = f"job.toml [job] project is {shown(job.cloud.project)}, a placeholder"
+    what = f"job.toml [job] project is {shown(PLACEHOLDER_PROJECT)}, a placeholder"
     fix = "copy it from `gcloud projects list`; the bucket's name may hold the placeholder too"
-    return [UserError(what, "the id of your Google Cloud project", fix)]
+    unready = UserError(what, "the id of your Google Cloud project", fix)
+    return [unready] if job.cloud.project == PLACEHOLDER_PROJECT else []
 
 
 def name_findings(job: Job) -> Iterator[UserError]:
@@ -67,12 +66,12 @@ def name_findings(job: Job) -> Iterator[UserError]:
     if not JOB_NAME.fullmatch(cloud.name) or len(cloud.name) > longest:
         expected = f"at most {longest} lower-case letters, digits, - and _, a letter first"
         yield wrong("[job] name", cloud.name, expected, "rename it")
-    account, expected = cloud.service_account, "NAME@PROJECT.iam.gserviceaccount.com"
-    if account and not SERVICE_ACCOUNT.fullmatch(account):
-        yield wrong("[job] service_account", account, expected, "write its address")
-    if reservation and not RESERVATION.fullmatch(reservation):
+    if not SERVICE_ACCOUNT.fullmatch(cloud.service_account):
+        expected = "NAME@PROJECT.iam.gserviceaccount.com"
+        yield wrong("[job] service_account", cloud.service_account, expected, "correct it")
+    if not RESERVATION.fullmatch(reservation):
         expected = "projects/PROJECT/zones/ZONE/reservations/NAME"
-        yield wrong("[scheduling] reservation", reservation, expected, "write its full name")
+        yield wrong("[scheduling] reservation", reservation, expected, "correct it")
 
 
 def bucket_findings(name: str) -> list[UserError]:
@@ -109,28 +108,25 @@ def label_findings(labels: Mapping[str, str]) -> Iterator[UserError]:
     expected = f"at most {longest} lower-case letters, digits, - and _, a letter first in the key"
     expected += f", which is not {RUN_LABEL}: the launcher sets that"
     for key, value in labels.items():
-        spelt = LABEL_KEY.fullmatch(key) and LABEL_VALUE.fullmatch(value) and key != RUN_LABEL
-        if not spelt or max(len(key), len(value)) > longest:
+        is_spelt = LABEL.fullmatch(f"{key}={value}") and max(len(key), len(value)) <= longest
+        if key == RUN_LABEL or not is_spelt:
             what = f"job.toml [labels] {shown(key)} = {shown(value)}"
             yield UserError(what, expected, "rewrite it")
 
 
 def limit_findings(job: Job, arguments: Sequence[str]) -> Iterator[UserError]:
-    limits = google_cloud()["limits"]
-    most = limits["arguments_characters"]
+    limits, names = google_cloud()["limits"], job.environment
     count = sum(map(len, [*argument_flags(job.arguments), *arguments]))
-    if count > most:
+    if count > (most := limits["arguments_characters"]):
         fix = "put them into a file that travels with the package"
         yield UserError(f"the arguments have {count:,} characters", f"at most {most:,}", fix)
     # One entry is the launcher's own: the revision.
-    most, count = limits["environment_entries"] - 1, len(job.environment)
-    if count > most:
-        what = f"job.toml [environment] has {count} entries"
+    if len(names) > (most := limits["environment_entries"] - 1):
+        what = f"job.toml [environment] has {len(names)} entries"
         yield UserError(what, f"at most {most}", "remove some")
-    for name in job.environment:
-        if not VARIABLE.fullmatch(name):
-            what = f"job.toml [environment] {shown(name)} is not a valid variable name"
-            yield UserError(what, "letters, digits and _, no digit first", "rename it")
+    for name in itertools.filterfalse(VARIABLE.fullmatch, names):
+        what = f"job.toml [environment] {shown(name)} is not a valid variable name"
+        yield UserError(what, "letters, digits and _, no digit first", "rename it")
 
 
 def duration_findings(key: str, text: str) -> Iterator[UserError]:
@@ -142,31 +138,35 @@ def duration_findings(key: str, text: str) -> Iterator[UserError]:
     yield wrong(f"[scheduling] {key}", text, expected, f'write {key} = "12h", for example')
 
 
-def runtime_findings(job: Job, today: datetime.date) -> Iterator[UserError]:
+def runtime_findings(job: Job, today: datetime.date) -> list[UserError]:
+    try:
+        problem = runtime_problem(job, today)
+    except UserError:  # there is no such tier, which is a finding of its own
+        return []
+    return findings_at("job.toml [runtime] ", [problem] if problem else [])
+
+
+def runtime_problem(job: Job, today: datetime.date) -> Problem | None:
     kind, image = job.runtime.kind, job.runtime.image
     if kind not in RUNTIMES:
-        guess = nearest(kind, RUNTIMES) or "auto"
-        yield wrong("[runtime] kind", kind, f"one of {', '.join(RUNTIMES)}", f"write {guess}")
-        return
-    try:
-        kind, machines = runtime_kind(job), kind_of(job.tier())
-    except UserError:  # there is no such tier, which is a finding of its own
-        return
+        fix = f"write {nearest(kind, RUNTIMES) or 'auto'}"
+        return f"kind is {shown(kind)}", f"one of {', '.join(RUNTIMES)}", fix
+    kind, machines = runtime_kind(job), kind_of(job.tier())
     if kind == "executor":
-        yield from executor_findings(image, today)
-    elif kind == "stock" and machines == "tpu":
-        expected = "an image of your own, which a TPU needs"
-        yield wrong("[runtime] kind", "stock", expected, 'write "image"')
-    elif image and not IMAGE.fullmatch(image):
+        return executor_problem(image, today)
+    if kind == "stock" and machines == "tpu":
+        return "kind is 'stock'", "an image of your own, which a TPU needs", 'write "image"'
+    if image and not IMAGE.fullmatch(image):
         expected = "an address such as REGION-docker.pkg.dev/PROJECT/REPOSITORY/NAME:TAG"
-        yield wrong("[runtime] image", image, expected, "correct it")
-    elif machines == "gpu" and CPU_IMAGE.fullmatch(image):
+        return f"image is {shown(image)}", expected, "correct it"
+    if machines == "gpu" and CPU_IMAGE.fullmatch(image):
         expected = f"an image that can use the GPUs of {job.cloud.scale_tier}"
-        yield wrong("[runtime] image", image, expected, f"write {image}-gpu")
+        return f"image is {shown(image)}", expected, f"write {image}-gpu"
+    return None
 
 
-def executor_findings(image: str, today: datetime.date) -> Iterator[UserError]:
-    """Yield what is wrong with an image that is to run a Python package.
+def executor_problem(image: str, today: datetime.date) -> Problem | None:
+    """Return what is wrong with an image that is to run a Python package.
 
     Source: https://cloud.google.com/vertex-ai/docs/training/pre-built-containers
     """
@@ -174,38 +174,30 @@ def executor_findings(image: str, today: datetime.date) -> Iterator[UserError]:
     name, listed = tagged.partition(":")[0], google_cloud()["executor_images"]
     if name not in listed or not GOOGLE_IMAGES.fullmatch(registry):
         expected = "an image of Google's list, such as us-docker.pkg.dev/vertex-ai/training/tf-cpu.2-17.py310:latest"
-        yield wrong("[runtime] image", image, expected, 'write one of them, or kind = "stock"')
-    elif today > datetime.date.fromisoformat(ended := listed[name]["ended"]):
-        yield UserError(
-            f"job.toml [runtime] image: {name} is past its end of availability ({ended})",
-            "an image that is still offered; every TensorFlow image of the list has ended",
-            'write kind = "stock", which needs no image of your own',
-        )
+        return f"image is {shown(image)}", expected, 'write one of them, or kind = "stock"'
+    if today > datetime.date.fromisoformat(ended := listed[name]["ended"]):
+        what = f"image: {name} is past its end of availability ({ended})"
+        expected = "an image that is still offered; every TensorFlow image of the list has ended"
+        return what, expected, 'write kind = "stock", which needs no image of your own'
+    return None
 
 
 def path_findings(job: Job, arguments: Sequence[str], folder: Path) -> Iterator[UserError]:
-    values = [(where, value) for where, _, value in values_of(job, "arguments", "environment")]
-    for each in arguments:
-        text = each.partition("=")[2] if each[:1] == "-" else each
-        values.append((f"the argument {shown(each)}", text))
-    for where, value in values:
+    for where, _, value in values_of(job, arguments, "arguments", "environment"):
         if isinstance(value, str) and is_local(value, folder, where):
-            yield UserError(
-                f"{where} names a path on this machine ({shown(value)})",
-                "a gs:// address, which a cloud job can read",
-                "copy the file to the bucket and write its gs:// address",
-            )
+            what = f"{where} names a path on this machine ({shown(value)})"
+            fix = "copy the file to the bucket and write its gs:// address"
+            yield UserError(what, "a gs:// address, which a cloud job can read", fix)
 
 
 def is_local(value: str, folder: Path, where: str) -> bool:
     """Return whether a text is a path that exists on this machine only."""
     if not value or CLOUD_PATH.fullmatch(value):
         return False
+    # Every machine has a /tmp, so a path there that does not exist yet is no mistake.
+    if LOCAL_PATH.fullmatch(value) and not value.startswith("/tmp/"):
+        return True
     looks_like_it = NAMES_A_PATH.fullmatch(where) or any(mark in value for mark in "/\\.")
-    try:
-        # Every machine has a /tmp, so a path there that does not exist yet is no mistake.
-        if value.startswith("/tmp/") or not LOCAL_PATH.fullmatch(value):
-            return bool(looks_like_it and (folder / value).exists())
-    except (OSError, ValueError):
-        return False
-    return True
+    with contextlib.suppress(OSError, ValueError):
+        return bool(looks_like_it and (folder / value).exists())
+    return False

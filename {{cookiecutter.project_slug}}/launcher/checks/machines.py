@@ -3,7 +3,7 @@
 Sources: the entries of `sources` in google_cloud.json.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from launcher.checks.problem import Problem, findings_at
 from launcher.console import UserError, nearest, shown
@@ -19,7 +19,7 @@ from launcher.spec.catalog import (
 )
 from launcher.spec.job_file import Job
 
-MOST_SUGGESTED = 12
+MOST_SUGGESTED = 8
 STRATEGIES = ("standard", "spot", "flex_start")
 
 
@@ -57,15 +57,24 @@ def pool_problems(pool: Pool, region: str) -> Iterator[Problem]:
         expected = "an accelerator that is offered"
         yield f"{ended} has ended ({fact['ended']})", expected, f"write {fact['instead']}"
         return
-    yield from machine_problems(pool.machine)
-    yield from accelerator_problems(pool)
+    gpus, tpus = machine_table("gpu_machines"), machine_table("tpu_machines")
+    accepted = [*google_cloud()["cpu_machines"], *gpus, *tpus]
+    if pool.machine not in accepted:
+        what = f"training does not accept the machine {shown(pool.machine)}"
+        fix = f"write {nearest(pool.machine, accepted) or 'n1-standard-4, for example'}"
+        yield what, f"one of the {len(accepted)} machine types that it does", fix
+    yield from accelerator_problems(pool, gpus)
     accelerator = accelerator_of(pool)
     offered = google_cloud()["accelerator_regions"].get(accelerator, [region])
     if region and region not in offered:
         what = f"{region} does not offer {accelerator} for training"
         fix = "change region (and bucket), or the scale tier"
         yield what, f"one of {', '.join(offered)}", fix
-    yield from topology_problems(pool)
+    _, shapes = tpus.get(pool.machine, ("", []))
+    if pool.tpu_topology not in (shapes or [""]):
+        expected = f"one of {', '.join(shapes)}" if shapes else "no topology: it has no TPU"
+        fix = f'write tpu_topology = "{shapes[0]}"' if shapes else "remove tpu_topology"
+        yield f"{pool.machine} with tpu_topology {shown(pool.tpu_topology)}", expected, fix
     if pool.replicas < 1:
         yield f"replicas is {pool.replicas}", "1 or more", "correct it, or remove the pool"
 
@@ -77,42 +86,27 @@ def ended_name(accelerator: str) -> str:
     return next((name for name in names if folded and name.endswith(folded)), "")
 
 
-def machine_problems(machine: str) -> Iterator[Problem]:
-    implied = machine_table("gpu_machines") | machine_table("tpu_machines")
-    accepted = [*google_cloud()["cpu_machines"], *implied]
-    if machine not in accepted:
-        yield (
-            f"training does not accept the machine {shown(machine)}",
-            f"one of the {len(accepted)} machine types that it does",
-            f"write {nearest(machine, accepted) or 'n1-standard-4, for example'}",
-        )
-
-
-def accelerator_problems(pool: Pool) -> Iterator[Problem]:
-    name, count, implied = pool.accelerator, pool.accelerator_count, machine_table("gpu_machines")
-    own, own_count = implied.get(pool.machine, (name, count))
+def accelerator_problems(pool: Pool, implied: Mapping[str, tuple[str, int]]) -> Iterator[Problem]:
+    machine, name, count = pool.machine, pool.accelerator, pool.accelerator_count
+    own, own_count = implied.get(machine, (name, count))
+    known = google_cloud()["n1_gpu_counts"] | google_cloud()["gpu_machines"]
     if (own, own_count) != (name, count):
-        yield (
-            f"{pool.machine} with {count} x {name or 'no accelerator'}",
-            f"{own_count} x {own}, which this machine has",
-            f'write accelerator = "{own}" and accelerator_count = {own_count}',
+        what, expected = (
+            f"{machine} with {count} x {name or 'no accelerator'}",
+            f"{own_count} x {own}",
         )
-    elif count and not name:
+        fix = f'write accelerator = "{own}" and accelerator_count = {own_count}'
+        yield what, f"{expected}, which this machine has", fix
+    elif machine in implied or not (name or count):
+        return
+    elif not name:
         what = f"accelerator_count is {count} without an accelerator"
         yield what, "both or neither", "name the accelerator, or remove the count"
-    elif name and pool.machine not in implied:
-        yield from attached_problems(pool.machine, name, count)
-
-
-def attached_problems(machine: str, name: str, count: int) -> Iterator[Problem]:
-    known = google_cloud()["n1_gpu_counts"] | google_cloud()["gpu_machines"]
-    if name not in known:
+    elif name not in known:
         yield unknown_accelerator(name, known)
     elif machine not in known[name]:
         first, *_ = machines = [*known[name]]
-        rest = len(machines) - MOST_SUGGESTED
-        expected = f"one of {', '.join(machines[:MOST_SUGGESTED])}"
-        expected += f" and {rest} more" if rest > 0 else ""
+        expected = f"one of {len(machines)}, such as {', '.join(machines[:MOST_SUGGESTED])}"
         yield f"{machine} does not take {name}", expected, f'write machine = "{first}"'
     elif count not in (counts := known[name][machine]):
         expected, fix = " or ".join(map(str, counts)), f"write accelerator_count = {counts[0]}"
@@ -127,16 +121,6 @@ def unknown_accelerator(name: str, known: Collection[str]) -> Problem:
     guess = nearest(name if name[:2].upper() == "NV" else f"NVIDIA_{name}", known)
     fix = f"write {guess}" if guess else "correct the name"
     return f"there is no accelerator {shown(name)}", f"one of {', '.join(known)}", fix
-
-
-def topology_problems(pool: Pool) -> Iterator[Problem]:
-    _, shapes = machine_table("tpu_machines").get(pool.machine, ("", []))
-    if pool.tpu_topology not in (shapes or [""]):
-        yield (
-            f"{pool.machine} with tpu_topology {shown(pool.tpu_topology)}",
-            f"one of {', '.join(shapes)}" if shapes else "no topology, because it has no TPU",
-            f'write tpu_topology = "{shapes[0]}"' if shapes else "remove tpu_topology",
-        )
 
 
 def shape_problems(tier: Tier, module: str) -> Iterator[Problem]:
@@ -165,32 +149,27 @@ def strategy_findings(job: Job) -> list[UserError]:
     https://cloud.google.com/vertex-ai/docs/training/use-spot-vms and
     https://cloud.google.com/vertex-ai/docs/training/use-reservations
     """
-    strategy, tier = job.scheduling.strategy, job.tier()
+    strategy = job.scheduling.strategy
     where = f"job.toml [scheduling] strategy = {shown(strategy)}"
     if strategy not in STRATEGIES:
         guess = nearest(strategy, STRATEGIES) or "standard"
         return [UserError(where, f"one of {', '.join(STRATEGIES)}", f"write {guess}")]
-    problems = [*flex_start_problems(job)] if strategy == "flex_start" else []
-    if strategy == "spot" and any(map(is_tpu_pod, tier.values())):
-        problems.append(("with a TPU pod", "a TPU of one host", 'write strategy = "standard"'))
-    return [*findings_at(f"{where}: ", problems), *reservation_findings(job)]
-
-
-def is_tpu_pod(pool: Pool) -> bool:
-    return pool.tpu_topology not in ("", "1x1", "2x2") and pool.machine.endswith("-4t")
-
-
-def reservation_findings(job: Job) -> list[UserError]:
+    findings = findings_at(f"{where}: ", strategy_problems(job))
     zone = job.scheduling.reservation.partition("/zones/")[2].partition("/")[0]
-    if not zone or zone.startswith(f"{job.cloud.region}-"):
-        return []
-    expected = f"a zone of the job's region {job.cloud.region}"
-    fix = "change region (and bucket), or name another reservation"
-    return [UserError(f"job.toml [scheduling] reservation is in {zone}", expected, fix)]
+    if zone and not zone.startswith(f"{job.cloud.region}-"):
+        what, expected = f"job.toml [scheduling] reservation is in {zone}", job.cloud.region
+        fix = "change region (and bucket), or name another reservation"
+        findings.append(UserError(what, f"a zone of the job's region {expected}", fix))
+    return findings
 
 
-def flex_start_problems(job: Job) -> Iterator[Problem]:
+def strategy_problems(job: Job) -> Iterator[Problem]:
     pools, taken = job.tier().values(), google_cloud()["flex_start_accelerators"]
+    strategy = job.scheduling.strategy
+    if strategy == "spot" and any(map(is_tpu_pod, pools)):
+        yield "with a TPU pod", "a TPU of one host", 'write strategy = "standard"'
+    if strategy != "flex_start":
+        return
     if any(accelerator_of(pool) not in taken for pool in pools):
         what = f"{job.cloud.scale_tier} has none of its accelerators"
         fix = "write standard, or choose a tier with one of them"
@@ -199,3 +178,7 @@ def flex_start_problems(job: Job) -> Iterator[Problem]:
         yield "the pools have different machines", "the same in every pool", "make them equal"
     if job.scheduling.reservation:
         yield "with a reservation", "one of the two", 'write reservation = ""'
+
+
+def is_tpu_pod(pool: Pool) -> bool:
+    return pool.tpu_topology not in ("", "1x1", "2x2") and pool.machine.endswith("-4t")

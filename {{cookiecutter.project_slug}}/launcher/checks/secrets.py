@@ -1,8 +1,7 @@
 """Secrets in job.toml and in arguments: a job is no place for them, because everybody who may see it can read them."""
 
 import re
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
 
 from launcher.checks.problem import values_of
 from launcher.console import UserError
@@ -31,31 +30,20 @@ VALUES = re.compile(
 
 def secret_findings(job: Job, arguments: Sequence[str]) -> list[UserError]:
     """Return one finding for each value of the job that looks like a secret; its text is never shown."""
-    values = [*values_of(job, "environment", "arguments", "labels")]
-    values += [(f"the argument {flag}", flag, value) for flag, value in flags_of(arguments)]
-    return [secret(where) for where, name, value in values if is_secret(name, str(value))]
-
-
-def flags_of(arguments: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Yield each flag with its value, whether that stands behind `=` or alone."""
-    for argument, following in pairwise([*arguments, ""]):
-        flag, equals, value = argument.partition("=")
-        if flag.startswith("--"):
-            yield flag, value if equals else following
+    fix = "keep it in Secret Manager, give its name (projects/PROJECT/secrets/NAME/versions/latest) instead,"
+    fix += " and let the code read it"
+    return [
+        UserError(
+            f"{where} looks like a secret",
+            "none in a job, which everybody who may see it can read",
+            fix,
+        )
+        for where, name, value in values_of(job, arguments, "environment", "arguments", "labels")
+        if is_secret(name, str(value))
+    ]
 
 
 def is_secret(name: str, value: str) -> bool:
     """Return whether a value looks like a secret, by itself or by its name."""
-    if VALUES.search(value):
-        return True
     named = WORDS.search(name.strip("-").replace("-", "_"))
-    return bool(named) and not HARMLESS.fullmatch(value)
-
-
-def secret(where: str) -> UserError:
-    return UserError(
-        f"{where} looks like a secret",
-        "none in a job, which everybody who may see it can read",
-        "keep it in Secret Manager, give its name (projects/PROJECT/secrets/NAME/versions/latest) instead,"
-        " and let the code read it",
-    )
+    return bool(VALUES.search(value) or (named and not HARMLESS.fullmatch(value)))

@@ -1,7 +1,4 @@
-"""The bucket: regional, in the job's region, closed to the public. Rows 20 to 22 of the checks.
-
-Training reads from regional buckets only: https://cloud.google.com/vertex-ai/docs/general/locations#buckets
-"""
+"""`nox -s bucket`: create the bucket, or report where it is and whether it is open to the public."""
 
 from typing import Any
 
@@ -31,13 +28,11 @@ def bucket(project: Project, options: BucketOptions, _rest: list[str], console: 
     if unready := ready_findings(job):
         raise Refused(unready)
     client = storage_client(job.cloud.project)
-    cloud_bucket = existing(job, client)
+    cloud_bucket, state = existing(job, client), "exists,"
     if cloud_bucket is None:
-        cloud_bucket = created(job, client)
-        console.step("bucket", f"created gs://{job.cloud.bucket} in {job.cloud.region}")
-    else:
-        raise_for_location(job, cloud_bucket)
-        console.step("bucket", f"gs://{job.cloud.bucket} exists, in {job.cloud.region}")
+        cloud_bucket, state = created(job, client), "created"
+    raise_for_location(job, cloud_bucket)
+    console.step("bucket", f"gs://{job.cloud.bucket} {state} in {job.cloud.region}")
     if not is_closed(cloud_bucket):
         flags = "--uniform-bucket-level-access --public-access-prevention"
         command = f"gcloud storage buckets update gs://{job.cloud.bucket} {flags}"
@@ -51,13 +46,11 @@ def created(job: Job, client: Any) -> Any:
     wanted.iam_configuration.public_access_prevention = ENFORCED
     try:
         with explained(f"the bucket gs://{job.cloud.bucket} is not created"):
-            # A repeated request whose first response was lost fails with a conflict.
             return client.create_bucket(wanted, location=job.cloud.region, retry=retrying())
     except RequestRefused as refusal:
+        # A repeated request whose first response was lost fails with a conflict.
         if refusal.code != CODE_CONFLICT:
             raise
-        cloud_bucket = existing(job, client)
-        if cloud_bucket is None:
-            raise of_others(job) from refusal
-        raise_for_location(job, cloud_bucket)
-        return cloud_bucket
+        if found := existing(job, client):
+            return found
+        raise of_others(job) from refusal

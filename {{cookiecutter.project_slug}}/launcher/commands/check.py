@@ -36,13 +36,11 @@ def check(project: Project, options: CheckOptions, rest: list[str], console: Con
 
 def cloud_findings(job: Job, prepared_uri: str, client: Any, console: Console) -> list[UserError]:
     """Return what is wrong with the bucket and the prepared data in it; print warnings about the bucket."""
-    from launcher.checks.bucket import bucket_findings, bucket_warnings
+    from launcher.checks.bucket import bucket_findings
     from launcher.executors.vertex.storage import require_prepared
 
-    if found := bucket_findings(job, client):
+    if found := bucket_findings(job, client, console):
         return found
-    for warning in bucket_warnings(job, client):
-        console.warning(warning)
     try:
         require_prepared(client, prepared_uri)
     except UserError as error:

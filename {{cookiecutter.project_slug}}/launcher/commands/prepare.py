@@ -54,7 +54,7 @@ def upload_prepared(project: Project, job: Job, console: Console) -> int:
     if unready := ready_findings(job):
         raise Refused(unready)
     client = storage_client(job.cloud.project)
-    if findings := bucket_findings(job, client):
+    if findings := bucket_findings(job, client, console):
         raise Refused(findings)
     folder = Path(project.absolute(job.data.prepared))
     upload_folder(client, folder, data_uri(job, fingerprint), console)

@@ -1,5 +1,6 @@
 """job.toml as typed, checked values."""
 
+import itertools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -36,7 +37,7 @@ class Cloud:
 
 @dataclass(frozen=True)
 class Runtime:
-    """What the machines of the job start: see `launcher/spec.py`."""
+    """What the machines of the job start."""
 
     kind: str = "auto"
     image: str = ""
@@ -86,9 +87,8 @@ class Job:
         if name not in self.tiers:
             guess = nearest(name, self.tiers)
             fix = f"write {guess}" if guess else "correct scale_tier in job.toml, or --scale-tier"
-            raise UserError(
-                f"the scale tier is {shown(name)}", f"one of {', '.join(self.tiers)}", fix
-            )
+            expected = f"one of {', '.join(self.tiers)}"
+            raise UserError(f"the scale tier is {shown(name)}", expected, fix)
         if not self.tiers[name]:
             expected = f"a section [tiers.{name}.chief] in job.toml"
             fix = 'add it, with machine = "n1-standard-4" for example'
@@ -97,21 +97,13 @@ class Job:
 
 
 REQUIRED_SECTIONS = ("job", "data")
-OPTIONAL_SECTIONS = (
-    "runtime",
-    "scheduling",
-    "arguments",
-    "labels",
-    "environment",
-    "tiers",
-    "study",
-)
+OTHER_SECTIONS = ("runtime", "scheduling", "arguments", "labels", "environment", "tiers", "study")
 
 
 def read_job(path: Path) -> Job:
     """Return the checked content of job.toml; raise `UserError` for the first thing that is wrong."""
     table, file = parse(path), path.name
-    check_names(table, (*REQUIRED_SECTIONS, *OPTIONAL_SECTIONS), REQUIRED_SECTIONS, file, "section")
+    check_names(table, (*REQUIRED_SECTIONS, *OTHER_SECTIONS), REQUIRED_SECTIONS, file, "section")
     job = Job(
         cloud=section(table, "job", Cloud, file),
         data=section(table, "data", Data, file),
@@ -120,7 +112,7 @@ def read_job(path: Path) -> Job:
         scheduling=section(table, "scheduling", Scheduling, file),
         labels=texts(subtable(table, "labels", file), f"{file} [labels]"),
         environment=texts(subtable(table, "environment", file), f"{file} [environment]"),
-        tiers={**offered_tiers(), **own_tiers(table, file)},
+        tiers={**offered_tiers(), **own_tiers(subtable(table, "tiers", file), f"{file} [tiers")},
         study=read_study(table, file),
     )
     check_shares(job.data, file)
@@ -128,28 +120,25 @@ def read_job(path: Path) -> Job:
 
 
 def texts(values: Mapping[str, Any], where: str) -> Mapping[str, str]:
-    """Return a section of free names; raise `UserError` for a value that is no text."""
     for name, value in values.items():
         if not isinstance(value, str):
             raise UserError(f"{where} {name} is {shown(value)}", "text in quotes", "add the quotes")
     return dict(values)
 
 
-def own_tiers(table: Mapping[str, Any], file: str) -> dict[str, Tier]:
-    tiers = subtable(table, "tiers", file)
-    return {name: own_tier(tiers, name, file) for name in tiers}
-
-
-def own_tier(tiers: Mapping[str, Any], name: str, file: str) -> Tier:
-    """Return one tier of job.toml, its pools in the order that a job has them."""
-    where = f"{file} [tiers.{name}]"
-    pools = subtable(tiers, name, f"{file} [tiers]")
-    check_names(pools, POOL_NAMES, POOL_NAMES[:1], where, "pool")
-    return {pool: section(pools, pool, Pool, where) for pool in POOL_NAMES if pool in pools}
+def own_tiers(tiers: Mapping[str, Any], where: str) -> dict[str, Tier]:
+    """Return the tiers of job.toml, the pools of each in the order that a job has them."""
+    own: dict[str, Tier] = {}
+    for name in tiers:
+        pools, place = subtable(tiers, name, f"{where}]"), f"{where}.{name}]"
+        check_names(pools, POOL_NAMES, POOL_NAMES[:1], place, "pool")
+        own[name] = {
+            pool: section(pools, pool, Pool, place) for pool in POOL_NAMES if pool in pools
+        }
+    return own
 
 
 def arguments(values: Mapping[str, Any], file: str) -> Mapping[str, Argument]:
-    """Return the trainer's arguments; raise `UserError` for a name or a value that no flag can take."""
     for name, value in values.items():
         where = f"{file} [arguments] {name}"
         if not ARGUMENT_NAME.fullmatch(name):
@@ -179,14 +168,12 @@ def flag_name(name: str) -> str:
 
 def argument_flags(arguments: Mapping[str, Argument]) -> list[str]:
     """Return the arguments as a command line: `--name value`, and `--name` alone for true."""
-    flags: list[str] = []
-    for name, value in arguments.items():
-        if value is False:
-            continue
-        flags.append(f"--{flag_name(name)}")
-        if value is not True:
-            flags.append(str(value))
-    return flags
+    flags = [
+        [f"--{flag_name(name)}"] if value is True else [f"--{flag_name(name)}", str(value)]
+        for name, value in arguments.items()
+        if value is not False
+    ]
+    return [*itertools.chain(*flags)]
 
 
 def duration_seconds(text: str) -> int:

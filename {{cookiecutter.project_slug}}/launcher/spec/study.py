@@ -3,17 +3,20 @@
 Source of the vocabulary: https://cloud.google.com/vertex-ai/docs/reference/rest/v1/StudySpec
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from launcher.console import UserError, shown
+from launcher.console import UserError, nearest, shown
 from launcher.spec.toml_file import check_names, section, subtable
 
-GOALS = ("maximize", "minimize")
-ALGORITHMS = ("bayesian", "grid", "random")
-MEASUREMENTS = ("best", "last")
-STOPPINGS = ("none", "median", "decay_curve", "convex")
+CHOICES = {
+    "goal": ("maximize", "minimize"),
+    "algorithm": ("bayesian", "grid", "random"),
+    "measurement": ("best", "last"),
+    "early_stopping": ("none", "median", "decay_curve", "convex"),
+}
 TYPES = ("double", "integer", "discrete", "categorical")
 RANGES = ("double", "integer")
 SCALES = ("linear", "log", "reverse_log")
@@ -91,10 +94,8 @@ def read_study(table: Mapping[str, Any], file: str) -> Study | None:
     parameters = subtable(values, "parameters", where)
     values.pop("parameters", None)
     options = section({"study": values}, "study", Options, file)
-    one_of(f"{where} goal", options.goal, GOALS)
-    one_of(f"{where} algorithm", options.algorithm, ALGORITHMS)
-    one_of(f"{where} measurement", options.measurement, MEASUREMENTS)
-    one_of(f"{where} early_stopping", options.early_stopping, STOPPINGS)
+    for key, choices in CHOICES.items():
+        one_of(f"{where} {key}", getattr(options, key), choices)
     return Study(options, {name: read_parameter(parameters, name, file) for name in parameters})
 
 
@@ -105,14 +106,12 @@ def read_parameter(parameters: Mapping[str, Any], name: str, file: str) -> Param
     check_names(keys, ("type", "min", "max", "values", "scale", "when"), ("type",), where, "key")
     kind = one_of(f"{where} type", keys["type"], TYPES)
     wanted = ("min", "max") if kind in RANGES else ("values",)
+    expected = f"{' and '.join(wanted)} for it"
     for key in ("min", "max", "values"):
         if (key in wanted) != (key in keys):
             state, fix = ("missing", "add") if key in wanted else ("given", "remove")
-            what, expected = (
-                f"{key} is {state} for the type {kind}",
-                f"{' and '.join(wanted)} for it",
-            )
-            raise UserError(f"{where}: {what}", expected, f"{fix} {key}")
+            what = f"{where}: {key} is {state} for the type {kind}"
+            raise UserError(what, expected, f"{fix} {key}")
     scale = one_of(f"{where} scale", keys.get("scale", "linear"), SCALES)
     parent, parent_values = read_condition(keys.get("when", {}), where)
     low, high = (number(keys.get(key, 0), f"{where} {key}") for key in ("min", "max"))
@@ -133,24 +132,23 @@ def read_condition(when: object, where: str) -> tuple[str, tuple[Value, ...]]:
 
 
 def values_of(value: object, where: str) -> tuple[Value, ...]:
-    """Return a list of texts and numbers; raise `UserError` if it is none."""
     if not isinstance(value, list) or any(type(each) not in (str, int, float) for each in value):
         raise UserError(f"{where} is {shown(value)}", "a list of texts or numbers", "correct it")
     return tuple(value)
 
 
 def number(value: object, where: str) -> float:
-    """Return a finite number; raise `UserError` if it is none."""
-    if type(value) in (int, float) and abs(float(value)) < float("inf"):  # type: ignore[arg-type]
-        return float(value)  # type: ignore[arg-type]
+    if isinstance(value, int | float) and type(value) is not bool and math.isfinite(value):
+        return float(value)
     raise UserError(f"{where} is {shown(value)}", "a finite number", "correct the value")
 
 
 def one_of(where: str, value: object, choices: Sequence[str]) -> str:
-    """Return one of several names; raise `UserError` for any other value."""
     if value in choices:
         return str(value)
-    raise UserError(f"{where} is {shown(value)}", f"one of {', '.join(choices)}", "correct it")
+    guess = nearest(str(value), choices)
+    fix = f"write {guess}" if guess else "correct it"
+    raise UserError(f"{where} is {shown(value)}", f"one of {', '.join(choices)}", fix)
 
 
 @dataclass(frozen=True)
