@@ -48,11 +48,12 @@ def study_flags(study: Study | None) -> dict[str, list[str]]:
 
     A parser looks at a flag each time that it is given, so all of a parameter's values are tried together.
     """
+    parameters = study.parameters.items() if study else ()
     return {
         f"job.toml [study.parameters.{name}]": [
             text for value in parameter.samples() for text in (f"--{flag_name(name)}", str(value))
         ]
-        for name, parameter in (study.parameters if study else {}).items()
+        for name, parameter in parameters
     }
 
 
@@ -75,7 +76,8 @@ def finding_of(message: str, place: str, module: str, known: Sequence[str]) -> U
         return UserError(f"{place}: {' '.join(reason.split())}", expected, "correct the value")
     guess, remedy = nearest(unknown[1], known), "remove it, or add the flag"
     if place.startswith("job.toml"):
-        guess, remedy = guess.removeprefix("--").replace("-", "_"), "remove it"
-    expected = f"a flag that python -m {module} --help lists"
-    remedy = f"write {guess}" if guess else remedy
-    return UserError(f"{place}: {module} has no flag {unknown[1]}", expected, remedy)
+        guess = guess.removeprefix("--").replace("-", "_")
+    what = f"{place}: {module} has no flag {unknown[1]}"
+    return UserError(
+        what, f"a flag that python -m {module} --help lists", f"write {guess}" if guess else remedy
+    )

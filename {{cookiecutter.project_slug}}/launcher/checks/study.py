@@ -10,19 +10,18 @@ from launcher.checks.problem import Problem, findings_at
 from launcher.console import UserError, nearest, shown
 from launcher.spec.catalog import google_cloud, kind_of
 from launcher.spec.job_file import LAUNCHER_FLAGS, Job, flag_name
-from launcher.spec.study import RANGES, Options, Parameter, Study, Value
+from launcher.spec.study import RANGES, Parameter, Study, Value
 
 
 def study_findings(job: Job) -> list[UserError]:
     study = job.study
     if study is None:
         return []
-    problems = [*option_problems(study.options), *parameters_problems(study)]
-    findings = findings_at("job.toml [study] ", problems)
+    findings = findings_at("job.toml [study] ", option_problems(study))
     for name, parameter in study.parameters.items():
         check = range_problems if parameter.type in RANGES else list_problems
         problems = [*name_problems(name), *scale_problems(parameter), *check(parameter)]
-        problems += condition_problems(name, study)
+        problems += condition_problems(name, study) if parameter.parent else []
         findings += findings_at(f"job.toml [study.parameters.{name}] ", problems)
     return findings
 
@@ -35,8 +34,9 @@ def tier_findings(job: Job) -> list[UserError]:
     return [UserError(what, expected, "name another --scale-tier")]
 
 
-def option_problems(options: Options) -> Iterator[Problem]:
-    if options.metric != "".join(options.metric.split()):
+def option_problems(study: Study) -> Iterator[Problem]:
+    options, doubles = study.options, [n for n, p in study.parameters.items() if p.type == "double"]
+    if options.metric.split() != [options.metric]:
         yield f"metric is {shown(options.metric)}", "a name without spaces", "correct it"
     for key, least in (("trials", 1), ("parallel_trials", 1), ("failed_trials", 0)):
         value = getattr(options, key)
@@ -45,37 +45,27 @@ def option_problems(options: Options) -> Iterator[Problem]:
     if options.parallel_trials > options.trials > 0:
         expected = f"at most the number of trials, {options.trials}"
         yield f"parallel_trials is {options.parallel_trials}", expected, "lower it, or raise trials"
-
-
-def parameters_problems(study: Study) -> Iterator[Problem]:
     if not study.parameters:
         expected = "a section [study.parameters.NAME] for each flag that varies"
         yield "has no parameters", expected, "add one"
-    doubles = [name for name, each in study.parameters.items() if each.type == "double"]
-    if study.options.algorithm == "grid" and doubles:
+    if options.algorithm == "grid" and doubles:
         expected = "integer, discrete or categorical parameters for a grid"
         fix = "list its values as discrete, or choose another algorithm"
         yield f"algorithm is grid, and {doubles[0]} is double", expected, fix
 
 
 def name_problems(name: str) -> Iterator[Problem]:
-    if flag_name(name) in LAUNCHER_FLAGS or name != "".join(name.split()):
-        yield (
-            "cannot vary",
-            "a flag of trainer.task other than --data-dir and --job-dir",
-            "remove it",
-        )
+    if flag_name(name) in LAUNCHER_FLAGS or name.split() != [name]:
+        expected = "a flag of trainer.task other than --data-dir and --job-dir"
+        yield "cannot vary", expected, "remove it"
 
 
 def scale_problems(parameter: Parameter) -> Iterator[Problem]:
     what = f"scale is {parameter.scale}"
-    if parameter.scale == "linear":
-        return
-    if parameter.type == "categorical":
-        yield what, "none for text", "remove it"
-        return
     least = min((each for each in parameter.samples() if not isinstance(each, str)), default=1)
-    if least <= 0:
+    if parameter.scale != "linear" and parameter.type == "categorical":
+        yield what, "none for text", "remove it"
+    elif parameter.scale != "linear" and least <= 0:
         fix = 'raise it, or write scale = "linear"'
         yield f"{what}, and its least value is {least:g}", "values above 0 for a logarithm", fix
 
@@ -114,23 +104,19 @@ def rises(values: tuple[Value, ...], least: float) -> bool:
 
 def condition_problems(name: str, study: Study) -> Iterator[Problem]:
     parameter = study.parameters[name]
-    parent = study.parameters.get(parameter.parent)
+    wanted, parent = parameter.parent, study.parameters.get(parameter.parent)
     *_, origin = study.lineage(name)
-    if not parameter.parent:
-        return
     if parent is None:
-        guess = nearest(parameter.parent, study.parameters)
-        fix = f"write {guess}" if guess and guess != name else "correct it"
-        what = f"when names {shown(parameter.parent)}"
-        yield what, "another parameter of the study", fix
+        guess = nearest(wanted, {*study.parameters} - {name})
+        fix = f"write {guess}" if guess else "correct it"
+        yield f"when names {shown(wanted)}", "another parameter of the study", fix
     elif study.parameters[origin].parent:
         yield "when leads back to itself", "a parameter that is always there", "correct it"
     elif parent.type == "double":
         expected = "an integer, discrete or categorical parameter"
-        what = f"when names {parameter.parent}, a double"
-        yield what, expected, "list its values as discrete"
+        yield f"when names {wanted}, a double", expected, "list its values as discrete"
     elif strangers := [value for value in parameter.parent_values if not may_be(parent, value)]:
-        yield f"when has {shown(strangers[0])}", f"values of {parameter.parent}", "correct it"
+        yield f"when has {shown(strangers[0])}", f"values of {wanted}", "correct it"
 
 
 def may_be(parameter: Parameter, value: Value) -> bool:

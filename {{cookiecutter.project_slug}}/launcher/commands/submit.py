@@ -88,14 +88,11 @@ def packaged(session: Session) -> tuple[SourceDistribution, Run]:
 def show(session: Session, resource_of: ResourceOf, for_gcloud: bool = False) -> int:
     """Print the job, and nothing else, on standard output. Needs no credentials and no network."""
     _, run = packaged(session)
-    console, cloud = session.console, session.job.cloud
+    console, cloud, resource = session.console, session.job.cloud, resource_of(session.job, run)
     if run.data_uri.endswith(NOT_PREPARED):
         console.step("data", "not prepared yet: its address will end in its fingerprint")
-    resource = resource_of(session.job, run)
-    if for_gcloud:
-        print(gcloud_file(resource, cloud.project, cloud.region), end="")
-    else:
-        print(json.dumps(resource, indent=2))
+    as_json = json.dumps(resource, indent=2)
+    print(gcloud_file(resource, cloud.project, cloud.region) if for_gcloud else as_json)
     console.step("next", f"the package goes to {run.package_uri}, the data to {run.data_uri}")
     return 0
 

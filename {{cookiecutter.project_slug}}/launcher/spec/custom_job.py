@@ -72,19 +72,20 @@ def data_uri(job: Job, fingerprint: str) -> str:
 
 def worker_pools(job: Job, run: Run) -> list[dict[str, Any]]:
     """Return the pools by position; one that is not used, between two that are, is an empty object."""
-    tier = job.tier()
-    pools = [worker_pool(job, run, tier[name]) if name in tier else {} for name in POOL_NAMES]
+    tier, started = job.tier(), program(job, run)
+    pools: list[dict[str, Any]] = [
+        {
+            "machineSpec": machine(tier[name], job.scheduling.reservation),
+            "replicaCount": str(tier[name].replicas),
+            **started,
+        }
+        if name in tier
+        else {}
+        for name in POOL_NAMES
+    ]
     while not pools[-1]:
         pools.pop()
     return pools
-
-
-def worker_pool(job: Job, run: Run, pool: Pool) -> dict[str, Any]:
-    return {
-        "machineSpec": machine(pool, job.scheduling.reservation),
-        "replicaCount": str(pool.replicas),
-        **program(job, run),
-    }
 
 
 def machine(pool: Pool, reservation: str) -> dict[str, Any]:
@@ -114,29 +115,28 @@ def runtime_kind(job: Job) -> str:
 def program(job: Job, run: Run) -> dict[str, Any]:
     """Return what a machine starts, as the runtime of job.toml asks."""
     flags = ["--data-dir", run.data_uri, *argument_flags(job.arguments), *run.arguments]
-    kind = runtime_kind(job)
     variables = {**job.environment, **({REVISION_VARIABLE: run.revision} if run.revision else {})}
     started: dict[str, Any] = {"args": flags}
     if variables:
         started["env"] = [{"name": name, "value": variables[name]} for name in variables]
-    if kind == "executor":
+    if runtime_kind(job) == "executor":
         package = {"packageUris": [run.package_uri], "pythonModule": job.cloud.module}
         return {"pythonPackageSpec": {"executorImageUri": job.runtime.image, **package, **started}}
     image: dict[str, Any] = {"imageUri": image_uri(job, run)}
-    if kind == "stock":
+    if runtime_kind(job) == "stock":
         image["command"] = start_command(job.cloud.module, run.package_uri)
     return {"containerSpec": {**image, **started}}
 
 
 def image_uri(job: Job, run: Run) -> str:
     """Return the image that a container starts: the named one, the public one, or the one `nox -s image` builds."""
-    if job.runtime.image:
-        return job.runtime.image
     kind = kind_of(job.tier())
-    if runtime_kind(job) == "stock":
-        return str(google_cloud()["stock_images"][kind]["image"])
+    stock = (
+        str(google_cloud()["stock_images"][kind]["image"]) if runtime_kind(job) == "stock" else ""
+    )
     registry = f"{job.cloud.region}-docker.pkg.dev/{job.cloud.project.replace(':', '/')}"
-    return f"{registry}/training/{job.cloud.name}-{kind}:{run.package_content[:16]}"
+    built = f"{registry}/training/{job.cloud.name}-{kind}:{run.package_content[:16]}"
+    return job.runtime.image or stock or built
 
 
 def scheduling(job: Job) -> dict[str, Any]:

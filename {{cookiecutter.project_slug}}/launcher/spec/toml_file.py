@@ -24,21 +24,18 @@ def parse(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(
+        what, expected = (
             f"{path} cannot be read ({error.strerror})",
             "the file that describes the job",
-            "run the command in the project's folder, or restore the file",
-        ) from error
+        )
+        fix = "run the command in the project's folder, or restore the file"
     except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path.name}: byte {error.start} is not UTF-8", "UTF-8 text", "save the file as UTF-8"
-        ) from error
+        what, expected = f"{path.name}: byte {error.start} is not UTF-8", "UTF-8 text"
+        fix = "save the file as UTF-8"
     except tomllib.TOMLDecodeError as error:
-        raise UserError(
-            f"{path.name}: {error}",
-            'TOML, such as name = "text" or epochs = 10',
-            "correct that line (text needs quotes, true and false are lower case)",
-        ) from error
+        what, expected = f"{path.name}: {error}", 'TOML, such as name = "text" or epochs = 10'
+        fix = "correct that line (text needs quotes, true and false are lower case)"
+    raise UserError(what, expected, fix)
 
 
 def section(table: Mapping[str, Any], name: str, kind: type[Section], file: str) -> Section:

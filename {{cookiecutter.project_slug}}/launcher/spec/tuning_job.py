@@ -123,12 +123,7 @@ def with_more(
 ) -> dict[str, Any]:
     """Return a pool whose program gets more flags and variables; an empty one stays so."""
     more = dict(pool)
-    for name in ("containerSpec", "pythonPackageSpec"):
-        if name in more:
-            program = more[name]
-            more[name] = {
-                **program,
-                "args": [*program.get("args", []), *flags],
-                "env": [*program.get("env", []), *variables],
-            }
+    for name in {"containerSpec", "pythonPackageSpec"} & pool.keys():
+        args, env = ([*pool[name].get(key, [])] for key in ("args", "env"))
+        more[name] = {**pool[name], "args": [*args, *flags], "env": [*env, *variables]}
     return more
