@@ -15,7 +15,7 @@ EXTRAS = {
         "tensorflow==2.21.*; sys_platform != 'linux' or platform_machine != 'x86_64'",
     ],
     # For trainer.prepare only; training does not need them.
-    "prepare": ["duckdb>=1.4", "sqlglot>=26"],
+    "prepare": ["duckdb>=1.5", "sqlglot>=26"],
 }
 
 setup(

@@ -161,8 +161,9 @@ def check_parity(
     path = data_dir / files.EXAMPLES
     if not path.is_file():
         return
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     window = split.first_rows()
+    with path.open(encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in itertools.islice(lines, window.rows)]
     trained = predict(window.numbers[: len(rows)], window.codes[: len(rows)]).numpy()
     name = SCORES[schema.task]
     try:

@@ -76,7 +76,10 @@ def database(spill: Path, memory_mb: int) -> Any:
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
     }
-    return duckdb.connect(config=settings)
+    connection = duckdb.connect(config=settings)
+    # A time with a zone, as text, must not depend on this machine's zone.
+    connection.execute("LOAD icu; SET TimeZone = 'UTC'")
+    return connection
 
 
 class Preparation:
@@ -96,7 +99,7 @@ class Preparation:
         self.drop_unknown_labels(label)
         self.count_cells()
         statistics = analyze.analyze(self.connection, self.schema, label, rejected)
-        self.write_examples()
+        self.write_examples([*statistics.rows][-1])
         self.create_codes(statistics)
         self.encode_first()
         for split in statistics.rows:
@@ -262,9 +265,9 @@ class Preparation:
                     writer = shards.enter_context(ParquetWriter(path, target))
                 writer.write_table(rows.rename_columns(target.names).cast(target))
 
-    def write_examples(self) -> None:
+    def write_examples(self, split: str) -> None:
         """Write a few raw rows that are not trained on, as `predict` and the serving signature take them."""
-        rows = self.run(sql.examples(self.schema, EXAMPLE_ROWS)).fetchall()
+        rows = self.run(sql.examples(self.schema, split, EXAMPLE_ROWS)).fetchall()
         lines = [json.dumps(example(row, self.schema), ensure_ascii=False) for row in rows]
         text = "".join(f"{line}\n" for line in lines)
         (self.folder / files.EXAMPLES).write_text(text, encoding="utf-8")

@@ -115,12 +115,13 @@ def reader(table: Table, schema: Schema, strict: bool = True) -> str:
     path = text_literal(glob_escaped(str(table.path)))
     names = [file_column(position) for position in range(len(table.names))]
     if table.parquet:
-        columns = ", ".join(
-            f"COALESCE(CAST({identifier(name)} AS VARCHAR), '') AS {position}"
-            for name, position in zip(table.names, names, strict=True)
-        )
-        return f"(SELECT {columns} FROM read_parquet({path}))"
+        columns = ", ".join(f"COALESCE(CAST({name} AS VARCHAR), '') AS {name}" for name in names)
+        # Named by position: DuckDB folds case, and takes columns from the names of folders.
+        file = f"read_parquet({path}, hive_partitioning = false) AS file({', '.join(names)})"
+        return f"(SELECT {columns} FROM {file})"
     types = "{" + ", ".join(f"'{name}': 'VARCHAR'" for name in names) + "}"
+    # The strict reader takes a line end within a name for that of the file, and then finds no row.
+    strict = strict and not any("\n" in name for name in table.names)
     never_null = "[" + ", ".join(f"'{name}'" for name in names) + "]"
     return (
         f"read_csv({path}, columns = {types}, auto_detect = false, store_rejects = true,"
@@ -134,10 +135,6 @@ def reader(table: Table, schema: Schema, strict: bool = True) -> str:
 def text_literal(text: str) -> str:
     """Return `text` as a string literal of DuckDB."""
     return "'" + text.replace("'", "''") + "'"
-
-
-def identifier(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def glob_escaped(path: str) -> str:

@@ -207,13 +207,13 @@ def cell_codes(counted: str, codes: str) -> str:
     )
 
 
-def examples(schema: Schema, count: int) -> str:
-    """Return SQL for a few rows that are not trained on: the numbers, then the text of coded columns as it stands."""
+def examples(schema: Schema, split: str, count: int) -> str:
+    """Return SQL for the first rows of a split: the numbers, then the text of coded columns as it stands."""
     numbers = map(number_column, range(len(schema.numeric)))
     texts = map(text_column, range(len(schema.coded)))
     return (
-        f"SELECT {', '.join([*numbers, *texts])} FROM prepared WHERE split <> 'train'"
-        f" ORDER BY split DESC, row_key LIMIT {count}"
+        f"SELECT {', '.join([*numbers, *texts])} FROM prepared WHERE split = {literal(split)}"
+        f" ORDER BY row_key LIMIT {count}"
     )
 
 

@@ -1,0 +1,38 @@
+"""Print the keys of rows, and what they must be, as JSON: they decide the split, so they must be the same with every version of DuckDB and sqlglot."""
+
+import json
+
+import duckdb
+from trainer.data.schema import Schema
+from trainer.preprocessing import sql
+
+SCHEMA = Schema(
+    label="y",
+    task="binary",
+    positive="a",
+    label_sql="",
+    columns={"number": "numeric", "text": "categorical"},
+    missing=("?",),
+    delimiter=",",
+    comment="",
+    header=(),
+    vocabulary_limit=10,
+    hash_buckets=4,
+    boundaries=3,
+)
+ROWS = (("1", "x", "a"), ("", "it's \\x1f", "b"), (" 2.5", "\x1f", "?"), ("3e2", "ü\n", "a\tb"))
+KEYS = [313791377742889310, 543438818615444965, 103803371328550574, 1113608960730968679]
+
+
+def key_of(row: tuple[str, str, str]) -> int:
+    """Return the key that the preparation's SQL gives to a row of number, text and label."""
+    connection = duckdb.connect()
+    connection.execute("CREATE TABLE source (c0 VARCHAR, c1 VARCHAR, label VARCHAR)")
+    connection.execute("INSERT INTO source VALUES (?, ?, ?)", row)
+    query = sql.in_duckdb(sql.validated_rows(SCHEMA, deduplicate=False))
+    [(key,)] = connection.execute(f"SELECT row_key FROM ({query})").fetchall()
+    return int(key)
+
+
+if __name__ == "__main__":
+    print(json.dumps({"keys": [key_of(row) for row in ROWS], "expected": KEYS}))
