@@ -1,7 +1,6 @@
 """Submitting jobs, without Google's libraries: what is recorded, created once, and shown."""
 
 import dataclasses
-import json
 import os
 import subprocess
 import sys
@@ -152,26 +151,6 @@ def test_jobs_that_differ_in_nothing_but_the_run_are_equal() -> None:
 )
 def test_which_submission_is_resumed(earlier: Submission, again: bool, is_resumed: bool) -> None:
     assert earlier.is_open(again) is is_resumed
-
-
-@pytest.mark.parametrize(
-    ("job", "reported", "concluded", "stage"),
-    [
-        (None, False, False, Stage.PLANNED),
-        (None, False, True, Stage.CONCLUDED),
-        (RESOURCE, False, False, Stage.CREATED),
-        (RESOURCE, True, False, Stage.REPORTED),
-        (RESOURCE, True, True, Stage.CONCLUDED),
-    ],
-)
-def test_a_file_of_an_older_version_is_read(
-    tmp_path: Path, job: str | None, reported: bool, concluded: bool, stage: Stage
-) -> None:
-    now = submission(job=job, stage=stage)
-    older = {**dataclasses.asdict(now), "told": reported, "concluded": concluded}
-    del older["stage"]
-    (tmp_path / "1.json").write_text(json.dumps(older))
-    assert submissions.all_of(tmp_path) == [now]
 
 
 def test_submissions_are_read_newest_first_without_invalid_files(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import itertools
 from typing import Any
 
 from launcher.console import Console, UserError
-from launcher.executors.vertex.errors import RequestRefused, explained
+from launcher.executors.vertex.errors import STORAGE, RequestRefused, explained
 from launcher.executors.vertex.storage import CODE_MISSING, retrying
 from launcher.spec.job_file import Job
 
@@ -32,7 +32,7 @@ def existing(job: Job, client: Any) -> Any:
     """Return the bucket, None if there is none; raise `UserError` if it belongs to others."""
     name = job.cloud.bucket
     try:
-        with explained(f"the bucket gs://{name}"):
+        with explained(f"the bucket gs://{name}", STORAGE):
             return client.get_bucket(name, retry=retrying())
     except RequestRefused as refusal:
         if refusal.code == CODE_MISSING:
@@ -116,7 +116,7 @@ def permission_findings(job: Job, bucket: Any) -> list[UserError]:
     identity = job.cloud.service_account or "the service's own agent"
     role = "roles/storage.objectAdmin"
     fix = f"gcloud storage buckets add-iam-policy-binding {address} --member=MEMBER --role={role}"
-    with explained(f"permissions on {address}"):
+    with explained(f"permissions on {address}", STORAGE):
         held = bucket.test_iam_permissions(wanted, retry=retrying())
     return [
         UserError(

@@ -14,7 +14,7 @@ from launcher.checks.bucket import (
 from launcher.checks.job_settings import ready_findings
 from launcher.commands.options import BucketOptions
 from launcher.console import Console, Refused
-from launcher.executors.vertex.errors import RequestRefused, explained
+from launcher.executors.vertex.errors import STORAGE, RequestRefused, explained
 from launcher.executors.vertex.storage import retrying, storage_client
 from launcher.project import Project
 from launcher.spec.job_file import Job
@@ -45,7 +45,7 @@ def created(job: Job, client: Any) -> Any:
     wanted.iam_configuration.uniform_bucket_level_access_enabled = True
     wanted.iam_configuration.public_access_prevention = ENFORCED
     try:
-        with explained(f"the bucket gs://{job.cloud.bucket} is not created"):
+        with explained(f"the bucket gs://{job.cloud.bucket} is not created", STORAGE):
             return client.create_bucket(wanted, location=job.cloud.region, retry=retrying())
     except RequestRefused as refusal:
         # A repeated request whose first response was lost fails with a conflict.

@@ -50,7 +50,7 @@ def build_context(
     path = project.folder / dockerfile
     if not path.is_file():
         raise UserError(f"{path} is missing", "the recipe of the image", "restore it")
-    return {**archive_files(distribution.path), "Dockerfile": path.read_bytes()}
+    return {**archive_files(distribution.path.read_bytes()), "Dockerfile": path.read_bytes()}
 
 
 def upload_context(job: Job, name: str, content: bytes, console: Console) -> None:

@@ -129,7 +129,7 @@ def built_wheel(distribution: SourceDistribution, console: Console) -> Path:
     with tempfile.TemporaryDirectory(dir=target) as name:
         folder = Path(name)
         source = folder / "source"
-        for file, content in archive_files(distribution.path).items():
+        for file, content in archive_files(distribution.path.read_bytes()).items():
             (source / file).parent.mkdir(parents=True, exist_ok=True)
             (source / file).write_bytes(content)
         command = [sys.executable, "-c", BUILD_WHEEL, str(folder)]

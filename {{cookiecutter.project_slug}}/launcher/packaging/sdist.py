@@ -1,7 +1,6 @@
 """The source distribution: built like the one that is uploaded, then compared with the package's folder."""
 
 import ast
-import dataclasses
 import email
 import gzip
 import hashlib
@@ -19,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from launcher.console import Console, UserError
-from launcher.files import locked
+from launcher.files import locked, write_atomically
 from launcher.subprocesses import clean_variables, run_captured
 
 PACKAGE = "trainer"
@@ -60,38 +59,12 @@ def build_source_distribution(
     """Build `project` and return what was built, `stored` in `packages`; raise `UserError` if setup.py fails."""
     raise_for_setup(project / "setup.py")
     with building(packages, console), tempfile.TemporaryDirectory(dir=packages) as folder:
-        built = run_sdist(project, Path(folder), console)
-        write_reproducibly(built)
-        return stored(read_source_distribution(built), packages)
+        return stored(run_sdist(project, Path(folder), console), packages)
 
 
 def building(packages: Path, console: Console) -> AbstractContextManager[None]:
     """Hold the lock of all that is built and installed; setuptools works in the project's folder meanwhile."""
     return locked(packages / "lock", "another command that builds or installs", console)
-
-
-def stored(distribution: SourceDistribution, packages: Path) -> SourceDistribution:
-    """Return the distribution in the folder that has the digest of its files: it never changes there.
-
-    So whatever was started with it, a trial or an upload, keeps it while other code is built.
-    """
-    folder = packages / distribution.content[:16]
-    path = folder / distribution.path.name
-    if not path.is_file():
-        prune(packages.iterdir())
-        folder.mkdir(exist_ok=True)
-        partial = path.with_suffix(".part")
-        shutil.copyfile(distribution.path, partial)
-        os.replace(partial, path)
-    os.utime(folder)
-    return dataclasses.replace(distribution, path=path)
-
-
-def prune(folders: Iterable[Path]) -> None:
-    """Remove folders whose last use, the time of their last change, is so long ago that nothing runs from them."""
-    for folder in folders:
-        if folder.is_dir() and time.time() - folder.stat().st_mtime > KEPT_SECONDS:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def run_sdist(project: Path, folder: Path, console: Console) -> Path:
@@ -110,14 +83,32 @@ def run_sdist(project: Path, folder: Path, console: Console) -> Path:
     return archives[0]
 
 
-def write_reproducibly(path: Path) -> None:
-    """Rewrite an archive so that equal files make equal bytes, whenever and wherever it is built."""
-    folder, files = path.name.removesuffix(".tar.gz"), archive_files(path)
-    path.write_bytes(packed({f"{folder}/{name}": content for name, content in files.items()}))
+def stored(archive: Path, packages: Path) -> SourceDistribution:
+    """Return the distribution of an archive, in the folder that has the digest of its files: it never changes there.
+
+    So whatever was started with it, a trial or an upload, keeps it while other code is built.
+    """
+    files = archive_files(archive.read_bytes())
+    content, metadata = digest(files), email.message_from_bytes(files["PKG-INFO"])
+    path = packages / content[:16] / archive.name
+    if not path.is_file():
+        prune(packages.iterdir())
+        top = archive.name.removesuffix(".tar.gz")
+        write_atomically(path, packed({f"{top}/{name}": files[name] for name in files}))
+    os.utime(path.parent)
+    requirements = tuple(metadata.get_all("Requires-Dist", []))
+    return SourceDistribution(path, metadata["Name"], requirements, frozenset(files), content)
+
+
+def prune(folders: Iterable[Path]) -> None:
+    """Remove folders whose last use, the time of their last change, is so long ago that nothing runs from them."""
+    for folder in folders:
+        if folder.is_dir() and time.time() - folder.stat().st_mtime > KEPT_SECONDS:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def packed(files: Mapping[str, bytes]) -> bytes:
-    """Return files as a gzipped tar archive; equal files make equal bytes."""
+    """Return files as a gzipped tar archive; with one version of zlib, equal files make equal bytes."""
     buffer = io.BytesIO()
     with (
         gzip.GzipFile("", "wb", fileobj=buffer, mtime=0) as compressed,
@@ -144,30 +135,17 @@ def error_line(output: str) -> str:
     return candidates[-1]
 
 
-def read_source_distribution(path: Path) -> SourceDistribution:
-    content = archive_files(path)
-    metadata = email.message_from_bytes(content["PKG-INFO"])
-    return SourceDistribution(
-        path=path,
-        name=metadata["Name"],
-        requirements=tuple(metadata.get_all("Requires-Dist", [])),
-        files=frozenset(content),
-        content=digest(content),
-    )
-
-
-def archive_files(path: Path) -> dict[str, bytes]:
-    """Return the bytes of each file in the archive, named without the archive's top folder."""
-    with tarfile.open(path) as archive:
+def archive_files(archive: bytes) -> dict[str, bytes]:
+    """Return the bytes of each file in an archive, named without the archive's top folder."""
+    with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
         return {
             member.name.partition("/")[2]: file.read()
-            for member in archive.getmembers()
-            if (file := archive.extractfile(member))
+            for member in opened.getmembers()
+            if (file := opened.extractfile(member))
         }
 
 
 def digest(files: Mapping[str, bytes]) -> str:
-    """Return a SHA-256 over names and bytes, whatever the order."""
     hasher = hashlib.sha256()
     for name in sorted(files):
         hasher.update(f"{name}\0{len(files[name])}\0".encode())

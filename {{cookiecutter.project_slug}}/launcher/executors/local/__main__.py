@@ -16,7 +16,7 @@ from launcher.executors.local.cluster import pools_of
 from launcher.executors.local.executor import run_custom_job
 from launcher.files import locked
 from launcher.packaging.environment import install
-from launcher.packaging.sdist import building, read_source_distribution, stored
+from launcher.packaging.sdist import building, stored
 from launcher.project import Project
 from launcher.spec.custom_job import program_of
 from launcher.subprocesses import end_children_on_terminate, end_without_parent
@@ -39,9 +39,8 @@ def main(arguments: Sequence[str]) -> int:
             options.job.with_suffix(".lock"), "another process that runs this job", console
         ):
             package = options.package or package_path(custom_job, options.mount)
-            distribution = read_source_distribution(package)
             with building(project.packages, console):
-                distribution = stored(distribution, project.packages)
+                distribution = stored(package, project.packages)
             python = install(project.training, distribution, console)
             return run_custom_job(custom_job, python, options.mount.absolute(), console)
     except (UserError, Refused) as error:

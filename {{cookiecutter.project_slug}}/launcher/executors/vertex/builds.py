@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from launcher.console import Console, UserError
-from launcher.executors.vertex.errors import NoResponse, RequestRefused, explained, one_line
+from launcher.executors.vertex.errors import BUILDS, explained
 from launcher.executors.vertex.jobs import credentials
 from launcher.spec.custom_job import folder_uri
 from launcher.spec.job_file import Job
@@ -63,21 +63,8 @@ def call(job: Job, method: str, path: str, body: Mapping[str, Any] | None = None
     endpoint = os.environ.get(ENDPOINT_VARIABLE, ENDPOINT).rstrip("/")
     address = f"{endpoint}/v1/projects/{job.cloud.project}/locations/{job.cloud.region}/{path}"
     session = AuthorizedSession(credentials(endpoint, job.cloud.project))
-    try:
-        with explained("Cloud Build"):
-            response = session.request(method, address, json=body, timeout=RESPONSE_SECONDS)
-            if response.ok:
-                return dict(response.json())
+    with explained("Cloud Build", BUILDS):
+        response = session.request(method, address, json=body, timeout=RESPONSE_SECONDS)
+        if not response.ok:
             raise from_http_response(response)
-    except NoResponse as error:
-        raise UserError(
-            f"Cloud Build cannot be reached ({one_line(str(error.__cause__))})",
-            f"a response from {address}",
-            "check the network and the credentials, then run it again",
-        ) from error
-    except RequestRefused as refusal:
-        raise UserError(
-            f"Cloud Build refused the request ({refusal.code}: {refusal.reason})",
-            "the service cloudbuild.googleapis.com turned on, and the right to build (roles/cloudbuild.builds.editor)",
-            "run gcloud services enable cloudbuild.googleapis.com, or ask for the role",
-        ) from refusal
+        return dict(response.json())

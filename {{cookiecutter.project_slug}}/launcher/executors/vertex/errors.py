@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from launcher.console import UserError
 
+Service = tuple[str, str]
 LOG_IN = "gcloud auth application-default login"
 REQUEST = re.compile(r"^[A-Z]+ https?://\S+: ")
 """What Google's libraries put before the message of a service."""
@@ -14,12 +15,18 @@ RETRYABLE_CODES = (408, 429)
 """Codes after which a request may be repeated. Source: https://cloud.google.com/storage/docs/retry-strategy"""
 FIRST_CODE_OF_SERVER = 500
 
+JOBS = ("aiplatform.googleapis.com", "roles/aiplatform.user")
+STORAGE = ("storage.googleapis.com", "roles/storage.objectAdmin")
+LOGGING = ("logging.googleapis.com", "roles/logging.viewer")
+BUILDS = ("cloudbuild.googleapis.com", "roles/cloudbuild.builds.editor")
+"""Of each service, its API and the role that its requests need."""
+
 ADVICE = {
     400: ("what the service accepts", "correct what it names, most likely in job.toml"),
     401: ("credentials that are valid", LOG_IN),
     403: (
-        "an account with roles/aiplatform.user and roles/storage.objectAdmin, in a project whose API is enabled",
-        "gcloud services enable aiplatform.googleapis.com, or ask the project's owner for the role that is named",
+        "an account with {role}, in a project whose API is enabled",
+        "gcloud services enable {api}, or ask the project's owner for the role",
     ),
     404: ("a resource that exists", "correct project, region or bucket in job.toml"),
     409: ("an unused name", "choose another name"),
@@ -39,19 +46,22 @@ class NoResponse(UserError):
         super().__init__(
             f"{doing}: no response ({one_line(str(error))})",
             "a response of Google Cloud",
-            "check the network, then run the same command again: nothing is done twice",
+            "check the network, then run the same command again: no job is created twice",
         )
 
 
 class RequestRefused(UserError):
-    def __init__(self, doing: str, code: int, message: str) -> None:
-        expected, remedy = ADVICE.get(code, OTHER_ADVICE)
-        super().__init__(f"{doing}: {one_line(message)} (HTTP {code})", expected, remedy)
+    def __init__(self, doing: str, code: int, message: str, service: Service = JOBS) -> None:
+        api, role = service
+        advice = [text.format(api=api, role=role) for text in ADVICE.get(code, OTHER_ADVICE)]
+        super().__init__(f"{doing}: {one_line(message)} (HTTP {code})", *advice)
         self.code, self.reason = code, one_line(message)
 
 
 @contextmanager
-def explained(doing: str, retryable: tuple[int, ...] = RETRYABLE_CODES) -> Iterator[None]:
+def explained(
+    doing: str, service: Service = JOBS, retryable: tuple[int, ...] = RETRYABLE_CODES
+) -> Iterator[None]:
     """Turn what Google's libraries raise into `RequestRefused` or, if it says nothing about the request, `NoResponse`.
 
     Codes in `retryable` count as no response, like all those of a server's own errors.
@@ -70,7 +80,7 @@ def explained(doing: str, retryable: tuple[int, ...] = RETRYABLE_CODES) -> Itera
         code = int(error.code or FIRST_CODE_OF_SERVER)
         if code >= FIRST_CODE_OF_SERVER or code in retryable:
             raise NoResponse(doing, error) from error
-        raise RequestRefused(doing, code, message_of(str(error.message))) from error
+        raise RequestRefused(doing, code, message_of(str(error.message)), service) from error
 
 
 def no_credentials(error: Exception) -> UserError:

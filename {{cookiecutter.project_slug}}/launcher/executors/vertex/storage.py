@@ -4,19 +4,19 @@ Checksums are CRC32C in base64: https://cloud.google.com/storage/docs/data-valid
 """
 
 import base64
+import contextlib
 import os
 import tarfile
-import tempfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from launcher.console import Console, UserError
 from launcher.contract import STATISTICS
-from launcher.executors.vertex.errors import RequestRefused, explained
+from launcher.executors.vertex.errors import STORAGE, RequestRefused, explained
 from launcher.executors.vertex.jobs import credentials, is_loopback, load
-from launcher.packaging.sdist import SourceDistribution, read_source_distribution
+from launcher.packaging.sdist import SourceDistribution, archive_files, digest
 
 ENDPOINT_VARIABLE = "STORAGE_EMULATOR_HOST"
 PARALLEL_UPLOADS = 8
@@ -68,13 +68,13 @@ def crc32c_of(path: Path) -> str:
 def find_object(client: Any, uri: str) -> Any:
     """Return the object at an address with its size, crc32c and generation, None if there is none."""
     blob = blob_at(client, uri)
-    with explained(f"reading {uri}"):
+    with explained(f"reading {uri}", STORAGE):
         return blob.bucket.get_blob(blob.name, retry=retrying())
 
 
 def read_bytes(client: Any, uri: str) -> bytes | None:
     try:
-        with explained(f"reading {uri}"):
+        with explained(f"reading {uri}", STORAGE):
             return bytes(blob_at(client, uri).download_as_bytes(retry=retrying()))
     except RequestRefused as refusal:
         if refusal.code == CODE_MISSING:
@@ -89,15 +89,21 @@ def upload(client: Any, path: Path, uri: str, generation: int = 0) -> None:
     """
     expected = crc32c_of(path)
     for _ in range(ATTEMPTS):
+        blob = blob_at(client, uri, chunk_size=CHUNK_BYTES)
+        blob.crc32c = expected  # sent along, so that the service refuses anything else
+        options = dict(if_generation_match=generation, checksum=None, retry=retrying())
         try:
-            if send(client, path, uri, generation, expected):
-                return
+            with explained(f"uploading {uri}", STORAGE):
+                blob.upload_from_filename(str(path), **options)
         except RequestRefused as refusal:
             # Another upload was faster, or the response to our own was lost and the client repeated it.
-            remote = find_object(client, uri) if refusal.code == CODE_EXISTS else None
-            if remote is None or remote.crc32c != expected:
+            blob = find_object(client, uri) if refusal.code == CODE_EXISTS else None
+            if blob is None or blob.crc32c != expected:
                 raise
+        if blob.crc32c == expected:
             return
+        with explained(f"uploading {uri}", STORAGE):
+            blob.delete(if_generation_match=blob.generation, retry=retrying())
         generation = 0
     raise UserError(
         f"{uri} arrived damaged {ATTEMPTS} times",
@@ -106,67 +112,38 @@ def upload(client: Any, path: Path, uri: str, generation: int = 0) -> None:
     )
 
 
-def send(client: Any, path: Path, uri: str, generation: int, expected: str) -> bool:
-    """Upload a file once; return whether its checksum is the expected one, else delete it."""
-    from google.cloud.storage.exceptions import DataCorruption
-
-    blob = blob_at(client, uri, chunk_size=CHUNK_BYTES)
-    options = dict(if_generation_match=generation, checksum="crc32c", retry=retrying())
-    with explained(f"uploading {uri}"):
-        try:
-            blob.upload_from_filename(str(path), **options)
-        except DataCorruption:
-            return False
-        if blob.crc32c != expected:
-            blob.delete(if_generation_match=blob.generation, retry=retrying())
-    return bool(blob.crc32c == expected)
-
-
 def upload_package(
     client: Any, distribution: SourceDistribution, uri: str, console: Console
 ) -> None:
     """Upload the package unless it exists; raise `ContentDiffers` if another one is."""
-    if is_same(distribution.path, find_object(client, uri)):
-        console.step("upload", "the package is already in the bucket")
-        return
-    try:
+    remote = find_object(client, uri)
+    if remote is None:
         upload(client, distribution.path, uri)
-    except RequestRefused as refusal:
-        if refusal.code != CODE_EXISTS:
-            raise
-        if not holds_same(client, uri, distribution):
-            raise ContentDiffers(
-                f"{uri} holds another package",
-                "the files from which its address follows",
-                f"find out who wrote it, then: gcloud storage rm {uri}",
-            ) from refusal
-    console.step("upload", f"the package, to {uri}")
+        console.step("upload", f"the package, to {uri}")
+    elif is_same(distribution.path, remote) or holds_same(client, uri, distribution):
+        console.step("upload", "the package is already in the bucket")
+    else:
+        raise ContentDiffers(
+            f"{uri} holds another package",
+            "the files from which its address follows",
+            f"find out who wrote it, then: gcloud storage rm {uri}",
+        )
 
 
 def holds_same(client: Any, uri: str, distribution: SourceDistribution) -> bool:
     """Return whether a package in the bucket has equal files, packed by another version of zlib."""
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder, distribution.path.name)
-        copy.write_bytes(read_bytes(client, uri) or b"")
-        try:
-            return read_source_distribution(copy).content == distribution.content
-        except (tarfile.TarError, OSError, EOFError, ValueError, KeyError):
-            return False
+    with contextlib.suppress(tarfile.TarError, OSError, EOFError):
+        return digest(archive_files(read_bytes(client, uri) or b"")) == distribution.content
+    return False
 
 
-def not_prepared() -> UserError:
-    return UserError(
-        "the data is not prepared", "prepared data in the bucket", "nox -s prepare -- --upload"
-    )
+def not_prepared(what: str = "the data is not prepared") -> UserError:
+    return UserError(what, "prepared data in the bucket", "nox -s prepare -- --upload")
 
 
 def require_prepared(client: Any, uri: str) -> None:
     if find_object(client, f"{uri}/{STATISTICS}") is None:
-        raise UserError(
-            f"the prepared data is not in the bucket: {uri} has no {STATISTICS}",
-            "prepared data in the bucket",
-            "nox -s prepare -- --upload",
-        )
+        raise not_prepared(f"the prepared data is not in the bucket: {uri} has no {STATISTICS}")
 
 
 def upload_folder(client: Any, folder: Path, uri: str, console: Console) -> None:
@@ -174,45 +151,36 @@ def upload_folder(client: Any, folder: Path, uri: str, console: Console) -> None
 
     So its presence means that the folder is complete. Raises `ContentDiffers` if it was, with other files.
     """
-    files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*"))}
-    files = {name: path for name, path in files.items() if path.is_file()}
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    files = {path.relative_to(folder).as_posix(): path for path in paths}
     remote = list_objects(client, uri)
-    needed = {name: path for name, path in files.items() if not is_same(path, remote.get(name))}
-    raise_for_strangers(uri, files, [*needed], remote)
-    generations = {name: remote[name].generation if name in remote else 0 for name in needed}
-    bytes_needed = sum(path.stat().st_size for path in needed.values())
-    with console.transfer("upload", bytes_needed) as advance:
-        for path in upload_in_parallel(client, uri, needed, generations):
-            advance(path.stat().st_size)
-    size = f"{len(needed)} files, {bytes_needed / MEGABYTE:.1f} MB"
+    needed = [name for name, path in files.items() if not is_same(path, remote.get(name))]
+    raise_for_strangers(uri, files, needed, remote)
+    sizes = {name: files[name].stat().st_size for name in needed}
+
+    def upload_one(name: str) -> int:
+        generation = remote[name].generation if name in remote else 0
+        upload(client, files[name], f"{uri}/{name}", generation)
+        return sizes[name]
+
+    others = [name for name in needed if name != STATISTICS]
+    with (
+        console.transfer("upload", sum(sizes.values())) as advance,
+        ThreadPoolExecutor(PARALLEL_UPLOADS) as pool,
+    ):
+        # After a failure, those that have not begun are cancelled.
+        for uploaded_bytes in pool.map(upload_one, others):
+            advance(uploaded_bytes)
+    if STATISTICS in needed:
+        upload_one(STATISTICS)
+    size = f"{len(needed)} files, {sum(sizes.values()) / MEGABYTE:.1f} MB"
     console.step("upload", f"{size}, to {uri}; {len(files) - len(needed)} existed")
-
-
-def upload_in_parallel(
-    client: Any, uri: str, files: Mapping[str, Path], generations: Mapping[str, int]
-) -> Iterator[Path]:
-    """Upload files and yield each that has arrived; the statistics wait for all others."""
-
-    def one(name: str) -> Path:
-        upload(client, files[name], f"{uri}/{name}", generations[name])
-        return files[name]
-
-    with ThreadPoolExecutor(PARALLEL_UPLOADS) as pool:
-        others = [pool.submit(one, name) for name in files if name != STATISTICS]
-        try:
-            for upload_of_one in as_completed(others):
-                yield upload_of_one.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    if STATISTICS in files:
-        yield one(STATISTICS)
 
 
 def list_objects(client: Any, uri: str) -> dict[str, Any]:
     """Return the objects below an address, by their names there."""
     folder = blob_at(client, f"{uri}/")
-    with explained(f"listing {uri}"):
+    with explained(f"listing {uri}", STORAGE):
         blobs = list(folder.bucket.list_blobs(prefix=folder.name, retry=retrying()))
     return {blob.name.removeprefix(folder.name): blob for blob in blobs}
 

@@ -89,20 +89,10 @@ def all_of(folder: Path) -> list[Submission]:
 def read_submission(path: Path) -> Submission | None:
     """Return what a file holds, None if that is no submission."""
     try:
-        document = upgraded(json.loads(path.read_text(encoding="utf-8")))
+        document = json.loads(path.read_text(encoding="utf-8"))
         return Submission(**{**document, "stage": Stage[document["stage"]]})
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (OSError, ValueError, TypeError, KeyError):
         return None
-
-
-def upgraded(document: dict[str, Any]) -> dict[str, Any]:
-    """Return a document with a stage, for which older files have two flags."""
-    if "stage" in document:
-        return document
-    reported, concluded = document.pop("told"), document.pop("concluded")
-    stage = Stage.CREATED if document["job"] else Stage.PLANNED
-    stage = Stage.CONCLUDED if concluded else Stage.REPORTED if reported else stage
-    return {**document, "stage": stage.name}
 
 
 def newest_like(folder: Path, digest: str) -> Submission | None:
