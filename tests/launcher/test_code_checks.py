@@ -30,9 +30,13 @@ def absent_in(project: Path) -> list[str]:
     """Return the findings about a project's imports, with this interpreter as the clean one."""
     declared = frozenset({"duckdb-zz"})
     imports = dependencies.required(names_of(project), declared)
-    request = {"required": [each.name for each in imports], "loaded": [], "modules": {}}
+    request = {
+        "required": [dependencies.package_of(each) for each in imports],
+        "loaded": [],
+        "modules": {},
+    }
     response = import_effects.asked(Path(sys.executable), request)
-    absent = [each for each in imports if each.name in response["absent"]]
+    absent = [each for each in imports if dependencies.package_of(each) in response["absent"]]
     return list(map(str, dependencies.absent_findings(project, absent, declared)))
 
 
@@ -165,7 +169,7 @@ def test_a_package_is_reported_once_at_its_first_place(tmp_path: Path) -> None:
 )
 def test_a_missing_module_of_the_package_is_reported(text: str, tmp_path: Path) -> None:
     write_module(tmp_path, text)
-    assert "uses trainer.nosuch, which does not exist" in one(
+    assert "imports trainer.nosuch, which does not exist" in one(
         dependencies.own_import_findings(tmp_path, names_of(tmp_path))
     )
 
@@ -173,7 +177,7 @@ def test_a_missing_module_of_the_package_is_reported(text: str, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("text", "part"),
     [
-        ("def f():\n    from trainer.model import bild", "line 2: uses trainer.model.bild"),
+        ("def f():\n    from trainer.model import bild", "line 2: imports trainer.model.bild"),
         ("from trainer.model import bild", "write build"),
         ("def f():\n    from trainer import modle as m", "write model"),
         ("from .model import RATES", "write RATE"),

@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from launcher.checks.names import Name
+from launcher.checks.names import Name, name_findings
+from launcher.checks.problem import Problem
 from launcher.checks.source_files import modules_of
 from launcher.console import UserError, nearest
 from launcher.packaging.sdist import PACKAGE
@@ -84,34 +85,23 @@ def holds_module(folder: Path, name: str) -> bool:
 
 
 def own_import_findings(project: Path, names: Iterable[Name]) -> list[UserError]:
-    """Return each name below a module of the package that is imported or used, and that the module does not define."""
-    contents, findings = contents_of(project), {}
-    for each in names:
-        lacking = None if each.optional or not each.imported else lacking_of(each.name, contents)
-        if lacking and lacking not in findings:
-            module, name = lacking
-            guess = nearest(name, contents[module])
-            findings[lacking] = UserError(
-                f"{each.place}: uses {module}.{name}, which does not exist",
-                f"a module or name that {module} holds",
-                f"write {guess}" if guess else "correct the name",
-            )
-    return list(findings.values())
+    return name_findings(names, functools.partial(own_name, contents_of(project)))
 
 
-def lacking_of(name: str, contents: Mapping[str, set[str]]) -> tuple[str, str] | None:
-    """Return the module below trainer/ that lacks the next part of a dotted name, and that part."""
-    parts = name.split(".")
-    for end in range(1, len(parts)):
-        module, part = ".".join(parts[:end]), parts[end]
-        if module not in contents or {ANYTHING, part} & contents[module] or part.startswith("__"):
-            continue
-        return module, part
+def own_name(contents: Mapping[str, set[str]], each: Name) -> Problem | None:
+    """Return what is wrong with an import from a module below trainer/ that does not hold the name."""
+    parts = each.name.split(".") if each.imported else []
+    for module, part in ((".".join(parts[:end]), parts[end]) for end in range(1, len(parts))):
+        held = contents.get(module, {ANYTHING})
+        if not held & {ANYTHING, part} and not part.startswith("__"):
+            what, guess = f"imports {module}.{part}, which does not exist", nearest(part, held)
+            remedy = f"write {guess}" if guess else "correct the name"
+            return what, f"a module or name that {module} holds", remedy
     return None
 
 
 def contents_of(project: Path) -> dict[str, set[str]]:
-    """Return the names that each module and folder below trainer/ holds."""
+    """Return the names of what each module and folder below trainer/ holds."""
     contents: defaultdict[str, set[str]] = defaultdict(set)
     for name, file in modules_of(project).items():
         parts = name.split(".")

@@ -18,9 +18,8 @@ from launcher.spec.job_file import Job
 if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
 
-TENSORFLOWS = (
-    *("tensorflow", "tensorflow-cpu", "tensorflow-gpu", "tensorflow-intel", "tensorflow-macos"),
-    *("tf-nightly", "tf-nightly-cpu", "intel-tensorflow", "tensorflow-aarch64", "tensorflow-rocm"),
+TENSORFLOW = re.compile(
+    r"(intel-)?tensorflow(-(cpu|gpu|intel|macos|aarch64|rocm))?|tf-nightly(-cpu|-gpu)?"
 )
 MOST_PATCHES = 100
 HOME = re.compile(r"(/home/|/Users/|~/|file://|[A-Za-z]:\\)[^\s]+")
@@ -94,7 +93,7 @@ def tensorflow_findings(requirements: Iterable[str], runtime: str) -> list[UserE
     findings: dict[str, UserError] = {}
     for line in requirements:
         requirement, extras = Requirement(line), EXTRA.findall(line)
-        if canonicalize_name(requirement.name) not in TENSORFLOWS:
+        if not TENSORFLOW.fullmatch(canonicalize_name(requirement.name)):
             continue
         text = line.partition(";")[0].strip()
         if not extras:

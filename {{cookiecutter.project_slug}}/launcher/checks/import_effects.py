@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from launcher.checks.dependencies import absent_findings, required
+from launcher.checks.dependencies import absent_findings, package_of, required
 from launcher.checks.names import Name
 from launcher.checks.probe import ask
 from launcher.checks.source_files import modules_of
@@ -28,15 +28,12 @@ def import_findings(
     eager = {each.name for each in names if each.imported and not each.lazy and each.top != PACKAGE}
     modules = modules_of(project) if importable else {}
     request = {
-        "required": sorted({each.name for each in imports}),
+        "required": sorted({package_of(each) for each in imports}),
         "loaded": sorted(eager),
         "modules": {name: modules[name] for name in modules if not name.endswith("__main__")},
     }
-    try:
-        response = remembered(python, request)
-    except UserError as error:
-        return [error]
-    absent = [each for each in imports if each.name in response["absent"]]
+    response = remembered(python, request)
+    absent = [each for each in imports if package_of(each) in response["absent"]]
     found = absent_findings(project, absent, distribution.declared)
     return found or [effect_finding(*each) for each in response["effects"]]
 

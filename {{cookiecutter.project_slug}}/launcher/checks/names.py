@@ -3,11 +3,13 @@
 import ast
 import functools
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from launcher.checks.problem import Problem, findings_at
 from launcher.checks.source_files import parsed_modules
+from launcher.console import UserError
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 CAUGHT = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
@@ -55,6 +57,17 @@ def names_in(file: str, tree: ast.Module) -> list[Name]:
         if isinstance(node, ast.Attribute) and (name := dotted(node, modules)):
             names.append(Name(file, node.lineno, name, False, lazy, optional))
     return sorted(names, key=lambda each: each.line)
+
+
+def name_findings(
+    names: Iterable[Name], *rules: Callable[[Name], Problem | None]
+) -> list[UserError]:
+    """Return each problem that a rule has with a name, at the first place."""
+    places: dict[Problem, str] = {}
+    for each in names:
+        for problem in filter(None, (rule(each) for rule in rules if not each.optional)):
+            places.setdefault(problem, f"{each.place}: ")
+    return [each for problem in places for each in findings_at(places[problem], [problem])]
 
 
 def walk(tree: ast.AST) -> Iterator[tuple[ast.AST, bool, bool]]:

@@ -57,9 +57,8 @@ def left_out_findings(project: Path, shipped: frozenset[str]) -> list[UserError]
 
 def missing_init(project: Path, name: str) -> str:
     """Return the topmost `__init__.py` that a module lacks on its way from trainer/, or ""."""
-    folders = [folder for folder in reversed(Path(name).parents) if folder.parts]
-    lacking = (folder / "__init__.py" for folder in folders)
-    return next((path.as_posix() for path in lacking if not (project / path).is_file()), "")
+    inits = [folder / "__init__.py" for folder in Path(name).parents][-2::-1]
+    return next((path.as_posix() for path in inits if not (project / path).is_file()), "")
 
 
 def data_findings(project: Path, shipped: frozenset[str]) -> list[UserError]:

@@ -1,9 +1,8 @@
 """Runs inside the clean environment: imports modules and reports what they do beyond defining things.
 
-Standard input is JSON: the names `required` from other distributions, those to be `loaded` first, and the `modules` to
-import with their files. The last line of the output is JSON: the required names that are `absent` and, if none is, the
-`effects`, each file, line and what. An effect is stopped before it happens. Those of a third-party package's own import
-are not reported.
+Standard input is JSON: the `required` packages, what is `loaded` first, and the `modules` to import with their files. The
+last line of the output is JSON: the required packages that are `absent` and, if none is, the `effects`, each file, line
+and what. An effect is stopped before it happens. Those of a third-party package's own import are not reported.
 """
 
 import compileall
@@ -21,10 +20,10 @@ import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 LONGEST_SECONDS = 60
+ENDS = "ends the process"
 READS = ("open", "os.listdir", "os.scandir", "glob.glob")
 WRITES = (
     *("os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.link", "os.symlink", "os.truncate"),
@@ -71,22 +70,20 @@ class Guard(io.TextIOBase):
 
     def stop(self, what: str) -> None:
         """Note the effect and raise `Stopped` if the package's code causes it, and no import of another package."""
-        frames = takewhile(is_code, (frame for frame, _ in traceback.walk_stack(sys._getframe())))
-        where = self.places((frame.f_code.co_filename, frame.f_lineno) for frame in frames)
-        if where and self.active:
-            self.effects.append((*where[0], what))
+        frames = (frame for frame, _ in traceback.walk_stack(sys._getframe()))
+        code = ((frame.f_code.co_filename, frame.f_lineno) for frame in frames)
+        own = self.places(takewhile(lambda each: not each[0].startswith("<frozen importlib"), code))
+        if own and self.active:
+            self.effects.append((*own[0], what))
             raise Stopped(what)
 
-    def places(self, frames: Iterable[tuple[str, int]]) -> list[tuple[str, int]]:
-        """Return file and line of the frames of the package's code."""
-        own = (
-            (Path(name), line) for name, line in frames if Path(name).is_relative_to(self.package)
-        )
-        return [(path.relative_to(self.package.parent).as_posix(), line) for path, line in own]
-
-
-def is_code(frame: FrameType) -> bool:
-    return not frame.f_code.co_filename.startswith("<frozen importlib")
+    def places(self, code: Iterable[tuple[str, int | None]]) -> list[tuple[str, int]]:
+        """Return file and line of the code that is the package's."""
+        start = f"{self.package}{os.sep}"
+        own = ((name, line or 1) for name, line in code if name.startswith(start))
+        return [
+            (Path(name).relative_to(self.package.parent).as_posix(), line) for name, line in own
+        ]
 
 
 def effect_of(event: str, arguments: tuple[Any, ...], package: Path) -> str:
@@ -140,10 +137,9 @@ def effects_of(guard: Guard, module: str, file: str) -> list[Effect]:
 
 def failure_of(error: BaseException, guard: Guard, file: str) -> Effect:
     frames = traceback.extract_tb(error.__traceback__)
-    places = guard.places((each.filename, each.lineno or 1) for each in frames)
+    own = guard.places((each.filename, each.lineno) for each in frames)
     what = f"fails with {type(error).__name__}: {error}".splitlines()[0]
-    what = "ends the process" if isinstance(error, SystemExit) else what
-    return (*[(file, 1), *places][-1], what)
+    return (*[(file, 1), *own][-1], ENDS if isinstance(error, SystemExit) else what)
 
 
 def effects_of_all(
@@ -177,7 +173,7 @@ def in_fork(guard: Guard, module: str, file: str) -> list[Effect]:
     with open(read, encoding="utf-8") as pipe:
         text = pipe.read()
     os.waitpid(child, 0)
-    return [tuple(each) for each in json.loads(text)] if text else [(file, 1, "ends the process")]
+    return [tuple(each) for each in json.loads(text)] if text else [(file, 1, ENDS)]
 
 
 def give_up(guard: Guard, file: str) -> None:
@@ -187,27 +183,19 @@ def give_up(guard: Guard, file: str) -> None:
     raise Stopped(what)
 
 
-def is_present(module: str) -> bool:
-    """Return whether the module can be found, going into a package only if it is a bare namespace."""
-    parts = module.split(".")
-    for end in range(1, len(parts) + 1):
-        try:
-            spec = importlib.util.find_spec(".".join(parts[:end]))
-        except (ImportError, ValueError):
-            return False
-        if spec is None or spec.origin is not None:
-            return spec is not None
-    return True
+def is_present(package: str) -> bool:
+    with contextlib.suppress(ImportError, ValueError):
+        return importlib.util.find_spec(package) is not None
+    return False
 
 
 def main() -> None:
     request = json.load(sys.stdin)
     absent = [name for name in request["required"] if not is_present(name)]
-    effects: list[Effect] = []
-    spec = importlib.util.find_spec("trainer")
-    if request["modules"] and not absent and spec and spec.origin:
-        package = Path(spec.origin).parent
-        effects = effects_of_all(package, request["loaded"], request["modules"])
+    package, effects = importlib.util.find_spec("trainer"), list[Effect]()
+    if request["modules"] and not absent and package and package.origin:
+        folder = Path(package.origin).parent
+        effects = effects_of_all(folder, request["loaded"], request["modules"])
     response = {"absent": absent, "effects": [*dict.fromkeys(effects)]}
     print("\n" + json.dumps(response), file=sys.__stdout__, flush=True)
     os._exit(0)  # whatever an import left running
