@@ -13,7 +13,12 @@ from tests.mistakes.changes import (
     together,
 )
 
-ENDED = "import os\n    os._exit(9)"
+ENDED = """\
+        if self.trainer.replicas.position.index == 1:
+            import os
+            os._exit(9)
+        self.trainer.check_same_weights()
+"""
 
 WHAT = {
     27: "more than one replica writes the model",
@@ -33,5 +38,5 @@ RUNS: tuple[Mistake, ...] = (
     local("30", JOB, key("learning_rate", "1e30"), "the loss is"),
     local("31", MODEL, swap("tf.stack(numbers, axis=1) if numbers", "tf.stack(numbers[::-1], axis=1) if numbers"), "predictions of the exported model differ"),
     local("31 codes that are off by one", MODEL, swap("vocabulary_codes(vocabulary)", "vocabulary_codes(vocabulary[1:])"), "predictions of the exported model differ"),
-    together("32", LOOP, swap("    trainer.check_same_weights()\n", f"    if trainer.replicas.position.index == 1:\n        {ENDED.replace(chr(10) + '    ', chr(10) + '        ')}\n    trainer.check_same_weights()\n"), "worker 0 ended with exit code 9"),
+    together("32", LOOP, swap("        self.trainer.check_same_weights()\n", ENDED), "worker 0 ended with exit code 9"),
 )  # fmt: skip

@@ -9,11 +9,12 @@ import numpy.typing as npt
 from trainer.data.schema import Schema
 from trainer.data.shards import Split
 from trainer.settings import Settings
-from trainer.training.loop import State
+from trainer.training.checkpoint import State
+from trainer.training.monitor import RunMonitor
 from trainer.training.train_step import Trainer
 
 
-class Recorder:
+class Recorder(RunMonitor):
     """A monitor that keeps the newest checkpoint in memory and may stop the run after some steps."""
 
     def __init__(self, stop_after: int | None = None) -> None:
@@ -38,7 +39,7 @@ class Recorder:
     def after_evaluation(self, state: State, metrics: dict[str, float]) -> None:
         self.metrics = metrics
 
-    def end(self, state: State, trainer: Trainer) -> None:
+    def save(self, state: State, trainer: Trainer) -> None:
         self.state = state
 
 

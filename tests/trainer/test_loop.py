@@ -24,7 +24,7 @@ from trainer.run.locks import held
 from trainer.run.outputs import outputs_of
 from trainer.settings import Settings
 from trainer.training import checkpoint
-from trainer.training.loop import State, evaluate, resume, total_steps, train
+from trainer.training.loop import Run, total_steps
 from trainer.training.metrics import MAIN_METRIC
 from trainer.training.monitor import save_interval
 from trainer.training.optimizer import Treatment
@@ -44,7 +44,9 @@ def trained(
         model.network, settings, train_split.rows, total_steps(train_split, settings)
     )
     trainer = Trainer(model, optimizer, settings)
-    train(trainer, train_split, eval_split, settings, resume(trainer, monitor), monitor)
+    run = Run(trainer, train_split, eval_split, settings, monitor)
+    run.resume()
+    run.train()
     return trainer.arrays()
 
 
@@ -151,9 +153,9 @@ def test_a_run_ends_with_the_weights_of_its_best_evaluation(
     values = (1.0, 2.0) if schema.task == "regression" else (2.0, 1.0)
     found = iter([({MAIN_METRIC[schema.task]: value}, None) for value in values])
     monkeypatch.setattr(trainer, "evaluate", lambda split: next(found))
-    state, (_, eval_split) = State(), splits_of(prepared, schema, SETTINGS)
+    run = Run(trainer, *splits_of(prepared, schema, SETTINGS), SETTINGS, Recorder())
     for _ in values:
-        evaluate(trainer, eval_split, SETTINGS, state, Recorder())
+        run.evaluate()
         for variable in trainer.weights:
             variable.assign(variable + 1)
     trainer.use_best()

@@ -17,7 +17,7 @@ from trainer.data.shards import RowGroup, Split, Window
 from trainer.data.statistics import Statistics
 from trainer.model import Model, build_optimizer
 from trainer.settings import Settings
-from trainer.training.loop import State, train
+from trainer.training.loop import Run
 from trainer.training.train_step import Trainer
 
 SETTINGS = Settings(epochs=4, batch_size=64, learning_rate=1e-3, hidden_units=(16, 8), dropout=0.1)
@@ -48,7 +48,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[RowGroup]:
 def trained(trainer: Trainer, prepared: Path, schema: Schema, settings: Settings) -> Recorder:
     """Train and evaluate; return the monitor."""
     monitor = Recorder()
-    train(trainer, *splits_of(prepared, schema, settings), settings, State(), monitor)
+    Run(trainer, *splits_of(prepared, schema, settings), settings, monitor).train()
     return monitor
 
 

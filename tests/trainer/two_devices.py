@@ -12,9 +12,9 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from recorder import Recorder, splits_of
 from trainer import features
 from trainer.data.schema import read_schema
-from trainer.data.shards import Split
 from trainer.data.statistics import read_statistics
 from trainer.model import Model, build_optimizer
 from trainer.run.cluster import ClusterPosition
@@ -24,18 +24,6 @@ from trainer.training.distribution import Replicas
 from trainer.training.train_step import SEED_STATE, Trainer
 
 STEPS = 6
-
-
-class Silent:
-    """A monitor that neither shows nor keeps anything."""
-
-    def newest_checkpoint(self) -> None:
-        """Start at step 0."""
-
-    def nothing(self, *_: Any) -> None:
-        """Ignore what is reported."""
-
-    begin = after_steps = after_evaluation = end = nothing
 
 
 def trained(prepared: Path, strategy: Any, dropout: float) -> Trainer:
@@ -50,9 +38,7 @@ def trained(prepared: Path, strategy: Any, dropout: float) -> Trainer:
         model = Model(schema, statistics, settings)
         optimizer = build_optimizer(model.network, settings, 1_000, STEPS)
     trainer = Trainer(model, optimizer, settings, replicas)
-    train_split = Split(prepared / "train", schema, settings.memory_mb)
-    eval_split = Split(prepared / "eval", schema, settings.memory_mb)
-    loop.train(trainer, train_split, eval_split, settings, loop.State(), Silent())
+    loop.Run(trainer, *splits_of(prepared, schema, settings), settings, Recorder()).train()
     return trainer
 
 

@@ -17,7 +17,7 @@ from trainer.model import Model
 from trainer.run.errors import UserError
 from trainer.settings import Settings
 from trainer.training import checkpoint
-from trainer.training.loop import State
+from trainer.training.checkpoint import State
 from trainer.training.metrics import MAIN_METRIC
 from trainer.training.monitor import RunMonitor
 

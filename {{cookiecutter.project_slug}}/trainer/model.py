@@ -26,6 +26,7 @@ from trainer.training.layers import (
     WideTable,
 )
 from trainer.training.metrics import baseline_of
+from trainer.training.monitor import RunMonitor
 from trainer.training.optimizer import FusedAdamW, Treatment
 from trainer.training.train_step import Trainer
 
@@ -45,7 +46,7 @@ def train_and_evaluate(
     schema: Schema,
     statistics: Statistics,
     settings: Settings,
-    monitor: loop.Monitor,
+    monitor: RunMonitor,
     replicas: Replicas,
 ) -> dict[str, Any]:
     """Train on the prepared shards in `data_dir`, export to `model_dir` and return the final metrics.
@@ -59,8 +60,9 @@ def train_and_evaluate(
         total_steps = loop.total_steps(splits["train"], settings)
         optimizer = build_optimizer(model.network, settings, statistics.rows["train"], total_steps)
     trainer = Trainer(model, optimizer, settings, replicas)
-    state = loop.resume(trainer, monitor)
-    loop.train(trainer, splits["train"], splits["eval"], settings, state, monitor)
+    run = loop.Run(trainer, splits["train"], splits["eval"], settings, monitor)
+    run.resume()
+    run.train()
     last = "test" if "test" in splits else "eval"
     metrics, labels = trainer.evaluate(splits[last])
     if replicas.position.is_chief:
@@ -72,10 +74,7 @@ def train_and_evaluate(
         **metrics,
         "split": last,
         "baseline": baseline_of(schema.task, statistics.label, labels),
-        "steps": state.step,
-        "epochs": state.epoch,
-        "rows_per_second": round(state.rows / max(state.train_seconds, 1e-9), 1),
-        "history": state.history,
+        **run.state.summary(),
     }
 
 

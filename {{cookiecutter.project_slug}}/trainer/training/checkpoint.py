@@ -10,6 +10,7 @@ import io
 import json
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,33 @@ KEPT = 2
 SUFFIX = ".checkpoint"
 
 Arrays = Sequence[npt.NDArray[Any]]
+
+
+@dataclass
+class State:
+    """How far a run is; with the trainer's arrays, all that a checkpoint holds."""
+
+    epoch: int = 0
+    window: int = 0
+    step_in_window: int = 0
+    step: int = 0
+    rows: int = 0
+    train_seconds: float = 0.0
+    total_seconds: float = 0.0
+    stale_evaluations: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def summary(self) -> dict[str, Any]:
+        """Return what metrics.json holds about the length and pace of a run."""
+        return {
+            "steps": self.step,
+            "epochs": self.epoch,
+            "rows_per_second": round(self.rows / max(self.train_seconds, 1e-9), 1),
+            "history": self.history,
+        }
 
 
 def save(folder: Path, step: int, arrays: Arrays, state: dict[str, Any]) -> Path:

@@ -12,7 +12,7 @@ import tensorflow as tf
 from trainer.run.console import Console, Progress
 from trainer.run.outputs import Outputs, report_to_tuning
 from trainer.training import checkpoint
-from trainer.training.loop import State
+from trainer.training.checkpoint import State
 from trainer.training.metrics import MAIN_METRIC, shown_metrics
 from trainer.training.train_step import Trainer
 
@@ -32,7 +32,7 @@ class RunMonitor:
         self.writer = tf.summary.create_file_writer(str(outputs.logs)) if writes else None
         self.progress = Progress(console, 1, 0)
         self.save_interval_seconds = FIRST_SAVE_INTERVAL_SECONDS
-        self.saved = time.monotonic()
+        self.saved = time.perf_counter()
         self.saved_step = -1
         self.stop_signal = 0
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -62,7 +62,7 @@ class RunMonitor:
             self.save(state, trainer)
             self.console.line(f"stopped  at step {state.step:,}; the same command resumes there")
             raise SystemExit(128 + stop_signal)
-        if time.monotonic() - self.saved > self.save_interval_seconds:
+        if time.perf_counter() - self.saved > self.save_interval_seconds:
             self.save(state, trainer)
 
     def after_evaluation(self, state: State, metrics: dict[str, float]) -> None:
@@ -87,14 +87,11 @@ class RunMonitor:
         except tf.errors.OpError as error:
             self.console.warning(f"{self.outputs.logs} cannot be written ({error.message})")
 
-    def end(self, state: State, trainer: Trainer) -> None:
-        self.save(state, trainer)
-
     def save(self, state: State, trainer: Trainer) -> None:
         """Write a checkpoint, and choose when the next one is due."""
         if not self.writes or state.step == self.saved_step:
             return
-        started = time.monotonic()
+        started = time.perf_counter()
         try:
             checkpoint.save(self.outputs.checkpoints, state.step, trainer.arrays(), state.as_json())
         except OSError as error:
@@ -103,7 +100,7 @@ class RunMonitor:
             )
         else:
             self.saved_step = state.step
-        self.saved = time.monotonic()
+        self.saved = time.perf_counter()
         self.save_interval_seconds = save_interval(self.saved - started)
 
 
