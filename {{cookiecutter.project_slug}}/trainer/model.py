@@ -13,7 +13,7 @@ from trainer.data.schema import Schema
 from trainer.data.shards import Split
 from trainer.data.statistics import MISSING_CODE, UNSEEN_CODE, Statistics, vocabulary_codes
 from trainer.run.errors import UserError
-from trainer.serving import SIGNATURE, check_parity, name_inputs, parameter_names
+from trainer.serving import SIGNATURE, name_inputs, parameter_names
 from trainer.settings import Settings
 from trainer.training import loop
 from trainer.training.distribution import Replicas
@@ -66,10 +66,8 @@ def train_and_evaluate(
     last = "test" if "test" in splits else "eval"
     metrics, labels = trainer.evaluate(splits[last])
     if replicas.position.is_chief:
-        signature = export(model, schema, statistics, model_dir, replicas.position.is_chief)
-        check_parity(
-            signature, parameter_names(schema.used), trainer.predict, schema, splits[last], data_dir
-        )
+        export(model, schema, statistics, model_dir, replicas.position.is_chief)
+        monitor.after_export(trainer, splits[last])
     return {
         **metrics,
         "split": last,
@@ -226,7 +224,9 @@ class Serving(tf.Module):  # type: ignore[misc]
             self.parameters[name]: code_table(statistics.vocabularies.get(name, ()), schema)
             for name in schema.coded
         }
-        self.weights = model.network.variables  # a SavedModel holds what it finds on this object
+        # A SavedModel holds what it finds on this object. Keras's own objects would be exported beside the variables that the
+        # graph reads, which servers then cannot restore.
+        self.weights = [variable.value for variable in model.network.variables]
 
     def inputs(self) -> dict[str, Any]:
         """Return the type of each input by parameter name: float32 or string, shape [rows]."""
@@ -296,8 +296,8 @@ def code_table(vocabulary: Sequence[str], schema: Schema) -> Any:
 
 def export(
     model: Model, schema: Schema, statistics: Statistics, model_dir: Path, is_chief: bool
-) -> Any:
-    """Write the SavedModel with the signature `serving_default` on the raw columns, under their own names; return that.
+) -> None:
+    """Write the SavedModel with the signature `serving_default` on the raw columns, under their own names.
 
     Raises `UserError` on a replica that is not the chief: all replicas have the same outputs.
     """
@@ -313,4 +313,3 @@ def export(
     )
     tf.saved_model.save(serving, str(model_dir), signatures={SIGNATURE: signature})
     name_inputs(model_dir, serving.parameters)
-    return signature

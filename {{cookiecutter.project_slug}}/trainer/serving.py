@@ -11,23 +11,16 @@ import keyword
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from trainer.data import files
-from trainer.data.schema import Schema
-from trainer.data.shards import Split
 from trainer.run.errors import UserError, shown
 from trainer.run.outputs import SAVED_MODEL
 
 SIGNATURE = "serving_default"
 BATCH_SIZE = 1_024
 SCORES = {"binary": "probability", "multiclass": "probabilities", "regression": "prediction"}
-TOLERANCE = 1e-3
 LARGEST_FLOAT32 = 3.4e38
 
 
@@ -141,53 +134,3 @@ def json_value(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     return value.tolist()
-
-
-def check_parity(
-    signature: Any,
-    parameters: Mapping[str, str],
-    predict: Callable[[Any, Any], Any],
-    schema: Schema,
-    split: Split,
-    data_dir: Path,
-) -> None:
-    """Raise `UserError` if the signature's predictions on the raw examples are not those of training on the same rows.
-
-    `predict` takes numbers and codes of shape [rows, columns]. `prepare` takes the examples from the beginning of the
-    last split, so they are the first rows of its shards.
-    """
-    import tensorflow as tf
-
-    path = data_dir / files.EXAMPLES
-    if not path.is_file():
-        return
-    window = split.first_rows()
-    with path.open(encoding="utf-8") as lines:
-        rows = [json.loads(line) for line in itertools.islice(lines, window.rows)]
-    trained = predict(window.numbers[: len(rows)], window.codes[: len(rows)]).numpy()
-    name = SCORES[schema.task]
-    try:
-        served = np.array([row[name] for row in predictions(signature, parameters, rows)])
-    except tf.errors.OpError as error:
-        problem = f"the exported model fails on {path} ({shown(error.message, 120)})"
-        raise no_parity(problem) from error
-    difference = largest_difference(served, trained if served.ndim > 1 else trained[:, -1])
-    if not difference <= TOLERANCE:
-        raise no_parity(
-            f"predictions of the exported model differ from the trained network by up to {difference:.2g} on {path}"
-        )
-
-
-def no_parity(problem: str) -> UserError:
-    return UserError(
-        problem,
-        f"a difference of at most {TOLERANCE}",
-        "make Serving in trainer/model.py compute what training computes, or run `nox -s prepare` again",
-    )
-
-
-def largest_difference(served: npt.NDArray[Any], trained: npt.NDArray[Any]) -> float:
-    """Return the largest difference, relative to the largest value if that is above 1; infinite for other shapes."""
-    if served.shape != trained.shape:
-        return float("inf")
-    return float(np.abs(served - trained).max() / max(1.0, np.abs(trained).max()))

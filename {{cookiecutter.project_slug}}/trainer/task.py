@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from trainer.run.cluster import ClusterPosition, cluster_position
 from trainer.run.console import Console
 from trainer.run.errors import exit_code
 from trainer.run.outputs import Outputs, check_data_dir, outputs_of, sole_run, write_json
+from trainer.run.tracebacks import exit_reported
 from trainer.settings import Settings
 
 
@@ -65,18 +67,25 @@ def train(
     for name, value in settings.as_json().items():
         console.detail(f"setting  {name} = {value}")
     console.line("start    loading TensorFlow")
-    from trainer.training.tensorflow_setup import device_names, start_tensorflow
+    from trainer.publish import new_model
 
-    replicas = start_tensorflow(settings.seed, position)
-    console.detail(f"devices  {', '.join(device_names())}; {replicas.count} replica(s)")
-    from trainer.model import train_and_evaluate
-    from trainer.training.monitor import RunMonitor
+    with exit_reported(), new_model() if position.is_chief else nullcontext() as exported:
+        from trainer.training.tensorflow_setup import device_names, start_tensorflow
 
-    shown = console if position.is_chief else Console(quiet=True)
-    monitor = RunMonitor(outputs, schema.task, shown, writes=position.is_chief)
-    return train_and_evaluate(
-        data_dir, outputs.model, schema, statistics, settings, monitor, replicas
-    )
+        replicas = start_tensorflow(settings.seed, position)
+        console.detail(f"devices  {', '.join(device_names())}; {replicas.count} replica(s)")
+        from trainer.model import train_and_evaluate
+        from trainer.training.monitor import RunMonitor
+
+        shown = console if position.is_chief else Console(quiet=True)
+        monitor = RunMonitor(outputs, schema.task, shown, writes=position.is_chief)
+        model_dir = exported.folder if exported else outputs.model
+        metrics = train_and_evaluate(
+            data_dir, model_dir, schema, statistics, settings, monitor, replicas
+        )
+        if exported:
+            exported.publish(outputs.model, data_dir, schema, monitor.trained)
+        return metrics
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
+EXIT_FAILED = 1
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 STORAGE_FAULTS = {
@@ -43,7 +44,10 @@ def exit_code(program: Callable[[Sequence[str]], int], arguments: Sequence[str])
     except Exception as error:
         fault = storage_fault(error)
         if fault is None:
-            raise
+            from trainer.run.tracebacks import report
+
+            print(report(error), file=sys.stderr)
+            return EXIT_FAILED
         print(f"error: {fault}", file=sys.stderr)
         return EXIT_USER_ERROR
 

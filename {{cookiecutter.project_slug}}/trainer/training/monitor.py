@@ -6,9 +6,11 @@ import time
 from types import FrameType
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from trainer.data.shards import Split
 from trainer.run.console import Console, Progress
 from trainer.run.outputs import Outputs, report_to_tuning
 from trainer.training import checkpoint
@@ -19,6 +21,7 @@ from trainer.training.train_step import Trainer
 LONGEST_SAVE_INTERVAL_SECONDS = 600.0
 FIRST_SAVE_INTERVAL_SECONDS = 10.0
 SAVE_SHARE = 0.02
+EXAMPLES = 100
 
 
 class RunMonitor:
@@ -35,6 +38,7 @@ class RunMonitor:
         self.saved = time.perf_counter()
         self.saved_step = -1
         self.stop_signal = 0
+        self.trained: npt.NDArray[np.float32] | None = None
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.ask_to_stop)
 
@@ -86,6 +90,11 @@ class RunMonitor:
             self.writer.flush()
         except tf.errors.OpError as error:
             self.console.warning(f"{self.outputs.logs} cannot be written ({error.message})")
+
+    def after_export(self, trainer: Trainer, split: Split) -> None:
+        """Keep the predictions for the first rows of a split, which the exported model is compared with."""
+        window = split.first_rows()
+        self.trained = trainer.predict(window.numbers[:EXAMPLES], window.codes[:EXAMPLES]).numpy()
 
     def save(self, state: State, trainer: Trainer) -> None:
         """Write a checkpoint, and choose when the next one is due."""

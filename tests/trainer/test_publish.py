@@ -1,0 +1,164 @@
+"""A model reaches the outputs only if another process predicts with it what training does."""
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from trainer import task
+from trainer.data.schema import Schema
+from trainer.model import Serving
+from trainer.publish import NewModel, check_served, copy_model, new_model
+from trainer.run.errors import UserError
+
+
+def run_task(prepared: Path, job_dir: Path) -> int:
+    arguments = ["--data-dir", str(prepared), "--job-dir", str(job_dir), "--max-steps", "2", "-q"]
+    return task.main([*arguments, "--hidden-units", "8"])
+
+
+def refused(prepared: Path, job_dir: Path, message: str) -> None:
+    """Assert that a run is refused with a message, and leaves neither a model nor metrics."""
+    with pytest.raises(UserError, match=message):
+        run_task(prepared, job_dir)
+    assert not {"model", "metrics.json"} & {path.name for path in job_dir.iterdir()}
+
+
+def test_a_model_with_other_predictions_is_refused(
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predict = Serving.predict
+
+    def changed(serving: Serving, **columns: Any) -> Any:
+        return {
+            name: value if value.dtype == tf.string else value * 0.99
+            for name, value in predict(serving, **columns).items()
+        }
+
+    monkeypatch.setattr(Serving, "predict", changed)
+    monkeypatch.setattr("trainer.publish.TOTAL_TOLERANCE", 0.1)
+    refused(prepared, tmp_path / "job", "predictions of the exported model differ from the")
+
+
+def python_call(values: Any) -> Any:
+    return tf.py_function(lambda each: each, [values], tf.float32)
+
+
+def numpy_call(values: Any) -> Any:
+    return tf.ensure_shape(tf.numpy_function(lambda each: each, [values], tf.float32), values.shape)
+
+
+def read_file(values: Any) -> Any:
+    with tf.control_dependencies([tf.io.read_file(sys.executable)]):
+        return tf.identity(values)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (python_call, "it calls EagerPyFunc"),
+        (numpy_call, "it calls PyFunc"),
+        (read_file, "it calls ReadFile"),
+        (lambda values: values * np.nan, "predicts nan; expected finite numbers"),
+    ],
+)
+def test_a_model_that_another_process_cannot_use_is_refused(
+    prepared: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[Any], Any],
+    message: str,
+) -> None:
+    predict = Serving.predict
+
+    def changed(serving: Serving, **columns: Any) -> Any:
+        return {
+            name: value if value.dtype == tf.string else change(value)
+            for name, value in predict(serving, **columns).items()
+        }
+
+    monkeypatch.setattr(Serving, "predict", changed)
+    refused(prepared, tmp_path / "job", message)
+
+
+@pytest.mark.parametrize(
+    ("export", "message"),
+    [
+        (lambda *_, **__: None, "has exported no model"),
+        (lambda *_, **__: sys.exit(0), "exit code 0 before the run has finished"),
+        (lambda *_, **__: sys.exit(None), "exit code 0 before the run has finished"),
+    ],
+)
+def test_a_run_without_a_model_is_refused(
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, export: Any, message: str
+) -> None:
+    monkeypatch.setattr("trainer.model.export", export)
+    refused(prepared, tmp_path / "job", message)
+
+
+BINARY = [{"probability": 0.2, "label": "a"}, {"probability": 0.9, "label": "b"}]
+
+
+@pytest.mark.parametrize(
+    ("task_name", "rows", "message"),
+    [
+        ("binary", [{"score": 0.2}], "returns 'score'; expected the output 'probability'"),
+        ("binary", [{"probability": 1.2}], "predicts 1.2; expected numbers from 0 to 1"),
+        ("binary", [{"probability": -0.1}], "predicts -0.1; expected"),
+        ("binary", [{"probability": float("inf")}], "predicts inf; expected finite"),
+        ("binary", [{"probability": "high"}], "predicts 'high'; expected numbers"),
+        ("binary", [{"probability": None}], "predicts nan; expected finite"),
+        ("multiclass", [{"probabilities": [0.2, 0.2]}], "a sum of 0.4; expected rows with"),
+        ("multiclass", [{"probabilities": [1.5, -0.5]}], "predicts 1.5; expected numbers from"),
+        ("regression", [{"prediction": float("nan")}], "predicts nan"),
+    ],
+)
+def test_predictions_that_mean_nothing_are_refused(
+    schema: Schema, task_name: str, rows: list[dict[str, Any]], message: str
+) -> None:
+    changed = replace(schema, task=task_name)
+    with pytest.raises(UserError, match=message):
+        check_served(rows, None, changed)
+
+
+def test_predictions_of_training_pass(schema: Schema) -> None:
+    changed = replace(schema, task="binary")
+    check_served(BINARY, np.array([[0.8, 0.2], [0.1, 0.9], [0.5, 0.5]]), changed)
+    with pytest.raises(UserError, match="differ from the trained network by up to 0.1 on"):
+        check_served(BINARY, np.array([[0.7, 0.3], [0.1, 0.9]]), changed)
+
+
+@pytest.fixture
+def waiting() -> Iterator[NewModel]:
+    with new_model() as exported:
+        yield exported
+
+
+def test_the_loader_has_an_empty_home_and_ends_without_a_request(waiting: NewModel) -> None:
+    home = waiting.folder.parent / "home"
+    assert home.is_dir() and not list(home.iterdir())
+    output, errors = waiting.loader.communicate("", timeout=120)
+    assert waiting.loader.returncode == 0 and not output, errors
+
+
+def test_the_graph_is_copied_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copied: list[str] = []
+    source, target = tmp_path / "new", tmp_path / "model"
+    for name in ("saved_model.pb", "variables/variables.index", "assets/z.txt"):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / name).write_text(name, encoding="utf-8")
+    target.mkdir()
+    (target / "saved_model.pb").write_text("an earlier one", encoding="utf-8")
+
+    def copyfile(path: Path, to: Path) -> None:
+        assert not (target / "saved_model.pb").exists()
+        to.write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
+        copied.append(to.relative_to(target).as_posix())
+
+    monkeypatch.setattr("shutil.copyfile", copyfile)
+    copy_model(source, target)
+    assert copied == ["assets/z.txt", "variables/variables.index", "saved_model.pb"]

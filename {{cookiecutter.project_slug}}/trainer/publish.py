@@ -1,0 +1,227 @@
+"""A new model on its way to the outputs: loaded by another process, compared with the network, then copied.
+
+`python -m trainer.publish` is that process. It loads as servers do, by TensorFlow's C++ loader.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import trainer
+from trainer.data import files
+from trainer.data.schema import Schema
+from trainer.run.errors import UserError, shown
+from trainer.run.outputs import SAVED_MODEL
+from trainer.serving import SCORES, SIGNATURE, cell, json_value, read_saved_model
+
+TOLERANCE = TOTAL_TOLERANCE = 1e-3
+# These operations need the process, or the files, of the machine that exported the model.
+BOUND_TO_THIS_MACHINE = ("PyFunc", "PyFuncStateless", "EagerPyFunc", "ReadFile")
+
+
+@dataclass(frozen=True)
+class NewModel:
+    """A local folder to export to, and a process that waits to load the model from it."""
+
+    folder: Path
+    loader: "subprocess.Popen[str]"
+
+    def publish(
+        self, target: Path, data_dir: Path, schema: Schema, trained: npt.NDArray[Any] | None
+    ) -> None:
+        """Copy the exported model to `target`, if another process predicts the example rows with it as training does.
+
+        `trained` are the network's predictions for the first rows of the last split, from which `prepare` takes the examples.
+        Raises `UserError` and copies nothing if there is no model, or one that does not predict.
+        """
+        if not (self.folder / SAVED_MODEL).is_file():
+            raise UserError(
+                "training has exported no model",
+                "a SavedModel in the folder that train_and_evaluate gets as model_dir",
+                "let train_and_evaluate in trainer/model.py call export with that folder",
+            )
+        examples = data_dir / files.EXAMPLES
+        lines = examples.read_text(encoding="utf-8").splitlines() if examples.is_file() else []
+        check_served(self.predictions([json.loads(line) for line in lines]), trained, schema)
+        copy_model(self.folder, target)
+
+    def predictions(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Return the predictions of the other process for raw rows; raise `UserError` if it cannot load or call the model."""
+        request = json.dumps([str(self.folder), rows])
+        output, errors = self.loader.communicate(f"{request}\n")
+        response = json.loads(output or "null")
+        if isinstance(response, list):
+            return response
+        reason = response or (errors.strip().splitlines() or ["no message"])[-1]
+        raise UserError(
+            f"another process cannot predict with the exported model ({reason})",
+            "a model of TensorFlow operations that needs nothing of the process that exported it",
+            "correct Serving, or the layers that it calls, in trainer/model.py",
+        )
+
+
+@contextlib.contextmanager
+def new_model() -> Iterator[NewModel]:
+    """Yield a folder for a model, and a process that loads it: started early, because importing TensorFlow takes seconds."""
+    with tempfile.TemporaryDirectory(prefix="model-", ignore_cleanup_errors=True) as name:
+        home = Path(name) / "home"
+        home.mkdir()
+        loader = start_loader(home)
+        try:
+            yield NewModel(Path(name) / "model", loader)
+        finally:
+            loader.kill()
+            loader.communicate()
+
+
+def start_loader(home: Path) -> "subprocess.Popen[str]":
+    """Start this module with `home`, which is empty, as HOME and working folder, and without a GPU or a cluster.
+
+    It ends with the process that starts it, whose end closes its standard input.
+    """
+    variables = {key: os.environ[key] for key in os.environ if key != "TF_CONFIG"}
+    variables |= {"HOME": str(home), "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
+    variables["PYTHONPATH"] = str(Path(trainer.__path__[0]).parent)
+    return subprocess.Popen(
+        [sys.executable, "-m", "trainer.publish"],
+        cwd=home,
+        env=variables,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+    )
+
+
+def check_served(
+    rows: Sequence[Mapping[str, Any]], trained: npt.NDArray[Any] | None, schema: Schema
+) -> None:
+    """Raise `UserError` for predictions that mean nothing, or that differ from the network's, `trained`, for the same rows."""
+    served = scores_of(rows, schema)
+    check_scores(served, schema)
+    if trained is not None:
+        check_parity(served, trained, schema)
+
+
+def scores_of(rows: Sequence[Mapping[str, Any]], schema: Schema) -> npt.NDArray[np.float64]:
+    name = SCORES[schema.task]
+    for row in rows:
+        if name not in row:
+            raise UserError(
+                f"the exported model returns {', '.join(map(shown, row))}",
+                f"the output {name!r}",
+                "return it from Serving.predict in trainer/model.py",
+            )
+    try:
+        return np.array([row[name] for row in rows], np.float64)
+    except (TypeError, ValueError) as error:
+        raise invalid_scores(f"{rows[0][name]!r:.60}", "numbers of one shape") from error
+
+
+def check_scores(served: npt.NDArray[np.float64], schema: Schema) -> None:
+    """Raise `UserError` for predictions that cannot be probabilities, or are not finite."""
+    if not np.isfinite(served).all():
+        raise invalid_scores(f"{served[~np.isfinite(served)][0]}", "finite numbers")
+    if schema.task == "regression":
+        return
+    outside = served[(served < 0) | (served > 1)]
+    if outside.size:
+        raise invalid_scores(f"{outside[0]:.4g}", "numbers from 0 to 1")
+    totals = served.sum(axis=-1)
+    if served.ndim > 1 and np.abs(totals - 1).max(initial=0) > TOTAL_TOLERANCE:
+        raise invalid_scores(f"rows with a sum of {totals[0]:.4g}", "rows with a sum of 1")
+
+
+def invalid_scores(found: str, expected: str) -> UserError:
+    return UserError(
+        f"the exported model predicts {found}",
+        expected,
+        "correct Model.activate or Serving.predict in trainer/model.py",
+    )
+
+
+def check_parity(served: npt.NDArray[Any], trained: npt.NDArray[Any], schema: Schema) -> None:
+    """Raise `UserError` if the predictions are not those of the network for the same rows."""
+    rows = min(len(served), len(trained))
+    expected = trained[:rows] if schema.task == "multiclass" else trained[:rows, -1]
+    difference = largest_difference(served[:rows], expected)
+    if not difference <= TOLERANCE:
+        raise UserError(
+            f"predictions of the exported model differ from the trained network by up to {difference:.2g} on the example rows",
+            f"a difference of at most {TOLERANCE}",
+            "make Serving in trainer/model.py compute what training computes, or run `nox -s prepare` again",
+        )
+
+
+def largest_difference(served: npt.NDArray[Any], trained: npt.NDArray[Any]) -> float:
+    """Return the largest difference, relative to the largest value if that is above 1; infinite for other shapes."""
+    if served.shape != trained.shape:
+        return float("inf")
+    return float(np.abs(served - trained).max(initial=0) / max(1.0, np.abs(trained).max(initial=0)))
+
+
+def copy_model(folder: Path, target: Path) -> None:
+    """Copy a model; `saved_model.pb`, by which others know that it is complete, last. A bucket's mount renames no folder."""
+    (target / SAVED_MODEL).unlink(missing_ok=True)
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    for path in sorted(paths, key=lambda path: path == folder / SAVED_MODEL):
+        copied = target / path.relative_to(folder)
+        copied.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, copied)
+
+
+def load_and_predict(folder: Path, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the outputs of the exported signature for raw rows, as JSON values."""
+    import tensorflow as tf
+
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        loaded = tf.compat.v1.saved_model.load(session, ["serve"], str(folder))
+        signature = loaded.signature_def[SIGNATURE]
+        feeds = {
+            tensor.name: [cell(row.get(column), column, tensor.dtype == tf.string) for row in rows]
+            for column, tensor in signature.inputs.items()
+        }
+        outputs = {name: tensor.name for name, tensor in signature.outputs.items()}
+        values = session.run(outputs, feeds)
+    return [{name: json_value(values[name][row]) for name in outputs} for row in range(len(rows))]
+
+
+def bound_operations(folder: Path) -> list[str]:
+    """Return the names of operations in the graph that work on the exporting machine alone."""
+    graph = read_saved_model(folder).meta_graphs[0].graph_def
+    functions = [graph.node, *(function.node_def for function in graph.library.function)]
+    found = {node.op for nodes in functions for node in nodes}
+    return sorted(found.intersection(BOUND_TO_THIS_MACHINE))
+
+
+def main() -> None:
+    """Load a model and print its predictions as JSON, or why it cannot; end without a request."""
+    import tensorflow  # noqa: F401, ICN001  before the request, because it takes the longest
+
+    request = sys.stdin.readline()
+    if not request:
+        return
+    folder, rows = json.loads(request)
+    try:
+        bound = bound_operations(Path(folder))
+        response: Any = f"it calls {', '.join(bound)}" if bound else load_and_predict(folder, rows)
+    except Exception as error:
+        # TensorFlow begins with headings such as "Graph execution error:".
+        lines = [line for line in str(error).splitlines() if line.strip() and line[-1] != ":"]
+        response = f"{type(error).__name__}: {' '.join(lines)[:200]}"
+    json.dump(response, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

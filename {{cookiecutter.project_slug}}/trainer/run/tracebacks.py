@@ -1,0 +1,53 @@
+"""Errors of the user's own code: one line that names the place, and a traceback of their frames alone."""
+
+import contextlib
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+from trainer.run.errors import UserError
+
+PACKAGE = Path(__file__).resolve().parents[1]
+# What calls the code that users write; its frames explain nothing, unless an error is its own.
+CALLERS = ("task.py", "prepare.py", "run/", "training/contract.py", "training/loop.py")
+CALLERS += ("training/train_step.py", "training/distribution.py")
+
+
+def own_frames(error: BaseException) -> list[traceback.FrameSummary]:
+    """Return the frames of an error in this package, the innermost last, with paths such as trainer/model.py."""
+    frames = []
+    for frame in traceback.extract_tb(error.__traceback__):
+        path = Path(frame.filename)
+        if path.is_relative_to(PACKAGE):
+            frame.filename = path.relative_to(PACKAGE.parent).as_posix()
+            frames.append(frame)
+    called = tuple(f"{PACKAGE.name}/{name}" for name in CALLERS)
+    return [frame for frame in frames if not frame.filename.startswith(called)] or frames
+
+
+def place_of(error: BaseException) -> str:
+    frame = own_frames(error)[-1]
+    return f"{frame.filename}, line {frame.lineno}, in {frame.name}"
+
+
+def report(error: Exception) -> str:
+    """Return one line that names place and error, and the traceback of the own frames below it."""
+    name, text = type(error).__name__, str(error).strip()
+    first_line = text.partition("\n")[0]
+    listed = "".join(traceback.format_list(own_frames(error)))
+    return f"error: {place_of(error)}: {name}: {first_line}\n{listed}{name}: {text}"
+
+
+@contextlib.contextmanager
+def exit_reported() -> Iterator[None]:
+    """Turn an exit with code 0 into a `UserError`: the run has not finished yet."""
+    try:
+        yield
+    except SystemExit as error:
+        if error.code:
+            raise
+        raise UserError(
+            f"{place_of(error)} ends the process with exit code 0 before the run has finished",
+            "a run that ends with metrics and a model",
+            "return instead, or raise an error",
+        ) from error
