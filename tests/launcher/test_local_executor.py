@@ -14,7 +14,7 @@ import pytest
 from launcher.console import Console, UserError
 from launcher.executors.local.__main__ import package_path
 from launcher.executors.local.cluster import TASK_TYPES, Replica, replicas_of, shrunk, variables_for
-from launcher.executors.local.executor import run_custom_job
+from launcher.executors.local.executor import check_finished, run_custom_job
 from launcher.run_folders import choose_job_dir
 from launcher.spec.custom_job import RUN_LABEL, start_command
 from launcher.subprocesses import signals_postponed
@@ -131,6 +131,20 @@ def test_a_preempted_job_restarts_and_ends(tmp_path: Path) -> None:
 def test_files_left_in_the_working_folder_are_reported(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="wrote 'model.bin' into its working folder"):
         run(job_of("open('model.bin', 'w').close()", 1), tmp_path)
+
+
+def test_a_run_that_ends_before_it_has_finished_is_reported(tmp_path: Path) -> None:
+    job = job_of("pass", 1)
+    [pool] = job["jobSpec"]["workerPoolSpecs"]
+    pool["containerSpec"]["command"] = start_command("trainer.task", "gs://b/package.tar.gz")
+    for name in ("metrics.json", "model/saved_model.pb"):
+        with pytest.raises(UserError, match=f"before it had finished: there is no {name}"):
+            check_finished(job, tmp_path)
+        path = tmp_path / "b" / "n" / "jobs" / "run-1" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    check_finished(job, tmp_path)
+    check_finished(job_of("pass", 1), tmp_path / "another module")
 
 
 LAUNCHER = """

@@ -13,6 +13,7 @@ from tests.mistakes.changes import (
     together,
 )
 
+TASK = "trainer/task.py"
 ENDED = """\
         if self.trainer.replicas.position.index == 1:
             import os
@@ -27,16 +28,27 @@ WHAT = {
     30: "a loss that is not finite",
     31: "serving predicts otherwise than training",
     32: "a replica dies and the others wait",
+    60: "an exported model that another process cannot use",
+    61: "a run that ends before it has finished, or without a model",
 }
 
 PLANTS: tuple[Plant, ...] = ()
 
 RUNS: tuple[Mistake, ...] = (
-    together("27", MODEL, swap("if replicas.position.is_chief:\n        signature", "if True:\n        signature"), "is about to write the model"),
+    together("27", MODEL, swap("if replicas.position.is_chief:\n        export", "if True:\n        export"), "is about to write the model"),
     together("28", TRAIN_STEP, swap("own = batch[size * replica // replicas : size * (replica + 1) // replicas]", "own = batch"), "the replicas trained on"),
     together("28 overlapping parts", TRAIN_STEP, swap("size * (replica + 1) // replicas]", "size]"), "the replicas trained on"),
     local("30", JOB, key("learning_rate", "1e30"), "the loss is"),
     local("31", MODEL, swap("tf.stack(numbers, axis=1) if numbers", "tf.stack(numbers[::-1], axis=1) if numbers"), "predictions of the exported model differ"),
     local("31 codes that are off by one", MODEL, swap("vocabulary_codes(vocabulary)", "vocabulary_codes(vocabulary[1:])"), "predictions of the exported model differ"),
     together("32", LOOP, swap("        self.trainer.check_same_weights()\n", ENDED), "worker 0 ended with exit code 9"),
+    local("60", MODEL, swap('return {"probability": predictions[:, 1],', 'score = tf.py_function(lambda x: x, [predictions[:, 1]], tf.float32)\n            return {"probability": score,'), "it calls EagerPyFunc"),
+    local("60 NumPy", MODEL, swap("label = tf.gather(self.classes, tf.argmax(predictions, axis=1))", 'import numpy as np\n        best = tf.numpy_function(lambda x: np.argmax(x, axis=1), [predictions], tf.int64)\n        label = tf.gather(self.classes, best)'), "it calls PyFunc"),
+    local("60 log-odds", MODEL, swap('{"probability": predictions[:, 1],', '{"probability": tf.math.log(predictions[:, 1] / predictions[:, 0]),'), "expected numbers from 0 to 1"),
+    local("60 not a number", MODEL, swap('{"probability": predictions[:, 1],', '{"probability": predictions[:, 1] * float("nan"),'), "predicts nan; expected finite numbers"),
+    local("60 another name", MODEL, swap('{"probability": predictions[:, 1],', '{"score": predictions[:, 1],'), "expected the output 'probability'"),
+    local("61", MODEL, swap("        export(model,", "        import sys\n        sys.exit(0)\n        export(model,"), "ends the process with exit code 0"),
+    local("61 os._exit", LOOP, swap("        self.trainer.use_best()\n", "        self.trainer.use_best()\n        import os\n        os._exit(0)\n"), "exit code 0 before it had finished"),
+    local("61 no export", MODEL, swap("        export(model, schema, statistics, model_dir, replicas.position.is_chief)\n", ""), "training has exported no model"),
+    local("61 returns", TASK, swap("    with sole_run(outputs, position.is_chief):\n", "    return 0\n    with sole_run(outputs, position.is_chief):\n"), "exit code 0 before it had finished"),
 )  # fmt: skip

@@ -189,7 +189,7 @@ def load_and_predict(folder: Path, rows: Sequence[Mapping[str, Any]]) -> list[di
         loaded = tf.compat.v1.saved_model.load(session, ["serve"], str(folder))
         signature = loaded.signature_def[SIGNATURE]
         feeds = {
-            tensor.name: [cell(row.get(column), column, tensor.dtype == tf.string) for row in rows]
+            tensor.name: [cell(row.get(column), tensor.dtype == tf.string) for row in rows]
             for column, tensor in signature.inputs.items()
         }
         outputs = {name: tensor.name for name, tensor in signature.outputs.items()}

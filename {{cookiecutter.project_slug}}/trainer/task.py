@@ -15,9 +15,8 @@ from trainer.data.statistics import Statistics, read_statistics
 from trainer.resume import finished_metrics, write_config
 from trainer.run.cluster import ClusterPosition, cluster_position
 from trainer.run.console import Console
-from trainer.run.errors import exit_code
+from trainer.run.errors import exit_code, exit_reported
 from trainer.run.outputs import Outputs, check_data_dir, outputs_of, sole_run, write_json
-from trainer.run.tracebacks import exit_reported
 from trainer.settings import Settings
 
 

@@ -1,9 +1,12 @@
 """User-facing errors: problem, expectation, fix. They end a program without a traceback."""
 
+import contextlib
 import errno
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+
+from trainer.run.tracebacks import place_of, report
 
 EXIT_FAILED = 1
 EXIT_USER_ERROR = 2
@@ -43,13 +46,23 @@ def exit_code(program: Callable[[Sequence[str]], int], arguments: Sequence[str])
         return EXIT_INTERRUPTED
     except Exception as error:
         fault = storage_fault(error)
-        if fault is None:
-            from trainer.run.tracebacks import report
+        print(f"error: {fault}" if fault else report(error), file=sys.stderr)
+        return EXIT_USER_ERROR if fault else EXIT_FAILED
 
-            print(report(error), file=sys.stderr)
-            return EXIT_FAILED
-        print(f"error: {fault}", file=sys.stderr)
-        return EXIT_USER_ERROR
+
+@contextlib.contextmanager
+def exit_reported() -> Iterator[None]:
+    """Turn an exit with code 0 into a `UserError`: the run has not finished yet."""
+    try:
+        yield
+    except SystemExit as error:
+        if error.code:
+            raise
+        raise UserError(
+            f"{place_of(error)} ends the process with exit code 0 before the run has finished",
+            "a run that ends with metrics and a model",
+            "return instead, or raise an error",
+        ) from error
 
 
 def storage_fault(error: Exception) -> UserError | None:

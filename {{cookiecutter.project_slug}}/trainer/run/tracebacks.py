@@ -1,11 +1,7 @@
-"""Errors of the user's own code: one line that names the place, and a traceback of their frames alone."""
+"""Errors of the user's own code: a line that names the place, and a traceback of their frames alone."""
 
-import contextlib
 import traceback
-from collections.abc import Iterator
 from pathlib import Path
-
-from trainer.run.errors import UserError
 
 PACKAGE = Path(__file__).resolve().parents[1]
 # What calls the code that users write; its frames explain nothing, unless an error is its own.
@@ -36,18 +32,3 @@ def report(error: Exception) -> str:
     first_line = text.partition("\n")[0]
     listed = "".join(traceback.format_list(own_frames(error)))
     return f"error: {place_of(error)}: {name}: {first_line}\n{listed}{name}: {text}"
-
-
-@contextlib.contextmanager
-def exit_reported() -> Iterator[None]:
-    """Turn an exit with code 0 into a `UserError`: the run has not finished yet."""
-    try:
-        yield
-    except SystemExit as error:
-        if error.code:
-            raise
-        raise UserError(
-            f"{place_of(error)} ends the process with exit code 0 before the run has finished",
-            "a run that ends with metrics and a model",
-            "return instead, or raise an error",
-        ) from error

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher.console import Console, UserError, coloured, shown
-from launcher.contract import EXIT_FAILED, MOUNT_VARIABLE, TASK_MODULE
+from launcher.contract import EXIT_FAILED, METRICS, MOUNT_VARIABLE, SAVED_MODEL, TASK_MODULE
 from launcher.executors.local.cluster import (
     Addresses,
     Replica,
@@ -75,6 +75,7 @@ def run_custom_job(
             code = run_cluster(members, conditions, console, preempt_seconds)
         if code == 0:
             check_left_behind(conditions.folder)
+            check_finished(custom_job, mount)
     return code
 
 
@@ -188,3 +189,18 @@ def check_left_behind(folder: Path) -> None:
             "all outputs below the folder that --job-dir or AIP_MODEL_DIR names, because a cloud job loses the others",
             "write to a path below that folder",
         )
+
+
+def check_finished(custom_job: Mapping[str, Any], mount: Path) -> None:
+    """Raise `UserError` for a run without metrics or a model: a process can end with exit code 0 before it has finished."""
+    module, _ = program_of(pools_of(custom_job)[0])
+    if module != TASK_MODULE:
+        return
+    output = custom_job["jobSpec"]["baseOutputDirectory"]["outputUriPrefix"].removeprefix("gs://")
+    for name in (METRICS, f"model/{SAVED_MODEL}"):
+        if not (mount / output / name).is_file():
+            raise UserError(
+                f"training ended with exit code 0 before it had finished: there is no {name}",
+                "a run that writes its model and, last, its metrics",
+                "look for os._exit, or a return that is too early, in trainer/task.py or what it calls",
+            )
