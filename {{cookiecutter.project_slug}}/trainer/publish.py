@@ -207,7 +207,7 @@ def bound_operations(folder: Path) -> list[str]:
 
 def main() -> None:
     """Load a model and print its predictions as JSON, or why it cannot; end without a request."""
-    import tensorflow  # noqa: F401, ICN001  before the request, because it takes the longest
+    import tensorflow  # noqa: F401  before the request, because it takes the longest
 
     request = sys.stdin.readline()
     if not request:

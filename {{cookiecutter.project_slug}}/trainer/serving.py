@@ -6,7 +6,6 @@ names to them.
 """
 
 import itertools
-import json
 import keyword
 import math
 import re

@@ -5,8 +5,10 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1]
 # What calls the code that users write; its frames explain nothing, unless an error is its own.
-CALLERS = ("task.py", "prepare.py", "run/", "training/contract.py", "training/loop.py")
-CALLERS += ("training/train_step.py", "training/distribution.py")
+CALLERS = (
+    *("task.py", "prepare.py", "run/", "training/contract.py", "training/distribution.py"),
+    *("training/loop.py", "training/train_step.py"),
+)
 
 
 def own_frames(error: BaseException) -> list[traceback.FrameSummary]:
