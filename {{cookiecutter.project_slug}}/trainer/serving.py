@@ -14,7 +14,6 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trainer.run.errors import UserError, shown
 from trainer.run.outputs import SAVED_MODEL
 
 SIGNATURE = "serving_default"
