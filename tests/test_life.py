@@ -67,6 +67,23 @@ def test_a_killed_run_resumes_and_ends_as_an_uninterrupted_one(
     resumed, expected = metrics_of(fresh), metrics_of(fresh, "runs/uninterrupted")
     # The same bits, as both ran on this machine.
     assert all(resumed[key] == expected[key] for key in ("auc", "loss", "steps", "history"))
+    check_that_it_repeats(fresh)
+
+
+def check_that_it_repeats(project: Path) -> None:
+    """Repeat runs/uninterrupted although the code and the arguments have changed since; not with other data."""
+    (project / "trainer" / "model.py").write_text("raise ValueError\n", encoding="utf-8")
+    again = ("--like", "runs/uninterrupted", "--job-dir", "runs/again")
+    ran(project, "local_train", *again)
+    repeated, expected = (
+        metrics_of(project, "runs/again"),
+        metrics_of(project, "runs/uninterrupted"),
+    )
+    assert all(repeated[key] == expected[key] for key in ("auc", "loss", "steps", "history"))
+    shutil.move(project / "data" / "prepared", project / "data" / "moved")
+    done = nox(project, "local_train", *again)
+    assert done.returncode and "runs/uninterrupted was trained on the data" in done.stderr
+    assert "data/prepared holds none; expected the same prepared data; " in done.stderr
 
 
 def kill_after_a_checkpoint(project: Path, *length: str) -> None:

@@ -15,7 +15,6 @@ from launcher.console import Console, UserError
 from launcher.executors.local.__main__ import package_path
 from launcher.executors.local.cluster import TASK_TYPES, Replica, replicas_of, shrunk, variables_for
 from launcher.executors.local.executor import check_finished, run_custom_job
-from launcher.run_folders import choose_job_dir
 from launcher.spec.custom_job import RUN_LABEL, start_command
 from launcher.subprocesses import signals_postponed
 
@@ -242,10 +241,3 @@ def alive(pid: int) -> bool:
 
 def test_the_package_of_a_job_is_found_in_the_mount(tmp_path: Path) -> None:
     assert package_path(job_of("pass", 1), tmp_path) == tmp_path / "b" / "package.tar.gz"
-
-
-def test_an_empty_run_folder_is_used_for_a_new_run(tmp_path: Path) -> None:
-    (tmp_path / "0001").mkdir()
-    assert choose_job_dir(tmp_path) == (tmp_path / "0001", False)
-    (tmp_path / "0001" / "config.json").touch()
-    assert choose_job_dir(tmp_path) == (tmp_path / "0001", True)

@@ -16,7 +16,6 @@ from launcher.packaging.sdist import (
     digest,
     python_files,
 )
-from launcher.run_folders import choose_job_dir, newest_model
 
 from tests.launcher.samples import QUIET, write_files
 
@@ -186,23 +185,6 @@ def test_a_process_runs_the_code_it_started_with(tmp_path: Path) -> None:
         [str(edited), "-m", "trainer.task"], cwd="/", input="\n", stdout=pipe, text=True, check=True
     )
     assert done.stdout == "started\nedited\n"
-
-
-def test_runs_count_up_and_a_stopped_one_is_resumed(tmp_path: Path) -> None:
-    runs = tmp_path / "runs"
-    assert choose_job_dir(runs) == (runs / "0001", False)
-    write_files(runs, {"0009/metrics.json": "{}", "trial/x": "", "12/x": ""})
-    assert choose_job_dir(runs) == (runs / "0010", False)
-    write_files(runs, {"0010/config.json": "{}"})
-    assert choose_job_dir(runs) == (runs / "0010", True)
-
-
-def test_the_newest_model_is_the_one_written_last(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="there is no trained model in .*; expected a finished run"):
-        newest_model(tmp_path)
-    write_files(tmp_path, {"0002/model/saved_model.pb": "", "mine/model/saved_model.pb": ""})
-    os.utime(tmp_path / "0002/model/saved_model.pb", (1, 1))
-    assert newest_model(tmp_path) == tmp_path / "mine" / "model"
 
 
 def test_a_child_inherits_no_path_to_other_packages(monkeypatch: pytest.MonkeyPatch) -> None:

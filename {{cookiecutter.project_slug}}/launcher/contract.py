@@ -13,6 +13,8 @@ EXAMPLES = "examples.jsonl"
 """In a folder of prepared data: rows to predict."""
 METRICS = "metrics.json"
 """In a job folder; written last, so its presence means that the run has finished."""
+CONFIG = "config.json"
+"""In a job folder; the settings of the run that writes to it."""
 SAVED_MODEL = "saved_model.pb"
 
 EXIT_FAILED = 1

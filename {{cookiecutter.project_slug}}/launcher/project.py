@@ -1,7 +1,6 @@
 """The project's folder, what the launcher keeps in it, and what its commands share."""
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 from launcher.console import Console
 from launcher.contract import STATISTICS
+from launcher.files import read_json
 from launcher.packaging.environment import Environment
 from launcher.packaging.sdist import SourceDistribution, build_source_distribution
 from launcher.run_folders import best_arguments
@@ -98,11 +98,12 @@ def run_of(
 
 def prepared_fingerprint(project: Project, job: Job) -> str:
     """Return the fingerprint of the prepared data, `NOT_PREPARED` if there is none yet."""
-    path = Path(project.absolute(job.data.prepared), STATISTICS)
-    try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["fingerprint"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return NOT_PREPARED
+    return fingerprint_of(project.absolute(job.data.prepared)) or NOT_PREPARED
+
+
+def fingerprint_of(folder: str | Path) -> str:
+    """Return the digest of the prepared data in a folder, "" if there is none."""
+    return str(read_json(Path(folder, STATISTICS)).get("fingerprint", ""))
 
 
 def git_revision(project: Project) -> str:

@@ -8,6 +8,7 @@ from launcher.console import UserError
 from launcher.contract import METRICS, SAVED_MODEL
 
 STUDY_PREFIX = "study-"
+MODEL = Path("model", SAVED_MODEL)
 
 
 def numbered(runs: Path, prefix: str = "") -> dict[int, Path]:
@@ -20,13 +21,20 @@ def numbered(runs: Path, prefix: str = "") -> dict[int, Path]:
     }
 
 
-def choose_job_dir(runs: Path) -> tuple[Path, bool]:
-    """Return the folder of the next run, and whether that is a stopped run to resume."""
-    newest = max(numbered(runs), default=0)
-    folder = runs / f"{newest:04d}"
-    if newest == 0 or (folder / METRICS).is_file():
-        return runs / f"{newest + 1:04d}", False
-    return folder, any(folder.iterdir())
+def next_run(runs: Path) -> Path:
+    return runs / f"{max(numbered(runs), default=0) + 1:04d}"
+
+
+def stopped_run(runs: Path) -> Path | None:
+    """Return the newest run if it has not finished."""
+    folders = numbered(runs)
+    newest = folders.get(max(folders, default=0))
+    return newest if newest and not (newest / METRICS).is_file() else None
+
+
+def run_folder(run: str, runs: str) -> str:
+    """Return the folder of a run, which may be named by its number."""
+    return f"{runs}/{int(run):04d}" if run.isdecimal() else run
 
 
 def next_study(runs: Path, digest: str) -> tuple[Path, bool]:
@@ -79,12 +87,12 @@ def best_arguments(runs: Path, trial: str) -> dict[str, str | int | float]:
 
 
 def newest_model(runs: Path) -> Path:
-    """Return the model that was written last; raise `UserError` if there is none."""
-    models = list(runs.glob(f"*/model/{SAVED_MODEL}"))
-    if not models:
+    """Return the model of the run that finished last; raise `UserError` if there is none."""
+    finished = [path for path in runs.glob(f"*/{METRICS}") if (path.parent / MODEL).is_file()]
+    if not finished:
         raise UserError(
-            f"there is no trained model in {runs}",
+            f"no run in {runs} has finished with a model",
             "a finished run",
             "run nox -s local_train first, or name a model with --model",
         )
-    return max(models, key=lambda path: path.stat().st_mtime_ns).parent
+    return (max(finished, key=lambda path: path.stat().st_mtime_ns).parent / MODEL).parent

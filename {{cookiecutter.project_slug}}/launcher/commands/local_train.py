@@ -1,8 +1,10 @@
 """`nox -s local_train`: the job on this machine."""
 
+import dataclasses
 import os
 from pathlib import Path
 
+from launcher import run_record
 from launcher.commands.options import LocalTrainOptions
 from launcher.commands.prepare import run_prepare
 from launcher.commands.session import Session
@@ -12,44 +14,118 @@ from launcher.executors.local.cluster import replicas_of, shrunk
 from launcher.executors.local.executor import run_custom_job
 from launcher.executors.local.mount import mounted
 from launcher.packaging.environment import install
-from launcher.project import Project, run_of
-from launcher.run_folders import choose_job_dir
-from launcher.spec.custom_job import custom_job_of, data_uri, output_uri
+from launcher.packaging.sdist import SourceDistribution, building, stored
+from launcher.project import Project, fingerprint_of, run_of
+from launcher.run_folders import next_run, run_folder, stopped_run
+from launcher.run_record import RunRecord
+from launcher.spec.custom_job import custom_job_of, data_uri
+from launcher.spec.job_file import Job, read_job
+from launcher.spec.tuning_job import with_flags
+
+RUN_NAME = "local"
+"""Of each run on this machine: which folder it gets depends on what it runs."""
+NOT_WITH_LIKE = ("scale_tier", "region", "data_dir", "all_replicas", "trial")
 
 
 def local_train(
     project: Project, options: LocalTrainOptions, rest: list[str], console: Console
 ) -> int:
-    job = options.job(project)
-    distribution = Session(project, job, rest, console).build()
-    data_dir = Path(on_this_machine(options.data_dir or job.data.prepared, project))
-    if not options.data_dir:
-        code = run_prepare(
-            project, job.data, distribution, ["--reuse", *options.verbosity], console
-        )
-        if code:
+    if options.like:
+        record = repeated(project, options.like, options, rest, console)
+    else:
+        job = options.job(project)
+        distribution = Session(project, job, rest, console).build()
+        reuse = ["--reuse", *options.verbosity]
+        if not options.data_dir and (
+            code := run_prepare(project, job.data, distribution, reuse, console)
+        ):
             return code
-    job_dir = job_folder(project, options.job_dir, console)
-    arguments = [*rest, *options.verbosity]
+        record = new_record(project, job, distribution, options, rest, console)
+    job_dir = job_folder(project, options.job_dir, record, console)
+    with building(project.packages, console):
+        distribution = stored(record.package, project.packages)
+    python = install(project.training, distribution, console)
+    versions = run_record.versions_of(project.training.requirements(distribution))
+    if changed := run_record.changed_versions(record.versions, versions):
+        console.warning(f"{options.like} ran with {changed}, so the metrics may differ")
+    run_record.write(record, job_dir, versions)
+    output = record.custom_job["jobSpec"]["baseOutputDirectory"]["outputUriPrefix"]
+    links = {record.flags["data-dir"]: Path(record.data_folder), output: job_dir}
+    with mounted(links) as mount:
+        return run_custom_job(record.custom_job, python, mount, console, options.preempt)
+
+
+def new_record(
+    project: Project,
+    job: Job,
+    distribution: SourceDistribution,
+    options: LocalTrainOptions,
+    rest: list[str],
+    console: Console,
+) -> RunRecord:
+    """Return what the job of job.toml runs here."""
+    data_folder = on_this_machine(options.data_dir or job.data.prepared, project)
     prepared_uri = data_uri(job, "given") if options.data_dir else ""
-    run = run_of(project, job, distribution, job_dir.name, arguments, prepared_uri)
+    arguments = [*rest, *options.verbosity]
+    run = run_of(project, job, distribution, RUN_NAME, arguments, prepared_uri)
     custom_job = custom_job_of(job, run)
     if not options.all_replicas:
         replicas, custom_job = len(replicas_of(custom_job)), shrunk(custom_job)
         report_replicas(job.cloud.scale_tier, replicas, len(replicas_of(custom_job)), console)
-    python = install(project.training, distribution, console)
-    with mounted({run.data_uri: data_dir, output_uri(job, run.name): job_dir}) as mount:
-        return run_custom_job(custom_job, python, mount, console, options.preempt)
+    return RunRecord(
+        custom_job,
+        distribution.path,
+        project.folder / run_record.JOB_FILE,
+        data_folder,
+        fingerprint_of(data_folder),
+        run_record.uncommitted(project),
+        {},
+    )
 
 
-def job_folder(project: Project, named: str | None, console: Console) -> Path:
-    """Return the folder that the run writes to: the named one, that of a run to resume, or a new one."""
-    if named:
-        folder, note = Path(on_this_machine(named, project)), ""
+def repeated(
+    project: Project, like: str, options: LocalTrainOptions, rest: list[str], console: Console
+) -> RunRecord:
+    """Return what an earlier run was, with more flags behind its own; raise `UserError` if that cannot run again."""
+    for name in (name for name in NOT_WITH_LIKE if getattr(options, name)):
+        flag = f"--{name.replace('_', '-')}"
+        raise UserError(
+            f"{flag} beside --like", "the code, settings and data of that run", f"leave out {flag}"
+        )
+    earlier = Path(on_this_machine(run_folder(like, "runs"), project))
+    record, name = run_record.read(earlier), project.shown_path(earlier)
+    if record is None:
+        raise UserError(
+            f"{name} does not record what it was",
+            "the number or folder of a run of this version",
+            "correct --like",
+        )
+    prepared = project.absolute(read_job(record.job_file).data.prepared)
+    data_folder = run_record.data_folder_of(record, name, prepared)
+    console.step("like", f"{name}, its package, settings and data")
+    job = with_flags(record.custom_job, [*rest, *options.verbosity])
+    return dataclasses.replace(record, custom_job=job, data_folder=data_folder)
+
+
+def job_folder(project: Project, named: str | None, record: RunRecord, console: Console) -> Path:
+    """Return the folder that the run writes to: the named one, that of an equal run to resume, or a new one."""
+    runs = project.runs
+    folder = Path(on_this_machine(named, project)) if named else stopped_run(runs) or next_run(runs)
+    name, changed = project.shown_path(folder), ", ".join(run_record.differences(record, folder))
+    if changed and named:
+        raise UserError(
+            f"{name} holds another run: {changed}",
+            "a run with the same code, settings and data, which resumes, or an empty folder",
+            "name another --job-dir; nothing was changed",
+        )
+    if changed:
+        folder = next_run(runs)
+        text = f"{name} was stopped, but {changed}: this is {project.shown_path(folder)}"
+    elif any(folder.glob("checkpoints/*")):
+        text = f"{name}, resuming (a new run: --job-dir DIR)"
     else:
-        folder, resumed = choose_job_dir(project.runs)
-        note = ", resuming (a new run: --job-dir DIR)" if resumed else ""
-    console.step("train", f"{project.shown_path(folder)}{note}")
+        text = name
+    console.step("train", text)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

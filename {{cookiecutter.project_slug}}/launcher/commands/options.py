@@ -64,6 +64,9 @@ class LocalTrainOptions(Options):
     region: str | None = option(REGION)
     job_dir: str | None = option("where the run is written, instead of the next runs/NNNN")
     data_dir: str | None = option("prepared data to train on, instead of job.toml's table")
+    like: str | None = option(
+        "repeat a run: its number or folder; the same code, settings and data", metavar="RUN"
+    )
     all_replicas: bool = flag("run every replica of a large tier")
     preempt: float = option(
         "kill a replica after SECONDS and restart the job, as the service does",

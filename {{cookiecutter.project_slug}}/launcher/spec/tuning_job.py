@@ -118,6 +118,12 @@ def trial_job(
     return {**trained, "jobSpec": {**spec, **changed}}
 
 
+def with_flags(trained: Mapping[str, Any], flags: Sequence[str]) -> dict[str, Any]:
+    """Return a CustomJob whose programs get more flags."""
+    pools = [with_more(pool, flags, []) for pool in trained["jobSpec"]["workerPoolSpecs"]]
+    return {**trained, "jobSpec": {**trained["jobSpec"], "workerPoolSpecs": pools}}
+
+
 def with_more(
     pool: Mapping[str, Any], flags: Sequence[str], variables: Sequence[Mapping[str, str]]
 ) -> dict[str, Any]:

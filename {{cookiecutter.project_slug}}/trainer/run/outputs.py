@@ -44,11 +44,15 @@ class Outputs:
 def local_path(address: str, environment: Mapping[str, str]) -> Path:
     """Return where `address` is read and written: `gs://bucket/x` lies below the mount of Cloud Storage.
 
+    Links are followed, so that messages name the folders that the user has and not the mount of a local run.
+
     Source: https://cloud.google.com/vertex-ai/docs/training/cloud-storage-file-system
     """
     if not address.startswith("gs://"):
         return Path(address)
-    return Path(environment.get("GCS_ROOT", BUCKET_MOUNT)) / address.removeprefix("gs://")
+    return (
+        Path(environment.get("GCS_ROOT", BUCKET_MOUNT)) / address.removeprefix("gs://")
+    ).resolve()
 
 
 def outputs_of(job_dir: str | None, environment: Mapping[str, str]) -> Outputs:

@@ -1,0 +1,181 @@
+"""What a local run was, in `record/` of its folder: package, features.py, job.toml, command, data, versions and revision.
+
+With it a run is repeated, and a stopped one is resumed only with the same code, data and settings.
+"""
+
+import json
+import platform
+import shlex
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from launcher.console import UserError
+from launcher.contract import CONFIG
+from launcher.files import read_json, write_atomically
+from launcher.packaging.environment import site_packages
+from launcher.packaging.sdist import archive_files
+from launcher.project import Project, fingerprint_of
+from launcher.spec.custom_job import arguments_of
+from launcher.subprocesses import clean_variables, run_captured
+
+FOLDER, FILE, JOB_FILE, FEATURES = "record", "run.json", "job.toml", "trainer/features.py"
+DURATIONS = {"epochs", "max-steps", "max-minutes", "patience"}
+"""The flags that may differ in a resumed run; trainer/resume.py has the same list."""
+IGNORED = {*DURATIONS, "data-dir", "quiet", "verbose"}
+MOST_NAMED = 3
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    custom_job: dict[str, Any]
+    """What runs: with the replicas of this machine."""
+    package: Path
+    """The source distribution."""
+    job_file: Path
+    data_folder: str
+    data_id: str
+    uncommitted: list[str]
+    """The files that differ from the revision of git that the job names."""
+    versions: dict[str, str]
+    """Of Python and of each distribution; none before the packages are installed."""
+
+    @property
+    def flags(self) -> dict[str, str]:
+        return flags_of(arguments_of(self.custom_job["jobSpec"]["workerPoolSpecs"][0]))
+
+
+def write(record: RunRecord, job_dir: Path, versions: Mapping[str, str]) -> None:
+    """Keep what a run is, before it starts. A folder to which an unknown run has written stays as it is."""
+    folder, package = job_dir / FOLDER, record.package
+    if (job_dir / CONFIG).exists() and not folder.exists():
+        return
+    folder.mkdir(exist_ok=True)
+    content = package.read_bytes()
+    files = {package.name: content, JOB_FILE: record.job_file.read_bytes()}
+    files[Path(FEATURES).name] = archive_files(content)[FEATURES]
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    document = {
+        "command": shlex.join(["nox", "-s", *sys.argv[1:2], "--", *sys.argv[2:]]),
+        "package": package.name,
+        "data": {"id": record.data_id, "folder": record.data_folder},
+        "uncommitted": record.uncommitted,
+        "versions": versions,
+        "job": record.custom_job,
+    }
+    write_atomically(folder / FILE, json.dumps(document, indent=1) + "\n")
+
+
+def read(job_dir: Path) -> RunRecord | None:
+    """Return what a run was, None if its folder does not record that."""
+    folder = job_dir / FOLDER
+    document = read_json(folder / FILE)
+    if not document:
+        return None
+    return RunRecord(
+        document["job"],
+        folder / document["package"],
+        folder / JOB_FILE,
+        document["data"]["folder"],
+        document["data"]["id"],
+        document["uncommitted"],
+        document["versions"],
+    )
+
+
+def differences(record: RunRecord, job_dir: Path) -> list[str]:
+    """Return what a run has otherwise than the one that a folder records; nothing if it records none."""
+    earlier = read(job_dir)
+    if earlier is None:
+        return []
+    found = [
+        *changed_files(earlier.package, record.package),
+        *changed_flags(earlier.flags, record.flags, job_dir),
+    ]
+    return found + ["the prepared data changed"] * (record.data_id != earlier.data_id)
+
+
+def changed_files(earlier: Path, now: Path) -> Iterator[str]:
+    before, after = (archive_files(path.read_bytes()).items() for path in (earlier, now))
+    names = sorted({name for name, _ in before ^ after if "PKG-INFO" not in name})
+    names = [name for name in names if ".egg-info/" not in name] or names
+    if names:
+        more = f" and {len(names) - MOST_NAMED} more files" * (len(names) > MOST_NAMED)
+        yield f"{', '.join(names[:MOST_NAMED])}{more} changed"
+
+
+def changed_flags(
+    before: Mapping[str, str], now: Mapping[str, str], job_dir: Path
+) -> Iterator[str]:
+    """Yield the flags with other values. One that was not given had the value that the run chose, as config.json says."""
+    chosen = chosen_settings(job_dir)
+    for name in sorted({*before, *now} - IGNORED):
+        old, new = before.get(name, chosen.get(name)), now.get(name)
+        if new is None:
+            yield f"--{name} {old} is no longer given"
+        elif old is None or comparable(old) != comparable(new):
+            yield f"--{name} changed from {old or 'its default'} to {new}"
+
+
+def chosen_settings(job_dir: Path) -> dict[str, str]:
+    settings = read_json(job_dir / CONFIG).get("settings", {})
+    return {
+        name.replace("_", "-"): ",".join(map(str, value)) if isinstance(value, list) else str(value)
+        for name, value in settings.items()
+    }
+
+
+def flags_of(words: Sequence[str]) -> dict[str, str]:
+    """Return the values of the flags among arguments by their names; of one that is given twice, the last."""
+    flags = {}
+    for word, following in pairwise([*words, "--"]):
+        name, equals, value = word.removeprefix("--").partition("=")
+        if word.startswith("--"):
+            flags[name] = value if equals or following.startswith("--") else following
+    return flags
+
+
+def comparable(value: str) -> float | str:
+    try:
+        return float(value)
+    except ValueError:
+        return value.replace(" ", "")
+
+
+def data_folder_of(record: RunRecord, name: str, prepared: str) -> str:
+    """Return a folder with the data that a run was trained on; raise `UserError` if there is none."""
+    for folder in (record.data_folder, prepared):
+        if fingerprint_of(folder) == record.data_id:
+            return folder
+    found = fingerprint_of(prepared)[:16]
+    raise UserError(
+        f"{name} was trained on the data {record.data_id[:16]}, and {prepared} holds {found or 'none'}",
+        "the same prepared data",
+        f"restore the table and the options of {name}/{FOLDER}, run nox -s prepare, and repeat the run then",
+    )
+
+
+def versions_of(requirements: Path) -> dict[str, str]:
+    """Return the versions of Python and of each distribution in an environment."""
+    stems = sorted(path.stem for path in site_packages(requirements).glob("*.dist-info"))
+    return {"python": platform.python_version(), **dict(stem.rsplit("-", 1) for stem in stems)}
+
+
+def changed_versions(before: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """Return the versions that are others than when a run was recorded, "" if there are none."""
+    changed = [name for name in before if before[name] != now.get(name)]
+    return ", ".join(f"{name} {before[name]} (now {now.get(name, 'absent')})" for name in changed)
+
+
+def uncommitted(project: Project) -> list[str]:
+    """Return the files that differ from the revision of git; none if there is no git."""
+    command = ["git", "status", "--porcelain"]
+    try:
+        code, output = run_captured(command, project.folder, clean_variables())
+    except OSError:
+        return []
+    return [] if code else output.splitlines()
