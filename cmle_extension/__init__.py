@@ -1,7 +1,7 @@
 """The template's Jinja filters: they validate each answer after its prompt and infer defaults from the data.
 
-An invalid answer ends generation with one line, before anything is written. Standard library only; Parquet needs
-pyarrow.
+An invalid answer is asked for again on a terminal. Elsewhere it ends generation with one line, before anything is written.
+Standard library only; Parquet needs pyarrow.
 """
 
 import importlib
@@ -24,21 +24,26 @@ from .dataset import (
     checked_label,
     inferred_features,
     inferred_label,
+    listed_features,
 )
+from .interview import asking_again
 from .names import checked_project_name, checked_slug, checked_smoke_test, suggested_slug
 from .quoting import parsed, quoted
 
+CHECKS = {
+    "bucket": checked_bucket,
+    "data_path": checked_data_path,
+    "gcp_project": checked_gcp_project,
+    "label": checked_label,
+    "project_name": checked_project_name,
+    "project_slug": checked_slug,
+    "region": checked_region,
+    "scale_tier": checked_scale_tier,
+    "smoke_test": checked_smoke_test,
+}
 FILTERS = (
-    checked_bucket,
-    checked_data_path,
-    checked_features,
-    checked_gcp_project,
-    checked_label,
-    checked_project_name,
-    checked_region,
-    checked_scale_tier,
-    checked_slug,
-    checked_smoke_test,
+    *(asking_again(prompt, check) for prompt, check in CHECKS.items()),
+    asking_again("features", checked_features, listed_features),
     inferred_features,
     inferred_label,
     parsed,

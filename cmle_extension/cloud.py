@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .refusal import advice, refusal, shown
+from .refusal import advice, refusal, shown, spelt_as
 from .text import checked_text
 
 CATALOG = (
@@ -50,8 +50,8 @@ def training_regions() -> list[str]:
 
 
 def checked_region(value: object) -> str:
-    region = checked_text(value, "region")
     regions = training_regions()
+    region = spelt_as(checked_text(value, "region"), regions)
     if region in regions:
         return region
     raise refusal(
@@ -121,8 +121,8 @@ def bucket_part_problem(name: str, rules: Mapping[str, Any]) -> tuple[str, str, 
 
 def checked_scale_tier(value: object, region: str) -> str:
     """Return a scale tier whose machines the region has."""
-    tier = checked_text(value, "scale_tier")
     tiers = google_cloud()["tiers"]
+    tier = spelt_as(checked_text(value, "scale_tier"), tiers)
     if tier not in tiers:
         raise refusal(
             "scale_tier",

@@ -4,6 +4,7 @@ A `data_path` of "" is the included census sample, here as in the templates.
 """
 
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 
 from . import adult
@@ -11,9 +12,9 @@ from .cells import MISSING, is_number
 from .data_file import PROMPT
 from .features_text import format_features, parse_features
 from .inference import Task, kind_of, likely_label, task_of
-from .quoting import packed
+from .quoting import packed, parsed
 from .recorded import answers_without_table, recorded_path
-from .refusal import advice, refusal, shown
+from .refusal import advice, refusal, shown, spelt_as
 from .table import Column, read_table
 from .text import checked_text
 
@@ -27,11 +28,22 @@ def checked_data_path(value: object) -> str:
     answer = checked_text(value, PROMPT)
     if not answer:
         return ""
-    full_path = recorded_path(answer) or os.path.abspath(os.path.expanduser(answer))
+    full_path = recorded_path(answer) or os.path.abspath(meant_path(answer))
     path = checked_text(full_path, PROMPT, "full path")
     if not answers_without_table(path):
         read_table(path)
     return path
+
+
+def meant_path(answer: str) -> str:
+    """Return a path as a shell would read it: without quotes and escapes, with `~` and `$HOME` expanded."""
+    if os.path.exists(answer):
+        return answer
+    try:
+        words = shlex.split(answer.replace("\\", "\\\\") if os.sep == "\\" else answer)
+    except ValueError:  # one quote alone
+        words = []
+    return os.path.expanduser(os.path.expandvars(words[0] if len(words) == 1 else answer))
 
 
 def column_names(data_path: str) -> Sequence[str]:
@@ -76,25 +88,30 @@ def task(label: str, data_path: str) -> Task:
 
 def inferred_features(data_path: str, label: str) -> str:
     """Return every column but the label with its inferred kind, as one line."""
+    return format_features(inferred_kinds(data_path, label).items())
+
+
+def inferred_kinds(data_path: str, label: str) -> dict[str, str]:
+    """Return the inferred kind of every column but the label, in file order."""
     if not data_path:
-        return format_features(adult.KINDS.items())
+        return dict(adult.KINDS)
     columns = read_table(data_path).columns.values()
-    return format_features(
-        (column.name, kind_of(column)) for column in columns if column.name != label
-    )
+    return {column.name: kind_of(column) for column in columns if column.name != label}
 
 
 def checked_features(value: object, data_path: str, label: str) -> str:
     """Return the complete description of the table as JSON text, for the filter `parsed`.
 
-    Refuses text outside the grammar, unknown kinds and columns, and missing columns.
+    Columns that are not listed keep their inferred kind. Refuses text outside the grammar, and unknown kinds and columns.
     """
     features = checked_text(value, "features")
     recorded = answers_without_table(data_path)
     if (recorded.get("label"), recorded.get("features")) == (label, features):
         return recorded["__table"]
-    kinds = checked_kinds(parse_features(features))
-    check_columns(kinds, [name for name in column_names(data_path) if name != label], label)
+    given = checked_kinds(parse_features(features))
+    check_columns(given, column_names(data_path), label)
+    inferred = inferred_kinds(data_path, label)
+    kinds = given if len(given) == len(inferred) else inferred | given
     check_usable(kinds)
     if data_path:
         check_numbers(kinds, read_table(data_path).columns)
@@ -108,6 +125,12 @@ def checked_features(value: object, data_path: str, label: str) -> str:
             "columns": [{"name": name, "kind": kind} for name, kind in kinds.items()],
         }
     )
+
+
+def listed_features(table: str) -> str:
+    """Return the columns and kinds of the result of `checked_features`, as one line."""
+    columns = parsed(table)["columns"]
+    return format_features((column["name"], column["kind"]) for column in columns)
 
 
 def reader_options(data_path: str) -> dict[str, object]:
@@ -133,7 +156,8 @@ def reader_options(data_path: str) -> dict[str, object]:
 def checked_kinds(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
     """Return the kind of each column; refuse an unknown kind and a column named twice."""
     kinds: dict[str, str] = {}
-    for name, kind in pairs:
+    for name, given in pairs:
+        kind = spelt_as(given, KINDS)
         if kind not in KINDS:
             raise refusal(
                 "features",
@@ -149,7 +173,7 @@ def checked_kinds(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
 
 
 def check_columns(kinds: Mapping[str, str], names: Sequence[str], label: str) -> None:
-    """Refuse columns that the table lacks, and columns of the table that are not listed."""
+    """Refuse columns that the table lacks, and the label."""
     for name in kinds:
         if name == label:
             problem = f"the label {shown(name)} is listed"
@@ -162,14 +186,6 @@ def check_columns(kinds: Mapping[str, str], names: Sequence[str], label: str) ->
                 f"the table has no column {shown(name)}",
                 "the columns of the table, as it spells them",
                 advice(name, names, "remove it from the list"),
-            )
-    for name in names:
-        if name not in kinds:
-            raise refusal(
-                "features",
-                f"the column {shown(name)} is not listed",
-                "every column but the label",
-                f"add {format_features([(name, 'ignore')])} to leave it out",
             )
 
 

@@ -4,7 +4,7 @@ import re
 import unicodedata
 
 from .recorded import recorded_answers
-from .refusal import advice, refusal, shown
+from .refusal import advice, refusal, shown, spelt_as
 from .text import checked_text
 
 LONGEST_NAME = 100
@@ -67,8 +67,8 @@ def checked_slug(value: object) -> str:
 
 
 def checked_smoke_test(value: object) -> str:
-    """Return `auto` or `skip`; always `skip` during `cruft update`, which renders the project twice in a temporary folder."""
-    answer = checked_text(value, "smoke_test")
+    """Return `auto` or `skip`; `update` during `cruft update`, which renders the project twice in a temporary folder."""
+    answer = spelt_as(checked_text(value, "smoke_test"), SMOKE_TEST_CHOICES)
     if answer not in SMOKE_TEST_CHOICES:
         raise refusal(
             "smoke_test",
@@ -76,4 +76,4 @@ def checked_smoke_test(value: object) -> str:
             "auto or skip",
             advice(answer, SMOKE_TEST_CHOICES, "write auto to run the smoke test, or skip"),
         )
-    return "skip" if recorded_answers() else answer
+    return "update" if recorded_answers() else answer

@@ -6,8 +6,12 @@ from collections.abc import Iterable
 LONGEST_SHOWN = 60
 
 
-class AnswerRefused(Exception):
-    """Replaces cookiecutter's exception where cookiecutter is not installed."""
+try:
+    from cookiecutter.exceptions import FailedHookException as AnswerRefused
+except ImportError:
+
+    class AnswerRefused(Exception):  # type: ignore[no-redef]
+        """Replaces cookiecutter's exception, which it reports in one line, where cookiecutter is not installed."""
 
 
 def refusal(prompt: str, problem: str, expected: str, remedy: str) -> Exception:
@@ -15,12 +19,7 @@ def refusal(prompt: str, problem: str, expected: str, remedy: str) -> Exception:
 
     `prompt` is the name of the invalid answer, `problem` what is wrong with it, including its value.
     """
-    line = f"{prompt}: {problem}; expected {expected}; {remedy}"
-    try:
-        from cookiecutter.exceptions import FailedHookException
-    except ImportError:
-        return AnswerRefused(line)
-    refused: Exception = FailedHookException(line)
+    refused: Exception = AnswerRefused(f"{prompt}: {problem}; expected {expected}; {remedy}")
     return refused
 
 
@@ -35,6 +34,11 @@ def nearest(value: str, choices: Iterable[str]) -> str:
     by_folded = {folded(choice): choice for choice in choices}
     matches = difflib.get_close_matches(folded(value), by_folded, n=1)
     return by_folded[matches[0]] if matches else ""
+
+
+def spelt_as(value: str, choices: Iterable[str]) -> str:
+    """Return the choice that differs from `value` in case, dashes and blanks at most; `value` itself if there is none."""
+    return {folded(choice): choice for choice in choices}.get(folded(value), value)
 
 
 def folded(text: str) -> str:

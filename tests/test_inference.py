@@ -15,6 +15,7 @@ from cmle_extension.dataset import (
     checked_label,
     inferred_features,
     inferred_label,
+    listed_features,
 )
 from cmle_extension.inference import Task, kind_of, likely_label, task_of
 from cmle_extension.quoting import parsed
@@ -279,7 +280,6 @@ ALL = {"id": "ignore", "age": "numeric", "city": "categorical", "self": "ignore"
         ({"self": "numeric"}, ("named 'self'", "TensorFlow cannot serve", "self:ignore")),
         ({"age": "ignore", "city": "ignore"}, ("every column is ignored", "at least one")),
         ({"city": "numeric"}, ("'city' is numeric, but contains 'a'", "write city:categorical")),
-        ({"city": None}, ("the column 'city' is not listed", "add city:ignore")),
     ],
 )
 def test_features_that_do_not_fit_the_table_are_refused(
@@ -288,6 +288,25 @@ def test_features_that_do_not_fit_the_table_are_refused(
     kinds = {name: kind for name, kind in {**ALL, **change}.items() if kind is not None}
     text = ", ".join(f"{name}:{kind}" for name, kind in kinds.items())
     refused(lambda: checked_features(text, people, "pay"), "features: ", *words)
+
+
+@pytest.mark.parametrize(
+    ("text", "changed"),
+    [
+        ("self:ignore", {}),
+        ("self:Ignore, age:categorical", {"age": "categorical"}),
+        ("self:ignore,id:HASHED", {"id": "hashed"}),
+        ("self:ignore,", {}),
+    ],
+)
+def test_columns_that_are_not_listed_keep_their_inferred_kind(
+    people: str, text: str, changed: dict[str, str]
+) -> None:
+    table = checked_features(text, people, "pay")
+    columns = {column["name"]: column["kind"] for column in parsed(table)["columns"]}
+    assert columns == ALL | changed
+    assert list(columns) == list(ALL)  # as in the file
+    assert checked_features(listed_features(table), people, "pay") == table
 
 
 def test_a_column_listed_twice_is_refused(people: str) -> None:

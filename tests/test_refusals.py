@@ -14,7 +14,7 @@ REFUSED = [
     ({"project_slug": "../evil"}, "project_slug: '../evil'"),
     ({"data_path": "no/such/table.csv"}, "data_path: "),
     ({"label": "nothing"}, "label: "),
-    ({"features": "age:numeric"}, "features: "),
+    ({"features": "ages:numeric"}, "features: "),
     ({"gcp_project": "My Project"}, "gcp_project: 'My Project'"),
     ({"region": "us-centrall"}, "us-central1"),
     ({"bucket": "gs://bucket"}, "bucket: "),

@@ -80,6 +80,45 @@ def test_the_path_becomes_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert checked_data_path("") == ""
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *('"my table.csv"', "'my table.csv'", "my\\ table.csv"),
+        *(
+            "$HOME/my table.csv",
+            "${HOME}/my\\ table.csv",
+            '"$HOME/my table.csv"',
+            "'~/my table.csv'",
+        ),
+    ],
+)
+def test_a_path_may_be_written_as_in_a_shell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    path = written(tmp_path, GOOD, "my table.csv")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert checked_data_path(answer) == path
+
+
+@pytest.mark.parametrize("name", ["'a'.csv", "$HOME.csv", "a\\b.csv", "it's.csv", "~.csv"])
+def test_a_file_with_a_strange_name_is_read_as_it_stands(tmp_path: Path, name: str) -> None:
+    path = written(tmp_path, GOOD, name)
+    assert checked_data_path(path) == path
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ['"', "it's", "$NOTHING/a.csv", "$(touch pwned).csv", "`touch pwned`", "''", "a.csv b"],
+)
+def test_a_path_that_no_file_has_runs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    refused(lambda: checked_data_path(answer), "data_path: ")
+    assert list(tmp_path.iterdir()) == []
+
+
 NAMES = [
     "my col", "a.b", "a-b", 'a"b', "it's", "class", "1st", "größe", "a,b", "a:b", " a", "😀", "\\", "#",
 ]  # fmt: skip
