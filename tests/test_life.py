@@ -35,7 +35,14 @@ TESTED = OTHERS if WHOLE else FEW
 # They need TensorFlow and DuckDB, which a project's environment of tests has.
 TRAINER_TESTS = Path(__file__).parent / "trainer"
 # These do not depend on the answers.
-SAME_FOR_ALL = ("test_commands", "test_locks", "test_optimizer", "test_provenance", "test_tables")
+SAME_FOR_ALL = (
+    "test_commands",
+    "test_locks",
+    "test_optimizer",
+    "test_provenance",
+    "test_schema",
+    "test_tables",
+)
 # Several processes train there for a minute, in a way that depends on the task alone: once for each task is enough.
 TOGETHER = "test_distributed"
 TRAINED_TOGETHER = ("comma.csv-multiclass", "table.parquet-regression")

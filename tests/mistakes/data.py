@@ -8,6 +8,7 @@ from tests.mistakes.changes import (
     JOB,
     Mistake,
     Plant,
+    Severity,
     key,
     local,
     swap,
@@ -17,6 +18,9 @@ from tests.sessions import Change
 WHAT = {
     24: "columns, label or split that do not fit the table",
     25: "the order of the file's columns has changed",
+    50: "a value of features.py that Python lets pass",
+    51: "a file that holds no table",
+    52: "a test table with other columns than the train table",
 }
 
 
@@ -37,6 +41,17 @@ def shuffled_columns(project: Path) -> Change:
     return swap("data/adult.data.gz", str(path))
 
 
+def preparing(
+    name: str, file: str, change: Change, part: str, severity: Severity = "error"
+) -> Mistake:
+    """Return a mistake that `nox -s prepare` reports."""
+    return Mistake(name, "prepare", (), file, change, part, severity)
+
+
+def train(path: str) -> Change:
+    return swap("data/adult.data.gz", path)
+
+
 PLANTS: tuple[Plant, ...] = ()
 
 RUNS: tuple[Mistake, ...] = (
@@ -44,4 +59,16 @@ RUNS: tuple[Mistake, ...] = (
     local("24 a column that is not there", FEATURES, swap('"age": ', '"agee": '), "did you mean 'age'?"),
     local("24 another type", FEATURES, swap('"workclass": "categorical"', '"workclass": "numeric"'), "is not a finite number"),
     local("24 an empty split", JOB, key("eval_share", "0.0"), "the eval split has no rows"),
+    preparing("50", FEATURES, swap('"age": "numeric"', '"age": "number"'), "the kind of column 'age' is 'number'"),
+    preparing("50 a column twice", FEATURES, swap('"sex":', '"age":'), "'age' is a key twice"),
+    preparing("50 a text for a list", FEATURES, swap("MISSING: list[str] = [", 'MISSING = "?" or ['), "write MISSING = ['?']"),
+    preparing("50 a number for a text", FEATURES, swap('POSITIVE = ">50K"', "POSITIVE = 1"), "POSITIVE is 1; expected text in quotes"),
+    preparing("50 no class of the data", FEATURES, swap('POSITIVE = ">50K"', 'POSITIVE = ">50k"'), "write POSITIVE = '>50K'"),
+    preparing("50 the label among the columns", FEATURES, swap('"sex":', '"income": "ignore", "sex":'), "COLUMNS holds the label 'income'"),
+    preparing("50 a header without a column", FEATURES, swap('"sex", "capital', '"Sex", "capital'), "did you mean 'Sex'?"),
+    preparing("51", JOB, train("data"), "is a folder of"),
+    preparing("51 a page", JOB, train("README.md"), "cannot be used"),
+    preparing("51 a misspelt name", JOB, train("data/adult.dat.gz"), "adult.data.gz?"),
+    preparing("51 a device", JOB, train("/dev/null"), "is a pipe or a device"),
+    preparing("52", JOB, swap("data/adult.test.gz", "data/README.md"), "cannot be used"),
 )  # fmt: skip

@@ -119,10 +119,18 @@ def test_other_features_are_a_stale_reason(
     assert prepare.stale_reasons(arguments) == [
         "made from another features.py (COLUMNS in another order)"
     ]
-    monkeypatch.setattr(features, "COLUMNS", {**dict(others), first[0]: "ignore", "new": "hashed"})
+    monkeypatch.setattr(features, "COLUMNS", {**dict(others), first[0]: "ignore"})
     monkeypatch.setattr(features, "MISSING", ["none"])
     [reason] = prepare.stale_reasons(arguments)
-    assert f"({first[0]}: {first[1]}, now ignore, new: absent, now hashed, MISSING: [" in reason
+    assert f"({first[0]}: {first[1]}, now ignore, MISSING: [" in reason
+
+
+def test_columns_that_came_or_went_are_named() -> None:
+    before, after = {"columns": {"a": "numeric"}}, {"columns": {"b": "hashed"}}
+    assert [*provenance.feature_changes(before, after)] == [
+        "a: numeric, now absent",
+        "b: absent, now hashed",
+    ]
 
 
 def test_a_folder_without_its_record_is_not_current(

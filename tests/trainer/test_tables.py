@@ -1,12 +1,17 @@
 """Reading tables of any names, types and machines; each test brings its own columns."""
 
+import bz2
 import contextlib
 import datetime
+import gzip
 import hashlib
+import io
 import json
+import lzma
 import os
 import subprocess
 import sys
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +22,7 @@ import pytest
 import row_keys
 from trainer import features, prepare
 from trainer.data import files
+from trainer.run.errors import UserError
 
 DEFAULTS: dict[str, Any] = {
     "LABEL": "y",
@@ -161,3 +167,146 @@ def test_examples_are_rows_of_the_last_split_alone(
         prepared(train, *options)
         text = (tmp_path / "output" / files.EXAMPLES).read_text(encoding="utf-8")
         assert len([json.loads(line) for line in text.split("\n") if line]) == min(10, rows)
+
+
+CSV = b"x,y\n" + b"".join(
+    b"%d,%s\n" % (number, b"no" if number % 3 else b"yes") for number in range(90)
+)
+
+
+def zipped(name: str) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr(name, CSV)
+    return content.getvalue()
+
+
+UNUSABLE = {
+    "empty.csv": (b"", "is empty"),
+    "t.zip": (zipped("t.csv"), "is a zip archive or an Excel workbook"),
+    "t.xlsx": (zipped("xl/workbook.xml"), "save the sheet as CSV"),
+    "renamed.csv": (zipped("xl/workbook.xml"), "save the sheet as CSV"),
+    "t.csv.bz2": (bz2.compress(CSV), "is compressed with bzip2"),
+    "t.csv.xz": (lzma.compress(CSV), "is compressed with xz"),
+    "inner.csv.gz": (gzip.compress(zipped("t.csv")), "is a zip archive"),
+    "marked.csv": (CSV.decode().encode("utf-16"), "is UTF-16"),
+    "unmarked.csv": (CSV.decode().encode("utf-16-le"), "holds NUL bytes"),
+    "big.csv.gz": (gzip.compress(CSV.decode().encode("utf-16-be")), "holds NUL bytes"),
+    "short.csv.gz": (gzip.compress(CSV)[:9], "damaged or incomplete gzip file"),
+    "half.csv.gz": (gzip.compress(CSV)[:-20], "damaged or incomplete gzip file"),
+    "sum.csv.gz": (gzip.compress(CSV)[:-8] + bytes(8), "damaged or incomplete gzip file"),
+    "page.csv": (b"\n<!DOCTYPE html><html>404</html>", "is a page of HTML"),
+    "pointer.csv": (b"version https://git-lfs.github.com/spec/v1\noid 1", "run `git lfs pull`"),
+    "lines.json": (b'{"x": 1, "y": "yes"}\n' * 9, "is JSON"),
+    "cut.parquet": (b"PAR1" + bytes(99), "begins as a Parquet file, but cannot be read"),
+    "case.csv": (CSV.replace(b"y", b"Y", 1), "did you mean 'Y'"),
+    "latin.csv": ("größe,y\n1,yes\n".encode("latin-1"), "the header of .* cannot be read"),
+}
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_a_file_without_a_table_is_reported_for_what_it_is(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare(monkeypatch, {"x": "numeric"})
+    content, message = UNUSABLE[name]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=message) as found:
+        prepared(tmp_path / name)
+    assert name in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("t.csv", CSV),
+        ("t.CSV", b"\xef\xbb\xbf" + CSV.replace(b"\n", b"\r\n")),
+        ("gzip without an ending", gzip.compress(CSV)),
+        ("no.gz", CSV),
+        ("two.gz", gzip.compress(CSV) + gzip.compress(b"3,no\n")),
+        ("comment.csv", b"# made by hand\n\n# in 2024\n" + CSV),
+    ],
+)
+def test_a_table_is_read_whatever_its_name(
+    name: str, content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare(monkeypatch, {"x": "numeric"}, COMMENT="#")
+    (tmp_path / name).write_bytes(content)
+    assert sum(prepared(tmp_path / name)["rows"].values()) >= 90
+
+
+def test_a_path_that_is_no_file_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare(monkeypatch, {"x": "numeric"})
+    parts = tmp_path / "parts"
+    parts.mkdir()
+    with pytest.raises(UserError, match="is a folder of 0 files.*name another"):
+        prepared(parts)
+    (parts / "_SUCCESS").touch()
+    (parts / "part-0.parquet").touch()
+    with pytest.raises(UserError, match="is a folder; .*`train` under .*parts/part-0.parquet"):
+        prepared(parts)
+    (parts / "part-1.parquet").touch()
+    with pytest.raises(UserError, match="is a folder of 2 files.*join its files into one"):
+        prepared(parts)
+    os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises(UserError, match="is a pipe or a device"):
+        prepared(tmp_path / "pipe.csv")
+    (tmp_path / "adult.csv").touch()
+    with pytest.raises(UserError, match=r"there is no file .*`train` under .*adult.csv\?"):
+        prepared(tmp_path / "adlt.csv")
+    with pytest.raises(UserError, match="there is no file"):
+        prepared(tmp_path / "adult.csv" / "x.csv")
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() == 0, reason="root may read all")
+def test_a_file_without_permission_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare(monkeypatch, {"x": "numeric"})
+    (tmp_path / "t.csv").write_bytes(CSV)
+    (tmp_path / "t.csv").chmod(0)
+    with pytest.raises(UserError, match=r"is not readable \(Permission denied\)"):
+        prepared(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("x", "has no column 'y'.*give it the columns of the train table"),
+        ("y", "has no column 'x'.*remove `test` under"),
+        ("x,y,z", "has a column 'z' that.*give it the columns of the train table"),
+        ("x,Y", "has no column 'y'.*columns 'x', 'Y'; give it the columns of the train table"),
+    ],
+)
+def test_a_test_table_with_other_columns_is_to_be_corrected_itself(
+    header: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare(monkeypatch, {"x": "numeric"})
+    (tmp_path / "t.csv").write_bytes(CSV)
+    (tmp_path / "test.csv").write_text(f"{header}\n", encoding="utf-8")
+    with pytest.raises(UserError, match=message):
+        prepared(tmp_path / "t.csv", "--test", str(tmp_path / "test.csv"))
+
+
+@pytest.mark.parametrize(
+    ("positive", "classes", "message"),
+    [
+        ("Yes", ["yes", "no"], "POSITIVE is 'Yes'; expected two classes, .*write POSITIVE = 'yes'"),
+        (">50K", [">50K.", "<=50K."], r"write POSITIVE = '>50K\.'"),
+        ("1", ["1.0", "0.0"], "write POSITIVE = '1.0'"),
+        ("yes", ["yes", "no", "maybe"], 'write TASK = "multiclass", or LABEL_SQL'),
+    ],
+)
+def test_a_positive_class_that_the_data_lack_is_reported(
+    positive: str,
+    classes: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    declare(monkeypatch, {"x": "numeric"}, POSITIVE=positive)
+    given = [classes[number % len(classes)] for number in range(90)]
+    with pytest.raises(UserError, match=message):
+        prepared(parquet(tmp_path / "t.parquet", ["x", "y"], [[*range(90)], given]))

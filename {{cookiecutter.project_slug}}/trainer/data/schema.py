@@ -1,8 +1,13 @@
 """The table as the trainer sees it: `features.py` read, checked and typed."""
 
+import ast
 import difflib
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from trainer.run.errors import UserError, shown
 
@@ -10,6 +15,15 @@ VOCABULARY_KINDS = ("categorical",)
 KINDS = ("numeric", *VOCABULARY_KINDS, "hashed", "ignore")
 TASKS = ("binary", "multiclass", "regression")
 MAXIMUM_BOUNDARIES = 256
+MAXIMUM_BUCKETS = 1 << 24
+TEXTS = tuple[str, ...]
+KINDS_BY_NAME = dict[str, str]
+EXPECTED = {
+    str: "text in quotes",
+    int: "an integer",
+    TEXTS: "a list of texts",
+    KINDS_BY_NAME: "a dictionary of column names and kinds, all text in quotes",
+}
 
 
 @dataclass(frozen=True)
@@ -58,22 +72,66 @@ class Schema:
 
 def read_schema(features: ModuleType) -> Schema:
     """Return the schema that the module `features` declares, or raise `UserError`."""
-    schema = Schema(
-        label=features.LABEL,
-        task=features.TASK,
-        positive=features.POSITIVE,
-        label_sql=features.LABEL_SQL,
-        columns=dict(features.COLUMNS),
-        missing=tuple(features.MISSING),
-        delimiter=features.DELIMITER,
-        comment=features.COMMENT,
-        header=tuple(features.HEADER),
-        vocabulary_limit=features.VOCABULARY_LIMIT,
-        hash_buckets=features.HASH_BUCKETS,
-        boundaries=features.BOUNDARIES,
-    )
+    check_source(features)
+    values: dict[str, Any] = {}
+    for name, wanted in Schema.__annotations__.items():
+        if not hasattr(features, name.upper()):
+            raise invalid(
+                f"there is no {name.upper()}", EXPECTED[wanted], f"add {name.upper()} = …"
+            )
+        value = getattr(features, name.upper())
+        check_type(name.upper(), value, wanted)
+        values[name] = tuple(value) if wanted == TEXTS else value
+    schema = Schema(**values)
     check(schema)
     return schema
+
+
+def invalid(what: str, expected: str, remedy: str) -> UserError:
+    return UserError(f"trainer/features.py: {what}", expected, remedy)
+
+
+def check_source(features: ModuleType) -> None:
+    """Raise `UserError` for a key that a dictionary has twice: Python silently keeps the last."""
+    tree = ast.parse(Path(str(features.__file__)).read_bytes())
+    for dictionary in (node for node in ast.walk(tree) if isinstance(node, ast.Dict)):
+        first: dict[Any, ast.Constant] = {}
+        for key in (key for key in dictionary.keys if isinstance(key, ast.Constant)):
+            earlier = first.setdefault(key.value, key)
+            if earlier is not key:
+                raise invalid(
+                    f"{shown(key.value)} is a key twice, in lines {earlier.lineno} and {key.lineno}",
+                    "each column once, with one kind",
+                    "remove one of the two",
+                )
+
+
+def check_type(name: str, value: Any, wanted: Any) -> None:
+    if not is_of_type(value, wanted):
+        remedy = f"write {name} = {example(value, wanted)}"
+        raise invalid(f"{name} is {shown(value)}", EXPECTED[wanted], remedy)
+
+
+def is_of_type(value: Any, wanted: Any) -> bool:
+    if wanted == TEXTS:
+        return are_texts(value)
+    if wanted == KINDS_BY_NAME:
+        return isinstance(value, dict) and are_texts([*value])  # the kinds are checked one by one
+    return type(value) is wanted
+
+
+def are_texts(values: object) -> bool:
+    return isinstance(values, (list, tuple)) and all(isinstance(value, str) for value in values)
+
+
+def example(value: Any, wanted: Any) -> str:
+    """Return what the user may have meant, as Python."""
+    if wanted is str:
+        return shown("" if value is None else str(value))
+    if wanted == TEXTS:
+        single = isinstance(value, str) or not isinstance(value, Iterable)
+        return shown([str(each) for each in ([value] if single else value) if each is not None])
+    return "24, for example" if wanted is int else '{"age": "numeric"}, for example'
 
 
 def check(schema: Schema) -> None:
@@ -81,59 +139,113 @@ def check(schema: Schema) -> None:
     for name, kind in schema.columns.items():
         check_choice(f"the kind of column {shown(name)}", kind, KINDS)
     check_columns(schema)
+    check_format(schema)
     check_sizes(schema)
 
 
-def check_choice(where: str, value: str, choices: tuple[str, ...]) -> None:
+def check_choice(where: str, value: Any, choices: tuple[str, ...]) -> None:
     """Raise `UserError` unless `value` is one of `choices`; offer the nearest spelling."""
     if value in choices:
         return
-    near = difflib.get_close_matches(str(value), choices, n=1) or choices[:1]
-    raise UserError(
-        f"trainer/features.py: {where} is {shown(value)}",
-        f"one of {', '.join(choices)}",
-        f"write {near[0]!r}, if that is what you mean",
-    )
+    near = difflib.get_close_matches(str(value).strip().lower(), choices, n=1)
+    remedy = f"write {near[0]!r}, if that is what you mean" if near else "write one of these"
+    raise invalid(f"{where} is {shown(value)}", f"one of {', '.join(choices)}", remedy)
 
 
 def check_columns(schema: Schema) -> None:
     if schema.label in schema.columns:
-        raise UserError(
-            f"trainer/features.py: COLUMNS holds the label {shown(schema.label)}",
+        raise invalid(
+            f"COLUMNS holds the label {shown(schema.label)}",
             "the label in LABEL alone",
             "take it out of COLUMNS",
         )
     if not schema.used:
-        raise UserError(
-            "trainer/features.py: every column is ignored",
+        raise invalid(
+            "every column is ignored",
             "at least one numeric, categorical or hashed column",
             "change the kind of a column that helps to predict the label",
         )
     if "self" in schema.used:
-        raise UserError(
-            "trainer/features.py: a column is called 'self'",
+        raise invalid(
+            "a column is called 'self'",
             "a name that a TensorFlow serving signature can take",
             "rename the column in the table, or give it the kind 'ignore'",
         )
+    if schema.task == "binary" and not schema.positive:
+        raise invalid(
+            'POSITIVE is ""',
+            "the class whose probability is predicted",
+            "write one of the two classes",
+        )
+
+
+def check_format(schema: Schema) -> None:
+    """Raise `UserError` for a file format that no reader takes, or a header that does not name the columns."""
+    for name, mark, usual in (
+        ("COMMENT", schema.comment, "#"),
+        ("DELIMITER", schema.delimiter, ","),
+    ):
+        if len(mark) > 1 or mark in ('"', "\n", "\r") or schema.comment == schema.delimiter != "":
+            raise invalid(
+                f"{name} is {shown(mark)}",
+                "one character that is neither a quote, a line end nor used otherwise",
+                f'write {name} = "{usual}", for example',
+            )
+    if schema.header:
+        check_names("HEADER in trainer/features.py", schema.header, schema)
+
+
+def check_names(where: str, names: Sequence[str], schema: Schema, remedy: str = "") -> None:
+    """Raise `UserError` unless `names` are the label and every column, once each and in any order."""
+    declared = (schema.label, *schema.columns)
+    for name, count in Counter(names).items():
+        if count > 1:
+            raise UserError(
+                f"{where} has the column {shown(name)} {count} times",
+                "each column name once",
+                "rename one of them there, and in trainer/features.py",
+            )
+    for name in declared:
+        if name not in names:
+            raise UserError(
+                f"{where} has no column {shown(name)}, which trainer/features.py names",
+                f"the columns {', '.join(map(shown, names[:12]))}{' …' if len(names) > 12 else ''}",
+                remedy or nearest(name, names),
+            )
+    for name in names:
+        if name not in declared:
+            raise UserError(
+                f"{where} has a column {shown(name)} that trainer/features.py does not name",
+                "every column of the table in COLUMNS",
+                remedy or f'add {shown(name)}: "ignore", or its kind, to COLUMNS',
+            )
+
+
+def nearest(name: str, names: Sequence[str]) -> str:
+    folded = {each.casefold(): each for each in names}
+    near = difflib.get_close_matches(name.casefold(), folded, n=1)
+    if near:
+        return f"did you mean {shown(folded[near[0]])}?"
+    return "remove it from trainer/features.py, or fix the file"
 
 
 def check_sizes(schema: Schema) -> None:
     buckets = schema.hash_buckets
-    if buckets < 2 or buckets & (buckets - 1):
-        raise UserError(
-            f"trainer/features.py: HASH_BUCKETS is {buckets}",
-            "a power of two of at least 2, so that SQL and TensorFlow agree on the bucket",
+    if not 2 <= buckets <= MAXIMUM_BUCKETS or buckets & (buckets - 1):
+        raise invalid(
+            f"HASH_BUCKETS is {buckets}",
+            f"a power of two from 2 to {MAXIMUM_BUCKETS}, so that SQL and TensorFlow agree on the bucket",
             "write 4_096, for example",
         )
     if not 2 <= schema.boundaries <= MAXIMUM_BOUNDARIES:
-        raise UserError(
-            f"trainer/features.py: BOUNDARIES is {schema.boundaries}",
+        raise invalid(
+            f"BOUNDARIES is {schema.boundaries}",
             f"2 to {MAXIMUM_BOUNDARIES} quantile boundaries per numeric column",
             "write 24, for example",
         )
     if schema.vocabulary_limit < 1:
-        raise UserError(
-            f"trainer/features.py: VOCABULARY_LIMIT is {schema.vocabulary_limit}",
+        raise invalid(
+            f"VOCABULARY_LIMIT is {schema.vocabulary_limit}",
             "at least 1 value per categorical column",
             "write 10_000, for example",
         )

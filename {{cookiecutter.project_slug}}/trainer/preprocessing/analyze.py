@@ -1,5 +1,6 @@
 """Statistics of the training rows: boundaries, vocabularies, classes."""
 
+import difflib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from trainer.data.statistics import Label, Numeric, Statistics
 from trainer.preprocessing import sql
 from trainer.preprocessing.columns import cells_table, number_column
 from trainer.preprocessing.farmhash import fingerprint64
+from trainer.preprocessing.provenance import Request
 from trainer.run.errors import UserError, shown
 
 SAMPLE_ROWS = 200_000
@@ -20,9 +22,11 @@ SPIKE_SHARE = 0.3
 HASH_BATCH = 100_000
 
 
-def analyze(connection: Any, schema: Schema, label: Label, rejected: int) -> Statistics:
+def analyze(
+    connection: Any, request: Request, schema: Schema, label: Label, rejected: int
+) -> Statistics:
     """Return the statistics of the table `prepared`, yet without fingerprint; raise `UserError` for an empty split."""
-    rows = split_rows(connection)
+    rows = split_rows(connection, request)
     return Statistics(
         rows=rows,
         rejected=rejected,
@@ -34,19 +38,23 @@ def analyze(connection: Any, schema: Schema, label: Label, rejected: int) -> Sta
     )
 
 
-def split_rows(connection: Any) -> dict[str, int]:
-    """Return the number of rows by split, training first."""
-    counted = dict(
-        sql.run(connection, "SELECT split, COUNT(*) FROM prepared GROUP BY split").fetchall()
-    )
-    for split in ("train", "eval"):
+def split_rows(connection: Any, request: Request) -> dict[str, int]:
+    """Return the number of rows by split, training first; raise `UserError` if one has none."""
+    query = "SELECT split, COUNT(*) FROM prepared GROUP BY split"
+    counted = dict(sql.run(connection, query).fetchall())
+    remedies = dict.fromkeys(("train", "eval"), "give a larger table, or another --eval-share")
+    if request.test:
+        remedies["test"] = (
+            "give it rows with labels that training has, or remove `test` from job.toml"
+        )
+    for split, remedy in remedies.items():
         if not counted.get(split):
             raise UserError(
-                f"the {split} split has no rows ({sum(counted.values()):,} rows in all)",
+                f"the {split} split has no rows that can be used ({sum(counted.values()):,} in all)",
                 "at least one row to train on and one to evaluate on",
-                "give a larger table, or another --eval-share",
+                remedy,
             )
-    return {split: counted[split] for split in ("train", "eval", "test") if split in counted}
+    return {split: counted[split] for split in remedies}
 
 
 def label_statistics(connection: Any, schema: Schema) -> Label:
@@ -55,6 +63,8 @@ def label_statistics(connection: Any, schema: Schema) -> Label:
         number = sql.number("label")
         query = f"SELECT AVG({number}), STDDEV_POP({number}) FROM prepared WHERE split = 'train'"
         mean, deviation = sql.run(connection, query).fetchone()
+        if not deviation:
+            raise one_value(schema, str(mean))
         return Label((), (), *stable(mean, deviation))
     counted = dict(sql.run(connection, sql.class_counts()).fetchall())
     classes = sorted(counted)
@@ -67,17 +77,28 @@ def label_statistics(connection: Any, schema: Schema) -> Label:
 def check_classes(classes: Sequence[str], schema: Schema) -> None:
     listed = ", ".join(map(shown, classes[:8])) + (" …" if len(classes) > 8 else "")
     if len(classes) < 2:
-        raise UserError(
-            f"the label {shown(schema.label)} has one class in the training rows: {listed}",
-            "at least two classes",
-            "name another LABEL in trainer/features.py, or give a larger table",
-        )
+        raise one_value(schema, listed)
     if schema.task == "binary" and (len(classes) > 2 or schema.positive not in classes):
+        near = difflib.get_close_matches(schema.positive, classes, n=1, cutoff=0.3) or classes[-1:]
+        many = 'write TASK = "multiclass", or LABEL_SQL that gives two classes'
         raise UserError(
             f"the label {shown(schema.label)} has the classes {listed}; POSITIVE is {shown(schema.positive)}",
             "two classes, one of them POSITIVE",
-            "correct POSITIVE, TASK or LABEL_SQL in trainer/features.py",
+            f"{many if len(classes) > 2 else f'write POSITIVE = {shown(near[0])}'} in trainer/features.py",
         )
+
+
+def one_value(schema: Schema, value: str) -> UserError:
+    noun, expected = (
+        ("value", "values that differ")
+        if schema.task == "regression"
+        else ("class", "at least two classes")
+    )
+    return UserError(
+        f"the label {shown(schema.label)} has one {noun} in the training rows: {value}",
+        expected,
+        "name another LABEL in trainer/features.py, or give a larger table",
+    )
 
 
 def numeric_statistics(connection: Any, schema: Schema, train_rows: int) -> dict[str, Numeric]:

@@ -15,7 +15,7 @@ from trainer.data.statistics import Label, Statistics, vocabulary_codes, write_s
 from trainer.preprocessing import analyze, sql
 from trainer.preprocessing.columns import cells_table, codes_table, values_table
 from trainer.preprocessing.provenance import Request, digest, write_record
-from trainer.preprocessing.raw_table import Table, open_table, reader, source_sql
+from trainer.preprocessing.raw_table import DAMAGED, Table, damaged, open_table, reader, source_sql
 from trainer.preprocessing.rejects import count_rejects
 from trainer.run.console import Console, shown_path
 from trainer.run.errors import UserError, shown
@@ -28,7 +28,7 @@ EXAMPLE_ROWS = 10
 def prepare(request: Request, schema: Schema, console: Console) -> None:
     """Write the prepared data to a folder beside `request.output`, and replace that only when it is complete."""
     started = time.perf_counter()
-    tables = {split: open_table(path, schema) for split, path in request.tables.items()}
+    tables = {split: open_table(path, schema, split) for split, path in request.tables.items()}
     partial = request.output.with_name(request.output.name + ".partial")
     if partial.exists():  # left by a process that was killed
         shutil.rmtree(partial)
@@ -94,11 +94,12 @@ class Preparation:
         self.connection = database(self.spill, request.memory_mb)
 
     def write(self, tables: dict[str, Table]) -> Statistics:
-        rejected = self.read_tables(tables)
+        rejected = sum(self.read_table(split, table) for split, table in tables.items())
+        analyze.split_rows(self.connection, self.request)
         label = analyze.label_statistics(self.connection, self.schema)
         self.drop_unknown_labels(label)
         self.count_cells()
-        statistics = analyze.analyze(self.connection, self.schema, label, rejected)
+        statistics = analyze.analyze(self.connection, self.request, self.schema, label, rejected)
         self.write_examples([*statistics.rows][-1])
         self.create_codes(statistics)
         self.encode_first()
@@ -117,25 +118,22 @@ class Preparation:
         write_statistics(statistics, path)
         return statistics
 
-    def read_tables(self, tables: dict[str, Table]) -> int:
-        """Fill `prepared` with the valid rows of all splits; return the number of rejected ones.
+    def read_table(self, split: str, table: Table) -> int:
+        """Add the valid rows of a table to `prepared`; return the number of rejected ones.
 
         Raises `UserError` beyond the rejected share that is allowed.
         """
-        rejected = kept = 0
-        first = ""
-        for split, table in tables.items():
-            self.console.line(f"data     reading {shown_path(table.path)}")
-            self.validate_rows(table, split)
-            rows = self.count("prepared") - kept
-            path = self.folder / files.REJECTS
-            bad, reason = count_rejects(self.connection, table, self.schema, rows, path)
-            rejected += bad
-            first = first or reason
-            self.warn_of_unlabelled(table)
-            self.connection.execute("DELETE FROM prepared WHERE reason IS NOT NULL")
-            kept = self.count("prepared")
-        self.check_rejected(rejected, rejected + kept, first)
+        self.console.line(f"data     reading {shown_path(table.path)}")
+        before = self.count("prepared") if split == "test" else 0
+        self.validate_rows(table, split)
+        rows, path = self.count("prepared") - before, self.folder / files.REJECTS
+        try:
+            rejected, first = count_rejects(self.connection, table, self.schema, rows, path)
+        except DAMAGED as error:  # DuckDB does not compare checksums
+            raise damaged(table.path, error) from error
+        self.warn_of_unlabelled(table)
+        self.connection.execute("DELETE FROM prepared WHERE reason IS NOT NULL")
+        self.check_rejected(rejected, rejected + self.count("prepared") - before, first)
         return rejected
 
     def run(self, query: str) -> Any:
@@ -199,7 +197,7 @@ class Preparation:
                 found,
                 f"at most {allowed:.2%}",
                 f"see {shown_path(self.request.rejects)}, then fix the file, or correct the column's kind"
-                " in trainer/features.py",
+                " (of a label: TASK) in trainer/features.py",
             )
         self.console.warning(f"{found}; see {shown_path(self.request.output / files.REJECTS)}")
 
@@ -283,6 +281,8 @@ def unreadable(table: Table, schema: Schema, error: Exception) -> UserError:
             "memory for what DuckDB reads at a time",
             "give a larger --memory-mb",
         )
+    if "GZIP" in reason:
+        return damaged(table.path, error)
     if schema.label_sql and is_about_sql(error):
         return UserError(
             f"trainer/features.py: LABEL_SQL is {shown(schema.label_sql)} ({reason})",

@@ -3,97 +3,164 @@
 import csv
 import difflib
 import gzip
-from collections.abc import Sequence
+import io
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from trainer.data.schema import Schema
+from trainer.data.schema import Schema, check_names
 from trainer.preprocessing.columns import file_column, raw_column
 from trainer.run.errors import UserError, shown
 
 BLOCK_BYTES = 1 << 20
+TABLES = "one table: CSV text in UTF-8, gzipped or not, or a Parquet file"
 LONGEST_LINE_BYTES = 2 << 20  # DuckDB reserves many times as much memory for reading
+DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error)
+
+
+GZIP = b"\x1f\x8b"
+PARQUET = b"PAR1"
+OTHER_FORMATS = (  # the first bytes of a file, what it is then, how to get a table of it
+    (b"PK\x03\x04", "a zip archive or an Excel workbook", "unpack it, or save the sheet as CSV"),
+    (b"\xd0\xcf\x11\xe0", "an Excel workbook", "save the sheet as CSV"),
+    (b"BZh9", "compressed with bzip2", "decompress it, or compress it with gzip"),
+    (b"\xfd7zXZ", "compressed with xz", "decompress it, or compress it with gzip"),
+    (b"\x28\xb5\x2f\xfd", "compressed with Zstandard", "decompress it, or compress it with gzip"),
+    (b"7z\xbc\xaf", "a 7-Zip archive", "unpack it"),
+    (b"\xff\xfe", "UTF-16", "save it as UTF-8, as with `iconv -f UTF-16 -t UTF-8`"),
+    (b"\xfe\xff", "UTF-16", "save it as UTF-8, as with `iconv -f UTF-16 -t UTF-8`"),
+    (b"version https://git-lfs", "a pointer of Git LFS", "run `git lfs pull`"),
+    (b"SQLite format 3", "an SQLite database", "export the table as CSV"),
+    (b"ARROW1\0", "an Arrow or Feather file", "write it as Parquet"),
+    (b"\x89HDF", "an HDF5 file", "write the table as Parquet"),
+    (b"%PDF-", "a PDF document", "save the table as CSV"),
+    (b"<!doctype", "a page of HTML", "download the file itself"),
+    (b"<html", "a page of HTML", "download the file itself"),
+    (b"<?xml", "XML", "save the table as CSV"),
+    (b"{", "JSON", "write the table as CSV or Parquet"),
+    (b"[{", "JSON", "write the table as CSV or Parquet"),
+)
+LARGEST_NUL_SHARE = 0.05  # UTF-16 has a third or more; a damaged cell does not make a file binary
 
 
 @dataclass(frozen=True)
 class Table:
-    """A file and the names of its columns, in file order."""
+    """A file, the names of its columns in file order, and the number of blank lines before the header."""
 
     path: Path
     names: tuple[str, ...]
     parquet: bool
+    blank_lines: int = 0
 
 
-def open_table(path: Path, schema: Schema) -> Table:
-    """Return the table at `path`; raise `UserError` if it is missing or lacks a column of the schema."""
-    if not path.is_file():
-        raise UserError(
-            f"there is no file {path}",
-            "the table named in job.toml, a CSV, gzipped CSV or Parquet file",
-            "correct `train` or `test` under [data] in job.toml",
+def open_table(path: Path, schema: Schema, split: str) -> Table:
+    """Return the table at `path`; raise `UserError` if it cannot be read or lacks a column of the schema."""
+    beginning = read_beginning(path, split)
+    parquet = beginning.startswith(PARQUET)
+    table = parquet_table(path) if parquet else csv_table(path, beginning, schema)
+    # The train table has been checked before, so features.py fits that one.
+    other = "give it the columns of the train table, or remove `test` under [data] in job.toml"
+    check_names(str(path), table.names, schema, other if split == "test" else "")
+    return table
+
+
+def read_beginning(path: Path, split: str) -> bytes:
+    """Return the first bytes of the file, decompressed; raise `UserError` if there is no file, or it cannot be read."""
+    correct = f"correct `{split}` under [data] in job.toml"
+    try:
+        if not path.is_file():
+            raise no_file(path, split)
+        with opened(path) as file:
+            beginning = file.read(LONGEST_LINE_BYTES)
+    except DAMAGED as error:
+        raise damaged(path, error) from error
+    except OSError as error:
+        raise unusable(
+            path, f"not readable ({error.strerror})", f"change its permissions, or {correct}"
+        ) from error
+    if not beginning:
+        raise unusable(path, "empty", correct)
+    return beginning
+
+
+def check_text(path: Path, beginning: bytes) -> None:
+    for signature, what, remedy in OTHER_FORMATS:
+        if beginning.lstrip()[:40].lower().startswith(signature.lower()):
+            raise unusable(path, what, remedy)
+    if beginning.count(b"\0") > LARGEST_NUL_SHARE * len(beginning):
+        raise unusable(
+            path, "UTF-16 or no text at all: it holds NUL bytes", "save it as CSV in UTF-8"
         )
-    with path.open("rb") as file:
-        parquet = file.read(4) == b"PAR1"
-    names = parquet_names(path) if parquet else csv_names(path, schema)
-    check_names(path, names, schema)
-    return Table(path, names, parquet)
 
 
-def parquet_names(path: Path) -> tuple[str, ...]:
+def damaged(path: Path, error: Exception) -> UserError:
+    return unusable(
+        path, f"a damaged or incomplete gzip file ({error})", "copy or download it again"
+    )
+
+
+def unusable(path: Path, what: str, remedy: str) -> UserError:
+    return UserError(f"{path} is {what}", TABLES, remedy)
+
+
+def no_file(path: Path, split: str) -> UserError:
+    """Return the error for a path without a regular file: with the files of a folder, or the nearest name."""
+    correct = f"write `{split}` under [data] in job.toml as the path of one file"
+    if path.is_dir():
+        inside = sorted(
+            each.name for each in path.iterdir() if not each.name.startswith((".", "_"))
+        )
+        if len(inside) == 1:
+            return unusable(path, "a folder", f"{correct}, {path / inside[0]}")
+        join = "join its files into one" if len(inside) > 1 else "name another"
+        return unusable(path, f"a folder of {len(inside)} files", f"{join}, and {correct}")
+    if path.exists():
+        return unusable(
+            path, "a pipe or a device, which can be read once", f"{correct}, a copy of its content"
+        )
+    names = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
+    near = difflib.get_close_matches(path.name, names, n=1)
+    return UserError(
+        f"there is no file {path}",
+        TABLES,
+        f"{correct}, {path.parent / near[0]}?" if near else correct,
+    )
+
+
+def parquet_table(path: Path) -> Table:
     import pyarrow.parquet
 
-    return tuple(pyarrow.parquet.read_schema(path).names)
-
-
-def csv_names(path: Path, schema: Schema) -> tuple[str, ...]:
-    """Return the column names of a CSV file: its header line, or `HEADER` of a file without one."""
-    if schema.header:
-        return schema.header
-    opener: Any = gzip.open if path.name.endswith(".gz") else open
     try:
-        with opener(path, "rt", encoding="utf-8-sig", newline="") as file:
-            return tuple(next(csv.reader(file, delimiter=schema.delimiter), ()))
-    except (UnicodeDecodeError, csv.Error, OSError, EOFError) as error:
+        return Table(path, tuple(pyarrow.parquet.read_schema(path).names), parquet=True)
+    except (pyarrow.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        problem = f"{path} begins as a Parquet file, but cannot be read ({reason})"
+        raise UserError(problem, TABLES, "write or copy it again, it may be incomplete") from error
+
+
+def csv_table(path: Path, beginning: bytes, schema: Schema) -> Table:
+    """Return a CSV file with the columns of its header, or of `HEADER` if it has none."""
+    check_text(path, beginning)
+    if schema.header:
+        return Table(path, schema.header, parquet=False)
+    text = io.TextIOWrapper(io.BytesIO(beginning), encoding="utf-8-sig", newline="")
+    blank_lines = 0
+    try:
+        for names in csv.reader(text, delimiter=schema.delimiter):
+            if names and not (schema.comment and names[0].startswith(schema.comment)):
+                return Table(path, tuple(names), parquet=False, blank_lines=blank_lines)
+            blank_lines += not names
+    except (UnicodeDecodeError, csv.Error, TypeError) as error:  # TypeError: no delimiter
         raise UserError(
             f"the header of {path} cannot be read ({error})",
             f"UTF-8 text with columns separated by {shown(schema.delimiter)}",
             "convert the file, or correct DELIMITER in trainer/features.py",
         ) from error
-
-
-def check_names(path: Path, names: Sequence[str], schema: Schema) -> None:
-    repeated = [name for name in names if names.count(name) > 1]
-    if repeated:
-        raise UserError(
-            f"{path} has the column {shown(repeated[0])} more than once",
-            "each column name once",
-            "rename one of them in the file",
-        )
-    declared = (schema.label, *schema.columns)
-    for name in declared:
-        if name not in names:
-            raise missing_column(path, names, name)
-    undeclared = [name for name in names if name not in declared]
-    if undeclared:
-        raise UserError(
-            f"{path} has a column {shown(undeclared[0])} that trainer/features.py does not name",
-            "every column of the table in COLUMNS",
-            f'add {shown(undeclared[0])}: "ignore", or its kind, to COLUMNS',
-        )
-
-
-def missing_column(path: Path, names: Sequence[str], name: str) -> UserError:
-    near = difflib.get_close_matches(name, names, n=1)
-    remedy = (
-        f"did you mean {shown(near[0])}?"
-        if near
-        else "remove it from trainer/features.py, or fix the file"
-    )
-    return UserError(
-        f"{path} has no column {shown(name)}, which trainer/features.py names",
-        f"the columns {', '.join(map(shown, names[:12]))}{' …' if len(names) > 12 else ''}",
-        remedy,
+    raise unusable(
+        path,
+        "without a header line",
+        "add one, or write the names in HEADER in trainer/features.py",
     )
 
 
@@ -127,8 +194,8 @@ def reader(table: Table, schema: Schema, strict: bool = True) -> str:
         f"read_csv({path}, columns = {types}, auto_detect = false, store_rejects = true,"
         f" delim = {text_literal(schema.delimiter)}, quote = '\"', escape = '\"',"
         f" force_not_null = {never_null},"
-        f" header = {str(not schema.header).lower()}, comment = {text_literal(schema.comment)},"
-        f" max_line_size = {LONGEST_LINE_BYTES}, strict_mode = {str(strict).lower()})"
+        f" skip = {table.blank_lines}, header = {str(not schema.header).lower()}, comment = {text_literal(schema.comment)},"
+        f" max_line_size = {LONGEST_LINE_BYTES}, strict_mode = {str(strict).lower()}, compression = '{'gzip' if is_gzipped(table.path) else 'none'}')"
     )
 
 
@@ -184,4 +251,9 @@ def lines_to_skip(path: Path, comment: str) -> int:
 
 
 def opened(path: Path) -> BinaryIO:
-    return cast(BinaryIO, gzip.open(path) if path.name.endswith(".gz") else path.open("rb"))
+    return cast(BinaryIO, gzip.open(path) if is_gzipped(path) else path.open("rb"))
+
+
+def is_gzipped(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(GZIP)) == GZIP

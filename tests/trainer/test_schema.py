@@ -1,0 +1,110 @@
+"""features.py is read strictly: what Python lets pass in silence is reported."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+from trainer.data.schema import Schema, read_schema
+from trainer.run.errors import UserError
+
+SOURCE = """
+LABEL = "y"
+TASK = "binary"
+POSITIVE = "yes"
+LABEL_SQL = ""
+COLUMNS = {
+    "age": "numeric",
+    "city": "categorical",
+}
+MISSING = ["?"]
+DELIMITER = ","
+COMMENT = ""
+HEADER = []
+VOCABULARY_LIMIT = 10_000
+HASH_BUCKETS = 4_096
+BOUNDARIES = 24
+"""
+
+
+def schema_of(folder: Path, source: str) -> Schema:
+    path = folder / "features.py"
+    path.write_text(source, encoding="utf-8")
+    spec = importlib.util.spec_from_file_location("features", path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return read_schema(module)
+
+
+def test_a_valid_file_is_read(tmp_path: Path) -> None:
+    schema = schema_of(tmp_path, SOURCE)
+    assert (schema.columns, schema.missing) == ({"age": "numeric", "city": "categorical"}, ("?",))
+
+
+COLUMNS = '"age": "numeric",'
+INVALID = [
+    ('LABEL = "y"', "", "there is no LABEL; expected text in quotes; add LABEL"),
+    ('LABEL = "y"', "LABEL = 3", "LABEL is 3; expected text in quotes; write LABEL = '3'"),
+    ('LABEL = "y"', 'LABEL = ["y"]', "LABEL is ['y']; expected text"),
+    ('LABEL = "y"', 'LABEL = "age"', "COLUMNS holds the label 'age'"),
+    ('TASK = "binary"', 'TASK = "Binary"', "TASK is 'Binary'; expected one of binary, multi"),
+    (
+        'TASK = "binary"',
+        'TASK = "classification"',
+        "expected one of binary, multiclass, regression",
+    ),
+    ('TASK = "binary"', "TASK = None", "TASK is None; expected text in quotes"),
+    ('"yes"', "1", "POSITIVE is 1; expected text in quotes; write POSITIVE = '1'"),
+    ('"yes"', "True", "POSITIVE is True; expected text in quotes; write POSITIVE = 'True'"),
+    ('"yes"', '""', 'POSITIVE is ""; expected the class whose probability is predicted'),
+    ('LABEL_SQL = ""', "LABEL_SQL = None", "LABEL_SQL is None; expected text in quotes; write"),
+    (COLUMNS, '"age": "numerical",', "column 'age' is 'numerical'; expected one of numeric, "),
+    (COLUMNS, '"age": "NUMERIC ",', "write 'numeric', if that is what you mean"),
+    (COLUMNS, '"age": None,', "the kind of column 'age' is None; expected one of numeric"),
+    (COLUMNS, '"age": ["numeric"],', "the kind of column 'age' is ['numeric']; expected one of"),
+    (COLUMNS, '3: "numeric",', "expected a dictionary of column names and kinds"),
+    (COLUMNS, '"city": "hashed",', "'city' is a key twice, in lines 7 and 8; expected each column"),
+    (COLUMNS, '"age": "numeric", "age": "ignore",', "'age' is a key twice, in lines 7 and 7"),
+    (COLUMNS, "'ag\\x65': 'numeric', 'age': 'numeric',", "'age' is a key twice"),
+    ('MISSING = ["?"]', 'MISSING = "?"', "expected a list of texts; write MISSING = ['?']"),
+    ('MISSING = ["?"]', 'MISSING = "NA"', "expected a list of texts; write MISSING = ['NA']"),
+    ('MISSING = ["?"]', "MISSING = [-999]", "MISSING is [-999]; expected a list of texts; write"),
+    ('MISSING = ["?"]', "MISSING = None", "expected a list of texts; write MISSING = []"),
+    ('MISSING = ["?"]', 'MISSING = {"?"}', "expected a list of texts; write MISSING = ['?']"),
+    ('","', '"\\\\t"', "DELIMITER is '\\\\t'; expected one character"),
+    ('","', '"||"', "DELIMITER is '||'; expected one character"),
+    ('COMMENT = ""', 'COMMENT = ","', "COMMENT is ','"),
+    ('COMMENT = ""', 'COMMENT = "//"', "COMMENT is '//'; expected one character"),
+    (
+        "HEADER = []",
+        'HEADER = ["age", "y"]',
+        "HEADER in trainer/features.py has no column 'city', which",
+    ),
+    ("HEADER = []", 'HEADER = ["y", "age", "City"]', "did you mean 'City'?"),
+    (
+        "HEADER = []",
+        'HEADER = ["y", "age", "city", "city"]',
+        "HEADER in trainer/features.py has the column 'city' 2 times",
+    ),
+    ("HEADER = []", 'HEADER = "age,city,y"', "expected a list of texts"),
+    ("10_000", '"10_000"', "VOCABULARY_LIMIT is '10_000'; expected an integer"),
+    ("10_000", "1e4", "VOCABULARY_LIMIT is 10000.0; expected an integer"),
+    ("10_000", "True", "VOCABULARY_LIMIT is True; expected an integer"),
+    ("10_000", "0", "VOCABULARY_LIMIT is 0; expected at least 1"),
+    ("4_096", "4_000", "HASH_BUCKETS is 4000; expected a power of two"),
+    ("4_096", "2**40", "expected a power of two from 2 to 16777216"),
+    ("= 24", "= None", "BOUNDARIES is None; expected an integer"),
+    ("= 24", "= 1", "BOUNDARIES is 1; expected 2 to 256"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "message"), INVALID)
+def test_an_invalid_value_is_reported_in_three_parts(
+    old: str, new: str, message: str, tmp_path: Path
+) -> None:
+    assert SOURCE.count(old) == 1
+    with pytest.raises(UserError) as found:
+        schema_of(tmp_path, SOURCE.replace(old, new))
+    assert message in str(found.value)
+    assert str(found.value).startswith(("trainer/features.py: ", "HEADER in trainer/features.py "))
+    assert str(found.value).count("; ") >= 2
