@@ -26,14 +26,16 @@ METRICS = {"auc": 0.5, "split": "test"}
 # Checks and preparation have tests of their own, and need environments with TensorFlow and DuckDB. The launcher
 # waits long for a silent service, as a laptop may sleep: not here.
 DRIVER = """
-import sys
+import os, sys
 from launcher.checks import findings
+from launcher.console import UserError
 from launcher.commands import prepare
 from launcher.executors.vertex import follow
 from launcher.__main__ import main
 
 follow.MAX_SILENCE_SECONDS = 30.0
-findings.require_sound = lambda *_: None
+stale = os.environ.get("STALE_DATA")
+findings.require_sound = lambda *_: [UserError(stale, "current data", "prepare it")] if stale else []
 prepare.run_prepare = lambda *_: 0
 sys.exit(main(sys.argv[1:]))
 """

@@ -51,6 +51,17 @@ def test_the_bucket_is_created_once_with_its_settings(world: World) -> None:
     assert "public" in world.run("bucket").stderr
 
 
+def test_no_job_is_created_on_data_of_other_features(
+    ready: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STALE_DATA", "data/prepared was made from another features.py")
+    for command in (("submit",), ("tune",)):
+        assert "was made from another" in ready.run(*command, code=2).stderr
+        shown = ready.run(*command, "--dry-run")
+        assert "warning: data/prepared was made from another" in shown.stderr and shown.stdout
+    assert not ready.jobs and not ready.submissions
+
+
 def test_data_that_is_partly_uploaded_has_no_statistics(world: World) -> None:
     world.cloud.faults.plan("POST", "/upload/", faults.DENIED, times=100, skip=SHARDS // 2)
     assert "roles/storage.objectAdmin" in world.run(*UPLOAD, code=2).stderr

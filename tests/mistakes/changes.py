@@ -99,3 +99,8 @@ def local(name: str, file: str, change: Change, part: str, severity: Severity = 
 def together(name: str, file: str, change: Change, part: str) -> Mistake:
     """Return one that `nox -s local_train` reports with a tier of two replicas."""
     return Mistake(name, "local_train", TOGETHER, file, change, part)
+
+
+def stale(name: str, file: str, change: Change, part: str) -> Mistake:
+    """Return one of which `nox -s check` warns where data is prepared."""
+    return Mistake(name, "check", (), file, change, part, "warning")

@@ -1,12 +1,14 @@
 """Mistakes in job.toml: arguments, machines, buckets."""
 
 from tests.mistakes.changes import (
+    FEATURES,
     JOB,
     Mistake,
     Plant,
     chief,
     key,
     last,
+    stale,
     swap,
     tier,
     under,
@@ -21,6 +23,7 @@ MANY = "\n".join(f'V{number} = ""' for number in range(101))
 WHAT = {
     9: "an argument that `task.py` does not know, or of the wrong type",
     10: "a study parameter that is no flag, or has a value that its flag refuses",
+    11: "the study's metric or goal is not what the trainer reports",
     12: "too many arguments or variables; a label or name that Google refuses",
     13: "a region that offers no training",
     14: "a machine or accelerator that cannot be had so",
@@ -33,6 +36,9 @@ WHAT = {
     21: "the bucket is multi-region",
     22: "the bucket lies in another region",
     23: "a path that only this machine has",
+    33: "`features.py` that the trainer cannot read",
+    34: "a table or prepared data at an address that nothing here reads",
+    38: "prepared data of another `features.py`, table or options",
 }
 
 PLANTS: tuple[Plant, ...] = (
@@ -47,6 +53,11 @@ PLANTS: tuple[Plant, ...] = (
     Plant("10 scale", JOB, swap("min = 0.0005", "min = 0.0"), "values above 0 for a logarithm"),
     Plant("10 type", JOB, swap('type = "categorical"', 'type = "category"'), "one of double, integer"),
     Plant("10 condition", JOB, swap("max = 0.5", "max = 0.5\nwhen = { ensembel = [1] }"), "another parameter of the study"),
+    Plant("11", JOB, key("metric", '"acu"'), "expected auc, which the trainer reports"),
+    Plant("11 other", JOB, key("metric", '"f1_score"'), 'write metric = "auc"'),
+    Plant("11 loss", JOB, key("metric", '"rmse"'), 'write metric = "auc" and goal = "maximize"'),
+    Plant("11 goal", JOB, key("goal", '"minimize"'), "expected maximize for auc"),
+    Plant("11 task", FEATURES, swap('TASK = "binary"', 'TASK = "regression"'), 'write metric = "rmse" and goal = "minimize"'),
     Plant("12", JOB, under("arguments", f'hidden_units = "{"8," * 60_000}8"'), "at most 100,000"),
     Plant("12 entries", JOB, under("environment", MANY), "101 entries"),
     Plant("12 label", JOB, under("labels", 'Team = "a"'), "lower-case letters"),
@@ -78,6 +89,24 @@ PLANTS: tuple[Plant, ...] = (
     Plant("19 length", JOB, key("bucket", f'"{"b" * 64}"'), "3 to 63"),
     Plant("23", JOB, under("environment", 'TABLE = "/home/me/t.csv"'), "a gs:// address"),
     Plant("23 relative", JOB, under("environment", 'TABLE = "data/adult.data.gz"'), "a gs:// address"),
+    Plant("33", FEATURES, swap('"age": "numeric"', '"age": "number"'), "expected one of numeric, categorical"),
+    Plant("33 task", FEATURES, swap('TASK = "binary"', 'TASK = "classification"'), "expected one of binary, multiclass"),
+    Plant("33 label", FEATURES, swap('"age": "numeric"', '"age": "numeric", "income": "categorical"'), "COLUMNS holds the label"),
+    Plant("33 size", FEATURES, swap("BOUNDARIES = 24", "BOUNDARIES = 2_400"), "2 to 256"),
+    Plant("33 renamed", FEATURES, swap("COLUMNS:", "FEATURES:"), "COLUMNS"),
+    Plant("34", JOB, key("train", '"gs://some-bucket/table.csv"'), "gcloud storage cp gs://some-bucket/table.csv data/table.csv"),
+    Plant("34 test", JOB, key("test", '"https://example.com/test.csv.gz"'), 'write test = "data/test.csv.gz"'),
+    Plant("34 prepared", JOB, key("prepared", '"gs://some-bucket/prepared"'), 'write prepared = "data/prepared"'),
+    Plant("34 BigQuery", JOB, key("train", '"bq://project.dataset.table"'), "a path on this machine"),
 )  # fmt: skip
 
-RUNS: tuple[Mistake, ...] = ()
+STALE = "data/prepared was made"
+
+RUNS: tuple[Mistake, ...] = (
+    stale("38", FEATURES, swap('"race": "categorical"', '"race": "ignore"'), f"{STALE} from another features.py (race: categorical, now ignore)"),
+    stale("38 class", FEATURES, swap('POSITIVE = ">50K"', 'POSITIVE = "<=50K"'), f"{STALE} from another features.py (POSITIVE"),
+    stale("38 missing", FEATURES, swap('["", "?"]', '["", "?", "0"]'), f"{STALE} from another features.py (MISSING"),
+    stale("38 share", JOB, key("eval_share", "0.2"), f"{STALE} with --eval-share 0.1, now 0.2"),
+    stale("38 test", JOB, key("test", '""'), f"{STALE} with the test table data/adult.test.gz, now none"),
+    stale("38 rows", JOB, key("deduplicate", "true"), STALE),
+)  # fmt: skip

@@ -1,13 +1,11 @@
 """Mistakes that show when a job or a study runs on this machine."""
 
 from tests.mistakes.changes import (
-    JOB,
     LAYERS,
     LOOP,
     MODEL,
     Mistake,
     Plant,
-    key,
     last,
     local,
     swap,
@@ -18,7 +16,6 @@ WORDS = 'def words():\n    with open("trainer/words.txt") as file:\n        retu
 
 WHAT = {
     4: "a data file that the code opens does not travel",
-    11: "the study's metric is never reported",
     26: "output written elsewhere than the job's output",
 }
 
@@ -26,7 +23,6 @@ PLANTS: tuple[Plant, ...] = ()
 
 RUNS: tuple[Mistake, ...] = (
     local("4", LAYERS, last(WORDS), "words.txt"),
-    Mistake("11", "tune", SHORT_STUDY, JOB, key("metric", '"acu"'), "metric is acu, and a run reported auc"),
     local("26", LOOP, swap("        self.trainer.check_same_weights()\n", '        self.trainer.check_same_weights()\n        open("weights.bin", "w").close()\n'), "wrote 'weights.bin' into its working folder"),
     local("26 the model itself", MODEL, swap("model, schema, statistics, model_dir, replicas", 'model, schema, statistics, Path("model"), replicas'), "training has exported no model"),
 )  # fmt: skip

@@ -13,7 +13,7 @@ from launcher.packaging.environment import Environment
 from launcher.packaging.sdist import SourceDistribution, build_source_distribution
 from launcher.run_folders import best_arguments
 from launcher.spec.custom_job import Run, data_uri, package_uri
-from launcher.spec.job_file import Job, flag_name, read_job
+from launcher.spec.job_file import Data, Job, flag_name, read_job
 from launcher.subprocesses import clean_variables, run_captured
 
 NOT_PREPARED = "not-prepared-yet"
@@ -57,6 +57,14 @@ class Project:
         """Return a path relative to the project where it lies below it."""
         inside = Path(path).is_relative_to(self.folder)
         return Path(path).relative_to(self.folder).as_posix() if inside else str(path)
+
+    def preparation_flags(self, data: Data) -> list[str]:
+        """Return the flags of trainer.prepare for the tables and the options of job.toml."""
+        flags = ["--train", self.absolute(data.train), "--output", self.absolute(data.prepared)]
+        flags += ["--eval-share", str(data.eval_share)]
+        flags += ["--max-rejected-share", str(data.max_rejected_share)]
+        flags += ["--test", self.absolute(data.test)] if data.test else []
+        return flags + ["--deduplicate"] * data.deduplicate
 
 
 def job_of(project: Project, *, trial: str | None = None, **replaced: str | None) -> Job:

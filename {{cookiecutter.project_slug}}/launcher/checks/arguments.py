@@ -1,37 +1,51 @@
-"""The arguments of a job, checked against the parser of the module that it starts."""
+"""The arguments of a job and features.py, as the package itself reads them."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from launcher.checks.probe import ask
 from launcher.console import UserError, nearest, shown
+from launcher.project import Project
 from launcher.spec.job_file import Argument, Job, argument_flags, flag_name
 from launcher.spec.study import Study
 
 UNKNOWN = re.compile(r"unrecognized arguments: (--?[\w-]+)")
 REFUSED = re.compile(r"argument ([^:]+): (.*)", re.DOTALL)
+Responses = dict[str, dict[str, Any]]
+
 DATA_DIR = ("--data-dir", "gs://bucket/data")
 
 
-def argument_findings(python: Path, job: Job, arguments: Sequence[str]) -> list[UserError]:
-    """Return what the module's own parser objects to.
+def responses(python: Path, project: Project, job: Job, arguments: Sequence[str]) -> Responses:
+    """Return what the package says of `features`, and its module's parser of the `flags`; a part that it lacks is missing.
 
     Each argument of job.toml is tried alone too, so that one that is wrong does not hide another.
     """
-    tried = {
-        where(name, value): argument_flags({name: value})
-        for name, value in job.arguments.items()
-        if value is not False
+    request = {
+        "module": job.cloud.module,
+        "alone": [*tried(job).values()],
+        "together": [*DATA_DIR, *argument_flags(job.arguments), *arguments],
+        "prepare": project.preparation_flags(job.data),
     }
-    tried |= study_flags(job.study)
-    flags = [*DATA_DIR, *argument_flags(job.arguments), *arguments]
-    request = {"module": job.cloud.module, "alone": [*tried.values()], "together": flags}
-    response, _ = ask(python, "arguments", request, '{"alone": ')
+    answers, _ = ask(python, "arguments", request, '{"asked": ')
+    return {answer["asked"]: answer for answer in answers}
+
+
+def tried(job: Job) -> dict[str, list[str]]:
+    """Return the flags of each argument and each study parameter, by where they stand in job.toml."""
+    given = {name: value for name, value in job.arguments.items() if value is not False}
+    flags = {where(name, value): argument_flags({name: value}) for name, value in given.items()}
+    return flags | study_flags(job.study)
+
+
+def argument_findings(response: Mapping[str, Any], job: Job) -> list[UserError]:
+    """Return what the module's own parser objects to."""
     if not response:
         return []
     known, module = response["flags"], job.cloud.module
-    objections = dict(zip(tried, response["alone"], strict=True))
+    objections = dict(zip(tried(job), response["alone"], strict=True))
     objections |= {
         where(name, value): f"unrecognized arguments: --{flag_name(name)}"
         for name, value in job.arguments.items()

@@ -2,10 +2,12 @@
 
 import datetime
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from launcher.checks.arguments import argument_findings
+from launcher.checks.arguments import Responses, argument_findings, responses
 from launcher.checks.dependencies import own_import_findings
 from launcher.checks.entry_point import code_findings, runtime_of, tensorflow_findings
+from launcher.checks.features import feature_findings, stale_findings
 from launcher.checks.import_effects import import_findings
 from launcher.checks.job_settings import job_findings
 from launcher.checks.machines import machine_findings
@@ -20,15 +22,25 @@ from launcher.project import Project
 from launcher.spec.job_file import Job
 
 
+@dataclass(frozen=True)
+class Findings:
+    errors: list[UserError]
+    """What would fail in the cloud."""
+    stale: list[UserError]
+    """Why the prepared data is not what would be prepared now."""
+
+
 def require_sound(
     project: Project,
     job: Job,
     distribution: SourceDistribution,
     arguments: Sequence[str],
     console: Console,
-) -> None:
-    """Raise `Refused` if something would fail in the cloud."""
-    report(findings(project, job, distribution, arguments, console), project, console)
+) -> list[UserError]:
+    """Return why the prepared data is stale; raise `Refused` if something else would fail in the cloud."""
+    found = findings(project, job, distribution, arguments, console)
+    report(found.errors, project, console)
+    return found.stale
 
 
 def report(reasons: Sequence[UserError], project: Project, console: Console) -> None:
@@ -45,7 +57,7 @@ def findings(
     distribution: SourceDistribution,
     arguments: Sequence[str],
     console: Console,
-) -> list[UserError]:
+) -> Findings:
     """Return all that can be known to be wrong without the cloud, each once."""
     folder, names = project.folder, names_of(project.folder)
     tensorflow = tensorflow_findings(distribution.requirements, runtime_of(job)[0])
@@ -57,16 +69,23 @@ def findings(
     reasons = [*job_only_findings(project, job, arguments), *unfit]
     reasons += [*data_findings(folder, distribution.files), *code_findings(job, folder, names)]
     reasons += tensorflow
+    response: Responses = {}
     # To install another TensorFlow, which is a finding already, would only take a minute.
     if not tensorflow:
         try:
             python = install(project.training, distribution, console)
             found = import_findings(python, folder, distribution, names, importable=not unfit)
+            reasons += found
             # What cannot be imported has a finding already.
-            reasons += found or ([] if unfit else argument_findings(python, job, arguments))
+            if not (unfit or found):
+                response = responses(python, project, job, arguments)
         except UserError as error:
             reasons.append(error)
-    return list({str(reason): reason for reason in reasons}.values())
+    features = response.get("features", {})
+    reasons += feature_findings(features, job, project)
+    reasons += argument_findings(response.get("flags", {}), job)
+    errors = list({str(reason): reason for reason in reasons}.values())
+    return Findings(errors, stale_findings(features, job, project))
 
 
 def job_only_findings(project: Project, job: Job, arguments: Sequence[str]) -> list[UserError]:

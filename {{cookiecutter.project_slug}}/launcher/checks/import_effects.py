@@ -51,12 +51,12 @@ def remembered(python: Path, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def asked(python: Path, request: dict[str, Any]) -> dict[str, Any]:
-    response, output = ask(python, "import_effects", request, '{"absent": ')
-    if response is None:
+    responses, output = ask(python, "import_effects", request, '{"absent": ')
+    if not responses:
         what, expected = f"{python} cannot run ({error_line(output)})", "the training environment"
         remedy = f"remove the folder {python.parent.parent} and run the command again"
         raise UserError(what, expected, remedy)
-    return dict(response)
+    return dict(responses[-1])
 
 
 def effect_finding(name: str, line: int, what: str) -> UserError:

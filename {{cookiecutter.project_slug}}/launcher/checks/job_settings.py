@@ -14,7 +14,7 @@ from launcher.checks.problem import Problem, findings_at, values_of, wrong
 from launcher.console import UserError, nearest, shown
 from launcher.spec.catalog import google_cloud, kind_of
 from launcher.spec.custom_job import RUN_LABEL, runtime_kind
-from launcher.spec.job_file import Job, argument_flags, duration_seconds
+from launcher.spec.job_file import Data, Job, argument_flags, duration_seconds
 
 PROJECT_ID = re.compile(r"([a-z0-9][a-z0-9.-]*[.][a-z]{2,}:)?[a-z][a-z0-9-]{4,28}[a-z0-9]")
 PLACEHOLDER_PROJECT = "your-project-id"
@@ -45,6 +45,7 @@ def job_findings(
         *duration_findings("max_wait", job.scheduling.max_wait),
         *runtime_findings(job, today),
         *path_findings(job, arguments, folder),
+        *address_findings(job.data),
     ]
 
 
@@ -180,6 +181,38 @@ def executor_problem(image: str, today: datetime.date) -> Problem | None:
         expected = "an image that is still offered; every TensorFlow image of the list has ended"
         return what, expected, 'write kind = "stock", which needs no image of your own'
     return None
+
+
+def address_findings(data: Data) -> Iterator[UserError]:
+    """Yield the paths of tables and prepared data that nothing here can read or write."""
+    for key in ("train", "test", "prepared"):
+        value = getattr(data, key)
+        scheme, _, rest = value.rpartition("://")
+        if scheme:
+            here = f"data/{rest.rpartition('/')[2] or 'prepared'}"
+            copy = f"gcloud storage cp {value} {here}" if scheme == "gs" else "copy it here"
+            fix = (
+                f'write {key} = "{here}"'
+                if key == "prepared"
+                else f'{copy}, then write {key} = "{here}"'
+            )
+            expected = "a path on this machine, where nox -s prepare reads and writes"
+            yield wrong(f"[data] {key}", value, expected, fix)
+
+
+def table_warnings(data: Data, folder: Path) -> Iterator[UserError]:
+    """Yield the tables that are not on this machine, which a job with prepared data does not need."""
+    for key in ("train", "test"):
+        value = getattr(data, key)
+        path = folder / Path(value).expanduser()
+        if not value or "://" in value or path.is_file():
+            continue
+        others = {each.name for each in path.parent.glob("*") if each.is_file()}
+        others -= {Path(each).name for each in (data.train, data.test)}
+        guess = nearest(path.name, others)
+        fix = f"write {Path(value).with_name(guess).as_posix()}" if guess else "correct the path"
+        what = f"job.toml [data] {key} is {shown(value)}, {'a folder' if path.is_dir() else 'which does not exist'}"
+        yield UserError(what, "a CSV or Parquet file", fix)
 
 
 def path_findings(job: Job, arguments: Sequence[str], folder: Path) -> Iterator[UserError]:

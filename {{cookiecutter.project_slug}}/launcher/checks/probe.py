@@ -8,10 +8,10 @@ from typing import Any
 from launcher.subprocesses import clean_variables, run_captured
 
 
-def ask(python: Path, name: str, request: object, opening: str) -> tuple[Any, str]:
+def ask(python: Path, name: str, request: object, opening: str) -> tuple[list[Any], str]:
     """Run a program of probes/ in a folder of its own.
 
-    Returns the JSON of the last line of its output that begins with `opening`, None without one, and the whole output.
+    Returns the JSON of each line of its output that begins with `opening`, and the whole output.
     """
     probe = Path(__file__).parent / "probes" / f"{name}.py"
     command = [str(python), "-I", "-B", str(probe)]
@@ -19,5 +19,4 @@ def ask(python: Path, name: str, request: object, opening: str) -> tuple[Any, st
     with tempfile.TemporaryDirectory() as folder:
         given = json.dumps(request)
         _, output = run_captured(command, Path(folder), variables, given=given)
-    lines = [line for line in output.splitlines() if line.startswith(opening)]
-    return json.loads(lines[-1]) if lines else None, output
+    return [json.loads(line) for line in output.splitlines() if line.startswith(opening)], output

@@ -3,7 +3,7 @@
 from typing import Any
 
 from launcher.checks.findings import findings, job_only_findings, report
-from launcher.checks.job_settings import ready_findings
+from launcher.checks.job_settings import ready_findings, table_warnings
 from launcher.checks.source_files import syntax_findings
 from launcher.commands.options import CheckOptions
 from launcher.console import Console, Refused, UserError
@@ -23,13 +23,19 @@ def check(project: Project, options: CheckOptions, rest: list[str], console: Con
         known = [*job_only_findings(project, job, rest), *syntax_findings(project.folder)]
         raise Refused([error, *known]) from error
     found, unready = findings(project, job, distribution, rest, console), ready_findings(job)
+    errors, warnings = (
+        found.errors,
+        [*unready, *table_warnings(job.data, project.folder), *found.stale],
+    )
     if options.cloud and not unready:
         from launcher.executors.vertex.storage import storage_client
 
         prepared_uri = data_uri(job, prepared_fingerprint(project, job))
-        found += cloud_findings(job, prepared_uri, storage_client(job.cloud.project), console)
-    report(found + (unready if options.cloud else []), project, console)
-    for finding in () if console.quiet else unready:
+        errors += found.stale + cloud_findings(
+            job, prepared_uri, storage_client(job.cloud.project), console
+        )
+    report(errors + (unready if options.cloud else []), project, console)
+    for finding in () if console.quiet else warnings:
         console.warning(finding)
     return 0
 

@@ -31,15 +31,8 @@ def run_prepare(
     console: Console,
 ) -> int:
     python = install(project.preparation, distribution, console)
-    arguments = [PREPARE_MODULE, "--train", project.absolute(data.train)]
-    if data.test:
-        arguments += ["--test", project.absolute(data.test)]
-    arguments += ["--output", project.absolute(data.prepared)]
-    arguments += ["--eval-share", str(data.eval_share)]
-    arguments += ["--max-rejected-share", str(data.max_rejected_share)]
-    if data.deduplicate:
-        arguments.append("--deduplicate")
-    return run_module(python, [*arguments, *rest], project.folder)
+    arguments = [PREPARE_MODULE, *project.preparation_flags(data), *rest]
+    return run_module(python, arguments, project.folder)
 
 
 def upload_prepared(project: Project, job: Job, console: Console) -> int:

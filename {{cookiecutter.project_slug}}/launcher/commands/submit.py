@@ -9,7 +9,7 @@ from launcher.commands.check import cloud_findings
 from launcher.commands.cloud_jobs import list_or_cancel
 from launcher.commands.options import CloudJobOptions, SubmitOptions
 from launcher.commands.session import Session
-from launcher.console import Console, Refused
+from launcher.console import Console, Refused, UserError
 from launcher.executors.vertex import storage, submissions
 from launcher.executors.vertex.follow import Follower, Log, Report, follow, report_outcome
 from launcher.executors.vertex.jobs import CloudJob, JobService, load_client
@@ -65,9 +65,11 @@ def deliver(
     job, console = session.job, session.console
     folder = submissions.folder_of(session.project)
     with locked(folder / "lock", "another submit of this project", console, LOCK_SECONDS):
-        distribution, run = packaged(session)
+        distribution, run, stale = packaged(session)
         if run.data_uri.endswith(NOT_PREPARED):
             raise storage.not_prepared()
+        if stale:
+            raise Refused(stale)
         request = Request(
             service=kind(job.cloud.project, job.cloud.region),
             resource=resource_of(job, run),
@@ -79,20 +81,23 @@ def deliver(
         return request, *send(request, options.again, options.wait)
 
 
-def packaged(session: Session) -> tuple[SourceDistribution, Run]:
-    """Return the checked package and a new run of it."""
-    distribution, name = session.build(), submissions.new_run_name()
-    return distribution, run_of(session.project, session.job, distribution, name, session.arguments)
+def packaged(session: Session) -> tuple[SourceDistribution, Run, list[UserError]]:
+    """Return the checked package, a new run of it, and why its data is stale."""
+    (distribution, stale), name = session.build_for_cloud(), submissions.new_run_name()
+    run = run_of(session.project, session.job, distribution, name, session.arguments)
+    return distribution, run, stale
 
 
 def show(session: Session, resource_of: ResourceOf, for_gcloud: bool = False) -> int:
     """Print the job, and nothing else, on standard output. Needs no credentials and no network."""
-    _, run = packaged(session)
+    _, run, stale = packaged(session)
     console, cloud, resource = session.console, session.job.cloud, resource_of(session.job, run)
     if run.data_uri.endswith(NOT_PREPARED):
         console.step("data", "not prepared yet: its address will end in its fingerprint")
     as_json = json.dumps(resource, indent=2)
     print(gcloud_file(resource, cloud.project, cloud.region) if for_gcloud else as_json)
+    for finding in stale:
+        console.warning(finding)
     console.step("next", f"the package goes to {run.package_uri}, the data to {run.data_uri}")
     return 0
 

@@ -1,8 +1,9 @@
-"""Runs inside the clean environment: the errors of a module's own parser for flags. The module is stopped there.
+"""Runs inside the clean environment: what the package makes of features.py, and the errors of its module's own parser.
 
-Standard input is `{"module": NAME, "alone": [FLAGS, ...], "together": FLAGS}`; the last line of the output is
-`{"alone": [OBJECTION, ...], "together": OBJECTION, "flags": [FLAG, ...]}`, an objection "" if there is none. A module
-that does not use argparse gets no response.
+Standard input is `{"module": NAME, "alone": [FLAGS, ...], "together": FLAGS, "prepare": FLAGS}`. The output has a line of JSON
+for each part: `{"asked": "features", "error": TEXT}` or `{..., "task": TASK, "metric": METRIC, "rises": BOOL, "stale": [REASON, ...]}`,
+and `{"asked": "flags", "alone": [OBJECTION, ...], "together": OBJECTION, "flags": [FLAG, ...]}`, an objection "" if there is none.
+The module is stopped where it parses its flags; for one that does not use argparse the second line is missing.
 """
 
 import argparse
@@ -12,6 +13,8 @@ import os
 import runpy
 import sys
 import threading
+from collections.abc import Sequence
+from importlib import import_module
 from typing import Any, NoReturn
 
 LONGEST_SECONDS = 20.0
@@ -36,6 +39,10 @@ def objection(parser: argparse.ArgumentParser, parse: Any, flags: list[str]) -> 
     return ""
 
 
+def answer(part: str, **values: Any) -> None:
+    print("\n" + json.dumps({"asked": part, **values}), flush=True)
+
+
 def respond(parser: argparse.ArgumentParser, parse: Any, request: dict[str, Any]) -> NoReturn:
     """Try the flags together, then each alone, when none that is required has to be there; end the process."""
     together = objection(parser, parse, request["together"])
@@ -43,8 +50,7 @@ def respond(parser: argparse.ArgumentParser, parse: Any, request: dict[str, Any]
     for part in parts:
         part.required = False
     alone = [objection(parser, parse, flags) for flags in request["alone"]]
-    flags = list(parser._option_string_actions)
-    print("\n" + json.dumps({"alone": alone, "together": together, "flags": flags}), flush=True)
+    answer("flags", alone=alone, together=together, flags=list(parser._option_string_actions))
     os._exit(0)
 
 
@@ -53,6 +59,27 @@ def refuse_work(event: str, arguments: tuple[Any, ...]) -> None:
     writes = event == "open" and set(str(arguments[1] or "")) & set("wax+")
     if event in ("socket.connect", "subprocess.Popen") or (writes and arguments[0] != os.devnull):
         os._exit(0)
+
+
+def read_features(preparation_flags: Sequence[str]) -> dict[str, Any]:
+    """Return what the package's own functions make of features.py; raise what they raise."""
+    names = ("features", "data.schema", "prepare", "training.metrics")
+    features, schema, prepare, metrics = (import_module(f"trainer.{name}") for name in names)
+    task = schema.read_schema(features).task
+    metric = metrics.MAIN_METRIC[task]
+    stale, rises = prepare.stale_reasons(preparation_flags), metrics.HIGHER_IS_BETTER[metric]
+    return {"task": task, "metric": metric, "rises": rises, "stale": stale}
+
+
+def ask_features(preparation_flags: Sequence[str]) -> None:
+    try:
+        answer("features", **read_features(preparation_flags))
+    except ImportError:  # a package of the user's own, without these parts
+        return
+    except Exception as error:
+        known = type(error).__name__ == "UserError"
+        text = str(error) if known else f"{type(error).__name__}: {error}"
+        answer("features", error=text, known=known)
 
 
 def main() -> None:
@@ -68,14 +95,15 @@ def main() -> None:
 
         return respond_instead
 
-    argparse.ArgumentParser.error = object_to  # type: ignore[assignment,method-assign]
-    argparse.ArgumentParser.parse_args = responding(parse)  # type: ignore[method-assign]
-    argparse.ArgumentParser.parse_known_args = responding(parse_known)  # type: ignore[method-assign]
-    sys.argv = [request["module"]]
     timer = threading.Timer(LONGEST_SECONDS, os._exit, (0,))
     timer.daemon = True
     timer.start()
     sys.addaudithook(refuse_work)
+    ask_features(request["prepare"])
+    argparse.ArgumentParser.error = object_to  # type: ignore[assignment,method-assign]
+    argparse.ArgumentParser.parse_args = responding(parse)  # type: ignore[method-assign]
+    argparse.ArgumentParser.parse_known_args = responding(parse_known)  # type: ignore[method-assign]
+    sys.argv = [request["module"]]
     runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
 
 

@@ -1,0 +1,75 @@
+"""What the package makes of features.py, compared with the study, the prepared data and the tables."""
+
+import ast
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from launcher.checks.problem import wrong
+from launcher.checks.source_files import parsed_modules
+from launcher.console import UserError, shown
+from launcher.contract import TASK_MODULE
+from launcher.project import NOT_PREPARED, Project, prepared_fingerprint
+from launcher.spec.job_file import Job
+
+FEATURES = "trainer/features.py"
+REPORTING = ("report_to_tuning", "report_hyperparameter_tuning_metric")
+"""The trainer's function that reports a metric to a study, and that of the library cloudml-hypertune."""
+
+
+def feature_findings(
+    response: Mapping[str, Any], job: Job, project: Project
+) -> Iterator[UserError]:
+    """Yield what the trainer objects to in features.py, or the study's metric if the trainer never reports it."""
+    if "error" in response:
+        what, _, rest = response["error"].partition("; expected ")
+        expected, _, remedy = rest.rpartition("; ")
+        if not response["known"]:
+            what = f"{FEATURES} cannot be read ({what})"
+            expected, remedy = "the names and types that the file was made with", "restore it"
+        yield UserError(what, expected, remedy)
+    elif response and job.study and job.cloud.module == TASK_MODULE:
+        yield from metric_findings(response, job, project)
+
+
+def metric_findings(response: Mapping[str, Any], job: Job, project: Project) -> Iterator[UserError]:
+    assert job.study
+    options, metric = job.study.options, response["metric"]
+    goal = "maximize" if response["rises"] else "minimize"
+    if options.metric != metric and not is_reported(options.metric, project.folder):
+        expected = f"{metric}, which the trainer reports for TASK = {shown(response['task'])}"
+        fix = f'write metric = "{metric}" and goal = "{goal}"'
+        yield wrong("[study] metric", options.metric, expected, fix)
+    elif options.metric == metric and options.goal != goal:
+        yield wrong("[study] goal", options.goal, f"{goal} for {metric}", f'write goal = "{goal}"')
+
+
+def is_reported(metric: str, project: Path) -> bool:
+    """Return whether a module of the package itself reports a metric of this name to the study."""
+    calls = (
+        node
+        for _, tree in parsed_modules(project)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in REPORTING
+    )
+    values = (value for call in calls for value in (*call.args, *(k.value for k in call.keywords)))
+    return any(isinstance(value, ast.Constant) and value.value == metric for value in values)
+
+
+def stale_findings(response: Mapping[str, Any], job: Job, project: Project) -> list[UserError]:
+    """Return why the prepared data is not what features.py, the tables and the options describe.
+
+    It cannot be compared with a table that is gone.
+    """
+    if prepared_fingerprint(project, job) == NOT_PREPARED:
+        return []
+    expected = f"data prepared from {FEATURES}, the tables and the options as they are now"
+    fix = "nox -s prepare, with -- --upload before a job is submitted"
+    reasons = [text.replace(f"{project.folder}/", "") for text in response.get("stale", ())]
+    return [
+        UserError(
+            f"{job.data.prepared}{' was' if text.startswith('made') else ':'} {text}", expected, fix
+        )
+        for text in reasons
+        if not text.endswith(" is gone")
+    ]
