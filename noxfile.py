@@ -13,21 +13,26 @@ nox.options.sessions = ["tests", "lint"]
 
 ENGINE = ("cookiecutter>=2.6,<3", "nox[uv]>=2024.4.15")
 RUFF = "ruff>=0.9"
+# What the launcher imports: its tests import it, and the doubles run jobs with it.
+LAUNCHER = (
+    "uv>=0.5",
+    "setuptools>=77",
+    "filelock>=3.12",
+    "packaging>=22",
+    "rich>=13",
+    "tomli>=2; python_version < '3.11'",
+)
 TESTS = (
     RUFF,
+    *LAUNCHER,
     "pytest>=8",
     "pytest-xdist>=3.6",
     "hypothesis>=6.100",
     "cruft>=2.16",
     "numpy>=1.26",
     "pyarrow>=16",
-    "tomli>=2; python_version < '3.11'",
-    # What the launcher imports: its tests import it.
-    "setuptools>=77",
     "optuna>=4,<6",
     "matplotlib>=3.8",
-    "rich>=13",
-    "filelock>=3.12",
 )
 # What talks to the doubles of Google Cloud; the baked project installs the same by itself.
 CLOUD = ("google-cloud-aiplatform>=1.120,<3", "google-cloud-storage>=2.18")
@@ -116,6 +121,13 @@ def drills(session: nox.Session) -> None:
     session.install(*ENGINE, *TESTS, *CLOUD, *HYPERTUNE, env={"UV_COMPILE_BYTECODE": "1"})
     given = session.posargs or [str(path) for path in DRILLS]
     session.run("python", "-m", "pytest", "-s", *given, env={"DRILLS": "whole"})
+
+
+@nox.session
+def doubles(session: nox.Session) -> None:
+    """Serve doubles of Cloud Storage and the job service here, until Ctrl-C; -- ROOT --project DIR --bucket NAME."""
+    session.install(*LAUNCHER, *CLOUD, env={"UV_COMPILE_BYTECODE": "1"})
+    session.run("python", "-m", "tests.doubles", *session.posargs)
 
 
 @nox.session

@@ -6,6 +6,7 @@ Standard library only; Parquet needs pyarrow.
 
 import importlib
 import sys
+from collections.abc import Callable
 
 from jinja2 import Environment
 from jinja2.ext import Extension
@@ -30,7 +31,7 @@ from .interview import asking_again
 from .names import checked_project_name, checked_slug, checked_smoke_test, suggested_slug
 from .quoting import parsed, quoted
 
-CHECKS = {
+CHECKS: dict[str, Callable[..., str]] = {
     "bucket": checked_bucket,
     "data_path": checked_data_path,
     "gcp_project": checked_gcp_project,

@@ -6,12 +6,13 @@ from collections.abc import Iterable
 LONGEST_SHOWN = 60
 
 
+AnswerRefused: type[Exception]
 try:
-    from cookiecutter.exceptions import FailedHookException as AnswerRefused
-except ImportError:
+    from cookiecutter.exceptions import FailedHookException
 
-    class AnswerRefused(Exception):  # type: ignore[no-redef]
-        """Replaces cookiecutter's exception, which it reports in one line, where cookiecutter is not installed."""
+    AnswerRefused = FailedHookException  # which cookiecutter reports in one line
+except ImportError:
+    AnswerRefused = ValueError
 
 
 def refusal(prompt: str, problem: str, expected: str, remedy: str) -> Exception:
@@ -19,8 +20,7 @@ def refusal(prompt: str, problem: str, expected: str, remedy: str) -> Exception:
 
     `prompt` is the name of the invalid answer, `problem` what is wrong with it, including its value.
     """
-    refused: Exception = AnswerRefused(f"{prompt}: {problem}; expected {expected}; {remedy}")
-    return refused
+    return AnswerRefused(f"{prompt}: {problem}; expected {expected}; {remedy}")
 
 
 def shown(value: object) -> str:

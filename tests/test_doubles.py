@@ -92,11 +92,24 @@ def test_tensorflow_reads_and_writes_gs(tmp_path: Path) -> None:
         assert cloud.faults.logged("POST", "/upload/")
 
 
+def test_what_the_command_cannot_import_is_named(tmp_path: Path) -> None:
+    (tmp_path / "launcher" / "executors").mkdir(parents=True)
+    (tmp_path / "launcher" / "executors" / "local.py").write_text("import no_filelock\n")
+    # Without site-packages neither Google's clients nor anything else is there.
+    command = [sys.executable, "-S", "-m", "tests.doubles", str(tmp_path), "--project"]
+    done = subprocess.run(
+        [*command, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    for part in ("google-cloud-aiplatform", "google-cloud-storage", "'no_filelock'", "-s doubles"):
+        assert part in done.stderr, done.stderr
+
+
 def test_the_command_serves_until_it_is_interrupted(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.doubles", str(tmp_path), "--bucket", BUCKET]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
-        lines = [process.stdout.readline().split() for _ in range(5)]
+        lines = [process.stdout.readline().split() for _ in range(6)]
         process_variables = dict(line[1].split("=") for line in lines if line[0] == "export")
         url = process_variables["STORAGE_EMULATOR_HOST"]
         with urllib.request.urlopen(f"{url}/storage/v1/b/{BUCKET}", timeout=10) as answer:

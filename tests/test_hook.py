@@ -1,5 +1,8 @@
 """The hook that tries a new project: which command it runs, and how each outcome ends."""
 
+import os
+import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -49,7 +52,7 @@ def install_tensorflow(project: Path, version: str) -> None:
 
 
 def run_hook(
-    project: Path, smoke_test: str = "auto", **variables: str
+    project: Path, smoke_test: str = "auto", stderr: int = subprocess.PIPE, **variables: str
 ) -> subprocess.CompletedProcess[str]:
     """Run the hook with no packages but the stubs, and no programs but the fakes."""
     assert PLACEHOLDER in HOOK
@@ -67,7 +70,8 @@ def run_hook(
         ],  # this interpreter's own packages, nox among them, left out
         cwd=project,
         env={**folders, "PYTHONDONTWRITEBYTECODE": "1", **variables},
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
         text=True,
         check=False,
     )
@@ -76,7 +80,8 @@ def run_hook(
 def test_a_skipped_smoke_test_runs_nothing(project: Path) -> None:
     write_fake(project.parent / "programs" / "nox")
     done = run_hook(project, smoke_test="skip")
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.startswith(f"next     cd {project}\n")
 
 
 @pytest.mark.parametrize("code", [0, 1])
@@ -112,7 +117,10 @@ def test_nox_runs_the_smoke_test_elsewhere(
         install_tensorflow(project, tensorflow)
     write_fake(project.parent / program)
     done = run_hook(project)
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"{command}\n", "")
+    assert (done.returncode, done.stdout) == (0, f"{command}\n")
+    first, *steps = done.stderr.splitlines()
+    assert first.startswith("smoke    building the training environment")
+    assert [step.split()[0] for step in steps] == ["next", "nox", "the"]
 
 
 def test_without_nox_the_project_stays_with_a_warning(project: Path) -> None:
@@ -126,12 +134,43 @@ def test_an_environment_that_cannot_be_built_is_a_warning(project: Path) -> None
     write_fake(project.parent / "programs" / "nox")
     done = run_hook(project, CODE="1")
     assert done.returncode == 0
-    assert done.stderr.startswith("warning: the training environment could not be built")
+    assert "warning: the training environment could not be built" in done.stderr
+    assert "next     cd " in done.stderr
 
 
 def test_a_smoke_test_that_fails_in_its_environment_fails_the_hook(project: Path) -> None:
     write_fake(project.parent / "programs" / "nox")
-    assert run_hook(project, CODE="1", BUILDS="yes").returncode == 1
+    done = run_hook(project, CODE="1", BUILDS="yes")
+    assert done.returncode == 1 and "next " not in done.stderr
+
+
+def test_an_update_of_a_project_runs_and_shows_nothing(project: Path) -> None:
+    write_fake(project.parent / "programs" / "nox")
+    done = run_hook(project, smoke_test="update")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("start", "folder"), [(".", "project"), ("programs", ""), ("..", "/project")]
+)
+def test_the_next_steps_begin_where_the_user_is(project: Path, start: str, folder: str) -> None:
+    done = run_hook(project, smoke_test="skip", PWD=str((project.parent / start).resolve()))
+    shown = done.stderr.splitlines()[0].removeprefix("next     cd ")
+    assert shown.endswith(folder) and (project.parent / start / shown).resolve() == project
+    assert "pip install" in done.stderr  # no nox here
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_on_a_terminal_the_smoke_test_is_one_line_unless_it_fails(project: Path, code: int) -> None:
+    write_fake(project.parent / "programs" / "nox")
+    terminal, end = pty.openpty()
+    done = run_hook(project, CODE=str(code), BUILDS="yes", stderr=end)
+    os.close(end)
+    shown = os.read(terminal, 65_536).decode()
+    os.close(terminal)
+    assert done.returncode == code
+    kept = re.sub(r"\r\x1b\[2K[^\r\n]*(?=\r\x1b)", "", shown)
+    assert ("nox -s smoke" in kept) == bool(code) and ("next " in kept) != bool(code)
 
 
 @pytest.mark.minute
