@@ -194,9 +194,49 @@ def test_a_misspelt_name_of_the_package_is_reported(text: str, part: str, tmp_pa
 @pytest.mark.parametrize(
     "text",
     [
+        "from ... import x",
+        "def f():\n    from .. import model",
+        "try:\n    pass\nfinally:\n    from ....trainer.model import x",
+    ],
+)
+def test_an_import_beyond_the_package_is_reported(text: str, tmp_path: Path) -> None:
+    write_module(tmp_path, text)
+    found = one(dependencies.own_import_findings(tmp_path, names_of(tmp_path)))
+    assert "go beyond the package" in found
+    assert dependencies.required(names_of(tmp_path), frozenset()) == []
+
+
+CIRCULAR = "fails with ImportError: cannot import name 'x' from partially initialized module '{}'"
+
+
+def test_a_circle_is_reported_once_with_both_modules() -> None:
+    three = [("trainer/a.py", "trainer.b"), ("trainer/b/__init__.py", "trainer.c")]
+    effects = [(file, 1, CIRCULAR.format(module)) for file, module in three]
+    finding = one(import_effects.effect_findings([*effects, ("trainer/c.py", 4, effects[0][2])]))
+    assert finding.startswith("trainer/a.py, line 1: trainer.a and trainer.b import each other")
+
+
+@pytest.mark.parametrize(
+    ("what", "remedy"),
+    [
+        ("ModuleNotFoundError: No module named 'trainer.zz'", "correct the name"),
+        ("ModuleNotFoundError: No module named 'zz'", "add the package that has it"),
+        ("ImportError: cannot import name 'zz' from 'numpy'", "correct the name, or require"),
+        ("NameError: name 'zz' is not defined", "correct that line"),
+        ("ValueError: no module", "correct that line"),
+    ],
+)
+def test_a_failed_import_has_its_own_remedy(what: str, remedy: str) -> None:
+    finding = one(import_effects.effect_findings([("trainer/a.py", 3, f"fails with {what}")]))
+    assert f"; {remedy}" in finding
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         "from trainer import a\nfrom . import a\nfrom .a import a\nimport os",
         "from trainer.a import *\nfrom trainer.a import __doc__",
-        "class A:\n    pass\nfor B in ():\n    with f() as (C, D):\n        pass\n"
+        "class A:\n    pass\nfor B in ():\n    with open(0) as (C, D):\n        pass\n"
         "def f():\n    from trainer.a import A, B, C, D",
         "def f():\n    global G\n    G = 1\ndef g():\n    from trainer.a import G",
         "def __getattr__(name):\n    return name\ndef f():\n    from trainer.a import x",
@@ -226,6 +266,12 @@ def test_what_python_3_10_lacks_is_reported(text: str, part: str, tmp_path: Path
     except SyntaxError:
         pytest.skip("this Python does not have it either")
     assert part in one(python_version.version_findings(tmp_path, names_of(tmp_path), "3.10"))
+
+
+def test_an_undefined_name_is_reported(tmp_path: Path) -> None:
+    write_module(tmp_path, "import os\n\n\ndef f(rows):\n    return len(rosw) + len(rosw), os")
+    found = one(dependencies.own_import_findings(tmp_path, names_of(tmp_path)))
+    assert found.startswith("trainer/a.py, line 5: Undefined name `rosw`; expected a defined name")
 
 
 @pytest.mark.parametrize(

@@ -6,23 +6,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from launcher.checks.names import Name, name_findings
+from launcher.checks.names import BEYOND, Name, name_findings
 from launcher.checks.problem import Problem
-from launcher.checks.source_files import modules_of
+from launcher.checks.source_files import modules_of, undefined_findings
 from launcher.console import UserError, nearest
+from launcher.packaging.distributions import distribution_of
 from launcher.packaging.sdist import PACKAGE
 
-# Distributions whose name gives their import name away only to those who know it.
-DISTRIBUTIONS = {
-    "PIL": "pillow",
-    "bs4": "beautifulsoup4",
-    "cv2": "opencv-python-headless",
-    "dateutil": "python-dateutil",
-    "skimage": "scikit-image",
-    "sklearn": "scikit-learn",
-    "yaml": "pyyaml",
-}
 ANYTHING = "*"
+OWN = (PACKAGE, BEYOND)
 
 
 def required(names: Iterable[Name], declared: frozenset[str]) -> list[Name]:
@@ -30,20 +22,17 @@ def required(names: Iterable[Name], declared: frozenset[str]) -> list[Name]:
 
     `declared` holds the distributions that setup.py names; a function may import one that only an extra declares.
     """
-    others = (each for each in names if each.imported and each.top != PACKAGE and not each.optional)
-    return [each for each in others if not (each.lazy and distribution_of(each) in declared)]
-
-
-def distribution_of(each: Name) -> str:
-    from packaging.utils import canonicalize_name
-
-    return canonicalize_name(DISTRIBUTIONS.get(package_of(each), package_of(each)))
+    others = (each for each in names if each.imported and each.top not in OWN and not each.optional)
+    return [
+        each for each in others if not (each.lazy and distribution_of(package_of(each)) in declared)
+    ]
 
 
 def package_of(each: Name) -> str:
     """Return the part of a module's name that identifies its distribution."""
-    parts = each.name.split(".")
-    return ".".join(parts[:3] if each.top == "google" else parts[:1])
+    parts = [*each.name.split("."), ""]
+    depth = {"google": 2, "google.cloud": 3}
+    return ".".join(parts[: depth.get(".".join(parts[:2]), depth.get(each.top, 1))])
 
 
 def absent_findings(
@@ -69,8 +58,8 @@ def misplaced(project: Path, each: Name) -> UserError | None:
 
 
 def undeclared(each: Name, declared: frozenset[str]) -> UserError:
-    fix = f'add "{distribution_of(each)}" to install_requires'
-    if distribution_of(each) not in declared:
+    fix = f'add "{distribution_of(package_of(each))}" to install_requires'
+    if distribution_of(package_of(each)) not in declared:
         what = f"imports {package_of(each)}, which a clean environment does not have"
         expected = "every package that the code needs to be declared"
         return UserError(f"{each.place}: {what}", expected, f"{fix} in setup.py")
@@ -85,12 +74,16 @@ def holds_module(folder: Path, name: str) -> bool:
 
 
 def own_import_findings(project: Path, names: Iterable[Name]) -> list[UserError]:
-    return name_findings(names, functools.partial(own_name, contents_of(project)))
+    own = name_findings(names, functools.partial(own_name, contents_of(project)))
+    return own + undefined_findings(project)
 
 
 def own_name(contents: Mapping[str, set[str]], each: Name) -> Problem | None:
     """Return what is wrong with an import from a module below trainer/ that does not hold the name."""
     parts = each.name.split(".") if each.imported else []
+    if each.top == BEYOND:
+        what = "the dots of this import go beyond the package"
+        return what, f"an import below {PACKAGE}", f'write "from {PACKAGE} import ..."'
     for module, part in ((".".join(parts[:end]), parts[end]) for end in range(1, len(parts))):
         held = contents.get(module, {ANYTHING})
         if not held & {ANYTHING, part} and not part.startswith("__"):

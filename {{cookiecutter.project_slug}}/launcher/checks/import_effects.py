@@ -1,19 +1,28 @@
 """What the modules import and what importing them does, found out in the clean environment."""
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from launcher.checks.dependencies import absent_findings, package_of, required
+from launcher.checks.dependencies import OWN, absent_findings, package_of, required
 from launcher.checks.names import Name
 from launcher.checks.probe import ask
-from launcher.checks.source_files import modules_of
+from launcher.checks.problem import Problem, findings_at
+from launcher.checks.source_files import module_name, modules_of
 from launcher.console import UserError
 from launcher.files import write_atomically
-from launcher.packaging.sdist import PACKAGE, SourceDistribution, error_line
+from launcher.packaging.sdist import SourceDistribution, error_line
 
 NOTE = "import_effects.json"
+CIRCLE = re.compile(r"partially initialized module '(trainer[\w.]*)'")
+FAILURES = (
+    (r"'trainer\b", "correct the name"),
+    (r"ModuleNotFoundError", "add the package that has it to install_requires in setup.py"),
+    (r"ImportError", "correct the name, or require a version that has it in setup.py"),
+    (r"", "correct that line"),
+)
 
 
 def import_findings(
@@ -25,7 +34,7 @@ def import_findings(
 ) -> list[UserError]:
     """Return the absent packages or, without any and if the modules are `importable`, what importing each does."""
     imports = required(names, distribution.declared)
-    eager = {each.name for each in names if each.imported and not each.lazy and each.top != PACKAGE}
+    eager = {each.name for each in names if each.imported and not each.lazy and each.top not in OWN}
     modules = modules_of(project) if importable else {}
     request = {
         "required": sorted({package_of(each) for each in imports}),
@@ -35,7 +44,7 @@ def import_findings(
     response = remembered(python, request)
     absent = [each for each in imports if package_of(each) in response["absent"]]
     found = absent_findings(project, absent, distribution.declared)
-    return found or [effect_finding(*each) for each in response["effects"]]
+    return found or effect_findings(response["effects"])
 
 
 def remembered(python: Path, request: dict[str, Any]) -> dict[str, Any]:
@@ -59,15 +68,31 @@ def asked(python: Path, request: dict[str, Any]) -> dict[str, Any]:
     return dict(responses[-1])
 
 
-def effect_finding(name: str, line: int, what: str) -> UserError:
-    if what.startswith("fails"):
-        return UserError(
-            f"{name}, line {line}: {what}, when it is imported in the training environment",
-            "modules that can be imported there",
-            "correct that line, or add what it needs to install_requires in setup.py",
+def effect_findings(effects: Iterable[tuple[str, int, str]]) -> list[UserError]:
+    """Return the findings of effects; circles with a module in common are one."""
+    findings, circular = [], set[str]()
+    for file, line, what in effects:
+        circle = CIRCLE.search(what)
+        modules = {module_name(file), circle[1]} if circle else set()
+        if not modules & circular:
+            circular |= modules
+            findings += findings_at(f"{file}, line {line}: ", [problem_of(what, sorted(modules))])
+    return findings
+
+
+def problem_of(what: str, circle: Sequence[str]) -> Problem:
+    if circle:
+        return (
+            f"{' and '.join(circle)} import each other",
+            "imports without a circle, because the first of them finds the other half loaded",
+            "move what both need into a third module, or import inside the function that needs it",
         )
-    return UserError(
-        f"{name}, line {line}: {what} when the module is imported",
+    if what.startswith("fails"):
+        remedy = next(remedy for pattern, remedy in FAILURES if re.search(pattern, what))
+        where = "when it is imported in the training environment"
+        return f"{what}, {where}", "modules that can be imported there", remedy
+    return (
+        f"{what} when the module is imported",
         "definitions only, because every replica, test and tool imports the module",
         'move it into a function that is called below if __name__ == "__main__":',
     )

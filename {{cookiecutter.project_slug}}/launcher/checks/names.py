@@ -14,6 +14,8 @@ from launcher.console import UserError
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 CAUGHT = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
 CHOOSING = {"TYPE_CHECKING", "version_info", "hexversion", "hasattr", "find_spec"}
+BEYOND = "<beyond>"
+"""What a relative import with too many dots starts from."""
 
 
 @dataclass(frozen=True)
@@ -99,12 +101,17 @@ def imports_in(node: ast.AST, file: str) -> Iterator[tuple[str, str, str]]:
             local = alias.asname or alias.name.partition(".")[0]
             yield local, alias.name if alias.asname else local, alias.name
     elif isinstance(node, ast.ImportFrom):
-        folders = file.split("/")[:-1]
-        start = folders[: len(folders) + 1 - node.level] if node.level else []
-        module = ".".join([*start, *filter(None, [node.module])])
+        module = ".".join([*package_named(node.level, file), *filter(None, [node.module])])
         for alias in node.names:
             name = module if alias.name == "*" else f"{module}.{alias.name}"
             yield alias.asname or alias.name, name, name
+
+
+def package_named(level: int, file: str) -> list[str]:
+    """Return the parts of the package that the dots of a relative import name, `BEYOND` for too many dots."""
+    folders = file.split("/")[:-1]
+    beyond = level > len(folders)
+    return [BEYOND] if beyond else folders[: len(folders) + 1 - level] if level else []
 
 
 def dotted(node: ast.expr, modules: Mapping[str, str]) -> str:

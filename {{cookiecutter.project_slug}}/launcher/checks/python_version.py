@@ -1,20 +1,16 @@
-"""The package's source, checked against the Python of the job's machines. Nothing of it is run."""
+"""The package's source, checked against the Python of the job's machines by ruff and a list of names."""
 
 import functools
-import json
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 from launcher.checks.names import Name, name_findings
 from launcher.checks.problem import Problem
-from launcher.checks.source_files import parsed_modules
+from launcher.checks.source_files import ruff_messages
 from launcher.console import UserError
-from launcher.packaging.environment import find_program
 from launcher.spec.catalog import google_cloud
-from launcher.subprocesses import clean_variables, run_captured
 
-RUFF = ("check", "--isolated", "--no-cache", "--quiet", "--output-format", "json", "--select", "E9")
 FIX = "write it another way, or choose another image in job.toml [runtime]"
 
 
@@ -22,20 +18,10 @@ def version_findings(project: Path, names: Iterable[Name], python: str) -> list[
     """Return what Python `python`, such as 3.10, does not have: the first syntax in each file, and each name."""
     minor = int(python.partition(".")[2])
     expected = f"what Python {python} has, which the job's machines run"
-    newer = [UserError(what, expected, FIX) for what in newer_syntax(project, minor)]
+    messages = ruff_messages(project, "E9", minor)
+    first = {file: f"{file}, line {line}: {message}" for file, line, message in reversed(messages)}
+    newer = [UserError(what, expected, FIX) for what in first.values()]
     return newer + name_findings(names, functools.partial(library_problem, minor, expected))
-
-
-def newer_syntax(project: Path, minor: int) -> list[str]:
-    """Return place and description of the first syntax in each file that Python 3.`minor` cannot read."""
-    files = [name for name, _ in parsed_modules(project)]
-    command = [find_program("ruff"), *RUFF, "--target-version", f"py3{minor}", *files]
-    _, output = run_captured(command, project, clean_variables())
-    found: dict[str, str] = {}
-    for each in json.loads(output or "[]"):
-        file = Path(each["filename"]).relative_to(project.resolve()).as_posix()
-        found.setdefault(file, f"{file}, line {each['location']['row']}: {each['message']}")
-    return list(found.values())
 
 
 def library_problem(minor: int, expected: str, each: Name) -> Problem | None:

@@ -2,18 +2,25 @@
 
 import ast
 import functools
+import json
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from launcher.console import UserError
+from launcher.packaging.environment import find_program
 from launcher.packaging.sdist import PACKAGE, package_files, python_files, syntax_finding
+from launcher.subprocesses import clean_variables, run_captured
 
 
 def modules_of(project: Path) -> dict[str, str]:
     """Return the file of each module below trainer/ by its dotted name."""
-    files = python_files(project)
-    return {re.sub(r"(/__init__)?\.py$", "", name).replace("/", "."): name for name in files}
+    return {module_name(file): file for file in python_files(project)}
+
+
+def module_name(file: str) -> str:
+    return re.sub(r"(/__init__)?\.py$", "", file).replace("/", ".")
 
 
 def parsed_modules(project: Path) -> Iterator[tuple[str, ast.Module]]:
@@ -29,6 +36,34 @@ def parsed(content: bytes) -> ast.Module | None:
         return ast.parse(content)
     except (SyntaxError, ValueError):
         return None
+
+
+def ruff_messages(project: Path, rule: str, minor: int) -> list[tuple[str, int, str]]:
+    """Return file, line and message of what a rule of ruff finds in the modules, as code of Python 3.`minor`."""
+    files = [name for name, _ in parsed_modules(project)]
+    options = ("--isolated", "--no-cache", "--quiet", "--output-format", "json", "--select", rule)
+    command = [find_program("ruff"), "check", *options, "--target-version", f"py3{minor}", *files]
+    _, output = run_captured(command, project, clean_variables())
+    return [
+        (
+            Path(each["filename"]).relative_to(project.resolve()).as_posix(),
+            each["location"]["row"],
+            each["message"],
+        )
+        for each in json.loads(output or "[]")
+        if each["code"] == rule or rule == "E9"
+    ]
+
+
+def undefined_findings(project: Path) -> list[UserError]:
+    messages = ruff_messages(project, "F821", sys.version_info[1])
+    first = {(file, message): line for file, line, message in reversed(messages)}
+    return [
+        UserError(
+            f"{file}, line {line}: {message}", "a defined name", "correct the name, or import it"
+        )
+        for (file, message), line in first.items()
+    ]
 
 
 def texts_of(tree: ast.Module) -> set[str]:

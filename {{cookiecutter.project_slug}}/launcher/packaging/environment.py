@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from launcher.console import Console, UserError
+from launcher.packaging.install_errors import install_error
 from launcher.packaging.sdist import SourceDistribution, archive_files, building, error_line, prune
 from launcher.subprocesses import clean_variables, run_captured, run_visible
 
@@ -145,20 +146,13 @@ def built_wheel(distribution: SourceDistribution, console: Console) -> Path:
 
 
 def run_uv(arguments: Sequence[str], environment: Environment, console: Console) -> None:
-    """Run uv; raise `UserError`, after printing its output, if it fails."""
+    """Run uv; raise `UserError` with the cause if it fails."""
     variables = clean_variables(UV_PYTHON_DOWNLOADS="never")
     variables.pop("UV_COMPILE_BYTECODE", None)
     command = [find_program("uv"), *arguments]
     code, output = run_captured(command, environment.folder, variables, show=console.verbose)
-    if code == 0:
-        return
-    if output:
-        console.always(output.rstrip())
-    raise UserError(
-        f"the {environment.purpose} cannot be built",
-        f"every requirement in setup.py to be installable here with Python {platform.python_version()}",
-        "check the network and the requirements in setup.py, which uv's output names, then run it again",
-    )
+    if code:
+        raise install_error(output, environment.purpose)
 
 
 def find_program(name: str) -> str:

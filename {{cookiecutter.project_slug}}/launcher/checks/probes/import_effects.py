@@ -14,6 +14,7 @@ import importlib.util
 import io
 import json
 import os
+import re
 import signal
 import sys
 import traceback
@@ -139,6 +140,7 @@ def failure_of(error: BaseException, guard: Guard, file: str) -> Effect:
     frames = traceback.extract_tb(error.__traceback__)
     own = guard.places((each.filename, each.lineno) for each in frames)
     what = f"fails with {type(error).__name__}: {error}".splitlines()[0]
+    what = re.sub(r" \([^()]*\.py\)$", "", what)  # where the module lies here
     return (*[(file, 1), *own][-1], ENDS if isinstance(error, SystemExit) else what)
 
 
