@@ -83,7 +83,7 @@ def test_lines_on_a_terminal_are_broken_between_words() -> None:
 
 
 def test_colour_is_for_terminals_that_want_it() -> None:
-    assert "\x1b[1;31merror:" in output()
+    assert "\x1b[1;31merror:" in output() and "\x1b[1;31merror:" in output(NO_COLOR="")
     assert "\x1b[1;31m" not in output(NO_COLOR="1") + plain().stderr
 
 

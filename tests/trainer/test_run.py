@@ -8,7 +8,7 @@ import pytest
 from trainer import task
 from trainer.data.schema import Schema, check
 from trainer.run import errors
-from trainer.run.console import Console
+from trainer.run.console import Console, Progress
 from trainer.run.errors import UserError
 from trainer.run.outputs import local_path
 from trainer.settings import Settings
@@ -58,13 +58,15 @@ def test_a_file_system_that_fails_is_reported_in_one_line(
     ],
     ids=repr,
 )
-def test_an_error_of_the_program_keeps_its_traceback(error: Exception) -> None:
+def test_an_error_of_the_program_keeps_its_traceback(
+    error: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
     def program(arguments: object) -> int:
         raise error
 
-    with pytest.raises(type(error)) as caught:
-        errors.exit_code(program, [])
-    assert caught.value is error
+    assert errors.exit_code(program, []) == errors.EXIT_FAILED
+    shown = capsys.readouterr().err
+    assert "return program(arguments)" in shown and f"{type(error).__name__}: " in shown
 
 
 def test_a_user_error_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
@@ -120,9 +122,40 @@ def test_the_smoke_test_names_the_module_that_does_not_import(
         task.main(["--smoke-test"])
 
 
-def test_a_bar_fits_the_terminal(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("columns", "steps", "parts"),
+    [
+        (120, 2_400, ("left", "loss", "rows/s")),
+        (80, 2_400, ("left", "loss", "rows/s")),
+        (80, 123_456_789, ("left", "loss")),
+        (60, 2_400, ("left", "loss")),
+        (40, 2_400, ()),
+        (10, 2_400, ()),
+    ],
+)
+def test_a_bar_shows_the_parts_that_fit_the_terminal(
+    columns: int,
+    steps: int,
+    parts: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "40")
-    Console().bar(0.5, "step 1,234/2,400  loss 0.3586  300,000 rows/s  1 min 04 s left")
-    assert len(capsys.readouterr().err.removeprefix("\r\x1b[2K")) == 39
+    monkeypatch.setenv("COLUMNS", str(columns))
+    progress = Progress(Console(), steps, 0)
+    progress._rows = 20_000_000
+    progress.console.bar(0.5, progress.parts(steps // 2, 0.3586, 64.4))
+    line = capsys.readouterr().err.removeprefix("\r\x1b[2K")
+    assert len(line) < columns
+    assert tuple(part for part in ("left", "loss", "rows/s") if part in line) == parts
+    assert "━" in line and (columns < 40 or f"/{steps:,}" in line)
+
+
+@pytest.mark.parametrize(("value", "coloured"), [(None, True), ("", True), ("0", False)])
+def test_an_empty_no_color_counts_as_not_set(
+    value: str | None, coloured: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    if value is not None:
+        monkeypatch.setenv("NO_COLOR", value)
+    assert Console().coloured == coloured

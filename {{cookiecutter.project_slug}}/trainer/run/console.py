@@ -11,7 +11,7 @@ from pathlib import Path
 
 from trainer.run.errors import UserError
 
-BAR_WIDTH = 20
+BAR_WIDTH, SHORTEST_BAR = 20, 8
 LINE_EVERY_SECONDS = 10.0
 REDRAW_EVERY_SECONDS = 0.1
 
@@ -37,12 +37,17 @@ class Console:
     def warning(self, text: str) -> None:
         self._write(f"\x1b[33mwarning:\x1b[0m {text}" if self.coloured else f"warning: {text}")
 
-    def bar(self, done: float, text: str) -> None:
-        """Draw or redraw a bar that is `done` (0 to 1) full."""
-        filled = round(BAR_WIDTH * min(max(done, 0.0), 1.0))
-        line = f"{'━' * filled}{'╌' * (BAR_WIDTH - filled)} {text}"
+    def bar(self, done: float, parts: Sequence[str]) -> None:
+        """Draw or redraw a bar that is `done` (0 to 1) full, and as many parts of a text as fit, the first before others."""
         # A line that is wrapped cannot be erased.
-        sys.stderr.write(f"\r\x1b[2K{line[: shutil.get_terminal_size().columns - 1]}")
+        room = shutil.get_terminal_size().columns - 1
+        while len(parts) > 1 and len("  ".join(parts)) > room - SHORTEST_BAR - 1:
+            parts = parts[:-1]
+        text = "  ".join(parts)
+        width = max(min(BAR_WIDTH, room - len(text) - 1), SHORTEST_BAR)
+        filled = round(width * min(max(done, 0.0), 1.0))
+        line = f"{'━' * filled}{'╌' * (width - filled)} {text}"
+        sys.stderr.write(f"\r\x1b[2K{line[:room]}")
         sys.stderr.flush()
         self._bar_shown = True
 
@@ -67,26 +72,27 @@ class Progress:
         self.total_steps = total_steps
         self._first_step = done_steps
         self._rows = 0
-        self._started = self._shown = time.monotonic()
+        self._started = self._shown = time.perf_counter()
 
     def advance(self, step: int, rows: int, loss: float) -> None:
         """Count `rows` more rows and show `step` of the total, when due."""
         self._rows += rows
-        now = time.monotonic()
+        now = time.perf_counter()
         interval = REDRAW_EVERY_SECONDS if self.console.terminal else LINE_EVERY_SECONDS
         if self.console.quiet or now - self._shown < interval:
             return
         self._shown = now
-        text = self.text(step, loss, now - self._started)
+        parts = self.parts(step, loss, now - self._started)
         if self.console.terminal:
-            self.console.bar(step / self.total_steps, text)
+            self.console.bar(step / self.total_steps, parts)
         else:
-            self.console.line(f"train    {text}")
+            self.console.line(f"train    {'  '.join(parts)}")
 
-    def text(self, step: int, loss: float, seconds: float) -> str:
+    def parts(self, step: int, loss: float, seconds: float) -> list[str]:
         left = (self.total_steps - step) * seconds / max(step - self._first_step, 1)
         rate = self._rows / max(seconds, 1e-9)
-        return f"step {step:,}/{self.total_steps:,}  loss {loss:.4f}  {rate:,.0f} rows/s  {duration(left)} left"
+        shown = [f"step {step:,}/{self.total_steps:,}", f"{duration(left)} left"]
+        return [*shown, f"loss {loss:.4f}", f"{rate:,.0f} rows/s"]
 
 
 def duration(seconds: float) -> str:
