@@ -43,8 +43,8 @@ def slow(name):
     return fake
 environment.install_requirements = slow("requirements")
 environment.install_package = slow("package")
-runtime = environment.Environment(folder, "runtime", "local", "runtime", "a minute", folder / "no")
-distribution = SourceDistribution(folder / "packages/1/x.tar.gz", "x", (), frozenset(), "content")
+runtime = environment.Environment(folder, "runtime", "local", "runtime", "a minute")
+distribution = SourceDistribution(folder / ".nox/packages/1/x.tar.gz", "x", (), frozenset(), "content")
 assert environment.install(runtime, distribution, Console()).exists()
 """
 

@@ -96,8 +96,7 @@ def test_a_syntax_error_is_found_with_its_line(tmp_path: Path) -> None:
 
 
 def environment_of(project: Path, extra: str = "local") -> Environment:
-    lock = project / "requirements.lock"
-    return Environment(project / "environments", "runtime", extra, "environment", "a second", lock)
+    return Environment(project, "runtime", extra, "environment", "a second")
 
 
 @pytest.mark.minute
@@ -172,7 +171,6 @@ def test_a_process_runs_the_code_it_started_with(tmp_path: Path) -> None:
     late = {"trainer/late/__init__.py": "", "trainer/late/code.py": "CODE = 'of the start'"}
     project = write_files(tmp_path, {**files, **late})
     environment = environment_of(project)
-    (tmp_path / "environments").mkdir()
     python = install(environment, built(project), QUIET)
     command = [str(python), "-m", "trainer.task"]
     pipe = subprocess.PIPE

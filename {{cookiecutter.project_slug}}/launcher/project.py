@@ -35,19 +35,14 @@ class Project:
     @property
     def training(self) -> Environment:
         """What the cloud's machine has after it installed the package."""
-        purpose, takes = "training environment", "about a minute the first time"
-        return self.environment("runtime", "local", purpose, takes)
+        takes = "about a minute the first time"
+        return Environment(self.folder, "runtime", "local", "training environment", takes)
 
     @property
     def preparation(self) -> Environment:
         """What preparing data needs, which training must not."""
-        purpose, takes = "preparation environment", "some seconds"
-        return self.environment("preparation", "prepare", purpose, takes)
-
-    def environment(self, name: str, extra: str, purpose: str, takes: str) -> Environment:
-        # If the lock file exists, as `nox -s lock` writes it, it pins every requirement.
-        lock = self.folder / "requirements.lock"
-        return Environment(self.folder / ".nox", name, extra, purpose, takes, lock)
+        purpose = "preparation environment"
+        return Environment(self.folder, "preparation", "prepare", purpose, "some seconds")
 
     def absolute(self, path: str) -> str:
         """Return a path that holds from any folder: relative ones start at the project, URLs and - stay."""

@@ -5,6 +5,7 @@ each package lies a thin environment that holds the package alone and finds its 
 changes after it is complete, so a process keeps the code and the versions that it started with.
 """
 
+import functools
 import hashlib
 import json
 import os
@@ -29,21 +30,24 @@ BUILD_WHEEL = "import sys; from setuptools.build_meta import build_wheel; build_
 
 @dataclass(frozen=True)
 class Environment:
-    folder: Path
-    """Where environments lie."""
+    project: Path
     name: str
     extra: str
     purpose: str
     takes: str
     """How long building it takes."""
-    lock: Path
-    """The file that pins its requirements, if it exists."""
+
+    @property
+    def lock(self) -> Path:
+        """The versions and hashes of all requirements, if `nox -s lock` has written them."""
+        return self.project / "requirements.lock"
 
     def state(self, distribution: SourceDistribution) -> str:
         """Return what the requirements of this distribution are installed from, as JSON."""
         pinned = self.lock.read_bytes() if self.lock.is_file() else b""
+        python = (platform.python_implementation(), platform.python_version(), platform.machine())
         state = {
-            "python": f"{platform.python_implementation()} {platform.python_version()} {platform.machine()}",
+            "python": " ".join(python),
             "requirements": distribution.requirements_of(self.extra),
             "pinned": hashlib.sha256(pinned).hexdigest() if pinned else "",
         }
@@ -51,7 +55,7 @@ class Environment:
 
     def requirements(self, distribution: SourceDistribution) -> Path:
         digest = hashlib.sha256(self.state(distribution).encode()).hexdigest()
-        return self.folder / f"{self.name}-{digest[:12]}"
+        return self.project / ".nox" / f"{self.name}-{digest[:12]}"
 
 
 def install(environment: Environment, distribution: SourceDistribution, console: Console) -> Path:
@@ -63,7 +67,7 @@ def install(environment: Environment, distribution: SourceDistribution, console:
     package = distribution.path.parent / requirements.name
     with building(distribution.path.parent.parent, console):
         if not is_complete(requirements):
-            prune(environment.folder.glob(f"{environment.name}-*"))
+            prune(requirements.parent.glob(f"{environment.name}-*"))
             console.step("install", f"building the {environment.purpose}, {environment.takes}")
             install_requirements(environment, distribution, requirements, console)
         os.utime(requirements)
@@ -88,16 +92,15 @@ def site_packages(folder: Path) -> Path:
 def install_requirements(
     environment: Environment, distribution: SourceDistribution, folder: Path, console: Console
 ) -> None:
-    wheel = built_wheel(distribution, console)
-    arguments = [f"{distribution.name}[{environment.extra}] @ {wheel.as_uri()}"]
-    if environment.lock.is_file():  # its hashes are checked too
-        arguments += ["--constraint", str(environment.lock)]
-    run_uv(["venv", "--clear", "--python", sys.executable, str(folder)], environment, console)
-    in_folder = ("--python", str(python_of(folder)))
+    uv = functools.partial(run_uv, environment, console)
+    wheel, python = built_wheel(distribution, console), str(python_of(folder))
+    requirement = f"{distribution.name}[{environment.extra}] @ {wheel.as_uri()}"
+    # With the lock file, its hashes are checked too.
+    pinned = ("--constraint", str(environment.lock)) if environment.lock.is_file() else ()
+    uv("venv", "--clear", "--python", sys.executable, str(folder))
     # Importing TensorFlow takes three times as long where its bytecode was not compiled.
-    arguments.append("--compile-bytecode")
-    run_uv(["pip", "install", *in_folder, *arguments], environment, console)
-    run_uv(["pip", "uninstall", *in_folder, distribution.name], environment, console)
+    uv("pip", "install", "--python", python, requirement, *pinned, "--compile-bytecode")
+    uv("pip", "uninstall", "--python", python, distribution.name)
     (folder / STATE_FILE).write_text(environment.state(distribution), encoding="utf-8")
 
 
@@ -109,14 +112,10 @@ def install_package(
     console: Console,
 ) -> None:
     """Install the package alone, beside its requirements. Needs no network."""
-    wheel = built_wheel(distribution, console)
-    run_uv(
-        ["venv", "--clear", "--python", str(python_of(requirements)), str(folder)],
-        environment,
-        console,
-    )
-    arguments = ["pip", "install", "--python", str(python_of(folder)), "--no-deps", "--no-index"]
-    run_uv([*arguments, "--no-cache", str(wheel)], environment, console)
+    uv = functools.partial(run_uv, environment, console)
+    wheel, python = str(built_wheel(distribution, console)), str(python_of(folder))
+    uv("venv", "--clear", "--python", str(python_of(requirements)), str(folder))
+    uv("pip", "install", "--python", python, "--no-deps", "--no-index", "--no-cache", wheel)
     link = f"import site; site.addsitedir({str(site_packages(requirements))!r})\n"
     (site_packages(folder) / "requirements.pth").write_text(link, encoding="utf-8")
     (folder / STATE_FILE).write_text(environment.state(distribution), encoding="utf-8")
@@ -145,12 +144,12 @@ def built_wheel(distribution: SourceDistribution, console: Console) -> Path:
         return wheels[0].rename(target / wheels[0].name)
 
 
-def run_uv(arguments: Sequence[str], environment: Environment, console: Console) -> None:
+def run_uv(environment: Environment, console: Console, *arguments: str) -> None:
     """Run uv; raise `UserError` with the cause if it fails."""
     variables = clean_variables(UV_PYTHON_DOWNLOADS="never")
     variables.pop("UV_COMPILE_BYTECODE", None)
     command = [find_program("uv"), *arguments]
-    code, output = run_captured(command, environment.folder, variables, show=console.verbose)
+    code, output = run_captured(command, environment.project, variables, show=console.verbose)
     if code:
         raise install_error(output, environment.purpose)
 
