@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from launcher.console import Console, UserError
+from launcher.console import Console
 
-WAIT_FOREVER = -1.0
 LOCK_POLL_SECONDS = 0.2
 
 
@@ -40,12 +39,10 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def locked(
-    path: Path, holder: str, console: Console, timeout_seconds: float = WAIT_FOREVER
-) -> Iterator[None]:
+def locked(path: Path, holder: str, console: Console) -> Iterator[None]:
     """Hold a lock file; wait, after one line, while another process, described by `holder`, holds it.
 
-    The system releases it when its process dies, however that dies. Raises `UserError` after `timeout_seconds`.
+    The system releases it when its process dies, however that dies.
     """
     # Imported here, because most commands need no lock and --help should stay fast.
     from filelock import FileLock, Timeout
@@ -56,14 +53,7 @@ def locked(
         lock.acquire(timeout=0)
     except Timeout:
         console.step("waiting", f"for {holder}")
-        try:
-            lock.acquire(timeout=timeout_seconds, poll_interval=LOCK_POLL_SECONDS)
-        except Timeout as error:
-            raise UserError(
-                f"{holder} still holds {path} after {timeout_seconds:g} s",
-                "one process at a time",
-                "wait until it ends, or end it",
-            ) from error
+        lock.acquire(poll_interval=LOCK_POLL_SECONDS)
     try:
         yield
     finally:

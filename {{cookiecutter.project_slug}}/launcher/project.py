@@ -28,6 +28,10 @@ class Project:
         return self.folder / "runs"
 
     @property
+    def submissions(self) -> Path:
+        return self.runs / "cloud"
+
+    @property
     def packages(self) -> Path:
         """Where built packages lie, each below the digest of its files."""
         return self.folder / ".nox" / "packages"

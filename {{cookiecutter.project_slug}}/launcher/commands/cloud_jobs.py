@@ -1,6 +1,7 @@
 """The jobs that are in the cloud already: list them, cancel one."""
 
 from launcher.checks.job_settings import ready_findings
+from launcher.checks.machines import region_finding
 from launcher.commands.options import CloudJobOptions
 from launcher.commands.session import Session
 from launcher.console import Console, Refused, UserError
@@ -11,7 +12,7 @@ from launcher.spec.job_file import Job
 
 NEWEST = ("", "latest")
 SHOWN_OF_TIME = len("2026-01-01T00:00:00")
-HEADINGS = ("ID", "STATE", "CREATED (UTC)", "RUN", "NAME")
+HEADINGS = ("ID", "STATE", "CREATED (UTC)", "RUN")
 
 
 def list_or_cancel(
@@ -31,6 +32,8 @@ def list_or_cancel(
 
 
 def list_jobs(job: Job, kind: type[JobService], console: Console) -> int:
+    if finding := region_finding(job.cloud.region):
+        raise finding
     service = kind(job.cloud.project, job.cloud.region)
     jobs = service.list(f'display_name="{job.cloud.name}"')
     console.table(HEADINGS, map(row, jobs))
@@ -39,7 +42,7 @@ def list_jobs(job: Job, kind: type[JobService], console: Console) -> int:
 
 def row(job: CloudJob) -> tuple[str, ...]:
     created = job.created[:SHOWN_OF_TIME].replace("T", " ")
-    return (job.id, job.state, created, job.run, job.name)
+    return (job.id, job.state, created, job.run)
 
 
 def cancel_job(session: Session, wanted: str, kind: type[JobService]) -> int:
@@ -57,7 +60,7 @@ def cancel_job(session: Session, wanted: str, kind: type[JobService]) -> int:
 
 def resource_of(project: Project, job: Job, wanted: str, collection: str) -> str:
     """Return the resource name of a number, "" or latest; raise `UserError` if nothing was sent from here."""
-    names = [each.job or "" for each in submissions.all_of(submissions.folder_of(project))]
+    names = [each.job or "" for each in submissions.all_of(project.submissions)]
     sent = [name for name in names if f"/{collection}/" in name]
     if wanted in NEWEST:
         if not sent:

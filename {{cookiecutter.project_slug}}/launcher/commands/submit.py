@@ -12,10 +12,10 @@ from launcher.commands.session import Session
 from launcher.console import Console, Refused, UserError
 from launcher.executors.vertex import storage, submissions
 from launcher.executors.vertex.follow import Follower, Log, Report, follow, report_outcome
-from launcher.executors.vertex.jobs import CloudJob, JobService, load_client
+from launcher.executors.vertex.jobs import CLIENT, CloudJob, JobService, load
 from launcher.executors.vertex.logs import job_log
 from launcher.executors.vertex.send import Request, send
-from launcher.executors.vertex.submissions import Submission
+from launcher.executors.vertex.submissions import Stage, Submission
 from launcher.files import locked
 from launcher.packaging.sdist import SourceDistribution
 from launcher.project import NOT_PREPARED, Project, run_of
@@ -23,7 +23,6 @@ from launcher.spec.custom_job import Run, custom_job_of
 from launcher.spec.gcloud_file import gcloud_file
 from launcher.spec.job_file import Job
 
-LOCK_SECONDS = 600.0
 POLLS_PER_PAUSE = 5
 """The first pause before searching for a created job again is this many times shorter than a poll's."""
 ResourceOf = Callable[[Job, Run], dict[str, Any]]
@@ -54,17 +53,18 @@ def run_in_cloud(
         return 0
     service = request.service
     follower = Follower(service, log_of(service, job), session.console, options.poll_seconds)
-    return follow(follower, job, report, functools.partial(request.conclude, submission))
+    conclude = functools.partial(request.record, submission, Stage.CONCLUDED)
+    return follow(follower, job, report, conclude)
 
 
 def deliver(
     session: Session, options: CloudJobOptions, kind: type[JobService], resource_of: ResourceOf
 ) -> tuple[Request, Submission, CloudJob]:
     """Check, build, upload and create, while no other command of this project does."""
-    load_client()
+    load(CLIENT)  # first, so that nothing is built without it
     job, console = session.job, session.console
-    folder = submissions.folder_of(session.project)
-    with locked(folder / "lock", "another submit of this project", console, LOCK_SECONDS):
+    folder = session.project.submissions
+    with locked(folder / "lock", "another submit of this project", console):
         distribution, run, stale = packaged(session)
         if run.data_uri.endswith(NOT_PREPARED):
             raise storage.not_prepared()

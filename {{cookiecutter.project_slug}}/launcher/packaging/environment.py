@@ -44,12 +44,12 @@ class Environment:
 
     def state(self, distribution: SourceDistribution) -> str:
         """Return what the requirements of this distribution are installed from, as JSON."""
-        pinned = self.lock.read_bytes() if self.lock.is_file() else b""
+        pinned = hashlib.sha256(self.lock.read_bytes()).hexdigest() if self.lock.is_file() else ""
         python = (platform.python_implementation(), platform.python_version(), platform.machine())
         state = {
             "python": " ".join(python),
             "requirements": distribution.requirements_of(self.extra),
-            "pinned": hashlib.sha256(pinned).hexdigest() if pinned else "",
+            "pinned": pinned,
         }
         return json.dumps(state, indent=2)
 
@@ -85,8 +85,7 @@ def python_of(folder: Path) -> Path:
 
 
 def site_packages(folder: Path) -> Path:
-    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    return folder / ("Lib" if os.name == "nt" else f"lib/{version}") / "site-packages"
+    return next(folder.glob("[Ll]ib/**/site-packages"))
 
 
 def install_requirements(

@@ -57,7 +57,11 @@ def build_source_distribution(
     project: Path, packages: Path, console: Console
 ) -> SourceDistribution:
     """Build `project` and return what was built, `stored` in `packages`; raise `UserError` if setup.py fails."""
-    raise_for_setup(project / "setup.py")
+    setup = project / "setup.py"
+    if not setup.is_file():
+        raise UserError(f"{setup} is missing", "the file that makes the package", "restore it")
+    if finding := syntax_finding(setup, setup.name):
+        raise finding
     with building(packages, console), tempfile.TemporaryDirectory(dir=packages) as folder:
         return stored(run_sdist(project, Path(folder), console), packages)
 
@@ -110,22 +114,12 @@ def prune(folders: Iterable[Path]) -> None:
 def packed(files: Mapping[str, bytes]) -> bytes:
     """Return files as a gzipped tar archive; with one version of zlib, equal files make equal bytes."""
     buffer = io.BytesIO()
-    with (
-        gzip.GzipFile("", "wb", fileobj=buffer, mtime=0) as compressed,
-        tarfile.open(fileobj=compressed, mode="w", format=tarfile.PAX_FORMAT) as archive,
-    ):
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for name in sorted(files):
             member = tarfile.TarInfo(name)
             member.size, member.mode = len(files[name]), 0o644
             archive.addfile(member, io.BytesIO(files[name]))
-    return buffer.getvalue()
-
-
-def raise_for_setup(path: Path) -> None:
-    if not path.is_file():
-        raise UserError(f"{path} is missing", "the file that makes the package", "restore it")
-    if finding := syntax_finding(path, path.name):
-        raise finding
+    return gzip.compress(buffer.getvalue(), mtime=0)
 
 
 def error_line(output: str) -> str:

@@ -29,8 +29,6 @@ ADVICE = {
         "gcloud services enable {api}, or ask the project's owner for the role",
     ),
     404: ("a resource that exists", "correct project, region or bucket in job.toml"),
-    409: ("an unused name", "choose another name"),
-    412: ("no object at that address", "run it again"),
     429: (
         "a quota that allows the job; each region has its own",
         "choose smaller machines or another region, or ask for more at https://console.cloud.google.com/iam-admin/quotas",
@@ -75,18 +73,14 @@ def explained(
     except (RetryError, TransportError, requests.RequestException, OSError) as error:
         raise NoResponse(doing, error) from error
     except GoogleAuthError as error:
-        raise no_credentials(error) from error
+        first_sentence = one_line(str(error)).partition(". ")[0]
+        what = f"no credentials for Google Cloud were found ({first_sentence})"
+        raise UserError(what, "Application Default Credentials", LOG_IN) from error
     except GoogleAPICallError as error:
         code = int(error.code or FIRST_CODE_OF_SERVER)
         if code >= FIRST_CODE_OF_SERVER or code in retryable:
             raise NoResponse(doing, error) from error
         raise RequestRefused(doing, code, message_of(str(error.message)), service) from error
-
-
-def no_credentials(error: Exception) -> UserError:
-    first_sentence = one_line(str(error)).partition(". ")[0]
-    what = f"no credentials for Google Cloud were found ({first_sentence})"
-    return UserError(what, "Application Default Credentials", LOG_IN)
 
 
 def message_of(message: str) -> str:

@@ -27,11 +27,10 @@ class Follower:
     console: Console
     poll_seconds: float
     has_warned: bool = False
-    """Whether the user knows that the log cannot be read."""
 
 
 def follow(
-    follower: Follower, job: CloudJob, report: Report, conclude: Callable[[CloudJob], None]
+    follower: Follower, job: CloudJob, report: Report, conclude: Callable[[CloudJob], object]
 ) -> int:
     """Follow a job until it ends, and return the exit code of `report`: 0 if it succeeded, 130 after Ctrl-C.
 

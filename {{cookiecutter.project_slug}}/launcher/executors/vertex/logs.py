@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from launcher.executors.vertex.errors import LOGGING
 from launcher.executors.vertex.jobs import CloudJob, JobService
 
 ENDPOINT_VARIABLE = "CLOUDSDK_API_ENDPOINT_OVERRIDES_LOGGING"
@@ -31,7 +32,7 @@ class JobLog:
     since: datetime
     """Nothing before it is asked for."""
     seen: set[str] = field(default_factory=set)
-    role = "roles/logging.viewer"
+    role = LOGGING[1]
 
     def new_lines(self) -> Iterator[str]:
         """Yield the new lines; raises what the client raises if the service does not return them."""
@@ -44,10 +45,12 @@ class JobLog:
     def entries(self) -> Iterator[Mapping[str, Any]]:
         from google.auth.transport.requests import AuthorizedSession
 
+        since = self.since.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        job = f'resource.type="ml_job" AND resource.labels.job_id="{self.job_id}"'
         endpoint = os.environ.get(ENDPOINT_VARIABLE, "").rstrip("/") or ENDPOINT
         body: dict[str, Any] = {
             "resourceNames": [f"projects/{self.project}"],
-            "filter": self.filter(),
+            "filter": f'{job} AND timestamp>="{since}"',
             "orderBy": "timestamp asc",
             "pageSize": PAGE_LINES,
         }
@@ -62,11 +65,6 @@ class JobLog:
                 if not page.get("nextPageToken"):
                     return
                 body["pageToken"] = page["nextPageToken"]
-
-    def filter(self) -> str:
-        since = self.since.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        job = f'resource.type="ml_job" AND resource.labels.job_id="{self.job_id}"'
-        return f'{job} AND timestamp>="{since}"'
 
 
 def job_log(service: JobService, job: CloudJob) -> JobLog:

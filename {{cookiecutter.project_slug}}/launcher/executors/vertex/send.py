@@ -1,6 +1,11 @@
-"""Sends a job once, however often a command is interrupted and run again: each step is recorded before the next."""
+"""Sends a job once, however often a command is interrupted and run again, and even if responses are lost.
+
+Each step is recorded before the next, and the run's label is looked for before the job is created again.
+"""
 
 import dataclasses
+import random
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,12 +13,16 @@ from typing import Any
 
 from launcher.console import Console
 from launcher.executors.vertex import submissions
-from launcher.executors.vertex.create import create_once
-from launcher.executors.vertex.errors import RequestRefused
+from launcher.executors.vertex.errors import NoResponse, RequestRefused
 from launcher.executors.vertex.jobs import ENDED, CloudJob, JobService
 from launcher.executors.vertex.storage import CODE_MISSING
 from launcher.executors.vertex.submissions import Stage, Submission
 from launcher.spec.custom_job import RUN_LABEL
+
+MAX_CREATIONS = 4
+MAX_LOOKUPS = 4
+LONGEST_FACTOR = 8
+"""The longest pause, as a multiple of the first one."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +31,6 @@ class Request:
 
     service: JobService
     resource: Mapping[str, Any]
-    """A CustomJob, or a HyperparameterTuningJob."""
     folder: Path
     """Where submissions are recorded."""
     fill_bucket: Callable[[], None]
@@ -41,10 +49,6 @@ class Request:
         changed = dataclasses.replace(submission, stage=stage, state=state, job=resource)
         return submissions.save(self.folder, changed)
 
-    def conclude(self, submission: Submission, job: CloudJob) -> None:
-        """Record how the job ended, after its outcome was reported."""
-        self.record(submission, Stage.CONCLUDED, job)
-
 
 def send(request: Request, again: bool, waits: bool) -> tuple[Submission, CloudJob]:
     """Report and return the job of the request: that of an equal submission, or a new one."""
@@ -54,7 +58,7 @@ def send(request: Request, again: bool, waits: bool) -> tuple[Submission, CloudJ
     if job is None:
         request.fill_bucket()
         submission = request.record(submission, Stage.PLANNED, None)
-        job = create(request, submission, may_exist=earlier is not None)
+        job = create_once(request, submission, may_exist=earlier is not None)
     elif submission.stage >= Stage.REPORTED:
         request.console.step("job", "an equal job was sent before; --again sends another")
     submission = request.record(submission, max(submission.stage, Stage.CREATED), job)
@@ -70,7 +74,8 @@ def earlier_job(
 
     A concluded one is resumed only while its job runs, or if its outcome is wanted and was not reported yet.
     """
-    earlier = submissions.newest_like(request.folder, digest)
+    known = submissions.all_of(request.folder)
+    earlier = next((each for each in known if each.digest == digest), None)
     if earlier is None:
         return None, None
     if earlier.is_open(again):
@@ -91,15 +96,54 @@ def known_job(service: JobService, submission: Submission) -> CloudJob | None:
     return None
 
 
-def create(request: Request, submission: Submission, may_exist: bool) -> CloudJob:
-    """Return the one job of a submission; if the service refuses it, the submission is concluded."""
-    custom_job, run = submission.custom_job, submission.run
-    service, console, pause = request.service, request.console, request.pause_seconds
-    try:
-        return create_once(service, custom_job, run, console, pause, may_exist)
-    except RequestRefused:
-        request.record(submission, Stage.CONCLUDED, None)
-        raise
+def create_once(request: Request, submission: Submission, may_exist: bool) -> CloudJob:
+    """Return the one job of a submission: the service's, if it has one, else a new one.
+
+    `may_exist` says that it may have been created before. Raises `NoResponse` if no request gets a response; if the
+    service refuses, the submission is concluded.
+    """
+    no_response: NoResponse | None = None
+    for _ in range(MAX_CREATIONS):
+        if may_exist and (job := find_job(request, submission.run)):
+            return job
+        try:
+            return request.service.create(submission.custom_job)
+        except NoResponse as error:
+            request.console.step("retry", "no response; checking whether the job exists")
+            no_response, may_exist = error, True
+        except RequestRefused:
+            request.record(submission, Stage.CONCLUDED, None)
+            raise
+    job = find_job(request, submission.run)
+    if job is None and no_response:
+        raise no_response
+    assert job
+    return job
+
+
+def find_job(request: Request, run: str) -> CloudJob | None:
+    """Return the job of a run, None if the last of several requests does not find it.
+
+    Several, because a request without a response may still be at work. Raises `NoResponse` if the last one has none.
+    """
+    no_response: NoResponse | None = None
+    for pause in (0.0, *pauses(request.pause_seconds, MAX_LOOKUPS)):
+        time.sleep(pause)
+        try:
+            if job := request.service.find(run):
+                return job
+            no_response = None
+        except NoResponse as error:
+            no_response = error
+    if no_response:
+        raise no_response
+    return None
+
+
+def pauses(first_seconds: float, count: int) -> list[float]:
+    """Return pauses in seconds that double, each shortened at random by up to a half, so that clients do not retry together."""
+    longest = [first_seconds * min(2**number, LONGEST_FACTOR) for number in range(count)]
+    return [each * random.uniform(0.5, 1.0) for each in longest]
 
 
 def report(request: Request, job: CloudJob, waits: bool) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from launcher.console import Console, UserError
 from launcher.contract import STATISTICS
 from launcher.executors.vertex.errors import STORAGE, RequestRefused, explained
-from launcher.executors.vertex.jobs import credentials, is_loopback, load
+from launcher.executors.vertex.jobs import credentials, load
 from launcher.packaging.sdist import SourceDistribution, archive_files, digest
 
 ENDPOINT_VARIABLE = "STORAGE_EMULATOR_HOST"
@@ -30,16 +30,11 @@ CODE_MISSING, CODE_EXISTS = 404, 412
 MEGABYTE = 1_000_000
 
 
-class ContentDiffers(UserError):
-    """An address that follows from its content holds something else."""
-
-
 def storage_client(project: str) -> Any:
-    """Return the client; STORAGE_EMULATOR_HOST, which it reads by itself, needs no credentials."""
+    """Return the client, which reads STORAGE_EMULATOR_HOST by itself."""
+    endpoint = os.environ.get(ENDPOINT_VARIABLE, "")
     client = load("google.cloud.storage").Client
-    if is_loopback(os.environ.get(ENDPOINT_VARIABLE, "")):
-        return client(project=project)
-    return client(project=project, credentials=credentials("", project))
+    return client(project=project, credentials=credentials(endpoint, project))
 
 
 def blob_at(client: Any, uri: str, **settings: Any) -> Any:
@@ -60,8 +55,8 @@ def crc32c_of(path: Path) -> str:
 
     checksum = google_crc32c.Checksum()
     with path.open("rb") as file:
-        while block := file.read(READ_BYTES):
-            checksum.update(block)
+        for _ in checksum.consume(file, READ_BYTES):
+            pass
     return base64.b64encode(checksum.digest()).decode()
 
 
@@ -115,7 +110,7 @@ def upload(client: Any, path: Path, uri: str, generation: int = 0) -> None:
 def upload_package(
     client: Any, distribution: SourceDistribution, uri: str, console: Console
 ) -> None:
-    """Upload the package unless it exists; raise `ContentDiffers` if another one is."""
+    """Upload the package unless it exists; raise `UserError` if another one is."""
     remote = find_object(client, uri)
     if remote is None:
         upload(client, distribution.path, uri)
@@ -123,7 +118,7 @@ def upload_package(
     elif is_same(distribution.path, remote) or holds_same(client, uri, distribution):
         console.step("upload", "the package is already in the bucket")
     else:
-        raise ContentDiffers(
+        raise UserError(
             f"{uri} holds another package",
             "the files from which its address follows",
             f"find out who wrote it, then: gcloud storage rm {uri}",
@@ -149,7 +144,7 @@ def require_prepared(client: Any, uri: str) -> None:
 def upload_folder(client: Any, folder: Path, uri: str, console: Console) -> None:
     """Upload the missing files of a folder, several in parallel, and `STATISTICS` last.
 
-    So its presence means that the folder is complete. Raises `ContentDiffers` if it was, with other files.
+    So its presence means that the folder is complete. Raises `UserError` if it was, with other files.
     """
     paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     files = {path.relative_to(folder).as_posix(): path for path in paths}
@@ -194,11 +189,11 @@ def is_same(path: Path, remote: Any) -> bool:
 def raise_for_strangers(
     uri: str, files: Collection[str], needed: Sequence[str], remote: Collection[str]
 ) -> None:
-    """Raise `ContentDiffers` if the bucket has other files that a job would read too, or a complete set of others."""
+    """Raise `UserError` if the bucket has other files that a job would read too, or a complete set of others."""
     strangers = [name for name in remote if name not in files]
     if strangers or (STATISTICS in remote and needed):
         name = (strangers or needed)[0]
-        raise ContentDiffers(
+        raise UserError(
             f"{uri}/{name} is not what was prepared here",
             "nothing there, or the same files",
             f"if no job reads it: gcloud storage rm --recursive {uri}",

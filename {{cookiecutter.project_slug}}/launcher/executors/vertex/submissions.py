@@ -1,5 +1,6 @@
 """Records of what is sent, written before it is sent, so that nothing is sent twice."""
 
+import contextlib
 import dataclasses
 import enum
 import hashlib
@@ -12,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from launcher.files import write_atomically
-from launcher.project import Project
 from launcher.spec.custom_job import RUN_LABEL
 
 DIGITS_OF_DIGEST = 32
@@ -53,11 +53,6 @@ class Submission:
         return self.stage < (Stage.REPORTED if again else Stage.CONCLUDED)
 
 
-def folder_of(project: Project) -> Path:
-    """Return where submissions are kept: with the runs, which git ignores."""
-    return project.folder / "runs" / "cloud"
-
-
 def new_run_name() -> str:
     """Return a name for a run, unique enough for a label: the time in UTC, and six random digits."""
     return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
@@ -75,25 +70,15 @@ def digest_of(custom_job: Mapping[str, Any], project: str, region: str) -> str:
 def save(folder: Path, submission: Submission) -> Submission:
     """Write a submission to its file, completely or not at all, and return it."""
     document = {**dataclasses.asdict(submission), "stage": submission.stage.name}
-    text = json.dumps(document, indent=2) + "\n"
-    write_atomically(folder / f"{submission.run}.json", text)
+    write_atomically(folder / f"{submission.run}.json", json.dumps(document, indent=2) + "\n")
     return submission
 
 
 def all_of(folder: Path) -> list[Submission]:
     """Return the submissions that can be read, the newest first."""
-    read = (read_submission(path) for path in sorted(folder.glob("*.json"), reverse=True))
-    return [submission for submission in read if submission]
-
-
-def read_submission(path: Path) -> Submission | None:
-    """Return what a file holds, None if that is no submission."""
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        return Submission(**{**document, "stage": Stage[document["stage"]]})
-    except (OSError, ValueError, TypeError, KeyError):
-        return None
-
-
-def newest_like(folder: Path, digest: str) -> Submission | None:
-    return next((each for each in all_of(folder) if each.digest == digest), None)
+    found = []
+    for path in sorted(folder.glob("*.json"), reverse=True):
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+            document = json.loads(path.read_text(encoding="utf-8"))
+            found.append(Submission(**{**document, "stage": Stage[document["stage"]]}))
+    return found

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from launcher.executors.vertex.errors import JOBS
 from launcher.executors.vertex.jobs import CloudJob, JobService
 from launcher.spec.job_file import flag_name
 from launcher.spec.study import Outcome, Parameter, Study, Value
@@ -30,7 +31,7 @@ class TrialLog:
     job: CloudJob
     study: Study
     shown: dict[int, str] = field(default_factory=dict)
-    role = "roles/aiplatform.user"
+    role = JOBS[1]
 
     def new_lines(self) -> Iterator[str]:
         """Yield a line for each trial that has begun or ended since the last look."""
