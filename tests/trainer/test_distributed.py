@@ -80,7 +80,7 @@ def test_a_tf_config_that_cannot_be_right_is_refused(
 
 
 def start(
-    prepared: Path, job_dirs: Sequence[Path], flags: Sequence[str]
+    prepared: Path, job_dirs: Sequence[Path], flags: Sequence[str], command: Sequence[str] = TASK
 ) -> list["subprocess.Popen[str]"]:
     """Start a replica for each of `job_dirs`, the chief first."""
     hosts = free_hosts(len(job_dirs))
@@ -88,7 +88,7 @@ def start(
     positions = [("chief", 0), *(("worker", index) for index in range(len(hosts) - 1))]
     return [
         subprocess.Popen(
-            [*TASK, "--data-dir", str(prepared), "--job-dir", str(job_dir), *flags],
+            [*command, "--data-dir", str(prepared), "--job-dir", str(job_dir), *flags],
             cwd=ROOT,
             env={**os.environ, **config(cluster, {"type": kind, "index": index})},
             stderr=subprocess.PIPE,
@@ -184,6 +184,30 @@ def test_a_failed_replica_ends_the_others_with_one_line(prepared: Path, tmp_path
     finally:
         chief.kill()
         worker.communicate()
+
+
+PRINTING = """
+import sys, warnings
+import tensorflow as tf
+from trainer import task
+from trainer.model import Model
+losses = Model.losses
+def shown(model, outputs, labels):
+    tf.print("printed")
+    warnings.warn("a warning")
+    return losses(model, outputs, labels)
+Model.losses = shown
+sys.exit(task.main(sys.argv[1:]))
+"""
+
+
+def test_each_replica_shows_what_the_model_prints(prepared: Path, tmp_path: Path) -> None:
+    command = (sys.executable, "-c", PRINTING)
+    flags = [*FLAGS, "--max-steps", "2"]
+    for replica in start(prepared, [tmp_path / "job"] * 2, flags, command):
+        printed = replica.communicate(timeout=120)[1]
+        assert replica.returncode == 0, printed
+        assert printed.count("printed\n") >= 2 and "UserWarning: a warning" in printed
 
 
 def test_two_devices_end_where_one_does_and_draw_their_own_dropout(prepared: Path) -> None:

@@ -1,12 +1,13 @@
 """What a command shows: messages, and a progress bar on a terminal."""
 
 import os
+import re
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from trainer.run.errors import UserError
@@ -14,6 +15,7 @@ from trainer.run.errors import UserError
 BAR_WIDTH, SHORTEST_BAR = 20, 8
 LINE_EVERY_SECONDS = 10.0
 REDRAW_EVERY_SECONDS = 0.1
+LOG_LINE = re.compile(rb"^[IWEF][0-9]{4} ", re.MULTILINE)  # of TensorFlow's C++ side
 
 
 class Console:
@@ -108,24 +110,37 @@ def shown_path(path: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-@contextmanager
-def suppressed_stderr() -> Iterator[None]:
+def suppressed_stderr() -> AbstractContextManager[None]:
     """Suppress what is written to standard error, and show it only after an exception other than `UserError`.
 
     TensorFlow's C++ side writes before its own log level applies, so nothing milder suppresses it.
     """
-    with tempfile.TemporaryFile() as suppressed:
-        original = os.dup(2)
-        os.dup2(suppressed.fileno(), 2)
+    return held_stderr(
+        lambda text, error: b"" if error is None or isinstance(error, UserError) else text
+    )
+
+
+def delayed_stderr() -> AbstractContextManager[None]:
+    """Show what is written to standard error afterwards; of a `UserError`, what came before TensorFlow's log of its cause."""
+    return held_stderr(
+        lambda text, error: LOG_LINE.split(text)[0] if isinstance(error, UserError) else text
+    )
+
+
+@contextmanager
+def held_stderr(shown: Callable[[bytes, BaseException | None], bytes]) -> Iterator[None]:
+    """Hold back what is written to standard error; then write what `shown` returns of it, given an exception or None."""
+    with tempfile.TemporaryFile() as file:
+        original, failure = os.dup(2), None
+        os.dup2(file.fileno(), 2)
         try:
             yield
-        except UserError:  # explains it better
-            raise
-        except BaseException:
-            suppressed.seek(0)
-            os.write(original, suppressed.read())
+        except BaseException as error:
+            failure = error
             raise
         finally:
             sys.stderr.flush()
             os.dup2(original, 2)
+            file.seek(0)
+            os.write(original, shown(file.read(), failure))
             os.close(original)

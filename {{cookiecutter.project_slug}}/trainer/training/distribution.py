@@ -9,7 +9,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from trainer.run.cluster import ClusterPosition
-from trainer.run.console import suppressed_stderr
+from trainer.run.console import delayed_stderr
 from trainer.run.errors import UserError
 
 FAILURES = (
@@ -46,7 +46,7 @@ class Replicas:
         if self.position.count == 1:
             yield
             return
-        with suppressed_stderr():
+        with delayed_stderr():
             try:
                 yield
             except FAILURES as error:
