@@ -30,6 +30,10 @@ WHAT = {
     32: "a replica dies and the others wait",
     60: "an exported model that another process cannot use",
     61: "a run that ends before it has finished, or without a model",
+    62: "a loss of the wrong shape or type, or that mixes rows",
+    63: "a weight that the loss does not depend on",
+    64: "predictions that are no probabilities, or change with chance or the batch",
+    65: "a layer with which several replicas train otherwise than one",
 }
 
 PLANTS: tuple[Plant, ...] = ()
@@ -51,4 +55,17 @@ RUNS: tuple[Mistake, ...] = (
     local("61 os._exit", LOOP, swap("        self.trainer.use_best()\n", "        self.trainer.use_best()\n        import os\n        os._exit(0)\n"), "exit code 0 before it had finished"),
     local("61 no export", MODEL, swap("        export(model, schema, statistics, model_dir, replicas.position.is_chief)\n", ""), "training has exported no model"),
     local("61 returns", TASK, swap("    with sole_run(outputs, position.is_chief):\n", "    return 0\n    with sole_run(outputs, position.is_chief):\n"), "exit code 0 before it had finished"),
+    local("62", MODEL, swap("            return self.member_losses(outputs, labels)\n", "            return tf.square(tf.sigmoid(outputs) - tf.cast(labels, tf.float32))\n"), "returns float32 [64, 64]; expected float32 [64]"),
+    local("62 the mean", MODEL, swap("return self.member_losses(outputs, labels)", "return tf.reduce_mean(self.member_losses(outputs, labels))"), "returns float32 []; expected float32 [64]"),
+    local("62 float64", MODEL, swap("return self.member_losses(outputs, labels)", "return tf.cast(self.member_losses(outputs, labels), tf.float64)"), "returns float64 [64]"),
+    local("62 weights of the batch", MODEL, swap("return self.member_losses(outputs, labels)", "return self.member_losses(outputs, labels) / tf.reduce_sum(tf.cast(1 + labels, tf.float32))"), "other values for the same rows"),
+    local("62 no labels", MODEL, swap("tf.cast(labels, tf.float32), outputs[:, 0]\n", "tf.cast(outputs[:, 0] > 0, tf.float32), outputs[:, 0]\n"), "ignores the labels"),
+    local("63", MODEL, swap("return self.member_losses(outputs, labels)", "import numpy as np\n            return np.abs(self.member_losses(outputs, labels))"), "does not depend on the weights"),
+    local("63 a layer beside", MODEL, swap("keras.layers.Add()([scores, *wide])", "keras.layers.Add()([scores, keras.ops.stop_gradient(keras.layers.Dense(outputs)(hidden)), *wide])"), "which would never be trained"),
+    local("63 rounded", MODEL, swap("keras.layers.Add()([scores, *wide])", "keras.layers.Add()([keras.ops.round(scores), *wide])"), "which would never be trained"),
+    local("64", MODEL, swap("return tf.concat([tf.sigmoid(-outputs), tf.sigmoid(outputs)], axis=1)", "return tf.concat([-outputs, outputs], axis=1)"), "expected a probability from 0 to 1"),
+    local("64 softmax twice", MODEL, swap('kernel_initializer="zeros")(encoded)\n', 'kernel_initializer="zeros")(encoded)\n        )\n        wide.append(\n            keras.layers.Dense(outputs, activation="sigmoid")(encoded)\n'), "applies it again"),
+    local("64 dropout on", MODEL, swap("training=False", "training=True"), "other values for the same rows"),
+    local("64 of the batch", MODEL, swap("            return self.activate(outputs)\n", "            return self.activate(outputs - tf.reduce_mean(outputs))\n"), "other values for the same rows"),
+    together("65", MODEL, swap("hidden = keras.layers.Dropout(settings.dropout)(hidden)", "hidden = keras.layers.BatchNormalization()(hidden)"), "use LayerNormalization"),
 )  # fmt: skip

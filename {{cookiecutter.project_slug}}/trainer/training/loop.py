@@ -12,6 +12,7 @@ from trainer.data.shards import Split, Window
 from trainer.run.errors import UserError, shown
 from trainer.settings import Settings
 from trainer.training.checkpoint import State
+from trainer.training.contract import check_model
 from trainer.training.metrics import MAIN_METRIC, is_better
 from trainer.training.monitor import RunMonitor
 from trainer.training.train_step import Trainer
@@ -55,6 +56,7 @@ class Run:
     settings: Settings
     monitor: RunMonitor
     state: State = field(default_factory=State)
+    checked: bool = False
 
     def resume(self) -> None:
         """Continue from the newest checkpoint, if there is one."""
@@ -90,6 +92,9 @@ class Run:
         state = self.state
         plan = self.train_split.plan([self.settings.seed, state.epoch])
         for window in self.train_split.windows(plan, state.window):
+            if not self.checked:
+                check_model(self.trainer, window)
+                self.checked = True
             self.train_window(window)
             if state.step_in_window < steps_per_window(window.rows, self.settings):
                 return

@@ -4,6 +4,7 @@ import zlib
 from collections.abc import Sequence
 from typing import Any
 
+import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
@@ -29,6 +30,17 @@ def part_count(batch_size: int) -> int:
     return max(1, min(cores(), batch_size // FEWEST_ROWS_PER_PART))
 
 
+def stateful_layers(network: Any) -> list[Any]:
+    """Return the layers that keep what training computes beside gradients, such as BatchNormalization."""
+    return [
+        layer
+        for layer in network._flatten_layers(include_self=False, recursive=True)
+        if layer.trainable
+        and not isinstance(layer, keras.layers.Normalization)
+        and any(one.name != SEED_STATE for one in layer._non_trainable_variables)
+    ]
+
+
 def input_specs(model: Any) -> tuple[Any, Any, Any]:
     """Return the types of numbers [rows, numeric], codes [rows, coded] and labels [rows], for any number of rows."""
     numbers, codes = (tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in model.network.inputs)
@@ -50,6 +62,8 @@ class Trainer:
         self.optimizer = optimizer
         self.replicas = replicas or Replicas(ClusterPosition())
         self.parts = part_count(settings.batch_size // self.replicas.count)
+        if stateful_layers(model.network):  # their statistics are those of the batch
+            self.parts = 1
         self.best: list[npt.NDArray[Any]] = []
         self._loaded: tuple[Window, tuple[Any, Any, Any]] | None = None
         numbers, codes, labels = input_specs(model)
