@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from launcher.console import Console, UserError
+from launcher.console import Console, Refused
 from launcher.executors.local.__main__ import package_path
 from launcher.executors.local.cluster import TASK_TYPES, Replica, replicas_of, shrunk, variables_for
-from launcher.executors.local.executor import check_finished, run_custom_job
+from launcher.executors.local.executor import run_custom_job
 from launcher.spec.custom_job import RUN_LABEL, start_command
 from launcher.subprocesses import signals_postponed
 
 from tests.bakery import SOURCES
+from tests.launcher.samples import write_files
 
 CONSOLE = Console()
 ON_LINUX = pytest.mark.skipif(
@@ -127,23 +128,79 @@ def test_a_preempted_job_restarts_and_ends(tmp_path: Path) -> None:
     assert (tmp_path / "starts").read_text() == "xx"
 
 
-def test_files_left_in_the_working_folder_are_reported(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="wrote 'model.bin' into its working folder"):
-        run(job_of("open('model.bin', 'w').close()", 1), tmp_path)
+OUTSIDE = """
+import os, pathlib, shutil, tempfile
+home, here = pathlib.Path.home(), pathlib.Path({here!r})
+{code}
+"""
 
 
-def test_a_run_that_ends_before_it_has_finished_is_reported(tmp_path: Path) -> None:
-    job = job_of("pass", 1)
-    [pool] = job["jobSpec"]["workerPoolSpecs"]
-    pool["containerSpec"]["command"] = start_command("trainer.task", "gs://b/package.tar.gz")
-    for name in ("metrics.json", "model/saved_model.pb"):
-        with pytest.raises(UserError, match=f"before it had finished: there is no {name}"):
-            check_finished(job, tmp_path)
-        path = tmp_path / "b" / "n" / "jobs" / "run-1" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    check_finished(job, tmp_path)
-    check_finished(job_of("pass", 1), tmp_path / "another module")
+def used(code: str, folder: Path, mount: Path) -> str:
+    """Return what is reported of a job of two replicas that runs this code, which knows `folder` as `here`."""
+    with pytest.raises(Refused) as refused:
+        run(job_of(OUTSIDE.format(here=str(folder), code=code), 1, 1), mount)
+    return str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("code", "part"),
+    [
+        ("open('model.bin', 'w').close()", "wrote 'model.bin' into its working folder"),
+        ("os.makedirs('out', exist_ok=True)", "wrote 'out' into its working folder"),
+        ("(here / 'words.txt').read_text()", "read {here}/words.txt, which a machine"),
+        ("os.open(here / 'words.txt', os.O_RDONLY)", "read {here}/words.txt, which"),
+        ("shutil.copy(here / 'words.txt', home)", "read {here}/words.txt, which"),
+        ("(here / 'new').write_text('x')", "wrote {here}/new; expected all outputs"),
+        ("(here / 'model').mkdir(exist_ok=True)", "wrote {here}/model; expected"),
+        ("(home / 'x').write_text('x'); shutil.move(home / 'x', here / 'y')", "wrote {here}/y;"),
+    ],
+)
+def test_paths_that_only_this_machine_has_are_reported(
+    code: str, part: str, tmp_path: Path
+) -> None:
+    folder, mount = tmp_path / "mine", tmp_path / "mount"
+    write_files(tmp_path, {"mine/words.txt": "x", "mount/x": ""})
+    said = used(code, folder, mount)
+    assert part.format(here=folder) in said and "; expected " in said
+    assert said.count("training ") == 1
+
+
+def test_other_paths_are_not_reported(tmp_path: Path) -> None:
+    code = """
+with tempfile.NamedTemporaryFile() as file:
+    shutil.copy(file.name, home / "copy")
+mount = pathlib.Path(os.environ["GCS_ROOT"])
+for path in (mount / "a", here / "scratch", home / "b"):
+    path.write_text("x")
+    path.read_text()
+(here / "scratch").unlink()
+(here / "absent").exists()
+open("/etc/passwd").close()
+open("/dev/null", "w").close()
+import json.tool
+"""
+    folder, mount = tmp_path / "mine", tmp_path / "mount"
+    write_files(tmp_path, {"mine/x": "", "mount/x": ""})
+    assert run(job_of(OUTSIDE.format(here=str(folder), code=code), 1), mount) == 0
+
+
+def test_what_a_failed_job_looked_for_in_its_home_is_reported(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(job_of("open(__import__('os').path.expanduser('~/a/words.txt'))", 1), tmp_path)
+    assert "error: training looked for ~/a/words.txt; expected nothing in" in capfd.readouterr().err
+
+
+def test_a_replica_has_nothing_of_the_shell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("TZ", "LC_ALL", "TF_CONFIG", "AIP_MODEL_DIR", "CLOUD_ML_TRIAL_ID", "KERAS_HOME"):
+        monkeypatch.setenv(name, "of-the-shell")
+    code = "import json, os, sys; json.dump([dict(os.environ), os.listdir(os.environ['HOME']), sys.stdin.read()], open(os.environ['GCS_ROOT'] + '/e', 'w'))"
+    assert run(job_of(code, 1), tmp_path) == 0
+    variables, home, given = json.loads((tmp_path / "e").read_text())
+    assert "of-the-shell" not in variables.values()
+    assert (home, given) == ([], "") and variables["HOME"] != os.environ["HOME"]
 
 
 LAUNCHER = """

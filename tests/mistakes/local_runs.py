@@ -1,5 +1,7 @@
 """Mistakes that show when a job or a study runs on this machine."""
 
+from textwrap import indent
+
 from tests.mistakes.changes import (
     LAYERS,
     LOOP,
@@ -10,19 +12,35 @@ from tests.mistakes.changes import (
     local,
     swap,
 )
+from tests.sessions import Change
 
 SHORT_STUDY = ("--local", "--trials", "1", "--max-steps", "20")
 WORDS = 'def words():\n    with open("trainer/words.txt") as file:\n        return file.read()'
 
+BEFORE_THE_END = "        self.trainer.check_same_weights()\n"
+
+
+def at_the_end(code: str) -> Change:
+    """Return a change that adds lines to the end of training."""
+    return swap(BEFORE_THE_END, BEFORE_THE_END + indent(code, 8 * " ") + "\n")
+
+
 WHAT = {
     4: "a data file that the code opens does not travel",
     26: "output written elsewhere than the job's output",
+    76: "a file read that only this machine has",
 }
 
 PLANTS: tuple[Plant, ...] = ()
 
 RUNS: tuple[Mistake, ...] = (
     local("4", LAYERS, last(WORDS), "words.txt"),
-    local("26", LOOP, swap("        self.trainer.check_same_weights()\n", '        self.trainer.check_same_weights()\n        open("weights.bin", "w").close()\n'), "wrote 'weights.bin' into its working folder"),
+    local("26", LOOP, at_the_end('open("weights.bin", "w").close()'), "wrote 'weights.bin' into its working folder"),
+    local("26 below a path of this machine", LOOP, at_the_end('import pathlib\npathlib.Path("/var/tmp/cmle-weights").mkdir(exist_ok=True)'), "training wrote /var/tmp/cmle-weights; expected all outputs below"),
+    local("26 moved out of the working folder", LOOP, at_the_end('import shutil\nopen("x", "w").close()\nshutil.move("x", "/var/tmp/cmle-x")'), "training wrote /var/tmp/cmle-x; expected all outputs below"),
+    local("76", LOOP, at_the_end('open("/var/log/dpkg.log").close()'), "training read /var/log/dpkg.log, which a machine in the cloud does not have"),
+    local("76 with numpy", LOOP, at_the_end('import numpy\nnumpy.genfromtxt("/var/log/dpkg.log", dtype=str, delimiter="\\0")'), "training read /var/log/dpkg.log, which"),
+    local("76 in the home folder", LOOP, at_the_end('import pathlib\n(pathlib.Path.home() / "words.txt").read_text()'), "training looked for ~/words.txt; expected nothing in the home folder"),
+    local("76 from the keyboard", LOOP, at_the_end('input("continue? ")'), "EOF"),
     local("26 the model itself", MODEL, swap("model, schema, statistics, model_dir, replicas", 'model, schema, statistics, Path("model"), replicas'), "training has exported no model"),
 )  # fmt: skip

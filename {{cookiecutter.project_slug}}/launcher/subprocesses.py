@@ -135,13 +135,14 @@ def start(
     variables: Mapping[str, str],
     output: BinaryIO | int | None = None,
     own_session: bool = True,
+    stdin: int | None = subprocess.DEVNULL,
 ) -> Process:
     """Start a program whose output goes to this terminal, to a file, or, with `subprocess.PIPE`, to `relay`."""
     child = subprocess.Popen(
         command,
         cwd=folder,
         env=variables,
-        stdin=subprocess.DEVNULL if own_session else None,
+        stdin=stdin,
         stdout=output,
         stderr=subprocess.STDOUT if output is not None else None,
         start_new_session=own_session,
@@ -193,12 +194,19 @@ def wait_until(deadline: float, processes: Sequence[Process]) -> None:
             process.child.wait(max(0.0, deadline - time.monotonic()))
 
 
-def run_visible(command: Sequence[str], folder: Path, variables: Mapping[str, str]) -> int:
+def run_visible(
+    command: Sequence[str],
+    folder: Path,
+    variables: Mapping[str, str],
+    stdin: int | None = None,
+) -> int:
     """Run a program on this terminal; return its exit code, 128 + n if signal n ended it or us."""
     started: list[Process] = []
     try:
         with signals_postponed():
-            started.append(start(command[0], command, folder, variables, own_session=False))
+            started.append(
+                start(command[0], command, folder, variables, own_session=False, stdin=stdin)
+            )
         started[0].child.wait()
     except KeyboardInterrupt as request:
         # A SIGTERM to the launcher reaches only the launcher.

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import json
 import os
 import socket
 import subprocess
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launcher.console import Console, UserError, coloured, shown
+from launcher.console import Console, Refused, UserError, coloured
 from launcher.contract import EXIT_FAILED, METRICS, MOUNT_VARIABLE, SAVED_MODEL, TASK_MODULE
 from launcher.executors.local.cluster import (
     Addresses,
@@ -21,6 +22,7 @@ from launcher.executors.local.cluster import (
     replicas_of,
     variables_for,
 )
+from launcher.executors.local.used_paths import path_findings
 from launcher.spec.custom_job import arguments_of, program_of
 from launcher.subprocesses import (
     POLL_SECONDS,
@@ -33,11 +35,13 @@ from launcher.subprocesses import (
 )
 
 KEPT_VARIABLES = (
-    *("COLORTERM", "COLUMNS", "CUDA_VISIBLE_DEVICES", "HOME", "LANG", "LC_ALL", "LC_CTYPE"),
-    *("LD_LIBRARY_PATH", "NO_COLOR", "PATH", "PYTHONDONTWRITEBYTECODE", "SYSTEMROOT"),
-    *("TEMP", "TERM", "TMP", "TMPDIR", "TZ"),
+    *("COLORTERM", "COLUMNS", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH", "NO_COLOR", "PATH"),
+    *("PYTHONDONTWRITEBYTECODE", "SYSTEMROOT", "TERM"),
 )
 """What a process needs, and what only changes how its output looks."""
+HOMES, TEMPORARY = ("HOME", "USERPROFILE"), ("TMPDIR", "TEMP", "TMP")
+START_MODULE = Path(__file__).with_name("start_module.py")
+HYPERTUNE = "/tmp/hypertune"
 COLOURS = ("cyan", "yellow", "magenta", "green", "blue", "red")
 
 
@@ -51,7 +55,7 @@ class Conditions:
     mount: Path
     """The folder that holds the buckets, as /gcs does in the cloud."""
     folder: Path
-    """Where each replica gets an empty working folder of its own."""
+    """Where each replica gets an empty working folder, home and folder for temporary files."""
 
 
 def run_custom_job(
@@ -63,18 +67,22 @@ def run_custom_job(
 ) -> int:
     """Run every replica of the job to its end; return the exit code of the primary.
 
-    Raises `UserError` if a replica leaves something in its working folder, which a cloud job would lose. After
+    Raises `Refused` or `UserError` if a replica used a path that only this machine has, or ended too early. After
     `preempt_seconds`, unless that is 0, a replica is killed and the job started again, as the service would.
     """
     with tempfile.TemporaryDirectory(prefix="replicas-") as name:
         conditions = Conditions(custom_job, python, mount, Path(name))
         members = replicas_of(custom_job)
         if len(members) == 1 and not preempt_seconds:
-            code = run_visible(*start_of(members[0], free_addresses(members), conditions))
+            started = start_of(members[0], free_addresses(members), conditions)
+            code = run_visible(*started, stdin=subprocess.DEVNULL)
         else:
             code = run_cluster(members, conditions, console, preempt_seconds)
-        if code == 0:
-            check_left_behind(conditions.folder)
+        found = path_findings(conditions.folder, failed=code != 0)
+        if found and not code:
+            raise Refused(found)
+        console.error(Refused(found))
+        if not code:
             check_finished(custom_job, mount)
     return code
 
@@ -146,16 +154,20 @@ def start_of(
     member: Replica, addresses: Addresses, conditions: Conditions
 ) -> tuple[list[str], Path, dict[str, str]]:
     pool = pools_of(conditions.custom_job)[member.pool]
-    folder = conditions.folder / member.name.replace(" ", "-")
-    folder.mkdir(exist_ok=True)
+    own = conditions.folder / member.name.replace(" ", "-")
+    folder, home, temporary = (own / name for name in ("work", "home", "tmp"))
+    for path in (folder, home, temporary):
+        path.mkdir(parents=True, exist_ok=True)
     variables = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
+    variables |= dict.fromkeys(HOMES, str(home)) | dict.fromkeys(TEMPORARY, str(temporary))
     variables |= variables_for(conditions.custom_job, member, addresses)
     variables[MOUNT_VARIABLE] = str(conditions.mount)
     # Without these, packages of the user or of the working folder could be imported.
     variables |= {"PYTHONNOUSERSITE": "1", "PYTHONSAFEPATH": "1"}
     module, _ = program_of(pool)
-    command = [str(conditions.python), "-m", module or TASK_MODULE]
-    return [*command, *arguments_of(pool)], folder, variables
+    roots = json.dumps([str(own), HYPERTUNE, *data_folders(conditions)])
+    command = [str(conditions.python), str(START_MODULE), str(own / "paths"), roots]
+    return [*command, module or TASK_MODULE, *arguments_of(pool)], folder, variables
 
 
 def free_addresses(members: Sequence[Replica]) -> dict[int, list[str]]:
@@ -182,13 +194,15 @@ def exit_code_of_job(ended: Process, processes: Sequence[Process], console: Cons
     return (ended.code or 0) if ended is processes[0] else EXIT_FAILED
 
 
-def check_left_behind(folder: Path) -> None:
-    if written := sorted(folder.glob("*/*")):
-        raise UserError(
-            f"training wrote {shown(written[0].name)} into its working folder",
-            "all outputs below the folder that --job-dir or AIP_MODEL_DIR names, because a cloud job loses the others",
-            "write to a path below that folder",
-        )
+def data_folders(conditions: Conditions) -> list[str]:
+    """Return the buckets' mount, and the folders of this machine that stand for addresses of the job in it."""
+    spec = conditions.custom_job["jobSpec"]
+    addresses = [
+        spec["baseOutputDirectory"]["outputUriPrefix"],
+        *arguments_of(pools_of(conditions.custom_job)[0]),
+    ]
+    links = [conditions.mount / each[5:] for each in addresses if each.startswith("gs://")]
+    return [str(conditions.mount), *(str(link.resolve()) for link in links)]
 
 
 def check_finished(custom_job: Mapping[str, Any], mount: Path) -> None:
