@@ -158,7 +158,8 @@ def install_if_changed(session: nox.Session, *requirements: str) -> None:
     stamp = session.env_dir / "installed.txt"
     if stamp.is_file() and stamp.read_text(encoding="utf-8") == wanted:
         return
+    session.log(f"installing what {session.name} needs")
     # Without compiled bytecode every import of TensorFlow takes four seconds longer.
-    session.install(*requirements, env={"UV_COMPILE_BYTECODE": "1"})
+    session.install(*requirements, log=False, env={"UV_COMPILE_BYTECODE": "1"})
     # As an install step, because nox skips those with --no-install.
     session.run_install("python", "-c", WRITE_STAMP, str(stamp), wanted, log=False)

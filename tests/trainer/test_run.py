@@ -141,13 +141,25 @@ def test_a_bar_shows_the_parts_that_fit_the_terminal(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
-    progress = Progress(Console(), steps, 0)
+    progress = Progress(Console(), steps)
     progress._rows = 20_000_000
     progress.console.bar(0.5, progress.parts(steps // 2, 0.3586, 64.4))
     line = capsys.readouterr().err.removeprefix("\r\x1b[2K")
     assert len(line) < columns
     assert tuple(part for part in ("left", "loss", "rows/s") if part in line) == parts
     assert "━" in line and (columns < 40 or f"/{steps:,}" in line)
+
+
+def test_the_first_steps_do_not_count_in_the_pace(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seconds = iter([100.0, 111.0])
+    monkeypatch.setattr("time.perf_counter", lambda: next(seconds))
+    progress = Progress(Console(), 1_000)
+    for step in (100, 200):
+        progress.advance(step, 1_100, 0.5)
+    shown = capsys.readouterr().err
+    assert "1 min 28 s left" in shown and "100 rows/s" in shown
 
 
 @pytest.mark.parametrize(("value", "coloured"), [(None, True), ("", True), ("0", False)])

@@ -69,17 +69,20 @@ class Console:
 class Progress:
     """Shows how far a run is: a bar on a terminal, a line every ten seconds elsewhere."""
 
-    def __init__(self, console: Console, total_steps: int, done_steps: int) -> None:
+    def __init__(self, console: Console, total_steps: int) -> None:
         self.console = console
         self.total_steps = total_steps
-        self._first_step = done_steps
-        self._rows = 0
-        self._started = self._shown = time.perf_counter()
+        self._first_step = self._rows = 0
+        self._started = self._shown = 0.0
 
     def advance(self, step: int, rows: int, loss: float) -> None:
         """Count `rows` more rows and show `step` of the total, when due."""
-        self._rows += rows
         now = time.perf_counter()
+        # The first steps trace the graph, so their pace says nothing of the others.
+        if not self._started:
+            self._first_step, self._started, self._shown = step, now, now
+            return
+        self._rows += rows
         interval = REDRAW_EVERY_SECONDS if self.console.terminal else LINE_EVERY_SECONDS
         if self.console.quiet or now - self._shown < interval:
             return

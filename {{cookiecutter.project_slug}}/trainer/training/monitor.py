@@ -33,7 +33,7 @@ class RunMonitor:
         self.metric = MAIN_METRIC[task]
         self.console = console
         self.writer = tf.summary.create_file_writer(str(outputs.logs)) if writes else None
-        self.progress = Progress(console, 1, 0)
+        self.progress = Progress(console, 1)
         self.save_interval_seconds = FIRST_SAVE_INTERVAL_SECONDS
         self.saved = time.perf_counter()
         self.saved_step = -1
@@ -54,7 +54,7 @@ class RunMonitor:
     def begin(self, total_steps: int, state: State) -> None:
         if state.step:
             self.console.line(f"train    resuming at step {state.step:,} of {total_steps:,}")
-        self.progress = Progress(self.console, total_steps, state.step)
+        self.progress = Progress(self.console, total_steps)
         self.saved_step = state.step
 
     def after_steps(self, state: State, rows: int, loss: float, trainer: Trainer) -> None:

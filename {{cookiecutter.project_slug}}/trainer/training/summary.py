@@ -25,7 +25,8 @@ def report(
     console.line("")
     console.table(
         [
-            ("data", f"{rows} rows, {inputs}"),
+            ("data", f"{rows} rows"),
+            ("inputs", inputs),
             (
                 "steps",
                 f"{metrics['steps']:,} in {metrics['epochs']} epochs, {metrics['rows_per_second']:,.0f} rows/s",
