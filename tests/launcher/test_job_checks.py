@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from launcher.checks import job_settings, machines
 from launcher.checks.secrets import secret_findings
+from launcher.commands.submit import cost_of
 from launcher.commands.tiers import parted, scheduling_text
 from launcher.console import UserError
 from launcher.spec.catalog import Pool, google_cloud, offered_tiers, training_regions
@@ -46,6 +47,7 @@ def test_every_tier_is_valid_only_in_its_regions(tier: str) -> None:
         ("us-central1-a", "write us-central1"),
         ("europe_west4", "write europe-west4"),
         ("mars", "write us-central1, for example"),
+        ("projects/p/locations/europe-west4", "write europe-west4"),
     ],
 )
 def test_an_unknown_region_is_reported(region: str, part: str) -> None:
@@ -147,6 +149,11 @@ def test_the_strategies_of_a_tier_are_those_that_the_checks_accept() -> None:
         ({"bucket": "b" * 64}, "3 to 63"),
         ({"bucket": "Some-Bucket"}, "lower-case"),
         ({"bucket": "a..b"}, "no dot"),
+        ({"bucket": "some-bucket/folder"}, 'write bucket = "some-bucket"'),
+        ({"bucket": "gs://Some-Bucket/"}, 'write bucket = "some-bucket"'),
+        ({"name": "team/model"}, 'write name = "team-model"'),
+        ({"name": "2 Models"}, 'write name = "models"'),
+        ({"project": "projects/some-project"}, 'write project = "some-project"'),
     ],
 )
 def test_an_invalid_name_is_reported(cloud: dict[str, str], part: str) -> None:
@@ -172,6 +179,13 @@ def test_valid_names_are_not_reported() -> None:
         ({"arguments": {"text": "x" * 100_001}}, "at most 100,000"),
         ({"environment": {f"V{n}": "" for n in range(101)}}, "101 entries"),
         ({"environment": {"1V": ""}}, "is not a valid variable name"),
+        ({"environment": {"MY-V": ""}}, "write MY_V"),
+        ({"environment": {"AIP_MODEL_DIR": ""}}, "none of AIP_*"),
+        ({"environment": {"CLOUD_ML_ANY": ""}}, "remove or rename it"),
+        ({"environment": {"TF_CONFIG": "{}"}}, "machines set themselves"),
+        ({"environment": {"Cluster_Spec": "{}"}}, "machines set themselves"),
+        ({"environment": {"GIT_REVISION": "1"}}, "machines set themselves"),
+        ({"labels": {"app/name": "X/y"}}, 'write app-name = "x-y"'),
         ({"scheduling": Scheduling(timeout="0h")}, "more than 0"),
         ({"scheduling": Scheduling(timeout="8d")}, "at most 7d"),
         ({"scheduling": Scheduling(timeout="1w")}, "an integer with"),
@@ -258,3 +272,19 @@ def test_other_values_are_not_reported_as_local_paths(tmp_path: Path) -> None:
 def test_only_the_placeholder_is_not_ready() -> None:
     assert job_settings.ready_findings(job_of()) == []
     assert "placeholder" in one(job_settings.ready_findings(job_of({"project": "your-project-id"})))
+
+
+def test_a_job_may_run_for_a_day_unless_job_toml_says_otherwise() -> None:
+    assert Scheduling().timeout == "1d"
+
+
+def test_the_machines_and_the_longest_time_are_stated_with_the_formula_of_cost() -> None:
+    stated = cost_of(job_of({"scale_tier": "STANDARD_1"}, scheduling=Scheduling(timeout="90m")), 1)
+    assert "4 worker n1-standard-8; at most 1.5 hours (timeout" in stated["machines"]
+    formula = (
+        "1.5 hours x (1 x n1-standard-8 + 4 x n1-standard-8), at the prices per hour of https:"
+    )
+    assert formula in stated["cost"]
+    study = cost_of(job_of({"scale_tier": "BASIC_GPU"}), 30)
+    assert "24 hours each" in study["machines"] and "at most 30 trials x 24 hours" in study["cost"]
+    assert "+ 1 x NVIDIA_TESLA_T4)" in study["cost"]

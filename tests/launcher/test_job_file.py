@@ -63,6 +63,44 @@ def test_an_invalid_job_is_refused(tmp_path: Path, old: str, new: str, message: 
         read_job(tmp_path / "job.toml")
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "remedy"),
+    [
+        ("fast = true", "fast = true\nepochs = 4", "epochs is in line 15 too"),
+        ("[arguments]", "[job]\n[arguments]", "[job] is in line 2 too: remove one of the two"),
+        ('"table.csv"', '"data\\table.csv"', "write / for \\ in a path"),
+        ('"table.csv"', '"C:\\Users\\t.csv"', "write / for \\ in a path"),
+        ('"table.csv"', "\u201ctable.csv\u201d", "replace '\u201c' by a plain quote"),
+        ("[data]", "<<<<<<< ours\n[data]", "resolve the conflict"),
+        ("epochs = 3", "epochs: 3", "write name = value"),
+        ("epochs = 3", 'epochs = """3', "close the quote or the bracket"),
+        ('"some-bucket"', '"some-bucket "', "write 'some-bucket'"),
+    ],
+)
+def test_the_remedy_is_that_of_the_mistake(tmp_path: Path, old: str, new: str, remedy: str) -> None:
+    assert old in JOB
+    write_files(tmp_path, {"job.toml": JOB.replace(old, new, 1)})
+    with pytest.raises(UserError, match=re.escape(remedy)):
+        read_job(tmp_path / "job.toml")
+
+
+@pytest.mark.parametrize(
+    ("pool", "right"), [("master", "chief"), ("Master", "chief"), ("ps", "parameter_server")]
+)
+def test_a_pool_of_another_tool_s_name_gets_its_name_here(
+    tmp_path: Path, pool: str, right: str
+) -> None:
+    tier = f'[tiers.MINE.{pool}]\nmachine = "n1-standard-4"\n'
+    write_files(tmp_path, {"job.toml": JOB + tier})
+    with pytest.raises(UserError, match=f"unknown pool '{pool}'.*write {right} instead"):
+        read_job(tmp_path / "job.toml")
+
+
+def test_a_byte_order_mark_and_tabs_between_words_are_accepted(tmp_path: Path) -> None:
+    write_files(tmp_path, {"job.toml": "\ufeff" + JOB.replace(" = ", "\t=\t")})
+    assert read_job(tmp_path / "job.toml").cloud.region == "us-central1"
+
+
 def test_a_missing_job_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"job\.toml cannot be read"):
         read_job(tmp_path / "job.toml")

@@ -6,6 +6,7 @@ from tests.mistakes.changes import (
     Mistake,
     Plant,
     chief,
+    first,
     key,
     last,
     stale,
@@ -38,6 +39,8 @@ WHAT = {
     23: "a path that only this machine has",
     33: "`features.py` that the trainer cannot read",
     34: "a table or prepared data at an address that nothing here reads",
+    35: "`job.toml` that is not TOML, or has names of another tool",
+    36: "an environment variable that the job's machines set themselves",
     38: "prepared data of another `features.py`, table or options",
 }
 
@@ -98,6 +101,18 @@ PLANTS: tuple[Plant, ...] = (
     Plant("34 test", JOB, key("test", '"https://example.com/test.csv.gz"'), 'write test = "data/test.csv.gz"'),
     Plant("34 prepared", JOB, key("prepared", '"gs://some-bucket/prepared"'), 'write prepared = "data/prepared"'),
     Plant("34 BigQuery", JOB, key("train", '"bq://project.dataset.table"'), "a path on this machine"),
+    Plant("35", JOB, under("scheduling", 'timeout = "2h"'), "timeout is in line"),
+    Plant("35 section", JOB, last("[labels]"), "[labels] is in line"),
+    Plant("35 backslash", JOB, key("train", r'"data\table.csv"'), "write / for \\ in a path"),
+    Plant("35 quotes", JOB, key("region", "“us-central1”"), "by a plain quote"),
+    Plant("35 conflict", JOB, first("<<<<<<< ours"), "resolve the conflict"),
+    Plant("35 master", JOB, swap("CUSTOM.chief]", "CUSTOM.master]"), "write chief instead"),
+    Plant("35 slash", JOB, key("name", '"team/census"'), 'write name = "team-census"'),
+    Plant("35 folder", JOB, key("bucket", '"gs://some-bucket/census"'), 'write bucket = "some-bucket"'),
+    Plant("36", JOB, under("environment", 'TF_CONFIG = "{}"'), "remove or rename it"),
+    Plant("36 output", JOB, under("environment", 'AIP_MODEL_DIR = "gs://b/m"'), "none of AIP_*"),
+    Plant("36 trial", JOB, under("environment", 'CLOUD_ML_TRIAL_ID = "1"'), "machines set themselves"),
+    Plant("36 revision", JOB, under("environment", 'GIT_REVISION = "1"'), "machines set themselves"),
 )  # fmt: skip
 
 STALE = "data/prepared was made"

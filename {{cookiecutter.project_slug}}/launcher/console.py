@@ -168,9 +168,11 @@ def shown(value: object, limit: int = 60) -> str:
 
 
 def nearest(value: str, choices: Iterable[str]) -> str:
-    """Return the choice that `value` most likely meant, or "" if none is close."""
+    """Return the choice that `value`, or the last part of it if it is a path, most likely meant, "" if none is close."""
     import difflib  # here, because --help needs none of it
 
     by_folded = {choice.casefold().replace("-", "_"): choice for choice in choices}
-    matches = difflib.get_close_matches(value.casefold().replace("-", "_"), by_folded, n=1)
+    folded = value.casefold().replace("-", "_").rstrip("/")
+    parts = (folded, folded.rpartition("/")[2])
+    matches = [each for part in parts for each in difflib.get_close_matches(part, by_folded, n=1)]
     return by_folded[matches[0]] if matches else ""

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launcher.console import Console
+from launcher.console import Console, UserError
 from launcher.contract import STATISTICS
 from launcher.files import read_json
 from launcher.packaging.environment import Environment
-from launcher.packaging.sdist import SourceDistribution, build_source_distribution
+from launcher.packaging.sdist import PACKAGE, SourceDistribution, build_source_distribution
 from launcher.run_folders import best_arguments
 from launcher.spec.custom_job import Run, data_uri, package_uri
 from launcher.spec.job_file import Data, Job, flag_name, read_job
@@ -79,9 +79,22 @@ def job_of(project: Project, *, trial: str | None = None, **replaced: str | None
 
 
 def build(project: Project, console: Console) -> SourceDistribution:
+    if not (project.folder / PACKAGE).is_dir():
+        raise without_package(project.folder)
     distribution = build_source_distribution(project.folder, project.packages, console)
     console.step("package", f"{distribution.path.name}, {len(distribution.files)} files")
     return distribution
+
+
+def without_package(folder: Path) -> UserError:
+    """Return the error for a project whose package was renamed or moved."""
+    found = [*folder.glob("[!.]*/features.py"), *folder.glob("[!.]*/*/features.py")]
+    name = found[0].parent.relative_to(folder).as_posix() if found else ""
+    remedy = f"rename {name}/ to {PACKAGE}/" if name else "restore it"
+    expected = (
+        f"the package in {PACKAGE}/, because its modules and the launcher import it by that name"
+    )
+    return UserError(f"there is no folder {PACKAGE}/", expected, remedy)
 
 
 def run_of(

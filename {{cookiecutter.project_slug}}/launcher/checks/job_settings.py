@@ -5,13 +5,14 @@ Sources: the entries of `sources` in google_cloud.json.
 
 import contextlib
 import datetime
-import itertools
+import fnmatch
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from launcher.checks.problem import Problem, findings_at, values_of, wrong
 from launcher.console import UserError, nearest, shown
+from launcher.contract import REVISION_VARIABLE
 from launcher.spec.catalog import google_cloud, kind_of
 from launcher.spec.custom_job import RUN_LABEL, runtime_kind
 from launcher.spec.job_file import Data, Job, argument_flags, duration_seconds
@@ -61,12 +62,14 @@ def name_findings(job: Job) -> Iterator[UserError]:
     cloud, reservation = job.cloud, job.scheduling.reservation
     if not PROJECT_ID.fullmatch(cloud.project):
         expected = "6 to 30 lower-case letters, digits or hyphens, a letter first, no hyphen last"
-        fix = "copy the id from `gcloud projects list`"
+        near = cloud.project.rpartition("/")[2].lower()
+        known = near != cloud.project and PROJECT_ID.fullmatch(near)
+        fix = f'write project = "{near}"' if known else "copy the id from `gcloud projects list`"
         yield wrong("[job] project", cloud.project, expected, fix)
     longest = google_cloud()["limits"]["display_name_characters"]
     if not JOB_NAME.fullmatch(cloud.name) or len(cloud.name) > longest:
         expected = f"at most {longest} lower-case letters, digits, - and _, a letter first"
-        yield wrong("[job] name", cloud.name, expected, "rename it")
+        yield wrong("[job] name", cloud.name, expected, renamed("name", cloud.name))
     if not SERVICE_ACCOUNT.fullmatch(cloud.service_account):
         expected = "NAME@PROJECT.iam.gserviceaccount.com"
         yield wrong("[job] service_account", cloud.service_account, expected, "correct it")
@@ -75,8 +78,26 @@ def name_findings(job: Job) -> Iterator[UserError]:
         yield wrong("[scheduling] reservation", reservation, expected, "correct it")
 
 
+def spelt(text: str) -> str:
+    """Return a text in lower-case letters, digits, - and _."""
+    return re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-")
+
+
+def renamed(key: str, value: str) -> str:
+    """Return the remedy for a name that has to begin with a letter."""
+    near = spelt(value).lstrip("0123456789-_")
+    return f'write {key} = "{near}"' if near not in ("", value) else "rename it"
+
+
 def bucket_findings(name: str) -> list[UserError]:
-    """Return the first rule for names of buckets that a name breaks.
+    expected = broken_bucket_rule(name)
+    near = name.lower().removeprefix("gs://").partition("/")[0]
+    fix = "choose another name" if broken_bucket_rule(near) else f'write bucket = "{near}"'
+    return [wrong("[job] bucket", name, expected, fix)] if expected else []
+
+
+def broken_bucket_rule(name: str) -> str:
+    """Return the first rule for names of buckets that a name breaks, "" without one.
 
     Source: https://cloud.google.com/storage/docs/buckets
     """
@@ -87,7 +108,7 @@ def bucket_findings(name: str) -> list[UserError]:
     pattern, ip_address = re.compile(rules["pattern"]), re.compile(rules["ip_address_pattern"])
     spelling = "lower-case letters, digits, - _ and ., a letter or digit at both ends"
     broken = {
-        "the bucket's name alone, without gs://": name.lower().startswith("gs://"),
+        "the bucket's name alone, without gs:// or a folder": "/" in name,
         f"{least} to {most} characters": not least <= len(name) <= most,
         spelling: not pattern.fullmatch(name),
         "a name that does not look like an IP address": ip_address.fullmatch(name),
@@ -96,8 +117,7 @@ def bucket_findings(name: str) -> list[UserError]:
         f"a name that does not start with {prefixes[0]}": name.startswith(prefixes),
         "a name without the word google": any(map(name.count, rules["forbidden_words"])),
     }
-    expected = next((rule for rule, is_broken in broken.items() if is_broken), "")
-    return [wrong("[job] bucket", name, expected, "choose another name")] if expected else []
+    return next((rule for rule, is_broken in broken.items() if is_broken), "")
 
 
 def label_findings(labels: Mapping[str, str]) -> Iterator[UserError]:
@@ -109,10 +129,16 @@ def label_findings(labels: Mapping[str, str]) -> Iterator[UserError]:
     expected = f"at most {longest} lower-case letters, digits, - and _, a letter first in the key"
     expected += f", which is not {RUN_LABEL}: the launcher sets that"
     for key, value in labels.items():
-        is_spelt = LABEL.fullmatch(f"{key}={value}") and max(len(key), len(value)) <= longest
-        if key == RUN_LABEL or not is_spelt:
+        if not is_label(key, value, longest):
             what = f"job.toml [labels] {shown(key)} = {shown(value)}"
-            yield UserError(what, expected, "rewrite it")
+            near = f'{spelt(key)} = "{spelt(value)}"'
+            is_near = is_label(spelt(key), spelt(value), longest)
+            yield UserError(what, expected, f"write {near}" if is_near else "rewrite it")
+
+
+def is_label(key: str, value: str, longest: int) -> bool:
+    short = max(len(key), len(value)) <= longest
+    return short and key != RUN_LABEL and bool(LABEL.fullmatch(f"{key}={value}"))
 
 
 def limit_findings(job: Job, arguments: Sequence[str]) -> Iterator[UserError]:
@@ -125,9 +151,16 @@ def limit_findings(job: Job, arguments: Sequence[str]) -> Iterator[UserError]:
     if len(names) > (most := limits["environment_entries"] - 1):
         what = f"job.toml [environment] has {len(names)} entries"
         yield UserError(what, f"at most {most}", "remove some")
-    for name in itertools.filterfalse(VARIABLE.fullmatch, names):
-        what = f"job.toml [environment] {shown(name)} is not a valid variable name"
-        yield UserError(what, "letters, digits and _, no digit first", "rename it")
+    reserved = [*google_cloud()["reserved_variables"], REVISION_VARIABLE]
+    for name in names:
+        where = f"job.toml [environment] {shown(name)}"
+        if not VARIABLE.fullmatch(name):
+            expected = "letters, digits and _, no digit first"
+            near = re.sub(r"^[0-9]+|[^A-Za-z0-9_]", "_", name)
+            yield UserError(f"{where} is not a valid variable name", expected, f"write {near}")
+        elif any(fnmatch.fnmatchcase(name.upper(), pattern) for pattern in reserved):
+            what = f"{where} is a variable that the job's machines set themselves"
+            yield UserError(what, f"none of {', '.join(reserved)}", "remove or rename it")
 
 
 def duration_findings(key: str, text: str) -> Iterator[UserError]:

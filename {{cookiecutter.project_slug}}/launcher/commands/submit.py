@@ -9,6 +9,7 @@ from launcher.commands.check import cloud_findings
 from launcher.commands.cloud_jobs import list_or_cancel
 from launcher.commands.options import CloudJobOptions, SubmitOptions
 from launcher.commands.session import Session
+from launcher.commands.tiers import machine_text, pool_text
 from launcher.console import Console, Refused, UserError
 from launcher.executors.vertex import storage, submissions
 from launcher.executors.vertex.follow import Follower, Log, Report, follow, report_outcome
@@ -19,9 +20,10 @@ from launcher.executors.vertex.submissions import Stage, Submission
 from launcher.files import locked
 from launcher.packaging.sdist import SourceDistribution
 from launcher.project import NOT_PREPARED, Project, run_of
+from launcher.spec.catalog import google_cloud
 from launcher.spec.custom_job import Run, custom_job_of
 from launcher.spec.gcloud_file import gcloud_file
-from launcher.spec.job_file import Job
+from launcher.spec.job_file import Job, duration_seconds
 
 POLLS_PER_PAUSE = 5
 """The first pause before searching for a created job again is this many times shorter than a poll's."""
@@ -96,10 +98,24 @@ def show(session: Session, resource_of: ResourceOf, for_gcloud: bool = False) ->
         console.step("data", "not prepared yet: its address will end in its fingerprint")
     as_json = json.dumps(resource, indent=2)
     print(gcloud_file(resource, cloud.project, cloud.region) if for_gcloud else as_json)
+    for label, text in cost_of(session.job, resource.get("maxTrialCount", 1)).items():
+        console.step(label, text)
     for finding in stale:
         console.warning(finding)
     console.step("next", f"the package goes to {run.package_uri}, the data to {run.data_uri}")
     return 0
+
+
+def cost_of(job: Job, trials: int) -> dict[str, str]:
+    """Return the machines of a job, its longest time, and what these cost at most: prices are Google's to tell."""
+    tier, hours = job.tier(), duration_seconds(job.scheduling.timeout) / 3600
+    machines = ", ".join(pool_text(name, pool) for name, pool in tier.items())
+    each = " + ".join(f"{pool.replicas} x {machine_text(pool)}" for pool in tier.values())
+    times, longest = (f"{trials} trials x ", " each") if trials > 1 else ("", "")
+    return {
+        "machines": f"{machines}; at most {hours:g} hours{longest} (timeout in job.toml)",
+        "cost": f"at most {times}{hours:g} hours x ({each}), at the prices per hour of {google_cloud()['prices']}",
+    }
 
 
 def fill_bucket(job: Job, run: Run, distribution: SourceDistribution, console: Console) -> None:

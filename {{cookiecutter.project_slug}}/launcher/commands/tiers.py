@@ -49,9 +49,13 @@ def row_of(name: str, tier: Tier) -> tuple[str, ...]:
 
 
 def pool_text(name: str, pool: Pool) -> str:
+    return f"{pool.replicas} {name} {machine_text(pool)}"
+
+
+def machine_text(pool: Pool) -> str:
     accelerator = f" + {pool.accelerator_count} x {pool.accelerator}" if pool.accelerator else ""
     topology = f" {pool.tpu_topology}" if pool.tpu_topology else ""
-    return f"{pool.replicas} {name} {pool.machine}{accelerator}{topology}"
+    return f"{pool.machine}{accelerator}{topology}"
 
 
 def scheduling_text(tier: Tier) -> str:

@@ -48,7 +48,7 @@ class Scheduling:
     """How the job waits for machines and how long it may run; durations such as 30m, 12h or 7d."""
 
     strategy: str = "standard"
-    timeout: str = "7d"
+    timeout: str = "1d"
     max_wait: str = "1d"
     reservation: str = ""
     restart_job_on_worker_restart: bool = False

@@ -2,8 +2,9 @@
 
 import dataclasses
 import json
+import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,26 +17,61 @@ else:
 
 Section = TypeVar("Section")
 
+BACKSLASH = "write / for \\ in a path, or put the text in single quotes"
+LINE_NUMBER = re.compile(r"\(at line ([0-9]+)")
+REPEATED = re.compile("overwrite|twice|[Dd]uplicate")
+STRAY = re.compile("[\u00a0\u2018\u2019\u201c\u201d\u201e\u00ab\u00bb]")
+"""What a word processor writes for blanks and quotes."""
+OTHER_NAMES = {
+    **{"master": "chief", "ps": "parameter_server", "param_server": "parameter_server"},
+    **{"replica_count": "replicas", "count": "replicas", "args": "arguments", "env": "environment"},
+}
+"""Names that other tools have for the same things."""
 TYPE_NAMES = {str: "text in quotes", float: "a number", int: "an integer", bool: "true or false"}
 
 
 def parse(path: Path) -> dict[str, Any]:
-    """Return the tables of a TOML file; raise `UserError` if it is missing or is not TOML."""
+    """Return the tables of a TOML file, which may begin with a byte order mark.
+
+    Raises `UserError` if it is missing or is not TOML.
+    """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8-sig")
+        return tomllib.loads(text)
     except OSError as error:
-        what, expected = (
-            f"{path} cannot be read ({error.strerror})",
-            "the file that describes the job",
-        )
+        what = f"{path} cannot be read ({error.strerror})"
+        expected = "the file that describes the job"
         fix = "run the command in the project's folder, or restore the file"
     except UnicodeDecodeError as error:
         what, expected = f"{path.name}: byte {error.start} is not UTF-8", "UTF-8 text"
         fix = "save the file as UTF-8"
     except tomllib.TOMLDecodeError as error:
         what, expected = f"{path.name}: {error}", 'TOML, such as name = "text" or epochs = 10'
-        fix = "correct that line (text needs quotes, true and false are lower case)"
+        fix = remedy_of(text.split("\n"), str(error))
     raise UserError(what, expected, fix)
+
+
+def remedy_of(lines: Sequence[str], message: str) -> str:
+    """Return how to correct the line that a message of the TOML parser names."""
+    match = LINE_NUMBER.search(message)
+    if not match:
+        return "close the quote or the bracket that is still open at the end of the file"
+    number = int(match[1])
+    line = lines[number - 1]
+    name = line.partition("=")[0].strip()
+    same = [at for at, each in enumerate(lines, 1) if each.partition("=")[0].strip() == name]
+    earlier = [at for at in same if at < number]
+    if line.startswith(("<<<<<<<", "=======", ">>>>>>>")):
+        return "resolve the conflict that git marked there"
+    if earlier and REPEATED.search(message):
+        return f"{name} is in line {earlier[-1]} too: remove one of the two"
+    if stray := STRAY.search(line):
+        return f"replace {shown(stray[0])} by a plain quote or blank"
+    if "\\" in line:
+        return BACKSLASH
+    if "=" not in line and not line.startswith("["):
+        return "write name = value, or [section], on that line"
+    return "correct that line (text needs quotes, true and false are lower case)"
 
 
 def section(table: Mapping[str, Any], name: str, kind: type[Section], file: str) -> Section:
@@ -64,7 +100,8 @@ def check_names(
     """Raise `UserError` for a name that is not known, or one that is missing."""
     for name in values:
         if name not in known:
-            guess = nearest(name, known)
+            other = OTHER_NAMES.get(name.lower(), "")
+            guess = other if other in known else nearest(name, known)
             what, expected = f"unknown {noun} {shown(name)}", f"one of {', '.join(known)}"
             fix = f"write {guess} instead" if guess else "remove it"
             raise UserError(f"{where}: {what}", expected, fix)
@@ -81,6 +118,11 @@ def checked_value(value: Any, field: dataclasses.Field[Any], where: str) -> Any:
         return float(value)
     if type(value) is not kind:
         raise UserError(f"{where} is {shown(value)}", TYPE_NAMES[kind], "correct the value")
+    if kind is str and not (value.isprintable() and value == value.strip()):
+        expected = "text without tabs, line ends or blanks around it"
+        near = value.strip()
+        fix = f"write {shown(near)}" if near.isprintable() else BACKSLASH
+        raise UserError(f"{where} is {shown(value)}", expected, fix)
     if value == "" != field.default:
         raise UserError(f"{where} is empty", TYPE_NAMES[kind], "fill it in")
     return value
