@@ -1,15 +1,26 @@
 """The checks of the package's code, rule by rule."""
 
 import ast
+import functools
 import json
 import os
 import subprocess
 import sys
+import zipfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
-from launcher.checks import dependencies, entry_point, import_effects, python_version
-from launcher.checks.names import names_of
+from launcher.checks import (
+    calls,
+    dependencies,
+    entry_point,
+    import_effects,
+    python_version,
+    requirements,
+)
+from launcher.checks.names import name_findings, names_of
 
 from tests.bakery import SOURCES
 from tests.launcher.samples import one, write_files
@@ -40,13 +51,13 @@ def absent_in(project: Path) -> list[str]:
     return list(map(str, dependencies.absent_findings(project, absent, declared)))
 
 
-def effects_of(text: str, folder: Path) -> list[list[object]]:
-    """Return what the sandbox reports of a module with this text."""
+def asked_about(text: str, folder: Path, used: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the response of the probe about a module with this text, which imports a fake Keras."""
     write_module(folder, text)
     modules = {
         f"trainer.{path.stem}": f"trainer/{path.name}" for path in folder.glob("trainer/?.py")
     }
-    request = {"required": [], "loaded": ["keras"], "modules": modules}
+    request = {"required": [], "loaded": ["keras"], "used": [*used], "modules": modules}
     write_files(folder, {"libs/keras/__init__.py": FAKE_KERAS, "t.csv": "1,2"})
     done = subprocess.run(
         [sys.executable, str(PROBE)],
@@ -57,7 +68,11 @@ def effects_of(text: str, folder: Path) -> list[list[object]]:
         text=True,
         check=True,
     )
-    return list(json.loads(done.stdout.splitlines()[-1])["effects"])
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def effects_of(text: str, folder: Path) -> list[list[object]]:
+    return list(asked_about(text, folder)["effects"])
 
 
 @pytest.mark.parametrize(
@@ -348,3 +363,161 @@ def test_the_tensorflow_of_the_image_is_not_reported() -> None:
 def test_a_tensorflow_that_would_replace_that_of_the_image_is_reported() -> None:
     for name in ("tensorflow==2.21.0", "Tensorflow_CPU>=2", "tf-nightly"):
         assert 'EXTRAS["local"]' in one(entry_point.tensorflow_findings([name], "2.21"))
+
+
+@pytest.mark.parametrize(
+    ("name", "lacking"),
+    [
+        ("keras.Modl", {"keras.Modl": "Model"}),
+        ("keras.contrib.layers.X", {"keras.contrib": ""}),
+        ("keras.Model.nosuch", {}),
+        ("keras.__version__", {}),
+        ("notloaded.x", {}),
+    ],
+)
+def test_a_name_that_a_loaded_library_lacks_is_found(
+    name: str, lacking: dict[str, str], tmp_path: Path
+) -> None:
+    response = asked_about("print('not reached')", tmp_path, [name])
+    assert response["lacking"] == lacking
+    assert bool(response["effects"]) != bool(lacking)
+
+
+def test_a_name_that_a_library_lacks_is_reported_at_its_first_place(tmp_path: Path) -> None:
+    write_module(tmp_path, "import numpy as np\nX = np.array\ndef f():\n    return np.arrray.x")
+    rule = functools.partial(import_effects.lacking_name, {"numpy.arrray": "array"})
+    found = one(name_findings(names_of(tmp_path), rule))
+    assert (
+        found.startswith("trainer/a.py, line 4: uses numpy.arrray, which")
+        and "write array" in found
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        (
+            "import tensorflow as tf\nX = tf.estimator.Estimator",
+            "tensorflow.estimator, which is removed",
+        ),
+        ("from tensorflow import estimator", "tensorflow.estimator, which"),
+        ("from tensorflow.estimator import LinearClassifier as L", "tensorflow.estimator, which"),
+        ("from tensorflow.keras.optimizers import legacy", "keras.optimizers.legacy, which"),
+        (
+            "from tensorflow import keras as k\ndef f():\n    return k.optimizers.legacy.Adam()",
+            "write",
+        ),
+        ("import keras\nX = keras.wrappers.scikit_learn.KerasClassifier", "SKLearnClassifier"),
+        (
+            "import tensorflow as tf\ndef f(x):\n    return tf.contrib.layers.f(x)",
+            "tensorflow.contrib",
+        ),
+        ("import tensorflow.contrib.slim as slim", "tensorflow.contrib"),
+    ],
+)
+def test_a_removed_name_is_reported_with_what_replaced_it(
+    text: str, part: str, tmp_path: Path
+) -> None:
+    write_module(tmp_path, text)
+    assert part in one(calls.replaced_findings(names_of(tmp_path), "removed"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import tensorflow as tf\ndef f(tf):\n    return tf.estimator",
+        "import tensorflow as tf\nif hasattr(tf, 'estimator'):\n    X = tf.estimator",
+        "from trainer import estimator",
+        "X = 'tf.estimator'",
+    ],
+)
+def test_names_that_only_look_removed_are_not_reported(text: str, tmp_path: Path) -> None:
+    write_module(tmp_path, text)
+    assert calls.replaced_findings(names_of(tmp_path), "removed") == []
+
+
+CALLED = """
+class Model:
+    def __init__(self, schema, *, rate=1):
+        pass
+
+def build(rows, steps, /, rate=0.1, *, seed):
+    pass
+
+def anything(*rows, **named):
+    pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (
+            "def f():\n    from trainer.model import build\n    build(1, seed=2)",
+            "without its parameter steps",
+        ),
+        ("from trainer import model\nmodel.build(1, 2)", "without its parameter seed"),
+        ("from .model import build as b\nb(1, 2, 3, 4, seed=1)", "with 4 positional arguments"),
+        (
+            "import trainer.model as m\nm.build(1, 2, seeds=1, seed=2)",
+            "with an unknown parameter seeds",
+        ),
+        ("from trainer.model import Model\nModel(rate=1)", "without its parameter schema"),
+        ("from trainer.model import Model\nModel(1, 2)", "with 2 positional arguments"),
+        ("def own(a):\n    pass\nown()", "without its parameter a"),
+        (
+            "from trainer.model import build\nbuild(1, 2, seed=3)\nbuild(1, *rest)\nbuild(1, **named)",
+            "",
+        ),
+        ("from trainer.model import anything, Model\nanything(1, x=2)\nModel(schema=1)", ""),
+        ("from trainer.model import build\ndef f(build):\n    build()", ""),
+        ("import functools\n@functools.cache\ndef own(a):\n    pass\nown()", ""),
+        ("def own(a):\n    pass\nclass A:\n    def own(self):\n        self.own()", ""),
+    ],
+)
+def test_a_call_that_does_not_fit_is_reported(text: str, problem: str, tmp_path: Path) -> None:
+    write_module(tmp_path, text)
+    write_files(tmp_path, {"trainer/model.py": CALLED})
+    found = calls.call_findings(tmp_path)
+    assert problem in one(found) if problem else found == []
+
+
+def test_requirements_by_path_or_address_are_reported(tmp_path: Path) -> None:
+    lines = [
+        "numpy>=1.26",
+        "foo @ file:///home/me/foo",
+        "bar @ git+https://example.com/bar",
+        'baz @ file:///tmp/baz ; extra == "local"',
+    ]
+    assert "foo @ file:///home/me/foo, a path" in one(requirements.path_findings(lines))
+    assert "by its address" in one(requirements.requirement_warnings(lines, tmp_path))
+
+
+def test_a_distribution_that_was_compiled_here_is_reported(tmp_path: Path) -> None:
+    for name, tag in (("numpy-2.0", "manylinux_2_17_x86_64"), ("uwsgi-2.0.21", "linux_x86_64")):
+        write_files(
+            tmp_path, {f"{name}.dist-info/WHEEL": f"Wheel-Version: 1.0\nTag: cp311-cp311-{tag}\n"}
+        )
+    assert "uwsgi==2.0.21 has no wheel" in one(requirements.requirement_warnings([], tmp_path))
+
+
+@pytest.mark.parametrize("place", ["variable", "file"])
+def test_a_distribution_that_only_a_setting_finds_is_reported(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheel = tmp_path / "zzlocal-1-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr(
+            "zzlocal-1.dist-info/METADATA", "Metadata-Version: 2.1\nName: zzlocal\nVersion: 1\n"
+        )
+        archive.writestr("zzlocal-1.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        archive.writestr("zzlocal-1.dist-info/RECORD", "")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    if place == "variable":
+        monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path))
+    else:
+        write_files(tmp_path, {"uv/uv.toml": f'find-links = ["{tmp_path.as_posix()}"]\n'})
+    found = one(requirements.requirement_warnings(["zzlocal>=1"], tmp_path / "none"))
+    assert "zzlocal was found at file://" in found
+    assert ("UV_FIND_LINKS" if place == "variable" else "uv.toml") in found

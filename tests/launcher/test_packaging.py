@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from launcher.packaging.sdist import (
     build_source_distribution,
     digest,
     python_files,
+    size_finding,
 )
 
 from tests.launcher.samples import QUIET, write_files
@@ -85,6 +87,17 @@ def test_an_invalid_setup_is_refused(tmp_path: Path, setup: str, message: str) -
     project = write_files(tmp_path, {"setup.py": setup, "trainer/__init__.py": ""})
     with pytest.raises(UserError, match=message):
         built(project)
+
+
+def test_a_large_package_is_reported_with_its_largest_files(tmp_path: Path) -> None:
+    archive = tmp_path / "sample-1.tar.gz"
+    with tarfile.open(archive, "w") as file:
+        for name, size in (("a.bin", 700_000), ("b.bin", 1_600_000), ("c.py", 10)):
+            (tmp_path / name).write_bytes(os.urandom(size))
+            file.add(tmp_path / name, f"sample-1/trainer/{name}")
+    assert size_finding(archive, limit_mb=3) is None
+    finding = str(size_finding(archive, limit_mb=2))
+    assert "has 2 MB; its largest files: trainer/b.bin (2 MB), trainer/a.bin (1 MB)" in finding
 
 
 def test_a_syntax_error_is_found_with_its_line(tmp_path: Path) -> None:

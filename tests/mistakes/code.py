@@ -24,6 +24,10 @@ WHAT = {
     40: "a circular import, or one beyond the package",
     41: "a misspelt name of the package, also inside a function",
     42: "a requirement that cannot be installed",
+    43: "a name that TensorFlow or Keras has removed or replaced",
+    44: "a function of `model.py` that is called otherwise than it is defined",
+    45: "a requirement that only this machine can install",
+    46: "a misspelt name of a library, also inside a function",
 }
 
 PLANTS: tuple[Plant, ...] = (
@@ -49,7 +53,7 @@ PLANTS: tuple[Plant, ...] = (
     Plant("8 fails", LAYERS, last("X = 1 // 0"), "fails with ZeroDivisionError"),
     Plant("8 ends", LAYERS, last("import sys\nX = sys.exit(0)"), "ends the process"),
     Plant("40", "trainer/run/errors.py", first("from trainer.run.console import Console"), "import each other"),
-    Plant("40 three", "trainer/data/schema.py", first("from trainer.data.shards import Shards"), "import each other"),
+    Plant("40 three", "trainer/data/schema.py", first("from trainer.data.shards import Split"), "import each other"),
     Plant("40 beyond", LAYERS, last("def f():\n    from ... import features"), "go beyond the package"),
     Plant("40 beyond top", "trainer/model.py", first("from ..launcher import project"), "go beyond the package"),
     Plant("41", LAYERS, last("def f():\n    from trainer.model import bild_optimizer"), "write build_optimizer"),
@@ -64,6 +68,18 @@ PLANTS: tuple[Plant, ...] = (
     Plant("42 keras", SETUP, swap('"numpy>=1.26"', '"numpy>=1.26", "keras<3"'), "depends on keras>="),
     Plant("42 wheel", SETUP, swap('"numpy>=1.26"', '"numpy>=1.26", "torch==1.0.0"'), "a version of torch with a wheel"),
     Plant("42 platform", SETUP, swap('"numpy>=1.26"', '"numpy>=1.26", "pywin32"'), "remove pywin32"),
+    Plant("43", LAYERS, last("def f():\n    return tf.estimator.LinearClassifier"), "a Keras model, as in"),
+    Plant("43 from", LAYERS, last("def f():\n    from tensorflow.keras.optimizers import legacy"), "keras.optimizers"),
+    Plant("43 alias", LAYERS, last("def f():\n    import tensorflow.contrib as c"), "tensorflow.contrib"),
+    Plant("43 columns", LAYERS, last("def f(x):\n    return tf.feature_column.numeric_column(x)"), "outdated", "warning"),
+    Plant("44", "trainer/smoke.py", swap("MADE_UP_ROWS, total_steps=1", "total_steps=1"), "without its parameter rows"),
+    Plant("44 unknown", "trainer/smoke.py", swap(", total_steps=1", ", 1, steps=1"), "an unknown parameter steps"),
+    Plant("44 many", LAYERS, last("def f():\n    from trainer import model as m\n    m.stripped({}, {}, 3)"), "with 3 positional"),
+    Plant("44 class", LAYERS, last("def f():\n    from trainer.model import Serving\n    Serving(1)"), "its parameter schema"),
+    Plant("45", SETUP, swap('"numpy>=1.26"', '"numpy>=1.26", "foo @ file:///home/me/foo"'), "a path on this machine"),
+    Plant("46", LAYERS, last("def f(x):\n    return tf.reduce_summ(x)"), "write reduce_sum"),
+    Plant("46 from", LAYERS, first("from numpy import arrray"), "write array"),
+    Plant("46 module", LAYERS, last("def f(x):\n    return keras.layer.Dense(x)"), "write layers"),
 )  # fmt: skip
 
 NEWER = [

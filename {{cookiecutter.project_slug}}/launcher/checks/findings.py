@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from launcher.checks.arguments import Responses, argument_findings, responses
+from launcher.checks.calls import call_findings, replaced_findings
 from launcher.checks.dependencies import own_import_findings
 from launcher.checks.entry_point import code_findings, runtime_of, tensorflow_findings
 from launcher.checks.features import feature_findings, stale_findings
@@ -12,12 +13,13 @@ from launcher.checks.import_effects import import_findings
 from launcher.checks.job_settings import job_findings
 from launcher.checks.machines import machine_findings
 from launcher.checks.names import names_of
+from launcher.checks.requirements import path_findings, requirement_warnings
 from launcher.checks.secrets import secret_findings
 from launcher.checks.source_files import data_findings, left_out_findings, syntax_findings
 from launcher.checks.study import study_findings
 from launcher.console import Console, Refused, UserError
-from launcher.packaging.environment import install
-from launcher.packaging.sdist import SourceDistribution, python_files
+from launcher.packaging.environment import install, site_packages
+from launcher.packaging.sdist import LARGE_MB, SourceDistribution, python_files, size_finding
 from launcher.project import Project
 from launcher.spec.job_file import Job
 
@@ -28,6 +30,8 @@ class Findings:
     """What would fail in the cloud."""
     stale: list[UserError]
     """Why the prepared data is not what would be prepared now."""
+    warnings: list[UserError]
+    """About the package: what may fail in the cloud."""
 
 
 def require_sound(
@@ -40,6 +44,8 @@ def require_sound(
     """Return why the prepared data is stale; raise `Refused` if something else would fail in the cloud."""
     found = findings(project, job, distribution, arguments, console)
     report(found.errors, project, console)
+    for finding in () if console.quiet else found.warnings:
+        console.warning(finding)
     return found.stale
 
 
@@ -60,20 +66,27 @@ def findings(
 ) -> Findings:
     """Return all that can be known to be wrong without the cloud, each once."""
     folder, names = project.folder, names_of(project.folder)
-    tensorflow = tensorflow_findings(distribution.requirements, runtime_of(job)[0])
+    lines = distribution.requirements
+    uninstallable = [*tensorflow_findings(lines, runtime_of(job)[0]), *path_findings(lines)]
     unfit = [
         *syntax_findings(folder),
         *left_out_findings(folder, distribution.files),
         *own_import_findings(folder, names),
+        *call_findings(folder),
+        *replaced_findings(names, "removed"),
     ]
     reasons = [*job_only_findings(project, job, arguments), *unfit]
     reasons += [*data_findings(folder, distribution.files), *code_findings(job, folder, names)]
-    reasons += tensorflow
+    reasons += uninstallable
+    large = size_finding(distribution.path, LARGE_MB)
+    warnings = [*replaced_findings(names, "outdated"), *([large] if large else [])]
     response: Responses = {}
     # To install another TensorFlow, which is a finding already, would only take a minute.
-    if not tensorflow:
+    if not uninstallable:
         try:
             python = install(project.training, distribution, console)
+            packages = site_packages(project.training.requirements(distribution))
+            warnings += requirement_warnings(lines, packages)
             found = import_findings(python, folder, distribution, names, importable=not unfit)
             reasons += found
             # What cannot be imported has a finding already.
@@ -85,7 +98,7 @@ def findings(
     reasons += feature_findings(features, job, project)
     reasons += argument_findings(response.get("flags", {}), job)
     errors = list({str(reason): reason for reason in reasons}.values())
-    return Findings(errors, stale_findings(features, job, project))
+    return Findings(errors, stale_findings(features, job, project), warnings)
 
 
 def job_only_findings(project: Project, job: Job, arguments: Sequence[str]) -> list[UserError]:

@@ -2,12 +2,14 @@
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from launcher.checks.dependencies import OWN, absent_findings, package_of, required
-from launcher.checks.names import Name
+from launcher.checks.names import Name, name_findings, prefixes
 from launcher.checks.probe import ask
 from launcher.checks.problem import Problem, findings_at
 from launcher.checks.source_files import module_name, modules_of
@@ -34,17 +36,32 @@ def import_findings(
 ) -> list[UserError]:
     """Return the absent packages or, without any and if the modules are `importable`, what importing each does."""
     imports = required(names, distribution.declared)
-    eager = {each.name for each in names if each.imported and not each.lazy and each.top not in OWN}
+    others = [each for each in names if each.top not in {*OWN, *sys.stdlib_module_names}]
     modules = modules_of(project) if importable else {}
     request = {
         "required": sorted({package_of(each) for each in imports}),
-        "loaded": sorted(eager),
+        "loaded": sorted({each.name for each in others if each.imported and not each.lazy}),
+        "used": sorted({each.name for each in others if not each.optional}),
         "modules": {name: modules[name] for name in modules if not name.endswith("__main__")},
     }
     response = remembered(python, request)
     absent = [each for each in imports if package_of(each) in response["absent"]]
     found = absent_findings(project, absent, distribution.declared)
+    found += name_findings(others, partial(lacking_name, response["lacking"]))
     return found or effect_findings(response["effects"])
+
+
+def lacking_name(lacking: Mapping[str, str], each: Name) -> Problem | None:
+    """Return what is wrong with a name of another distribution that its module lacks, with a similar one."""
+    for name in prefixes(each.name):
+        if name in lacking:
+            what, guess = (
+                f"uses {name}, which the training environment does not have",
+                lacking[name],
+            )
+            remedy = f"write {guess}" if guess else "require a version that has it in setup.py"
+            return what, f"a name that {name.rpartition('.')[0]} holds", remedy
+    return None
 
 
 def remembered(python: Path, request: dict[str, Any]) -> dict[str, Any]:

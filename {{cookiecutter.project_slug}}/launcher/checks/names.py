@@ -55,8 +55,10 @@ def names_in(file: str, tree: ast.Module) -> list[Name]:
         for local, module, name in imports_in(node, file):
             modules[local] = module
             names.append(Name(file, getattr(node, "lineno", 1), name, True, lazy, optional))
+    for local in rebound(tree):
+        modules.pop(local, None)
     for node, lazy, optional in nodes:
-        if isinstance(node, ast.Attribute) and (name := dotted(node, modules)):
+        if isinstance(node, ast.Attribute) and (name := qualified(node, modules)):
             names.append(Name(file, node.lineno, name, False, lazy, optional))
     return sorted(names, key=lambda each: each.line)
 
@@ -114,11 +116,31 @@ def package_named(level: int, file: str) -> list[str]:
     return [BEYOND] if beyond else folders[: len(folders) + 1 - level] if level else []
 
 
-def dotted(node: ast.expr, modules: Mapping[str, str]) -> str:
-    """Return the full name of what is read below an imported name, "" for any other expression."""
+@functools.cache
+def rebound(tree: ast.Module) -> set[str]:
+    """Return the names that a module binds otherwise than by an import or at its top level, in any scope."""
+    top, bound = set(map(id, tree.body)), set[str]()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            bound.add(node.id)
+        elif isinstance(node, ast.arg):
+            bound.add(node.arg)
+        elif isinstance(node, (*FUNCTIONS, ast.ClassDef)) and id(node) not in top:
+            bound.add(getattr(node, "name", ""))
+    return bound
+
+
+def prefixes(name: str) -> list[str]:
+    """Return a, a.b and a.b.c of a.b.c."""
+    parts = name.split(".")
+    return [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
+
+
+def qualified(node: ast.expr, known: Mapping[str, str]) -> str:
+    """Return the full name of a known name, or of what is read below it; "" for any other expression."""
     parts: list[str] = []
     while isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
         parts.insert(0, node.attr)
         node = node.value
-    known = modules.get(node.id) if isinstance(node, ast.Name) and parts else None
-    return ".".join([known, *parts]) if known else ""
+    known_as = known.get(node.id) if isinstance(node, ast.Name) else None
+    return ".".join([known_as, *parts]) if known_as else ""

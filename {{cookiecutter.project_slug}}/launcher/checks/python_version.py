@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from launcher.checks.names import Name, name_findings
+from launcher.checks.names import Name, name_findings, prefixes
 from launcher.checks.problem import Problem
 from launcher.checks.source_files import ruff_messages
 from launcher.console import UserError
@@ -26,8 +26,8 @@ def version_findings(project: Path, names: Iterable[Name], python: str) -> list[
 
 def library_problem(minor: int, expected: str, each: Name) -> Problem | None:
     """Return what is wrong with a name of the standard library in Python 3.`minor`."""
-    changes, parts = google_cloud()["python_changes"], each.name.split(".")
-    for module in (".".join(parts[:end]) for end in range(1, len(parts) + 1)):
+    changes = google_cloud()["python_changes"]
+    for module in prefixes(each.name):
         since, until = changes["added"].get(module, 0), changes["removed"].get(module, sys.maxsize)
         if since > minor:
             return f"{module} is new in Python 3.{since}", expected, FIX

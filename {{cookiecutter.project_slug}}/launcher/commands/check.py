@@ -25,7 +25,7 @@ def check(project: Project, options: CheckOptions, rest: list[str], console: Con
     found, unready = findings(project, job, distribution, rest, console), ready_findings(job)
     errors, warnings = (
         found.errors,
-        [*unready, *table_warnings(job.data, project.folder), *found.stale],
+        [*unready, *table_warnings(job.data, project.folder), *found.stale, *found.warnings],
     )
     if options.cloud and not unready:
         from launcher.executors.vertex.storage import storage_client

@@ -22,6 +22,8 @@ from launcher.files import locked, write_atomically
 from launcher.subprocesses import clean_variables, run_captured
 
 PACKAGE = "trainer"
+LARGE_MB, MOST_MB = 50, 500
+"""Of the archive: what is reported, and what is refused."""
 KEPT_SECONDS = 30 * 24 * 3600.0
 """How long packages and environments are kept after their last use: longer than any run takes."""
 EXTRA = re.compile(r"""extra\s*==\s*["']([\w.-]+)["']""")
@@ -84,7 +86,23 @@ def run_sdist(project: Path, folder: Path, console: Console) -> Path:
             "a setup.py that makes a source distribution",
             "correct setup.py; -v shows the build's output",
         )
+    if finding := size_finding(archives[0], MOST_MB):
+        raise finding
     return archives[0]
+
+
+def size_finding(archive: Path, limit_mb: int) -> UserError | None:
+    """Return a finding that names the largest files of an archive that is above a limit."""
+    if archive.stat().st_size <= limit_mb * 1e6:
+        return None
+    with tarfile.open(archive) as file:
+        largest = sorted(file.getmembers(), key=lambda each: -each.size)[:3]
+    names = (f"{each.name.partition('/')[2]} ({each.size / 1e6:,.0f} MB)" for each in largest)
+    return UserError(
+        f"the package has {archive.stat().st_size / 1e6:,.0f} MB; its largest files: {', '.join(names)}",
+        f"at most {limit_mb} MB, because each replica of each job downloads it",
+        "keep data in the bucket and name its address with a flag, or exclude the files in MANIFEST.in",
+    )
 
 
 def stored(archive: Path, packages: Path) -> SourceDistribution:

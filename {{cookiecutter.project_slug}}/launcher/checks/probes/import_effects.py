@@ -1,12 +1,14 @@
 """Runs inside the clean environment: imports modules and reports what they do beyond defining things.
 
-Standard input is JSON: the `required` packages, what is `loaded` first, and the `modules` to import with their files. The
-last line of the output is JSON: the required packages that are `absent` and, if none is, the `effects`, each file, line
-and what. An effect is stopped before it happens. Those of a third-party package's own import are not reported.
+Standard input is JSON: the `required` packages, what is `loaded` first, the names that are `used` below that, and the
+`modules` to import with their files. The last line of the output is JSON: the required packages that are `absent`; if
+none is, the used names that are `lacking`, with a similar one; if none is, the `effects`, each file, line and what. An
+effect is stopped before it happens. Those of a third-party package's own import are not reported.
 """
 
 import compileall
 import contextlib
+import difflib
 import functools
 import gc
 import importlib
@@ -18,9 +20,10 @@ import re
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from itertools import takewhile
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 LONGEST_SECONDS = 60
@@ -144,13 +147,31 @@ def failure_of(error: BaseException, guard: Guard, file: str) -> Effect:
     return (*[(file, 1), *own][-1], ENDS if isinstance(error, SystemExit) else what)
 
 
-def effects_of_all(
-    package: Path, loaded: Sequence[str], modules: Mapping[str, str]
-) -> list[Effect]:
-    """Import each module as the first one of the package, in a process that has the other distributions loaded."""
-    for name in loaded:
+def load(names: Iterable[str]) -> None:
+    for name in names:
         with contextlib.suppress(BaseException):  # one that fails, fails again where it is imported
             importlib.import_module(name)
+
+
+def lacking(names: Iterable[str]) -> dict[str, str]:
+    """Return the names that a loaded module lacks, each with a similar one or ""."""
+    found = {}
+    for name in names:
+        module, *parts = name.split(".")
+        holder = sys.modules.get(module)
+        for part in parts:
+            if not isinstance(holder, ModuleType) or part.startswith("__"):
+                break
+            module = f"{module}.{part}"
+            load([module] if not hasattr(holder, part) else [])
+            if not hasattr(holder, part) and module not in sys.modules:
+                found[module] = next(iter(difflib.get_close_matches(part, dir(holder), n=1)), "")
+            holder = getattr(holder, part, sys.modules.get(module))
+    return found
+
+
+def effects_of_all(package: Path, modules: Mapping[str, str]) -> list[Effect]:
+    """Import each module as the first one of the package, in a process that has the other distributions loaded."""
     compileall.compile_dir(package, quiet=2)  # once, not in each fork
     guard = Guard(package)
     guard_methods(guard)
@@ -194,11 +215,14 @@ def is_present(package: str) -> bool:
 def main() -> None:
     request = json.load(sys.stdin)
     absent = [name for name in request["required"] if not is_present(name)]
-    package, effects = importlib.util.find_spec("trainer"), list[Effect]()
+    response: dict[str, Any] = {"absent": absent, "lacking": {}, "effects": []}
+    package = importlib.util.find_spec("trainer")
     if request["modules"] and not absent and package and package.origin:
-        folder = Path(package.origin).parent
-        effects = effects_of_all(folder, request["loaded"], request["modules"])
-    response = {"absent": absent, "effects": [*dict.fromkeys(effects)]}
+        load(request["loaded"])
+        response["lacking"] = lacking(request["used"])
+        if not response["lacking"]:
+            effects = effects_of_all(Path(package.origin).parent, request["modules"])
+            response["effects"] = [*dict.fromkeys(effects)]
     print("\n" + json.dumps(response), file=sys.__stdout__, flush=True)
     os._exit(0)  # whatever an import left running
 
