@@ -1,6 +1,7 @@
 """Mistakes in the table and its columns."""
 
 import random
+import re
 from pathlib import Path
 
 from tests.mistakes.changes import (
@@ -21,6 +22,8 @@ WHAT = {
     50: "a value of features.py that Python lets pass",
     51: "a file that holds no table",
     52: "a test table with other columns than the train table",
+    53: "a column that alone decides the label",
+    54: "test rows that were trained on",
 }
 
 
@@ -48,6 +51,20 @@ def preparing(
     return Mistake(name, "prepare", (), file, change, part, severity)
 
 
+def predicting(label: str, task: str) -> Change:
+    """Return a change that predicts another column of the census, and income is one of its columns."""
+
+    def change(text: str) -> str:
+        text = without(label)(text).replace(
+            '    "sex":', '    "income": "categorical",\n    "sex":'
+        )
+        for name, value in {"LABEL": label, "TASK": task, "LABEL_SQL": "RTRIM(label)"}.items():
+            text = re.sub(f'(?m)^{name} = "[^"]*"', f'{name} = "{value}"', text)
+        return text
+
+    return change
+
+
 def train(path: str) -> Change:
     return swap("data/adult.data.gz", path)
 
@@ -71,4 +88,7 @@ RUNS: tuple[Mistake, ...] = (
     preparing("51 a misspelt name", JOB, train("data/adult.dat.gz"), "adult.data.gz?"),
     preparing("51 a device", JOB, train("/dev/null"), "is a pipe or a device"),
     preparing("52", JOB, swap("data/adult.test.gz", "data/README.md"), "cannot be used"),
+    preparing("53", FEATURES, predicting("education", "multiclass"), "'education_num' alone gives the class of 100.0%", "warning"),
+    preparing("53 a number", FEATURES, predicting("education_num", "regression"), "'education' alone explains 100.0%", "warning"),
+    preparing("54", JOB, swap("data/adult.test.gz", "data/adult.data.gz"), "100% of the test rows are rows of the train table", "warning"),
 )  # fmt: skip

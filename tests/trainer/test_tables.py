@@ -29,7 +29,7 @@ DEFAULTS: dict[str, Any] = {
     "TASK": "binary",
     "POSITIVE": "yes",
     "LABEL_SQL": "",
-    "MISSING": ["?"],
+    "MISSING": ["?", "nan"],
     "DELIMITER": ",",
     "COMMENT": "",
     "HEADER": [],

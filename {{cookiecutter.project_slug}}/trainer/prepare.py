@@ -46,6 +46,8 @@ def main(arguments: Sequence[str]) -> int:
     with held(request.lock, lambda: console.line(waiting)):
         if options.reuse and not provenance.stale_reasons(request, schema):
             console.line(f"data     {shown} is current")
+            for finding in provenance.recorded_findings(request):
+                console.warning(finding)
             return 0
         # Imported here, so that --help and `stale_reasons` do not wait for NumPy.
         from trainer.preprocessing.pipeline import prepare

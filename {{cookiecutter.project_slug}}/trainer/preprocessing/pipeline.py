@@ -12,7 +12,7 @@ from typing import Any
 from trainer.data import files
 from trainer.data.schema import Schema
 from trainer.data.statistics import Label, Statistics, vocabulary_codes, write_statistics
-from trainer.preprocessing import analyze, sql
+from trainer.preprocessing import analyze, comparison, sql
 from trainer.preprocessing.columns import cells_table, codes_table, values_table
 from trainer.preprocessing.provenance import Request, digest, write_record
 from trainer.preprocessing.raw_table import DAMAGED, Table, damaged, open_table, reader, source_sql
@@ -44,8 +44,10 @@ def prepare(request: Request, schema: Schema, console: Console) -> None:
         shutil.rmtree(partial)
         raise
     replace(partial, request)
-    write_record(request, schema, statistics.fingerprint)
+    write_record(request, schema, statistics.fingerprint, preparation.findings)
     report(statistics, request.output, time.perf_counter() - started, console)
+    for finding in preparation.findings:
+        console.warning(finding)
 
 
 def replace(partial: Path, request: Request) -> None:
@@ -90,6 +92,7 @@ class Preparation:
         self.schema = schema
         self.console = console
         self.folder = folder
+        self.findings: list[str] = []
         self.spill = folder / "spill"
         self.connection = database(self.spill, request.memory_mb)
 
@@ -105,6 +108,7 @@ class Preparation:
         self.encode_first()
         for split in statistics.rows:
             self.write_shards(split)
+        self.compare_splits(statistics)
         self.connection.close()
         shutil.rmtree(self.spill, ignore_errors=True)
         return self.identified(statistics)
@@ -262,6 +266,22 @@ class Preparation:
                     path = folder / f"{shard:05d}.parquet"
                     writer = shards.enter_context(ParquetWriter(path, target))
                 writer.write_table(rows.rename_columns(target.names).cast(target))
+
+    def compare_splits(self, statistics: Statistics) -> None:
+        self.findings += comparison.warnings_of(self.folder, self.schema, statistics)
+        # As many test rows as are equal within a table are equal by chance; that count takes ten times as long.
+        share = self.number(sql.share_of_test_in_train()) if self.request.test else 0.0
+        if (
+            share > comparison.LARGE_SHARE
+            and share - self.number(sql.share_of_equal_rows()) > comparison.LARGE_SHARE
+        ):
+            self.findings.append(
+                f"{share:.0%} of the test rows are rows of the train table, too, so their metrics do not show what"
+                " is learnt; name another `test` under [data] in job.toml, or remove it"
+            )
+
+    def number(self, query: str) -> float:
+        return float(self.run(query).fetchone()[0])
 
     def write_examples(self, split: str) -> None:
         """Write a few raw rows that are not trained on, as `predict` and the serving signature take them."""

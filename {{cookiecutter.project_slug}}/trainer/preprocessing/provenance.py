@@ -6,7 +6,7 @@ The record names local paths, so it lies beside the prepared data, which is uplo
 import hashlib
 import importlib.metadata
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -76,8 +76,16 @@ def check_request(request: Request) -> None:
         )
 
 
-def write_record(request: Request, schema: Schema, fingerprint: str) -> None:
-    write_json(request.record, {**source_of(request, schema), "fingerprint": fingerprint})
+def write_record(
+    request: Request, schema: Schema, fingerprint: str, findings: Sequence[str]
+) -> None:
+    """Record the source of prepared data, and what was found in it, for those who use it again."""
+    record = {"fingerprint": fingerprint, "findings": [*findings]}
+    write_json(request.record, {**source_of(request, schema), **record})
+
+
+def recorded_findings(request: Request) -> list[str]:
+    return [*map(str, (read_json(request.record) or {}).get("findings", ()))]
 
 
 def stale_reasons(request: Request, schema: Schema) -> list[str]:

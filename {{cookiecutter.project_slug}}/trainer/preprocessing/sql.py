@@ -217,6 +217,21 @@ def examples(schema: Schema, split: str, count: int) -> str:
     )
 
 
+def share_of_test_in_train() -> str:
+    """Return SQL for the share of the different test rows that are rows of the train table, too."""
+    test = "SELECT DISTINCT row_key FROM prepared WHERE split = 'test'"
+    return (
+        f"SELECT COUNT(DISTINCT row_key) / (SELECT COUNT(*) FROM ({test}) AS test) FROM prepared"
+        f" WHERE split <> 'test' AND row_key IN ({test})"
+    )
+
+
+def share_of_equal_rows() -> str:
+    """Return SQL for the share of rows of the train table that equal another row of it."""
+    counted = "SELECT COUNT(*) AS copies FROM prepared WHERE split <> 'test' GROUP BY row_key"
+    return f"SELECT SUM(IF(copies > 1, copies, 0)) / SUM(copies) FROM ({counted}) AS counted"
+
+
 def coded_before(schema: Schema) -> int:
     """Return the number of coded columns, from the first, that get codes before `encoded` joins the others."""
     return max(0, (len(schema.coded) - 1) // JOINS_AT_ONCE * JOINS_AT_ONCE)
