@@ -4,6 +4,7 @@ import json
 import os
 import sys
 import time
+import warnings
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ from launcher import subprocesses
 from launcher.console import UserError
 from launcher.run_folders import best_arguments, next_study
 from launcher.spec.custom_job import RUN_LABEL
-from launcher.spec.study import Study
+from launcher.spec.study import Outcome, Study
 from launcher.subprocesses import Process
 from launcher.tuning import optuna_sampler, report, search, trials
 from launcher.tuning.trials import counted, measurements, most_in_parallel, reported_names
@@ -33,7 +34,7 @@ rate = float(flags.get("--learning-rate", "0.09"))
 value = 1 - abs(math.log10(rate) + 2)
 for step in range(3):
     with (folder / "output.metrics").open("a") as file:
-        file.write(json.dumps({"auc": str(value * (step + 1) / 3), "global_step": str(step)}) + "\\n")
+        file.write(json.dumps({"auc": REPORT, "global_step": str(step)}) + "\\n")
     time.sleep(float(PAUSE))
 (folder / "metrics.json").write_text("{}")
 sys.exit(CODE)
@@ -58,7 +59,7 @@ def work_in(folder: Path, study: Study) -> search.Search:
 @pytest.fixture(autouse=True)
 def fake_trainer(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Let trials run a small program; what is changed in the returned dictionary changes it."""
-    parts = {"PAUSE": "0", "CODE": "0"}
+    parts = {"PAUSE": "0", "CODE": "0", "REPORT": "str(value * (step + 1) / 3)"}
 
     def start(
         study_folder: trials.StudyFolder, trial: str, custom_job: Mapping[str, Any]
@@ -174,6 +175,33 @@ def test_failed_trials_are_counted_and_end_the_study(
     }
 
 
+@pytest.mark.parametrize(
+    ("reported", "measurement", "reason"),
+    [
+        ("'nan'", "best", "auc is 'nan' at step 2"),
+        ("'inf' if step == 2 else '0.5'", "last", "auc is 'inf' at step 2"),
+        ("'high'", "best", "auc is 'high' at step 2"),
+        ("None", "best", "auc is None at step 2"),
+        ("[0.5]", "best", r"auc is \[0.5\] at step 2"),
+    ],
+)
+def test_a_metric_that_is_no_number_is_the_reason_of_a_failure(
+    tmp_path: Path, fake_trainer: dict[str, str], reported: str, measurement: str, reason: str
+) -> None:
+    fake_trainer["REPORT"] = reported
+    work = work_in(tmp_path, study_of(PARAMETERS, measurement=measurement))
+    with pytest.raises(UserError, match=f"trials failed, the last: {reason}; expected"):
+        search.search(work, 1, 1)
+
+
+def test_a_metric_that_is_no_number_in_mid_run_is_reported(
+    tmp_path: Path, fake_trainer: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_trainer["REPORT"] = "'nan' if step == 1 else '0.5'"
+    search.search(work_in(tmp_path, study_of(PARAMETERS)), 1, 1)
+    assert "warning: trial 1: auc is 'nan' at step 1; expected a finite" in capsys.readouterr().err
+
+
 def test_a_metric_that_is_never_reported_ends_the_study(tmp_path: Path) -> None:
     work = work_in(tmp_path, study_of(PARAMETERS, metric="acu"))
     with pytest.raises(
@@ -216,6 +244,41 @@ def test_values_are_within_their_bounds_on_every_scale(tmp_path: Path) -> None:
     assert log < 0.03 < linear < 0.08 < reverse_log
     sizes = {each[f"size_{scale}"] for each in values for scale in scales}
     assert sizes <= set(range(1, 9)) and {type(size) for size in sizes} == {int}
+
+
+def test_optuna_s_warnings_are_not_shown(tmp_path: Path) -> None:
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter("always")
+        found = optuna_sampler.open_study(study_of(PARAMETERS), tmp_path / "study.db")
+        trial = found.ask()
+        for value in (0.5, 0.6, float("nan")):
+            trial.report(value, 0)
+        found.tell(trial, 0.5)
+    assert [str(each.message) for each in shown] == []
+
+
+@pytest.mark.parametrize(
+    ("metric", "goal", "values", "by_chance"),
+    [
+        ("auc", "maximize", (0.921, 0.920), True),
+        ("auc", "maximize", (0.95, 0.90), False),
+        ("accuracy", "maximize", (0.905, 0.90), True),
+        ("accuracy", "maximize", (0.95, 0.90), False),
+        ("rmse", "minimize", (9.9, 10.0), True),
+        ("rmse", "minimize", (9.0, 10.0), False),
+        ("profit", "maximize", (1.001, 1.0), False),
+        ("auc", "maximize", (0.92, 0.93), False),
+    ],
+)
+def test_a_difference_within_one_standard_error_may_be_chance(
+    metric: str, goal: str, values: tuple[float, float], by_chance: bool
+) -> None:
+    study = study_of(PARAMETERS, metric=metric, goal=goal)
+    statistics = {"rows": {"train": 9000, "eval": 1000}, "label": {"counts": [6800, 2200]}}
+    best = Outcome(3, "complete", values[0], {}, ())
+    text = report.comparison(study, best, values[1], statistics)
+    assert ("within one standard error" in text) == by_chance, text
+    assert "within" not in report.comparison(study, best, values[1], {})
 
 
 def test_measurements_are_read_as_the_service_does(tmp_path: Path) -> None:

@@ -41,6 +41,5 @@ RUNS: tuple[Mistake, ...] = (
     local("76", LOOP, at_the_end('open("/var/log/dpkg.log").close()'), "training read /var/log/dpkg.log, which a machine in the cloud does not have"),
     local("76 with numpy", LOOP, at_the_end('import numpy\nnumpy.genfromtxt("/var/log/dpkg.log", dtype=str, delimiter="\\0")'), "training read /var/log/dpkg.log, which"),
     local("76 in the home folder", LOOP, at_the_end('import pathlib\n(pathlib.Path.home() / "words.txt").read_text()'), "training looked for ~/words.txt; expected nothing in the home folder"),
-    local("76 from the keyboard", LOOP, at_the_end('input("continue? ")'), "EOF"),
     local("26 the model itself", MODEL, swap("model, schema, statistics, model_dir, replicas", 'model, schema, statistics, Path("model"), replicas'), "training has exported no model"),
 )  # fmt: skip

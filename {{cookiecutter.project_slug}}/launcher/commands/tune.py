@@ -14,13 +14,13 @@ from launcher.commands.prepare import run_prepare
 from launcher.commands.session import Session
 from launcher.commands.submit import run_in_cloud, show
 from launcher.console import Console, Refused, UserError
-from launcher.contract import EXIT_FAILED
+from launcher.contract import EXIT_FAILED, STATISTICS
 from launcher.executors.local.cluster import shrunk
 from launcher.executors.local.mount import mounted
 from launcher.executors.vertex.follow import report_failure
 from launcher.executors.vertex.jobs import SUCCEEDED, CloudJob
 from launcher.executors.vertex.tuning_jobs import TrialLog, TuningService, outcomes_of
-from launcher.files import locked
+from launcher.files import locked, read_json
 from launcher.project import Project, run_of
 from launcher.run_folders import new_study, next_study
 from launcher.spec.custom_job import custom_job_of, output_uri
@@ -103,7 +103,9 @@ def tune_here(session: Session, study: Study, options: TuneOptions) -> int:
             work = search.Search(study, custom_job, study_folder, optuna_study, console)
             search.search(work, wanted, at_a_time)
         outcomes = optuna_sampler.outcomes(optuna_study)
-        best = report.write(folder, study, outcomes, work.value(search.DEFAULTS), console)
+        statistics = read_json(Path(project.absolute(job.data.prepared), STATISTICS))
+        default = work.value(search.DEFAULTS)
+        best = report.write(folder, study, outcomes, default, console, statistics)
     if best is None:
         return EXIT_FAILED
     console.step("next", "nox -s local_train -- --trial best, or submit -- --trial best")

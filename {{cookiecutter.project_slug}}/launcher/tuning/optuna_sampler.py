@@ -4,6 +4,7 @@ The study is stored in SQLite, so a killed one is resumed. Optuna is imported wh
 """
 
 import itertools
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ FLAGS, VALUES = "flags", "values"
 
 
 def load_optuna() -> Any:
-    """Import Optuna, without its log lines about every trial."""
+    """Import Optuna, without its log lines and warnings about every trial."""
     import optuna
 
+    warnings.filterwarnings("ignore", module=r"(optuna|numpy)\.")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna
 

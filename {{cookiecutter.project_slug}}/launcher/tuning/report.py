@@ -3,8 +3,9 @@
 import base64
 import html
 import json
+import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +35,12 @@ def write(
     outcomes: Sequence[Outcome],
     default: float | None,
     console: Console,
+    statistics: Mapping[str, Any] | None = None,
     drawn: bool = True,
 ) -> Outcome | None:
     """Write everything into the study's folder, print the table and the comparison, and return the best trial.
 
-    Unless `drawn`, there are no plots, which need libraries of their own.
+    The statistics are those of the prepared data. Unless `drawn`, there are no plots, which need libraries of their own.
     """
     best_first = ranked(outcomes, study.options.goal)
     best = next((each for each in best_first if each.value is not None), None)
@@ -58,20 +60,45 @@ def write(
     arguments = [f"{name} = {toml_value(value)}\n" for name, value in best.values.items()]
     (folder / "best.toml").write_text("".join(["[arguments]\n", *arguments]), encoding="utf-8")
     images = draw(folder, study, outcomes) if drawn else []
-    text = comparison(study, best, default)
+    text = comparison(study, best, default, statistics or {})
     (folder / "report.html").write_text(page(text, rows, images), encoding="utf-8")
     console.step("best", text)
     console.step("report", f"{folder / 'report.html'}; best.toml has the arguments for job.toml")
     return best
 
 
-def comparison(study: Study, best: Outcome, default: float | None) -> str:
+def comparison(
+    study: Study, best: Outcome, default: float | None, statistics: Mapping[str, Any]
+) -> str:
     metric, value = study.options.metric, best.value or 0.0
     text = f"trial {best.number}: {metric} {value:.4f}"
     if default is None:
         return f"{text}; no run with the defaults to compare with"
     ahead = value > default if study.options.goal == "maximize" else value < default
-    return f"{text}, {'better than' if ahead else 'not better than'} {default:.4f} of the defaults"
+    text += f", {'better than' if ahead else 'not better than'} {default:.4f} of the defaults"
+    error = standard_error(metric, value, statistics)
+    if ahead and abs(value - default) <= error:
+        text += f", but within one standard error ({error:.4f}): it may be chance"
+    return text
+
+
+def standard_error(metric: str, value: float, statistics: Mapping[str, Any]) -> float:
+    """Return the standard error of a metric on the evaluation rows, 0 if it is not known.
+
+    Source for auc: Hanley and McNeil 1982, https://doi.org/10.1148/radiology.143.1.7063747
+    """
+    rows = statistics.get("rows", {}).get("eval", 0)
+    counts = statistics.get("label", {}).get("counts", ())
+    if metric == "accuracy" and rows:
+        return math.sqrt(value * (1 - value) / rows)
+    if metric == "rmse" and rows:  # of errors with a normal distribution
+        return value / math.sqrt(2 * rows)
+    if metric != "auc" or len(counts) != 2 or not rows * min(counts):
+        return 0.0
+    fewer, more = (rows * count / sum(counts) for count in sorted(counts))
+    variance = value * (1 - value) + (fewer - 1) * (value / (2 - value) - value**2)
+    variance += (more - 1) * (2 * value**2 / (1 + value) - value**2)
+    return math.sqrt(max(0.0, variance / (fewer * more)))
 
 
 def ranked(outcomes: Sequence[Outcome], goal: str) -> list[Outcome]:

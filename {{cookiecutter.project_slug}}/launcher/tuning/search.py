@@ -33,6 +33,9 @@ class Search:
     def measured(self, trial: str) -> list[float]:
         return trials.measurements(self.folder.metric_file(trial), self.study.options.metric)
 
+    def invalid(self, trial: str) -> list[str]:
+        return trials.invalid(self.folder.metric_file(trial), self.study.options.metric)
+
     def value(self, trial: str) -> float | None:
         options = self.study.options
         return trials.counted(self.measured(trial), options.measurement, options.goal)
@@ -108,7 +111,7 @@ def watch(work: Search, trial: str) -> None:
         conclude(work, trial, code)
     elif optuna_trial is not None and measured and optuna_trial.should_prune():
         end([work.running[trial]], TRIAL_SECONDS)
-        finish(work, trial, "stopped early", state="PRUNED")
+        finish(work, trial, ": ".join(["stopped early", *work.invalid(trial)[:1]]), state="PRUNED")
 
 
 def conclude(work: Search, trial: str, code: int) -> None:
@@ -116,9 +119,13 @@ def conclude(work: Search, trial: str, code: int) -> None:
     if trial == DEFAULTS and not code:
         check_metric(work)
     if code or value is None:
-        finish(work, trial, f"failed with exit code {code}: {reason(work, trial)}", "FAIL")
-    else:
-        finish(work, trial, f"{work.study.options.metric} {value:.4f}", "COMPLETE", value)
+        finish(work, trial, f"failed: {reason(work, trial, code)}", "FAIL")
+        return
+    for text in work.invalid(trial)[:1]:
+        work.console.warning(
+            f"trial {trial}: {text}; expected a finite number; see {work.folder.log(trial)}"
+        )
+    finish(work, trial, f"{work.study.options.metric} {value:.4f}", "COMPLETE", value)
 
 
 def check_metric(work: Search) -> None:
@@ -133,16 +140,18 @@ def check_metric(work: Search) -> None:
         )
 
 
-def reason(work: Search, trial: str) -> str:
-    """Return why a trial has no result, as its own last error says."""
+def reason(work: Search, trial: str, code: int = 0) -> str:
+    """Return why a trial has no result: its own last error, or what it reported in place of the metric."""
     log = work.folder.log(trial).read_text(encoding="utf-8", errors="replace")
     errors = [line for line in log.splitlines() if line.startswith("error: ")]
     if errors:
         return errors[-1].removeprefix("error: ")
     metric, names = work.study.options.metric, trials.reported_names(work.folder.metric_file(trial))
     if metric not in names:
-        return f"it reported {', '.join(names) or 'nothing'}, not {metric}"
-    return f"no finite {metric}"
+        why = f"it reported {', '.join(names) or 'nothing'}, not {metric}"
+    else:
+        why = [f"it reported no {metric}", *work.invalid(trial)][-1]
+    return f"{why} (exit code {code})" if code else why
 
 
 def finish(work: Search, trial: str, text: str, state: str, value: float | None = None) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from launcher import subprocesses
+from launcher.console import shown
 from launcher.contract import PARENT_VARIABLE
 from launcher.subprocesses import Process, clean_variables
 
@@ -63,12 +64,27 @@ def records(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def measurements(path: Path, metric: str) -> list[float]:
-    """Return what a trial has reported of a metric, in order, as the service reads it from the same file."""
-    values = []
-    for record in records(path):
-        with contextlib.suppress(ValueError, KeyError, TypeError):  # of another metric
-            values.append(float(record[metric]))
-    return values
+    """Return what a trial has reported of a metric, in order, NaN for a text.
+
+    The service reads it from the same file.
+    """
+    return [as_number(record[metric]) for record in records(path) if metric in record]
+
+
+def invalid(path: Path, metric: str) -> list[str]:
+    """Return what a trial has reported of a metric that is no finite number."""
+    return [
+        f"{metric} is {shown(record[metric])} at step {record.get('global_step', '?')}"
+        for record in records(path)
+        if metric in record and not math.isfinite(as_number(record[metric]))
+    ]
+
+
+def as_number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return math.nan
 
 
 def reported_names(path: Path) -> list[str]:
