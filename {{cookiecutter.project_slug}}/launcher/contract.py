@@ -4,6 +4,7 @@ The launcher imports nothing from `trainer`, because it has to be able to report
 """
 
 TASK_MODULE = "trainer.task"
+ARGUMENTS_MODULE = "trainer.arguments"
 PREPARE_MODULE = "trainer.prepare"
 PREDICT_MODULE = "trainer.predict"
 

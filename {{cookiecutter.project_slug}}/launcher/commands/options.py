@@ -4,12 +4,13 @@ They stand in one file that imports little, so that `--help` does not wait for w
 """
 
 import argparse
+import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from launcher.console import UserError
-from launcher.contract import PREDICT_MODULE, PREPARE_MODULE, TASK_MODULE
+from launcher.contract import ARGUMENTS_MODULE, PREDICT_MODULE, PREPARE_MODULE, TASK_MODULE
 
 if TYPE_CHECKING:
     from launcher.project import Project
@@ -167,9 +168,15 @@ COMMANDS = {
 def parse(name: str, arguments: Sequence[str]) -> tuple[Options, list[str]]:
     """Return a command's options and the other arguments; raise `UserError` where there must be none."""
     command = COMMANDS[name]
-    rest_text = f" Other arguments go to python -m {command.rest_to}." if command.rest_to else ""
+    rest_text = f"\nOther arguments go to python -m {command.rest_to}." if command.rest_to else ""
     parser = argparse.ArgumentParser(
-        prog=f"nox -s {name} --", description=command.description + rest_text, allow_abbrev=False
+        prog=f"nox -s {name} --",
+        description=command.description + rest_text,
+        epilog=trainer_flags()
+        if command.rest_to == TASK_MODULE and {"-h", "--help"} & {*arguments}
+        else "",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     for each in fields(command.options):
         settings = dict(each.metadata)
@@ -183,3 +190,12 @@ def parse(name: str, arguments: Sequence[str]) -> tuple[Options, list[str]]:
             "remove it",
         )
     return command.options(**vars(values)), rest
+
+
+def trainer_flags() -> str:
+    """Return the help on the trainer's own flags, "" if they cannot be imported."""
+    try:
+        help_text: str = importlib.import_module(ARGUMENTS_MODULE).parser().format_help()
+    except Exception:  # whatever is wrong there, nox -s check reports it
+        return ""
+    return f"python -m {TASK_MODULE}:\n{help_text.partition('options:')[2].lstrip(chr(10))}"
