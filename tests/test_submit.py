@@ -3,6 +3,7 @@
 import importlib
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -56,6 +57,31 @@ def test_a_job_is_submitted_followed_and_prints_its_metrics(ready: World) -> Non
     done = ready.run("submit", "--wait", "--max-steps", "7")
     assert json.loads(done.stdout) == METRICS
     assert len(ready.jobs) == 2
+
+
+def test_the_results_of_a_job_are_listed_and_fetched(ready: World) -> None:
+    ready.run("submit", "--wait")
+    assert "auc 0.5000" in ready.run("submit", "--list").stdout
+    run = ready.submissions[0]["run"]
+    (output,) = (ready.root / BUCKET / SLUG / "jobs").iterdir()
+    (output / "checkpoints").mkdir()
+    (output / "checkpoints" / "1").touch()
+    for wanted in (run, "latest", ready.jobs[0]["name"].rpartition("/")[2]):
+        assert json.loads(ready.run("submit", "--fetch", wanted).stdout) == METRICS
+    # On another machine only the service knows the run.
+    shutil.rmtree(ready.project / "runs")
+    ready.run("submit", "--fetch", run)
+    files = [path for path in (ready.project / "runs" / run).rglob("*") if path.is_file()]
+    assert sorted(path.name for path in files) == ["metrics.json", "saved_model.pb"]
+
+    (output / "metrics.json").unlink()
+    assert "auc" not in ready.run("submit", "--list").stdout
+    done = ready.run("submit", "--fetch", run, code=2)
+    assert "has left no metrics.json in gs://" in done.stderr
+    assert "there is no job of the run 1-a" in ready.run("submit", "--fetch", "1-a", code=2).stderr
+    ready.cloud.faults.plan("GET", "metrics.json", faults.DENIED, times=10)
+    done = ready.run("submit", "--list")
+    assert done.stderr.count("roles/storage.objectAdmin") == 1 and "SUCCEEDED" in done.stdout
 
 
 @pytest.mark.full

@@ -38,7 +38,7 @@ COMMANDS = {
     "smoke": "Install the package, import every module, train one step and reload the model.",
     "check": "List what would fail in the cloud; -- --cloud checks the bucket too.",
     "tiers": "List the machines that a region offers; -- --region europe-west4.",
-    "submit": "Submit the job to Google Cloud; -- --dry-run, --wait, --list, --cancel ID.",
+    "submit": "Submit the job to Google Cloud; -- --dry-run, --wait, --list, --fetch RUN, --cancel ID.",
     "tune": "Run the study of job.toml; -- --local on this machine, --dry-run, --wait, --list, --cancel ID.",
     "bucket": "Create the job's bucket in the job's region unless it exists; -- --dry-run.",
     "image": "Build a custom image with Cloud Build; -- --dry-run.",

@@ -117,6 +117,12 @@ class CloudJobOptions(Options):
 @dataclass(frozen=True)
 class SubmitOptions(CloudJobOptions):
     gcloud: bool = flag("print the job as a file for gcloud instead")
+    fetch: str | None = option(
+        "download model and metrics of a job, the last one if none is named",
+        nargs="?",
+        const="latest",
+        metavar="RUN",
+    )
     trial: str | None = option(TRIAL)
 
 

@@ -52,7 +52,7 @@ def follow(
 
 
 def poll(follower: Follower, job: CloudJob, show: Callable[[str], None]) -> CloudJob:
-    silent_since, shown_state = time.monotonic(), ""
+    silent_since, is_silent, shown_state = time.monotonic(), False, ""
     while True:
         show_log(follower)
         if job.state != shown_state:
@@ -67,9 +67,14 @@ def poll(follower: Follower, job: CloudJob, show: Callable[[str], None]) -> Clou
         time.sleep(follower.poll_seconds)
         try:
             job = follower.service.get(job.resource)
-            silent_since = time.monotonic()
+            silent_since, is_silent = time.monotonic(), False
         except NoResponse as error:
             show(str(error))
+            if not is_silent:
+                follower.console.warning(
+                    "the job service does not respond; the job is still followed"
+                )
+            is_silent = True
             if time.monotonic() - silent_since > MAX_SILENCE_SECONDS:
                 raise
 
@@ -93,7 +98,7 @@ def report_outcome(job: CloudJob, console: Console) -> int:
         return report_failure(job, console)
     console.step("model", f"{job.output}/model")
     show_metrics(job, console)
-    console.step("fetch", f"gcloud storage cp -r {job.output} .")
+    console.step("fetch", f"nox -s submit -- --fetch {job.run}")
     return 0
 
 

@@ -74,7 +74,7 @@ def earlier_job(
 
     A concluded one is resumed only while its job runs, or if its outcome is wanted and was not reported yet.
     """
-    known = submissions.all_of(request.folder)
+    known = submissions.all_of(request.folder, request.console)
     earlier = next((each for each in known if each.digest == digest), None)
     if earlier is None:
         return None, None
@@ -154,4 +154,4 @@ def report(request: Request, job: CloudJob, waits: bool) -> None:
         print(job.resource)
         console.step("next", f"{command} --wait follows it")
     console.step("cancel", f"{command} --cancel {job.id}")
-    console.step("outputs", f"gcloud storage cp -r {job.output} .")
+    console.step("outputs", job.output)

@@ -19,7 +19,7 @@ from launcher.executors.vertex.jobs import credentials, load
 from launcher.packaging.sdist import SourceDistribution, archive_files, digest
 
 ENDPOINT_VARIABLE = "STORAGE_EMULATOR_HOST"
-PARALLEL_UPLOADS = 8
+PARALLEL_REQUESTS = 8
 CHUNK_BYTES = 16 * 1024 * 1024
 """A larger upload resumes after a failure at its last complete chunk."""
 READ_BYTES = 1024 * 1024
@@ -107,6 +107,19 @@ def upload(client: Any, path: Path, uri: str, generation: int = 0) -> None:
     )
 
 
+def download(remote: Any, path: Path) -> None:
+    """Download an object of `list_objects` unless the file has its content; the file is complete or absent."""
+    if path.is_file() and is_same(path, remote):
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.part")
+    with explained(f"downloading {remote.name}", STORAGE):
+        remote.download_to_filename(str(partial), checksum=None, retry=retrying())
+    if not is_same(partial, remote):
+        raise UserError(f"{remote.name} arrived damaged", remote.crc32c, "run it again")
+    os.replace(partial, path)
+
+
 def upload_package(
     client: Any, distribution: SourceDistribution, uri: str, console: Console
 ) -> None:
@@ -161,7 +174,7 @@ def upload_folder(client: Any, folder: Path, uri: str, console: Console) -> None
     others = [name for name in needed if name != STATISTICS]
     with (
         console.transfer("upload", sum(sizes.values())) as advance,
-        ThreadPoolExecutor(PARALLEL_UPLOADS) as pool,
+        ThreadPoolExecutor(PARALLEL_REQUESTS) as pool,
     ):
         # After a failure, those that have not begun are cancelled.
         for uploaded_bytes in pool.map(upload_one, others):

@@ -1,6 +1,5 @@
 """Records of what is sent, written before it is sent, so that nothing is sent twice."""
 
-import contextlib
 import dataclasses
 import enum
 import hashlib
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from launcher.console import Console
 from launcher.files import write_atomically
 from launcher.spec.custom_job import RUN_LABEL
 
@@ -74,11 +74,13 @@ def save(folder: Path, submission: Submission) -> Submission:
     return submission
 
 
-def all_of(folder: Path) -> list[Submission]:
-    """Return the submissions that can be read, the newest first."""
+def all_of(folder: Path, console: Console) -> list[Submission]:
+    """Return the submissions that can be read, the newest first; warn of the others."""
     found = []
     for path in sorted(folder.glob("*.json"), reverse=True):
-        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+        try:
             document = json.loads(path.read_text(encoding="utf-8"))
             found.append(Submission(**{**document, "stage": Stage[document["stage"]]}))
+        except (OSError, ValueError, TypeError, KeyError):
+            console.warning(f"{path} cannot be read, so whether its job was sent is not known")
     return found
