@@ -22,6 +22,7 @@ from tests.specs import specs_of
 from tests.submitting import (
     BUCKET,
     DRIVER,
+    FINGERPRINT,
     METRICS,
     PROJECT,
     REGION,
@@ -46,6 +47,9 @@ def test_a_job_is_submitted_followed_and_prints_its_metrics(ready: World) -> Non
     assert sent["stage"] == "CONCLUDED" and sent["state"] == "SUCCEEDED"
     assert sent["job"] == job["name"]
     assert normal(sent["custom_job"]) == normal(job)
+    assert sent["record"]["command"].startswith("nox -s submit -- --wait --max-steps 7")
+    assert sent["record"]["package"][:16] == package.parent.name
+    assert sent["record"]["data"] == {"id": FINGERPRINT, "folder": "data/prepared"}
     arguments = sent["custom_job"]["jobSpec"]["workerPoolSpecs"][0]["containerSpec"]["args"]
     assert arguments[-2:] == ["--max-steps", "7"]
     assert str(package.relative_to(ready.root)) in json.dumps(sent["custom_job"])

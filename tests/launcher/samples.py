@@ -15,7 +15,7 @@ DATA = Data(train="t.csv", eval_share=0.1, max_rejected_share=0.0, prepared="dat
 RUN = Run(
     name="run-1",
     package_uri="gs://b/n/packages/0123/p.tar.gz",
-    package_content="0123456789abcdef" * 4,
+    image_content="0123456789abcdef" * 4,
     data_uri="gs://b/n/data/4567",
     arguments=("--max-steps", "7"),
     revision="abc",

@@ -117,9 +117,9 @@ def test_another_command_starts_no_known_module(command: list[str]) -> None:
 
 def test_the_request_for_an_image_names_its_content() -> None:
     job = on_tier("BASIC")
-    request = builds.build_request(job, "an/image:1", RUN.package_content)
+    request = builds.build_request(job, "an/image:1", RUN.image_content)
     source = request["source"]["storageSource"]
-    assert source["object"] == f"{job.cloud.name}/images/{RUN.package_content[:16]}.tar.gz"
+    assert source["object"] == f"{job.cloud.name}/images/{RUN.image_content[:16]}.tar.gz"
     assert request["images"] == ["an/image:1"] and "an/image:1" in request["steps"][0]["args"]
 
 

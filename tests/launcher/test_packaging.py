@@ -18,8 +18,11 @@ from launcher.packaging.sdist import (
     python_files,
     size_finding,
 )
+from launcher.project import Project, run_of
+from launcher.spec.custom_job import image_uri
+from launcher.spec.job_file import Runtime
 
-from tests.launcher.samples import QUIET, write_files
+from tests.launcher.samples import QUIET, job_of, write_files
 
 SETUP = """
 from setuptools import find_packages, setup
@@ -196,6 +199,28 @@ def test_a_process_runs_the_code_it_started_with(tmp_path: Path) -> None:
         [str(edited), "-m", "trainer.task"], cwd="/", input="\n", stdout=pipe, text=True, check=True
     )
     assert done.stdout == "started\nedited\n"
+
+
+@pytest.mark.minute
+def test_the_tag_of_an_own_image_follows_the_package_and_the_dockerfile(tmp_path: Path) -> None:
+    files = {"setup.py": SETUP, "trainer/__init__.py": "A = 1\n", "Dockerfile": "FROM a\n"}
+    project = Project(write_files(tmp_path, files))
+
+    def image(kind: str = "image", named: str = "") -> str:
+        job = job_of(runtime=Runtime(kind, named))
+        return image_uri(job, run_of(project, job, built(tmp_path), "run", []))
+
+    first, stock = image(), image("stock")
+    write_files(tmp_path, {"Dockerfile": "FROM b\n"})
+    second = image()
+    write_files(tmp_path, {"trainer/__init__.py": "A = 2\n"})
+    assert len({first, second, image()}) == 3
+    write_files(tmp_path, {"trainer/__init__.py": "A = 1\n", "Dockerfile": "FROM a\n"})
+    assert image() == first
+    (tmp_path / "Dockerfile").unlink()
+    assert image("stock") == stock and image("image", "a/named:1") == "a/named:1"
+    with pytest.raises(UserError, match="Dockerfile is missing"):
+        image()
 
 
 def test_a_child_inherits_no_path_to_other_packages(monkeypatch: pytest.MonkeyPatch) -> None:

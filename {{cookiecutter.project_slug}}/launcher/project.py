@@ -10,12 +10,20 @@ from launcher.console import Console, UserError
 from launcher.contract import STATISTICS
 from launcher.files import read_json
 from launcher.packaging.environment import Environment
-from launcher.packaging.sdist import PACKAGE, SourceDistribution, build_source_distribution
+from launcher.packaging.sdist import (
+    PACKAGE,
+    SourceDistribution,
+    archive_files,
+    build_source_distribution,
+    digest,
+)
 from launcher.run_folders import best_arguments
-from launcher.spec.custom_job import Run, data_uri, package_uri
+from launcher.spec.catalog import kind_of
+from launcher.spec.custom_job import Run, data_uri, package_uri, starts_own_image
 from launcher.spec.job_file import Data, Job, flag_name, read_job
 from launcher.subprocesses import clean_variables, run_captured
 
+DOCKERFILES = {"cpu": "Dockerfile", "gpu": "Dockerfile.gpu", "tpu": "Dockerfile.tpu"}
 NOT_PREPARED = "not-prepared-yet"
 
 
@@ -106,14 +114,23 @@ def run_of(
     prepared_uri: str = "",
 ) -> Run:
     """Return the run `name` of the job with the built package and, unless another is named, the prepared data."""
+    own = starts_own_image(job)
     return Run(
         name=name,
         package_uri=package_uri(job, distribution.path.name, distribution.content),
-        package_content=distribution.content,
+        image_content=digest(image_files(project, job, distribution)) if own else "",
         data_uri=prepared_uri or data_uri(job, prepared_fingerprint(project, job)),
         arguments=tuple(arguments),
         revision=git_revision(project),
     )
+
+
+def image_files(project: Project, job: Job, distribution: SourceDistribution) -> dict[str, bytes]:
+    """Return what the job's own image is built from: the package, and the Dockerfile of its machines."""
+    path = project.folder / DOCKERFILES[kind_of(job.tier())]
+    if not path.is_file():
+        raise UserError(f"{path} is missing", "the recipe of the image", "restore it")
+    return {**archive_files(distribution.path.read_bytes()), "Dockerfile": path.read_bytes()}
 
 
 def prepared_fingerprint(project: Project, job: Job) -> str:

@@ -60,7 +60,7 @@ def write(record: RunRecord, job_dir: Path, versions: Mapping[str, str]) -> None
     for name, data in files.items():
         (folder / name).write_bytes(data)
     document = {
-        "command": shlex.join(["nox", "-s", *sys.argv[1:2], "--", *sys.argv[2:]]),
+        "command": typed_command(),
         "package": package.name,
         "data": {"id": record.data_id, "folder": record.data_folder},
         "uncommitted": record.uncommitted,
@@ -68,6 +68,10 @@ def write(record: RunRecord, job_dir: Path, versions: Mapping[str, str]) -> None
         "job": record.custom_job,
     }
     write_atomically(folder / FILE, json.dumps(document, indent=1) + "\n")
+
+
+def typed_command() -> str:
+    return shlex.join(["nox", "-s", *sys.argv[1:2], "--", *sys.argv[2:]])
 
 
 def read(job_dir: Path) -> RunRecord | None:

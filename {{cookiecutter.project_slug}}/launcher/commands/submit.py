@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from launcher import run_record
 from launcher.commands.check import cloud_findings
 from launcher.commands.cloud_jobs import list_or_cancel
 from launcher.commands.options import CloudJobOptions, SubmitOptions
@@ -19,7 +20,7 @@ from launcher.executors.vertex.send import Request, send
 from launcher.executors.vertex.submissions import Stage, Submission
 from launcher.files import locked
 from launcher.packaging.sdist import SourceDistribution
-from launcher.project import NOT_PREPARED, Project, run_of
+from launcher.project import NOT_PREPARED, Project, prepared_fingerprint, run_of
 from launcher.spec.catalog import google_cloud
 from launcher.spec.custom_job import Run, custom_job_of
 from launcher.spec.gcloud_file import gcloud_file
@@ -79,8 +80,23 @@ def deliver(
             fill_bucket=functools.partial(fill_bucket, job, run, distribution, console),
             console=console,
             pause_seconds=options.poll_seconds / POLLS_PER_PAUSE,
+            described=described(session, distribution),
         )
         return request, *send(request, options.again, options.wait)
+
+
+def described(session: Session, distribution: SourceDistribution) -> dict[str, Any]:
+    """Return what a submission records beside the job, which names the code but not how it was sent."""
+    project, data = session.project, session.job.data
+    requirements = project.training.requirements(distribution)
+    return {
+        "command": run_record.typed_command(),
+        "package": distribution.content,
+        "data": {"id": prepared_fingerprint(project, session.job), "folder": data.prepared},
+        "table": [project.absolute(path) for path in (data.train, data.test) if path],
+        "uncommitted": run_record.uncommitted(project),
+        "versions": run_record.versions_of(requirements),
+    }
 
 
 def packaged(session: Session) -> tuple[SourceDistribution, Run, list[UserError]]:

@@ -85,7 +85,8 @@ def python_of(folder: Path) -> Path:
 
 
 def site_packages(folder: Path) -> Path:
-    return next(folder.glob("[Ll]ib/**/site-packages"))
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    return folder / ("Lib" if os.name == "nt" else f"lib/{version}") / "site-packages"
 
 
 def install_requirements(

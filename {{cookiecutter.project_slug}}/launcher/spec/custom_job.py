@@ -30,8 +30,8 @@ class Run:
     name: str
     """Lower-case letters, digits and hyphens; the folder of the outputs and the value of the run's label."""
     package_uri: str
-    package_content: str
-    """The digest of the package's archive, 64 hexadecimal digits."""
+    image_content: str
+    """The digest of what an image of the project's own is built from, package and Dockerfile; "" if none is started."""
     data_uri: str
     arguments: tuple[str, ...] = ()
     """Flags that come after those of job.toml."""
@@ -128,6 +128,10 @@ def program(job: Job, run: Run) -> dict[str, Any]:
     return {"containerSpec": {**image, **started}}
 
 
+def starts_own_image(job: Job) -> bool:
+    return runtime_kind(job) == "image" and not job.runtime.image
+
+
 def image_uri(job: Job, run: Run) -> str:
     """Return the image that a container starts: the named one, the public one, or the one `nox -s image` builds."""
     kind = kind_of(job.tier())
@@ -135,7 +139,7 @@ def image_uri(job: Job, run: Run) -> str:
         str(google_cloud()["stock_images"][kind]["image"]) if runtime_kind(job) == "stock" else ""
     )
     registry = f"{job.cloud.region}-docker.pkg.dev/{job.cloud.project.replace(':', '/')}"
-    built = f"{registry}/training/{job.cloud.name}-{kind}:{run.package_content[:16]}"
+    built = f"{registry}/training/{job.cloud.name}-{kind}:{run.image_content[:16]}"
     return job.runtime.image or stock or built
 
 

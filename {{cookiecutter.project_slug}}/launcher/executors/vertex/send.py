@@ -7,7 +7,7 @@ import dataclasses
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +37,15 @@ class Request:
     """Uploads what the job reads; called only before a job is created."""
     console: Console
     pause_seconds: float
+    described: Mapping[str, Any] = field(default_factory=dict)
+    """What is recorded of the run beside the job itself."""
 
     def planned(self) -> Submission:
         project, region = self.service.project, self.service.region
         digest = submissions.digest_of(self.resource, project, region)
         run = self.resource["labels"][RUN_LABEL]
-        return Submission(run, digest, project, region, self.resource)
+        kept = Submission(run, digest, project, region, self.resource)
+        return dataclasses.replace(kept, record=self.described)
 
     def record(self, submission: Submission, stage: Stage, job: CloudJob | None) -> Submission:
         state, resource = (job.state, job.resource) if job else ("", None)

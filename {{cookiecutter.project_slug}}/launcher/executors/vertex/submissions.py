@@ -7,7 +7,7 @@ import json
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,8 @@ class Submission:
     state: str = ""
     """The job's last known state; "" before the first response."""
     stage: Stage = Stage.PLANNED
+    record: Mapping[str, Any] = field(default_factory=dict)
+    """The typed command, digests of package and data, uncommitted files, and the versions that were checked with."""
 
     def is_open(self, again: bool) -> bool:
         """Return whether a command for an equal job resumes this one; with `again`, only one that was never reported."""
