@@ -13,7 +13,7 @@ from tests.mistakes.changes import (
     together,
 )
 
-TASK = "trainer/task.py"
+TASK, METRICS = "trainer/task.py", "trainer/training/metrics.py"
 ENDED = """\
         if self.trainer.replicas.position.index == 1:
             import os
@@ -33,6 +33,8 @@ WHAT = {
     62: "a loss of the wrong shape or type, or that mixes rows",
     63: "a weight that the loss does not depend on",
     64: "predictions that are no probabilities, or change with chance or the batch",
+    66: "a result no better than a constant or a linear model",
+    67: "a metric that is not a finite number",
     65: "a layer with which several replicas train otherwise than one",
 }
 
@@ -68,4 +70,11 @@ RUNS: tuple[Mistake, ...] = (
     local("64 dropout on", MODEL, swap("training=False", "training=True"), "other values for the same rows"),
     local("64 of the batch", MODEL, swap("            return self.activate(outputs)\n", "            return self.activate(outputs - tf.reduce_mean(outputs))\n"), "other values for the same rows"),
     together("65", MODEL, swap("hidden = keras.layers.Dropout(settings.dropout)(hidden)", "hidden = keras.layers.BatchNormalization()(hidden)"), "use LayerNormalization"),
+    local("66", MODEL, swap("        hidden = keras.layers.Dropout(", "        hidden = 0.0 * hidden\n        hidden = keras.layers.Dropout("), "of a linear model", "warning"),
+    local("66 a rate too low", JOB, key("learning_rate", "1e-9"), "which predicting the same for every row gives", "warning"),
+    local("66 overconfident", MODEL, swap("tf.sigmoid(-outputs), tf.sigmoid(outputs)", "tf.sigmoid(-90 * outputs), tf.sigmoid(90 * outputs)"), "test loss", "warning"),
+    local("67", METRICS, swap('return {"auc": auc(codes == 1, outputs[:, 1]), **metrics}', 'return {**metrics, "auc": float("nan")}'), "the metric auc is nan at step"),
+    local("67 text", METRICS, swap('"accuracy": float(', '"threshold": "half",\n        "accuracy": float('), "the metric threshold is 'half' at step"),
+    local("67 missing", METRICS, swap('return {"auc": auc(', 'return {"roc_auc": auc('), "the metric auc is missing at step"),
+    local("67 another metric", METRICS, swap('return {"auc": auc(', 'return {"lift": float("inf"), "auc": auc('), "the metric lift is inf at step", "warning"),
 )  # fmt: skip

@@ -45,6 +45,16 @@ def test_the_model_of_the_template_passes(
     assert all(np.array_equal(one, other) for one, other in zip(before, after, strict=True))
 
 
+def test_a_network_of_zeros_passes(
+    schema: Schema, statistics: Statistics, window: Window, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_network(
+        monkeypatch,
+        lambda hidden, outputs: keras.layers.Dense(outputs, "linear", True, "zeros")(hidden),
+    )
+    check_model(trainer_of(schema, statistics), window)
+
+
 # Each takes the right losses of rows, the outputs and the labels.
 LOSSES: list[tuple[Callable[[Any, Any, Any], Any], str]] = [
     (lambda own, outputs, labels: own - tf.cast(labels, tf.float32)[:, None], r"returns float32 \[64, 64\]; expected float32 \[64\]"),

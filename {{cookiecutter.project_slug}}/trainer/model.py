@@ -25,6 +25,7 @@ from trainer.training.layers import (
     PiecewiseLinear,
     WideTable,
 )
+from trainer.training.linear import linear_baseline
 from trainer.training.metrics import baseline_of
 from trainer.training.monitor import RunMonitor
 from trainer.training.optimizer import FusedAdamW, Treatment
@@ -64,7 +65,7 @@ def train_and_evaluate(
     run.resume()
     run.train()
     last = "test" if "test" in splits else "eval"
-    metrics, labels = trainer.evaluate(splits[last])
+    metrics, labels = run.metrics(splits[last])
     if replicas.position.is_chief:
         export(model, schema, statistics, model_dir, replicas.position.is_chief)
         monitor.after_export(trainer, splits[last])
@@ -72,6 +73,9 @@ def train_and_evaluate(
         **metrics,
         "split": last,
         "baseline": baseline_of(schema.task, statistics.label, labels),
+        "linear_baseline": linear_baseline(
+            schema.task, statistics.label, splits["train"], splits[last]
+        ),
         **run.state.summary(),
     }
 

@@ -1,13 +1,14 @@
 """What a run is, in `config.json`, and whether another may resume it in the same job folder."""
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from trainer import __version__
 from trainer.data.statistics import Statistics
+from trainer.run.console import Console
 from trainer.run.errors import UserError
+from trainer.run.identity import check_identity, identity_of
 from trainer.run.outputs import Outputs, git_revision, read_json, write_json
 from trainer.settings import Settings
 
@@ -16,24 +17,29 @@ MAY_CHANGE = ("epochs", "max_steps", "max_minutes", "patience")
 
 
 def finished_metrics(
-    outputs: Outputs, settings: Settings, statistics: Statistics
+    outputs: Outputs, settings: Settings, statistics: Statistics, console: Console
 ) -> dict[str, Any] | None:
     """Return the metrics of a run that has finished in these outputs, None if it is to start or to resume.
 
-    Raises `UserError` if the outputs belong to a run with other hyperparameters or other data.
+    Raises `UserError` if the outputs belong to a run with other hyperparameters, data or code; warns of other versions.
     """
     earlier = read_json(outputs.config)
     if earlier is None:
+        if any(outputs.checkpoints.glob("*.checkpoint")):
+            raise UserError(
+                f"{outputs.job_dir} holds checkpoints, and no {outputs.config.name} that says which run they are of",
+                "the complete folder of one run",
+                "restore that file, or name another --job-dir; nothing was changed",
+            )
         return None
-    if not isinstance(earlier.get("settings"), dict) or "data_fingerprint" not in earlier:
+    if not isinstance(earlier.get("settings"), dict) or not isinstance(
+        earlier.get("identity"), dict
+    ):
         raise foreign(outputs.config)
     check_unchanged(settings, earlier["settings"], outputs.job_dir)
-    if earlier["data_fingerprint"] != statistics.fingerprint:
-        raise UserError(
-            f"{outputs.job_dir} holds a run on other data",
-            "the prepared data that the run began with",
-            "name another --job-dir; nothing was changed",
-        )
+    check_identity(
+        earlier["identity"], identity_of(statistics.fingerprint), outputs.job_dir, console.warning
+    )
     metrics = read_json(outputs.metrics) if earlier["settings"] == settings.as_json() else None
     if metrics is not None and not metrics.keys() >= REPORTED:
         raise foreign(outputs.metrics)
@@ -77,7 +83,6 @@ def write_config(
         "package_version": __version__,
         "git_revision": git_revision(environment),
         "data_dir": str(data_dir),
-        "data_fingerprint": statistics.fingerprint,
-        "python_version": sys.version.split()[0],
+        "identity": identity_of(statistics.fingerprint),
     }
     write_json(outputs.config, config)

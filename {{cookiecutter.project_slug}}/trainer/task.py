@@ -21,7 +21,7 @@ from trainer.settings import Settings
 
 
 def main(arguments: Sequence[str]) -> int:
-    started = time.monotonic()
+    started = time.perf_counter()
     options = parser().parse_args(arguments)
     console = Console(quiet=options.quiet, verbose=options.verbose)
     schema = read_schema(features)
@@ -29,22 +29,21 @@ def main(arguments: Sequence[str]) -> int:
         from trainer.smoke import smoke_test
 
         return smoke_test(schema, console)
-    environment = os.environ
-    position = cluster_position(environment)
+    position = cluster_position(os.environ)
     if position.is_evaluator:
         console.line("evaluator: nothing to do, because the replicas that train evaluate too")
         return 0
-    data_dir = check_data_dir(options.data_dir, environment)
+    data_dir = check_data_dir(options.data_dir, os.environ)
     statistics = read_statistics(data_dir, schema)
     settings = settings_of(options).for_rows(statistics.rows["train"])
-    outputs = outputs_of(options.job_dir, environment)
+    outputs = outputs_of(options.job_dir, os.environ)
     with sole_run(outputs, position.is_chief):
-        metrics = finished_metrics(outputs, settings, statistics)
+        metrics = finished_metrics(outputs, settings, statistics, console)
         if metrics is None:
             if position.is_chief:
-                write_config(outputs, settings, data_dir, statistics, environment)
+                write_config(outputs, settings, data_dir, statistics, os.environ)
             metrics = train(data_dir, outputs, schema, statistics, settings, position, console)
-            metrics["wall_seconds"] = round(time.monotonic() - started, 2)
+            metrics["wall_seconds"] = round(time.perf_counter() - started, 2)
             if position.is_chief:
                 write_json(outputs.metrics, metrics)
     if position.is_chief:
@@ -76,8 +75,9 @@ def train(
         from trainer.model import train_and_evaluate
         from trainer.training.monitor import RunMonitor
 
-        shown = console if position.is_chief else Console(quiet=True)
-        monitor = RunMonitor(outputs, schema.task, shown, writes=position.is_chief)
+        monitor = RunMonitor(
+            outputs, schema.task, statistics.fingerprint, console, position.is_chief
+        )
         model_dir = exported.folder if exported else outputs.model
         metrics = train_and_evaluate(
             data_dir, model_dir, schema, statistics, settings, monitor, replicas

@@ -111,8 +111,10 @@ def check_labels(model: Any, outputs: Any, labels: Any) -> None:
         part = "the fractions of the labels" if fractions.any() else "the labels"
     else:
         others, part = (own + 1) % max(model.output_count, 2), "the labels"
-    losses = model.losses(outputs, labels).numpy()
-    if (losses == model.losses(outputs, tf.constant(others, labels.dtype)).numpy()).all():
+    # Outputs that are all alike, as at the start of a network of zeros, would cost the same for each class.
+    unlike = outputs + tf.range(1.0, outputs.shape[-1] + 1.0)
+    losses = model.losses(unlike, labels).numpy()
+    if (losses == model.losses(unlike, tf.constant(others, labels.dtype)).numpy()).all():
         raise UserError(
             f"{LOSS} ignores {part}",
             "a loss that compares the outputs with them",

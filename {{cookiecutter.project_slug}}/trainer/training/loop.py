@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from trainer.data.shards import Split, Window
@@ -13,7 +14,7 @@ from trainer.run.errors import UserError, shown
 from trainer.settings import Settings
 from trainer.training.checkpoint import State
 from trainer.training.contract import check_model
-from trainer.training.metrics import MAIN_METRIC, is_better
+from trainer.training.metrics import MAIN_METRIC, finite, is_better
 from trainer.training.monitor import RunMonitor
 from trainer.training.train_step import Trainer
 
@@ -133,11 +134,20 @@ class Run:
         self.monitor.after_steps(state, rows, loss, self.trainer)
         return seconds
 
+    def metrics(self, split: Split) -> tuple[dict[str, float], npt.NDArray[Any]]:
+        """Return the metrics of a split that are finite numbers, and its labels [rows]; warn of other metrics.
+
+        Raises `UserError` if the main metric is none of them.
+        """
+        metrics, labels = self.trainer.evaluate(split)
+        main, step = MAIN_METRIC[self.trainer.model.task], self.state.step
+        return finite(metrics, main, step, self.monitor.warn), labels
+
     def evaluate(self) -> None:
         """Evaluate the eval split, add to the history, and keep the weights if they are the best so far."""
         started = time.perf_counter()
         state = self.state
-        metrics, _ = self.trainer.evaluate(self.eval_split)
+        metrics, _ = self.metrics(self.eval_split)
         name = MAIN_METRIC[self.trainer.model.task]
         improved = all(is_better(name, metrics[name], earlier[name]) for earlier in state.history)
         state.history.append({"step": state.step, "epoch": state.epoch, **metrics})

@@ -1,16 +1,19 @@
 """Metrics of a complete split, computed exactly on the host."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from trainer.data.statistics import Label
+from trainer.run.errors import UserError, shown
 
 Array = npt.NDArray[np.float64]
 SMALLEST_PROBABILITY = 1e-7
 MAIN_METRIC = {"binary": "auc", "multiclass": "accuracy", "regression": "rmse"}
-HIGHER_IS_BETTER = {"auc": True, "accuracy": True, "rmse": False}
+HIGHER_IS_BETTER = {"auc": True, "accuracy": True, "rmse": False, "loss": False}
 
 
 def is_better(metric: str, value: float, other: float) -> bool:
@@ -47,6 +50,33 @@ def metrics_of(task: str, outputs: Array, labels: npt.NDArray[np.generic]) -> di
     if task == "binary":
         return {"auc": auc(codes == 1, outputs[:, 1]), **metrics}
     return metrics
+
+
+def finite(
+    metrics: Mapping[str, Any], main: str, step: int, warn: Callable[[str], None]
+) -> dict[str, float]:
+    """Return the metrics that are finite numbers and warn of others; raise `UserError` if the `main` one is not."""
+    numbers: dict[str, float] = {}
+    for name, value in metrics.items():
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            raise UserError(
+                f"the metric {name} is {shown(value)} at step {step}",
+                "a number",
+                "return numbers alone from metrics_of in trainer/training/metrics.py",
+            ) from None
+        if math.isfinite(number):
+            numbers[name] = number
+        elif name != main:
+            warn(f"the metric {name} is {number} at step {step}, and is left out")
+    if main not in numbers:
+        raise UserError(
+            f"the metric {main} is {metrics.get(main, 'missing')} at step {step}",
+            "a finite number, by which the best evaluation is chosen",
+            "correct metrics_of in trainer/training/metrics.py, or the predictions that it is given",
+        )
+    return numbers
 
 
 def baseline_of(task: str, label: Label, labels: npt.NDArray[np.generic]) -> dict[str, float]:

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from trainer.data.shards import Split
 from trainer.run.console import Console, Progress
+from trainer.run.identity import check_identity, identity_of
 from trainer.run.outputs import Outputs, report_to_tuning
 from trainer.training import checkpoint
 from trainer.training.checkpoint import State
@@ -27,11 +28,19 @@ EXAMPLES = 100
 class RunMonitor:
     """Monitors one run; saves to `outputs` if this process is the one that `writes`."""
 
-    def __init__(self, outputs: Outputs, task: str, console: Console, writes: bool = True) -> None:
+    def __init__(
+        self,
+        outputs: Outputs,
+        task: str,
+        data: str,
+        console: Console,
+        writes: bool,
+    ) -> None:
         self.outputs = outputs
+        self.identity = identity_of(data)
         self.writes = writes
         self.metric = MAIN_METRIC[task]
-        self.console = console
+        self.console = console if writes else Console(quiet=True)
         self.writer = tf.summary.create_file_writer(str(outputs.logs)) if writes else None
         self.progress = Progress(console, 1)
         self.save_interval_seconds = FIRST_SAVE_INTERVAL_SECONDS
@@ -49,7 +58,12 @@ class RunMonitor:
         self.stop_signal = number
 
     def newest_checkpoint(self) -> tuple[list[npt.NDArray[Any]], dict[str, Any]] | None:
-        return checkpoint.newest(self.outputs.checkpoints, self.console.warning)
+        """Return arrays and state to resume from, None to start; raise `UserError` if they are of another run."""
+        found = checkpoint.newest(self.outputs.checkpoints, self.console.warning)
+        if found:
+            earlier = found[1].pop("identity", {})
+            check_identity(earlier, self.identity, self.outputs.checkpoints, lambda _: None)
+        return found
 
     def begin(self, total_steps: int, state: State) -> None:
         if state.step:
@@ -68,6 +82,10 @@ class RunMonitor:
             raise SystemExit(128 + stop_signal)
         if time.perf_counter() - self.saved > self.save_interval_seconds:
             self.save(state, trainer)
+
+    def warn(self, text: str) -> None:
+        if self.writes:
+            self.console.warning(text)
 
     def after_evaluation(self, state: State, metrics: dict[str, float]) -> None:
         if self.saved_step == 0:
@@ -102,7 +120,8 @@ class RunMonitor:
             return
         started = time.perf_counter()
         try:
-            checkpoint.save(self.outputs.checkpoints, state.step, trainer.arrays(), state.as_json())
+            content = {**state.as_json(), "identity": self.identity}
+            checkpoint.save(self.outputs.checkpoints, state.step, trainer.arrays(), content)
         except OSError as error:
             self.console.warning(
                 f"step {state.step:,} cannot be saved ({error}); training continues"

@@ -1,13 +1,13 @@
 """The summary that ends a run."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from trainer.data.schema import Schema
 from trainer.data.statistics import Statistics
 from trainer.run.console import Console, duration
 from trainer.run.outputs import Outputs
-from trainer.training.metrics import MAIN_METRIC
+from trainer.training.metrics import MAIN_METRIC, is_better
 
 
 def report(
@@ -37,3 +37,19 @@ def report(
             ("next", "nox -s predict"),
         ]
     )
+    for text in no_better(metrics, name):
+        console.warning(
+            f"{text}; look at the label, the columns and the learning rate, or train for longer"
+        )
+
+
+def no_better(metrics: Mapping[str, Any], name: str) -> Iterator[str]:
+    """Yield a sentence if the result is no better than a constant prediction or, if it is, than a linear model."""
+    constant, linear = metrics["baseline"], metrics.get("linear_baseline") or {}
+    for metric in (name, "loss"):
+        if not is_better(metric, metrics[metric], constant[metric]):
+            shown = f"{metrics['split']} {metric} {metrics[metric]:.4f} is no better than {constant[metric]:.4f}"
+            yield f"{shown}, which predicting the same for every row gives"
+            return
+    if name in linear and not is_better(name, metrics[name], linear[name]):
+        yield f"{metrics['split']} {name} {metrics[name]:.4f} is no better than {linear[name]:.4f} of a linear model"

@@ -1,0 +1,105 @@
+"""Numbers that mean nothing are reported: metrics that are none, and results that a constant or a linear model reaches."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from trainer.data.schema import Schema
+from trainer.data.shards import Split, Window
+from trainer.data.statistics import Label, Statistics
+from trainer.run.errors import UserError
+from trainer.training.linear import linear_baseline
+from trainer.training.metrics import MAIN_METRIC, finite
+from trainer.training.summary import no_better
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), np.float32("nan")])
+def test_a_main_metric_that_is_not_finite_is_an_error(value: float) -> None:
+    with pytest.raises(UserError, match="the metric auc is (nan|inf) at step 7; expected a finite"):
+        finite({"auc": value, "loss": 1.0}, "auc", 7, pytest.fail)
+
+
+@pytest.mark.parametrize("value", ["high", None, [0.5], {"a": 1}])
+def test_a_metric_that_is_no_number_is_an_error(value: Any) -> None:
+    with pytest.raises(UserError, match="the metric note is .* at step 7; expected a number"):
+        finite({"auc": 0.5, "note": value}, "auc", 7, pytest.fail)
+
+
+def test_a_main_metric_that_is_missing_is_an_error() -> None:
+    with pytest.raises(UserError, match="the metric auc is missing at step 7"):
+        finite({"acc": 0.5}, "auc", 7, pytest.fail)
+
+
+def test_another_metric_that_is_not_finite_is_left_out_with_a_warning() -> None:
+    warnings: list[str] = []
+    metrics = {"auc": np.float64(0.5), "precision": float("nan"), "rows": np.int64(3)}
+    assert finite(metrics, "auc", 7, warnings.append) == {"auc": 0.5, "rows": 3.0}
+    assert warnings == ["the metric precision is nan at step 7, and is left out"]
+
+
+def results(auc: float, loss: float) -> dict[str, Any]:
+    constant = {"auc": 0.5, "accuracy": 0.7, "loss": 0.6}
+    linear = {"auc": 0.8, "accuracy": 0.8, "loss": 0.45}
+    return {
+        "split": "eval",
+        "auc": auc,
+        "loss": loss,
+        "baseline": constant,
+        "linear_baseline": linear,
+    }
+
+
+@pytest.mark.parametrize(
+    ("auc", "loss", "message"),
+    [
+        (0.5, 0.6, "eval auc 0.5000 is no better than 0.5000, which predicting the same"),
+        (0.4, 0.5, "eval auc 0.4000 is no better than 0.5000"),
+        (0.9, 0.7, "eval loss 0.7000 is no better than 0.6000, which"),
+        (0.75, 0.5, "eval auc 0.7500 is no better than 0.8000 of a linear model"),
+        (0.85, 0.4, ""),
+    ],
+)
+def test_a_result_that_a_simpler_model_reaches_is_reported(
+    auc: float, loss: float, message: str
+) -> None:
+    found = list(no_better(results(auc, loss), "auc"))
+    assert len(found) == bool(message) and all(message in each for each in found)
+
+
+def test_the_linear_model_takes_milliseconds_and_any_task(
+    prepared: Path, schema: Schema, statistics: Statistics
+) -> None:
+    train, test = (Split(prepared / name, schema, 64) for name in ("train", "test"))
+    started = time.process_time()
+    metrics = linear_baseline(schema.task, statistics.label, train, test)
+    assert time.process_time() - started < 1
+    assert MAIN_METRIC[schema.task] in metrics and np.isfinite([*metrics.values()]).all()
+
+
+class Rows(Split):
+    """A split in memory: three numbers, and a code that decides where they do not."""
+
+    def __init__(self, seed: int, classes: int) -> None:
+        random = np.random.default_rng(seed)
+        numbers = random.normal(size=(2_000, 3)).astype(np.float32)
+        codes = random.integers(0, 5, (2_000, 1)).astype(np.int32)
+        labels = (numbers @ [2.0, -1.0, 0.5] + 3).astype(np.float32)
+        self.window = Window(numbers, codes, codes[:, 0] % classes if classes else labels)
+
+    def first_rows(self) -> Window:
+        return self.window
+
+
+@pytest.mark.parametrize(
+    ("task_name", "classes", "least"), [("binary", 2, "auc"), ("multiclass", 3, "accuracy")]
+)
+def test_the_linear_model_learns_from_codes(task_name: str, classes: int, least: str) -> None:
+    label = Label(tuple("abc"[:classes]), (1,) * classes, 0.0, 1.0)
+    assert linear_baseline(task_name, label, Rows(1, classes), Rows(2, classes))[least] > 0.99
+
+
+def test_the_linear_model_of_a_linear_label_is_exact() -> None:
+    label = Label((), (), 3.0, 2.29)
+    assert linear_baseline("regression", label, Rows(1, 0), Rows(2, 0))["rmse"] < 0.01
