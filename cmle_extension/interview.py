@@ -47,7 +47,7 @@ def asked_again(prompt: str, refused: Exception, answers: MutableMapping[str, An
     from cookiecutter.prompt import read_user_variable, render_variable
     from rich.console import Console
 
-    Console().print(str(refused), style="red", markup=False, highlight=False)
+    Console().print(str(refused), style="red", markup=False, emoji=False, highlight=False)
     default = render_variable(
         interview["env"], interview["context"]["cookiecutter"][prompt], answers
     )

@@ -32,7 +32,7 @@ def read_raw_rows(path: Path, schema: Schema, columns: Collection[str]) -> list[
             content, name = gzip.decompress(content), name.removesuffix(".gz")
         rows = list(rows_of(content, name, schema, columns))
     # ArrowInvalid and UnicodeDecodeError are a ValueError.
-    except (OSError, EOFError, ValueError, csv.Error, zlib.error) as error:
+    except (OSError, EOFError, ValueError, zlib.error) as error:
         raise UserError(
             f"--input {path} cannot be read ({getattr(error, 'strerror', None) or error})",
             f"a file in UTF-8: {FORMATS}",
@@ -103,16 +103,23 @@ def csv_rows(text: str, name: str, schema: Schema, columns: Collection[str]) -> 
     no_header = not found(delimiter) and len(first_cells(delimiter)) == len(schema.header)
     names = schema.header if no_header else None
     reader = csv.DictReader(lines, names, delimiter=delimiter, strict=True)
-    check_repeated(reader.fieldnames or (), name)
-    for number, row in enumerate(reader, 1):
-        # How it marks a row with more cells than names, or fewer.
-        if None in row or None in row.values():
-            raise UserError(
-                f"{name}, row {number}, has other columns than the first line",
-                f"{len(reader.fieldnames or ())} cells, separated by {shown(delimiter)}",
-                "correct the row, and put a cell that holds the separator in double quotes",
-            )
-        yield f"{name}, row {number}", row
+    number, problem = 0, ""
+    try:
+        check_repeated(reader.fieldnames or (), name)
+        for number, row in enumerate(reader, 1):
+            # How it marks a row with more cells than names, or fewer.
+            if None in row or None in row.values():
+                problem = "has more or fewer cells than the first line"
+                break
+            yield f"{name}, row {number}", row
+    except csv.Error as error:
+        number, problem = number + 1, f"is not CSV ({error})"
+    if problem:
+        raise UserError(
+            f"{name}, row {number}, {problem}",
+            f"a cell for each of its names, separated by {shown(delimiter)}, in double quotes if it holds that",
+            "correct the row",
+        )
 
 
 def check_repeated(names: Sequence[str], file_name: str) -> None:
