@@ -103,7 +103,7 @@ def release(template: Path) -> None:
     replaced(template / "cmle_extension" / "__init__.py", before, added)
     replaced(baked / "setup.py", *RELEASED)
     hook = template / "hooks" / "post_gen_project.py"
-    replaced(hook, 'if SMOKE_TEST == "skip":', 'assert SMOKE_TEST == "skip"\n    if True:')
+    replaced(hook, 'if SMOKE_TEST == "update":', 'assert SMOKE_TEST != "auto"\n    if True:')
     commit(template, "Release")
 
 
