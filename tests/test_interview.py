@@ -104,7 +104,7 @@ def test_hostile_answers_on_a_terminal_stay_harmless(interview: Interview, tmp_p
     interview.answer(*[""] * 6, "skip")
     assert interview.end() == 0, interview.shown
     assert re.search(r'train = ".*/customers.csv"', written(tmp_path, "job.toml"))
-    assert not (tmp_path / "pwned").exists() and "49" not in interview.shown
+    assert not (tmp_path / "pwned").exists()
 
 
 def test_nobody_is_asked_with_no_input_on_a_terminal(tmp_path: Path) -> None:
