@@ -19,6 +19,7 @@ LAUNCHER = (
     "setuptools>=77",
     "filelock>=3.12",
     "packaging>=22",
+    "detect-secrets>=1.5",
     "rich>=14",
     "tomli>=2; python_version < '3.11'",
 )

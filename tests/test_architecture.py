@@ -38,7 +38,7 @@ ALLOWED = {
     "launcher.executors.local": "console files subprocesses run_folders spec packaging project",
     "launcher.executors.vertex": "console files subprocesses spec packaging project | google google_crc32c requests",
     "launcher.tuning": "console files subprocesses spec packaging executors.local | matplotlib optuna",
-    "launcher.checks": "console files subprocesses spec packaging project executors.vertex | packaging",
+    "launcher.checks": "console files subprocesses spec packaging project executors.vertex | detect_secrets packaging",
     "launcher.checks.probes": "",
     "launcher.commands": "console files subprocesses run_folders spec packaging project run_record executors.local executors.vertex tuning checks | google requests",
     "launcher.__main__": "console subprocesses project commands",

@@ -17,6 +17,7 @@ LAUNCHER = (
     "setuptools>=77",
     "filelock>=3.13",
     "packaging>=22",
+    "detect-secrets>=1.5",
     "rich>=14",
     RUFF,
     "tomli>=2; python_version < '3.11'",

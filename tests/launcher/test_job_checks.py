@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 from launcher.checks import job_settings, machines
-from launcher.checks.secrets import secret_findings
+from launcher.checks.secrets import file_findings, secret_findings
 from launcher.commands.submit import cost_of
 from launcher.commands.tiers import parted, scheduling_text
 from launcher.console import UserError
 from launcher.spec.catalog import Pool, google_cloud, offered_tiers, training_regions
 from launcher.spec.job_file import Job, Runtime, Scheduling
 
-from tests.launcher.samples import job_of, one
+from tests.launcher.samples import job_of, one, write_files
 
 TODAY = datetime.date(2026, 1, 1)
 LIST = "us-docker.pkg.dev/vertex-ai/training"
@@ -218,6 +218,38 @@ def test_a_secret_is_refused_and_not_repeated(sections: dict[str, Any]) -> None:
     found = one(secret_findings(job_of(**sections), []))
     assert "looks like a secret" in found and "Secret Manager" in found
     assert "hunter2" not in found and "aaa" not in found and "AAA" not in found
+
+
+SECRETS = {
+    "password": 'connect(password="hunter2hunter2")',
+    "google": f'KEY = "AIza{"Sy4" * 11}Sy"',
+    "address": 'URL = "https://me:hunter2hunter2@example.com"',
+    "tracking": f'wandb.login(key="{"0a" * 20}")',
+    "private": f"KEY = '-----BEGIN {'RSA PRIVATE'} KEY-----'",
+}
+HARMLESS = """
+password = os.environ["PASSWORD"]
+token = read_secret("projects/p/secrets/token/versions/latest")
+TOKEN_COUNT = 128
+COMMIT = "0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a"
+"""
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_a_secret_in_the_package_is_reported_once_it_is_there(name: str, tmp_path: Path) -> None:
+    def found() -> list[str]:
+        return [*map(str, file_findings(tmp_path, ["trainer/a.py", "PKG-INFO"], tmp_path / "note"))]
+
+    write_files(tmp_path, {"trainer/a.py": HARMLESS})
+    assert found() == []
+    write_files(tmp_path, {"trainer/a.py": f"{HARMLESS}{SECRETS[name]}\n"})
+    for finding in (*found(), *found()):  # the second time by the note
+        assert finding.startswith("trainer/a.py, line 6 looks like a secret; expected none in the")
+        assert "hunter2" not in finding and "Sy4" not in finding
+    assert len(found()) == 1
+    allowed = f"{HARMLESS}{SECRETS[name]}  # pragma: allowlist secret\n"
+    write_files(tmp_path, {"trainer/a.py": allowed})
+    assert found() == []
 
 
 @pytest.mark.parametrize("arguments", [["--token=hunter2hunter2"], ["--token", "hunter2hunter2"]])

@@ -3,12 +3,16 @@
 from tests.mistakes.changes import (
     FEATURES,
     JOB,
+    LAYERS,
+    MODEL,
+    SETUP,
     Mistake,
     Plant,
     chief,
     first,
     key,
     last,
+    put,
     stale,
     swap,
     tier,
@@ -41,6 +45,7 @@ WHAT = {
     34: "a table or prepared data at an address that nothing here reads",
     35: "`job.toml` that is not TOML, or has names of another tool",
     36: "an environment variable that the job's machines set themselves",
+    37: "a key, a password or a token in the package",
     38: "prepared data of another `features.py`, table or options",
 }
 
@@ -113,6 +118,13 @@ PLANTS: tuple[Plant, ...] = (
     Plant("36 output", JOB, under("environment", 'AIP_MODEL_DIR = "gs://b/m"'), "none of AIP_*"),
     Plant("36 trial", JOB, under("environment", 'CLOUD_ML_TRIAL_ID = "1"'), "machines set themselves"),
     Plant("36 revision", JOB, under("environment", 'GIT_REVISION = "1"'), "machines set themselves"),
+    Plant("37", MODEL, last('PASSWORD = "hunter2hunter2"'), "looks like a secret"),
+    Plant("37 Google", MODEL, last(f'MAPS = "AIza{"Sy4" * 11}Sy"'), "looks like a secret"),
+    Plant("37 address", MODEL, last('DATABASE = "postgresql://me:hunter2@db.example.com/sales"'), "looks like a secret"),
+    Plant("37 AWS", SETUP, last(f'# AKIA{"Q3" * 8}'), "setup.py, line "),
+    Plant("37 GitHub", MODEL, last(f'CLONE = ["git", "clone", "ghp_{"aB3" * 12}"]'), "looks like a secret"),
+    Plant("37 service account", "trainer/key.py", put(f'KEY = """-----BEGIN {"PRIVATE"} KEY-----\nMII\n"""\n'), "trainer/key.py, line 1"),
+    Plant("37 tracking", LAYERS, last(f'def start(wandb: object) -> None:\n    wandb.login(key="{"0a" * 20}")'), "looks like a secret"),
 )  # fmt: skip
 
 STALE = "data/prepared was made"

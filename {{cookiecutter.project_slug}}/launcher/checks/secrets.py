@@ -1,10 +1,14 @@
-"""Secrets in job.toml and in arguments: a job is no place for them, because everybody who may see it can read them."""
+"""Secrets in job.toml, in arguments and in the package: everybody who may see a job or read its bucket can read them."""
 
+import hashlib
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 from launcher.checks.problem import values_of
 from launcher.console import UserError
+from launcher.files import read_json, write_atomically
 from launcher.spec.job_file import Job
 
 WORDS = re.compile(
@@ -25,22 +29,62 @@ VALUES = re.compile(
     r"|\beyJ[0-9A-Za-z_-]{10,}\.eyJ[0-9A-Za-z_-]{10,}\."  # a JSON web token
     r"|\w+://[^\s/:@]+:[^\s/:@]+@"  # an address with a password
     r'|"type":\s*"service_account"'
+    r"|wandb\b.*\b[0-9a-f]{40}\b"
 )
+
+
+ALLOWED = "pragma: allowlist secret"
+"""The comment by which detect-secrets, too, knows a line that holds none."""
+GUESSING = ("Base64HighEntropyString", "HexHighEntropyString", "IPPublicDetector")
+"""Detectors that take every digest, revision or address for a secret."""
+MOST_BYTES = 1_000_000
+"""A larger file is data, which would take seconds."""
 
 
 def secret_findings(job: Job, arguments: Sequence[str]) -> list[UserError]:
     """Return one finding for each value of the job that looks like a secret; its text is never shown."""
     fix = "keep it in Secret Manager, give its name (projects/PROJECT/secrets/NAME/versions/latest) instead,"
     fix += " and let the code read it"
+    expected = "none in a job, which everybody who may see it can read"
     return [
-        UserError(
-            f"{where} looks like a secret",
-            "none in a job, which everybody who may see it can read",
-            fix,
-        )
+        UserError(f"{where} looks like a secret", expected, fix)
         for where, name, value in values_of(job, arguments, "environment", "arguments", "labels")
         if is_secret(name, str(value))
     ]
+
+
+def file_findings(project: Path, files: Iterable[str], note: Path) -> Iterator[UserError]:
+    """Yield the lines of the package's text files that look like a secret; the texts are never shown.
+
+    The note keeps the lines for each content, because looking at all takes a second.
+    """
+    known, found = read_json(note), dict[str, list[int]]()
+    expected = "none in the package, which everybody who may read the bucket can read"
+    fix = f"let the code read it from Secret Manager, or, if it is none, end the line with # {ALLOWED}"
+    for name in sorted(files):
+        path = project / name
+        content = path.read_bytes() if path.is_file() else b""
+        if len(content) > MOST_BYTES:
+            continue
+        digest = hashlib.sha256(f"{path.suffix}\0".encode() + content).hexdigest()
+        found[digest] = known[digest] if digest in known else secret_lines(path, content)
+        for line in found[digest]:
+            yield UserError(f"{name}, line {line} looks like a secret", expected, fix)
+    if found.keys() != known.keys():
+        write_atomically(note, json.dumps(found))
+
+
+def secret_lines(path: Path, content: bytes) -> list[int]:
+    # Imported here: that takes a quarter of a second.
+    from detect_secrets.core.scan import scan_file
+    from detect_secrets.settings import default_settings
+
+    with default_settings() as settings:
+        settings.disable_plugins(*GUESSING)
+        lines = {each.line_number for each in scan_file(str(path))}
+    texts = enumerate(content.decode(errors="replace").splitlines(), 1)
+    lines |= {at for at, text in texts if VALUES.search(text) and ALLOWED not in text}
+    return sorted(lines)
 
 
 def is_secret(name: str, value: str) -> bool:
