@@ -197,7 +197,7 @@ def test_a_label_with_one_class_is_refused(schema: Schema, rows: list[Row], tmp_
     if schema.task == "regression":
         pytest.skip("a number has no classes")
     same = [{**row, schema.label: rows[0][schema.label]} for row in rows]
-    with pytest.raises(UserError, match="has one class in the training rows"):
+    with pytest.raises(UserError, match="has one value in the training rows"):
         run(write_table(tmp_path / "train.data", schema, same), tmp_path / "output")
 
 

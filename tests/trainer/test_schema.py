@@ -43,7 +43,7 @@ def test_a_valid_file_is_read(tmp_path: Path) -> None:
 
 COLUMNS = '"age": "numeric",'
 INVALID = [
-    ('LABEL = "y"', "", "there is no LABEL; expected text in quotes; add LABEL"),
+    ('LABEL = "y"', "", "it has no LABEL; expected text in quotes; add LABEL"),
     ('LABEL = "y"', "LABEL = 3", "LABEL is 3; expected text in quotes; write LABEL = '3'"),
     ('LABEL = "y"', 'LABEL = ["y"]', "LABEL is ['y']; expected text"),
     ('LABEL = "y"', 'LABEL = "age"', "COLUMNS holds the label 'age'"),
@@ -92,7 +92,7 @@ INVALID = [
     ("10_000", "True", "VOCABULARY_LIMIT is True; expected an integer"),
     ("10_000", "0", "VOCABULARY_LIMIT is 0; expected at least 1"),
     ("4_096", "4_000", "HASH_BUCKETS is 4000; expected a power of two"),
-    ("4_096", "2**40", "expected a power of two from 2 to 16777216"),
+    ("4_096", "2**40", "expected a power of two from 2 to 16_777_216"),
     ("= 24", "= None", "BOUNDARIES is None; expected an integer"),
     ("= 24", "= 1", "BOUNDARIES is 1; expected 2 to 256"),
 ]

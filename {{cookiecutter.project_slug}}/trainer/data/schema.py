@@ -14,8 +14,12 @@ from trainer.run.errors import UserError, shown
 VOCABULARY_KINDS = ("categorical",)
 KINDS = ("numeric", *VOCABULARY_KINDS, "hashed", "ignore")
 TASKS = ("binary", "multiclass", "regression")
-MAXIMUM_BOUNDARIES = 256
-MAXIMUM_BUCKETS = 1 << 24
+SIZES = {
+    "vocabulary_limit": (range(1, 1 << 31), "at least 1 value per categorical column"),
+    # So that SQL and TensorFlow agree on the bucket.
+    "hash_buckets": ([1 << power for power in range(1, 25)], "a power of two from 2 to 16_777_216"),
+    "boundaries": (range(2, 257), "2 to 256 quantile boundaries per numeric column"),
+}
 TEXTS = tuple[str, ...]
 KINDS_BY_NAME = dict[str, str]
 EXPECTED = {
@@ -76,11 +80,11 @@ def read_schema(features: ModuleType) -> Schema:
     values: dict[str, Any] = {}
     for name, wanted in Schema.__annotations__.items():
         if not hasattr(features, name.upper()):
-            raise invalid(
-                f"there is no {name.upper()}", EXPECTED[wanted], f"add {name.upper()} = …"
-            )
+            raise invalid(f"it has no {name.upper()}", EXPECTED[wanted], f"add {name.upper()}")
         value = getattr(features, name.upper())
-        check_type(name.upper(), value, wanted)
+        if not is_of_type(value, wanted):
+            remedy = f"write {name.upper()} = {example(value, wanted)}"
+            raise invalid(f"{name.upper()} is {shown(value)}", EXPECTED[wanted], remedy)
         values[name] = tuple(value) if wanted == TEXTS else value
     schema = Schema(**values)
     check(schema)
@@ -104,12 +108,6 @@ def check_source(features: ModuleType) -> None:
                     "each column once, with one kind",
                     "remove one of the two",
                 )
-
-
-def check_type(name: str, value: Any, wanted: Any) -> None:
-    if not is_of_type(value, wanted):
-        remedy = f"write {name} = {example(value, wanted)}"
-        raise invalid(f"{name} is {shown(value)}", EXPECTED[wanted], remedy)
 
 
 def is_of_type(value: Any, wanted: Any) -> bool:
@@ -230,22 +228,7 @@ def nearest(name: str, names: Sequence[str]) -> str:
 
 
 def check_sizes(schema: Schema) -> None:
-    buckets = schema.hash_buckets
-    if not 2 <= buckets <= MAXIMUM_BUCKETS or buckets & (buckets - 1):
-        raise invalid(
-            f"HASH_BUCKETS is {buckets}",
-            f"a power of two from 2 to {MAXIMUM_BUCKETS}, so that SQL and TensorFlow agree on the bucket",
-            "write 4_096, for example",
-        )
-    if not 2 <= schema.boundaries <= MAXIMUM_BOUNDARIES:
-        raise invalid(
-            f"BOUNDARIES is {schema.boundaries}",
-            f"2 to {MAXIMUM_BOUNDARIES} quantile boundaries per numeric column",
-            "write 24, for example",
-        )
-    if schema.vocabulary_limit < 1:
-        raise invalid(
-            f"VOCABULARY_LIMIT is {schema.vocabulary_limit}",
-            "at least 1 value per categorical column",
-            "write 10_000, for example",
-        )
+    for name, (allowed, expected) in SIZES.items():
+        value = getattr(schema, name)
+        if value not in allowed:
+            raise invalid(f"{name.upper()} is {value}", expected, "correct the number")

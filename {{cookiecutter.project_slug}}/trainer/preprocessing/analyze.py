@@ -89,14 +89,9 @@ def check_classes(classes: Sequence[str], schema: Schema) -> None:
 
 
 def one_value(schema: Schema, value: str) -> UserError:
-    noun, expected = (
-        ("value", "values that differ")
-        if schema.task == "regression"
-        else ("class", "at least two classes")
-    )
     return UserError(
-        f"the label {shown(schema.label)} has one {noun} in the training rows: {value}",
-        expected,
+        f"the label {shown(schema.label)} has one value in the training rows: {value}",
+        "at least two values",
         "name another LABEL in trainer/features.py, or give a larger table",
     )
 

@@ -18,6 +18,7 @@ from trainer.data.statistics import FIRST_VALUE_CODE, MISSING_CODE, UNSEEN_CODE,
 from trainer.run.errors import shown
 
 SAMPLE_ROWS = 1 << 14
+SAMPLE_CELLS = 1 << 21
 FEWEST_ROWS = 30  # fewer differ by chance
 FEWEST_ROWS_FOR_LABEL = 100
 BINS = 256
@@ -31,9 +32,8 @@ EDITS = {
 CHANCE = 1e-6
 LARGE_SHARE = 0.3
 LARGE_FACTOR = 20.0
-LARGE_DISTANCE = (
-    0.5  # between two distribution functions; 30 rows differ as much once in a million times
-)
+# Between two distribution functions; 30 rows differ as much once in a million times.
+LARGE_DISTANCE = 0.5
 MOST_WARNINGS = 10
 
 Array = npt.NDArray[Any]
@@ -53,11 +53,16 @@ def warnings_of(folder: Path, schema: Schema, statistics: Statistics) -> list[st
 
 
 def sample(folder: Path, schema: Schema) -> dict[str, Array]:
-    """Return the first rows of each column: float32 numbers, NaN where missing, or int32 codes, of classes too."""
-    first_shard = ParquetFile(min(folder.glob(files.SHARDS)))
-    rows = next(first_shard.iter_batches(SAMPLE_ROWS))
-    arrays = (column.to_numpy(zero_copy_only=False) for column in rows.columns)
-    columns = dict(zip(rows.schema.names, arrays, strict=True))
+    """Return the first rows of each column: float64 numbers, NaN where missing, or int32 codes, of classes too."""
+    rows = min(SAMPLE_ROWS, SAMPLE_CELLS // (len(schema.used) + 1))
+    first = next(ParquetFile(min(folder.glob(files.SHARDS))).iter_batches(rows))
+    arrays = (
+        column.cast("float64") if column.type == "float" else column for column in first.columns
+    )
+    columns = {
+        name: array.to_numpy(zero_copy_only=False)
+        for name, array in zip(first.schema.names, arrays, strict=True)
+    }
     if schema.task != "regression":  # as codes of values: none is missing or unseen
         columns[schema.label] = columns[schema.label] + FIRST_VALUE_CODE
     return columns
@@ -112,10 +117,8 @@ def explained(keys: Array, labels: Array, regression: bool) -> tuple[float, str]
     best = (cells.reshape(count, classes) + 0.5 * (np.arange(classes) == common)).argmax(axis=1)
     right, constant = np.mean(best[of_held] == held), np.mean(held == common)
     share = 1 - (1 - right) / (1 - constant) if constant < 1 else 0.0
-    return (
-        share,
-        f"gives the class of {right:.1%} of the rows (the most common class: {constant:.1%})",
-    )
+    what = f"gives the class of {right:.1%} of the rows (the most common class: {constant:.1%})"
+    return share, what
 
 
 def difference(train: Array, other: Array, held_out: Array, has_vocabulary: bool) -> str:
@@ -154,21 +157,17 @@ def is_constant(values: Array, others: Array) -> bool:
 
 def scale(train: Array, other: Array) -> str:
     """Return how the numbers of another split differ in size from those of the training rows, "" if they do not."""
-    middles = [
-        np.median(np.abs(values[values != 0]))
-        for values in (train, other)
-        if (values != 0).sum() >= FEWEST_ROWS
-    ]
-    factor = middles[1] / middles[0] if len(middles) == 2 else 1.0
+    sizes = [np.abs(values[values != 0]) for values in (train, other)]
+    enough = min(map(len, sizes)) >= FEWEST_ROWS
+    factor = np.median(sizes[1]) / np.median(sizes[0]) if enough else 1.0
     points = np.quantile(train, np.linspace(0, 1, BINS))
-    shares = [
-        np.searchsorted(np.sort(values), points, "right") / len(values) for values in (train, other)
-    ]
-    if (
-        max(factor, 1 / factor) < LARGE_FACTOR
-        and np.abs(shares[0] - shares[1]).max() < LARGE_DISTANCE
-    ):
+    below = [np.searchsorted(np.sort(each), points, "right") / len(each) for each in (train, other)]
+    resized = max(factor, 1 / factor) >= LARGE_FACTOR
+    if not resized and np.abs(below[0] - below[1]).max() < LARGE_DISTANCE:
         return ""
-    about = f"; values other than 0 are about {float(f'{factor:.2g}'):,g} times as large"
-    times = about if max(factor, 1 / factor) >= LARGE_FACTOR else ""
-    return f"has the median {np.median(other):,.6g} (training: {np.median(train):,.6g}{times})"
+    about = (
+        f"; values other than 0 are about {float(f'{factor:.2g}'):,g} times as large"
+        if resized
+        else ""
+    )
+    return f"has the median {np.median(other):,.6g} (training: {np.median(train):,.6g}{about})"

@@ -16,7 +16,7 @@ from trainer.data import files
 from trainer.data.schema import Schema
 from trainer.data.statistics import prepared_fingerprint
 from trainer.run.console import shown_path
-from trainer.run.errors import UserError, shown
+from trainer.run.errors import UserError
 from trainer.run.outputs import read_json, write_json
 
 CODE = ("prepare.py", "data/*.py", "preprocessing/*.py")
@@ -105,23 +105,27 @@ def stale_reasons(request: Request, schema: Schema) -> list[str]:
 def source_of(request: Request, schema: Schema) -> dict[str, Any]:
     """Return everything that determines the prepared data, as JSON values."""
     package = Path(trainer.__file__).parent
+    features = {name.upper(): value for name, value in asdict(schema).items() if name != "columns"}
     source = {
-        "features": asdict(schema),
-        "tables": {split: state_of(path) for split, path in request.tables.items()},
-        "options": {"eval-share": request.eval_share, "deduplicate": request.deduplicate},
+        "columns": schema.columns,
+        "features": {**features, "COLUMNS in the order": [*schema.columns]},
+        "made with": {
+            "the train table": str(request.train),
+            "the test table": str(request.test),
+            "--eval-share": request.eval_share,
+            "--deduplicate": request.deduplicate,
+            **versions(),
+        },
+        "tables": {str(path): state_of(path) for path in request.tables.values()},
         "code": digest(package, (path for pattern in CODE for path in package.glob(pattern))),
-        "versions": versions(),
     }
     return dict(json.loads(json.dumps(source)))
 
 
-def state_of(path: Path) -> dict[str, Any]:
+def state_of(path: Path) -> list[int]:
+    """Return size and time of the last change, nothing if there is no file."""
     state = path.stat() if path.is_file() else None
-    return {
-        "path": str(path),
-        "bytes": state.st_size if state else None,
-        "modified_ns": state.st_mtime_ns if state else None,
-    }
+    return [state.st_size, state.st_mtime_ns] if state else []
 
 
 def digest(folder: Path, paths: Iterable[Path]) -> str:
@@ -145,43 +149,26 @@ def versions() -> dict[str, str]:
 
 
 def changes(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    if declared := [*feature_changes(earlier["features"], now["features"])]:
+    columns = differences(earlier["columns"], now["columns"], ": ")
+    if declared := [*columns, *differences(earlier["features"], now["features"], ": ")]:
         more = ", …" if len(declared) > CHANGES_SHOWN else ""
         yield f"made from another features.py ({', '.join(declared[:CHANGES_SHOWN])}{more})"
-    for split in ("train", "test"):
-        yield from table_changes(split, earlier["tables"].get(split), now["tables"].get(split))
-    for name, value in now["options"].items():
-        if earlier["options"][name] != value:
-            yield f"made with --{name} {earlier['options'][name]}, now {value}"
+    # The versions are unknown in an environment that cannot prepare.
+    comparable = {
+        name: value for name, value in earlier["made with"].items() if name in now["made with"]
+    }
+    for difference in differences(comparable, now["made with"], " "):
+        yield f"made with {difference}"
+    for path, state in now["tables"].items():
+        if earlier["tables"].get(path, state) != state:
+            yield f"the table {shown_path(Path(path))} {'has changed since' if state else 'is gone'}"
     if earlier["code"] != now["code"]:
         yield "made by other preparing code"
-    for name, version in now["versions"].items():
-        if earlier["versions"][name] != version:
-            yield f"made with {name} {earlier['versions'][name]}, now {version}"
 
 
-def feature_changes(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    before, after = earlier["columns"], now["columns"]
-    for name in {**before, **after}:
-        if before.get(name) != after.get(name):
-            yield f"{name}: {before.get(name, 'absent')}, now {after.get(name, 'absent')}"
-    if before == after and [*before] != [*after]:
-        yield "COLUMNS in another order"
-    for name, value in now.items():
-        if name != "columns" and earlier[name] != value:
-            yield f"{name.upper()}: {shown(earlier[name])}, now {shown(value)}"
-
-
-def table_changes(
-    split: str, earlier: Mapping[str, Any] | None, now: Mapping[str, Any] | None
+def differences(
+    earlier: Mapping[str, Any], now: Mapping[str, Any], separator: str
 ) -> Iterator[str]:
-    if earlier == now:
-        return
-    if not earlier or not now or earlier["path"] != now["path"]:
-        before, after = (
-            shown_path(Path(table["path"])) if table else "none" for table in (earlier, now)
-        )
-        yield f"made with the {split} table {before}, now {after}"
-    else:
-        gone = "is gone" if now["bytes"] is None else "has changed since"
-        yield f"the table {shown_path(Path(now['path']))} {gone}"
+    for name in {**earlier, **now}:
+        if earlier.get(name) != now.get(name):
+            yield f"{name}{separator}{earlier.get(name, 'absent')}, now {now.get(name, 'absent')}"

@@ -21,25 +21,27 @@ DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error)
 
 GZIP = b"\x1f\x8b"
 PARQUET = b"PAR1"
-OTHER_FORMATS = (  # the first bytes of a file, what it is then, how to get a table of it
-    (b"PK\x03\x04", "a zip archive or an Excel workbook", "unpack it, or save the sheet as CSV"),
-    (b"\xd0\xcf\x11\xe0", "an Excel workbook", "save the sheet as CSV"),
-    (b"BZh9", "compressed with bzip2", "decompress it, or compress it with gzip"),
-    (b"\xfd7zXZ", "compressed with xz", "decompress it, or compress it with gzip"),
-    (b"\x28\xb5\x2f\xfd", "compressed with Zstandard", "decompress it, or compress it with gzip"),
-    (b"7z\xbc\xaf", "a 7-Zip archive", "unpack it"),
-    (b"\xff\xfe", "UTF-16", "save it as UTF-8, as with `iconv -f UTF-16 -t UTF-8`"),
-    (b"\xfe\xff", "UTF-16", "save it as UTF-8, as with `iconv -f UTF-16 -t UTF-8`"),
-    (b"version https://git-lfs", "a pointer of Git LFS", "run `git lfs pull`"),
-    (b"SQLite format 3", "an SQLite database", "export the table as CSV"),
-    (b"ARROW1\0", "an Arrow or Feather file", "write it as Parquet"),
-    (b"\x89HDF", "an HDF5 file", "write the table as Parquet"),
-    (b"%PDF-", "a PDF document", "save the table as CSV"),
-    (b"<!doctype", "a page of HTML", "download the file itself"),
-    (b"<html", "a page of HTML", "download the file itself"),
-    (b"<?xml", "XML", "save the table as CSV"),
-    (b"{", "JSON", "write the table as CSV or Parquet"),
-    (b"[{", "JSON", "write the table as CSV or Parquet"),
+OTHER_FORMATS = (  # the first bytes of a file in lower case, what it is then, how to get a table of it
+    (
+        (b"pk\x03\x04", b"7z\xbc\xaf"),
+        "a zip archive or an Excel workbook",
+        "unpack it, or save the sheet as CSV",
+    ),
+    ((b"\xd0\xcf\x11\xe0",), "an Excel workbook", "save the sheet as CSV"),
+    (
+        (b"bzh9", b"\xfd7zxz", b"\x28\xb5\x2f\xfd"),
+        "compressed, but not with gzip",
+        "compress it with gzip",
+    ),
+    ((b"\xff\xfe", b"\xfe\xff"), "UTF-16", "save it as UTF-8, as with `iconv -f UTF-16 -t UTF-8`"),
+    ((b"version https://git-lfs",), "a pointer of Git LFS", "run `git lfs pull`"),
+    (
+        (b"arrow1\0", b"\x89hdf", b"sqlite format 3"),
+        "a table in another format",
+        "write it as Parquet",
+    ),
+    ((b"<!doctype", b"<html", b"<?xml"), "a page of HTML or XML", "download the table itself"),
+    ((b"{", b"[{"), "JSON", "write the table as CSV or Parquet"),
 )
 LARGEST_NUL_SHARE = 0.05  # UTF-16 has a third or more; a damaged cell does not make a file binary
 
@@ -85,8 +87,8 @@ def read_beginning(path: Path, split: str) -> bytes:
 
 
 def check_text(path: Path, beginning: bytes) -> None:
-    for signature, what, remedy in OTHER_FORMATS:
-        if beginning.lstrip()[:40].lower().startswith(signature.lower()):
+    for signatures, what, remedy in OTHER_FORMATS:
+        if beginning.lstrip()[:40].lower().startswith(signatures):
             raise unusable(path, what, remedy)
     if beginning.count(b"\0") > LARGEST_NUL_SHARE * len(beginning):
         raise unusable(
@@ -108,24 +110,17 @@ def no_file(path: Path, split: str) -> UserError:
     """Return the error for a path without a regular file: with the files of a folder, or the nearest name."""
     correct = f"write `{split}` under [data] in job.toml as the path of one file"
     if path.is_dir():
-        inside = sorted(
-            each.name for each in path.iterdir() if not each.name.startswith((".", "_"))
+        inside = sorted(each for each in path.iterdir() if not each.name.startswith((".", "_")))
+        remedy = (
+            f"{correct}, {inside[0]}" if len(inside) == 1 else f"join them into one, and {correct}"
         )
-        if len(inside) == 1:
-            return unusable(path, "a folder", f"{correct}, {path / inside[0]}")
-        join = "join its files into one" if len(inside) > 1 else "name another"
-        return unusable(path, f"a folder of {len(inside)} files", f"{join}, and {correct}")
+        return unusable(path, f"a folder of {len(inside)} files", remedy)
     if path.exists():
-        return unusable(
-            path, "a pipe or a device, which can be read once", f"{correct}, a copy of its content"
-        )
+        return unusable(path, "a pipe or a device", f"copy its content to a file, and {correct}")
     names = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
     near = difflib.get_close_matches(path.name, names, n=1)
-    return UserError(
-        f"there is no file {path}",
-        TABLES,
-        f"{correct}, {path.parent / near[0]}?" if near else correct,
-    )
+    guess = f", {path.parent / near[0]}?" if near else ""
+    return UserError(f"there is no file {path}", TABLES, correct + guess)
 
 
 def parquet_table(path: Path) -> Table:
