@@ -116,15 +116,16 @@ def cell(value: Any, is_text: bool, missing: Container[str] = ("",)) -> str | fl
 
 def cell_text(value: Any) -> str:
     """Return a value as preparation reads it from a table: a boolean in lower case, and "" for null and NaN."""
+    if isinstance(value, str):
+        # JSON can hold half a character, which TensorFlow refuses.
+        return value if value.isascii() else value.encode("utf-8", "replace").decode()
     if value is None or value != value:
         return ""
-    if isinstance(value, bool):
-        return str(value).lower()
     if isinstance(value, (dict, list)):
         raise ValueError("text, a number, true, false or null")
-    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-    # JSON can hold half a character, which TensorFlow refuses.
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def json_value(value: Any) -> Any:
