@@ -19,7 +19,7 @@ BEFORE_FOLDERS = "ef93d3d"
 LABEL = "the binary target"
 EDITS = (
     ("trainer/features.py", '    "a b": "categorical",', '    "a b": "hashed",'),
-    ("job.toml", "epochs = 0", "epochs = 7"),
+    ("job.toml", "# epochs = 20", "epochs = 7"),
 )
 RELEASED = ('VERSION = "0.1.0"', 'VERSION = "0.2.0"')
 CONFLICTING = ("setup.py", RELEASED[0], 'VERSION = "1.0.0"')

@@ -59,8 +59,10 @@ def last(text: str) -> Change:
 
 
 def key(name: str, value: str) -> Change:
-    """Return a change that gives a key of job.toml another value."""
-    return lambda before: re.sub(rf"(?m)^{name} = .*$", lambda _: f"{name} = {value}", before)
+    """Return a change that gives a key of job.toml, which may be commented out, another value."""
+    return lambda before: re.sub(
+        rf"(?m)^(?:# )?{name} = .*$", lambda _: f"{name} = {value}", before
+    )
 
 
 def under(section: str, lines: str) -> Change:

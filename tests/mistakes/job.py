@@ -51,7 +51,7 @@ WHAT = {
 
 PLANTS: tuple[Plant, ...] = (
     Plant("9", JOB, key("epochs", "3\nepoch_count = 3"), "trainer.task has no flag --epoch-count"),
-    Plant("9 spelling", JOB, swap("learning_rate =", "learning_rat3 ="), "write learning_rate"),
+    Plant("9 spelling", JOB, swap("# learning_rate =", "learning_rat3 ="), "write learning_rate"),
     Plant("9 type", JOB, key("learning_rate", '"fast"'), "expected a finite number >= 0"),
     Plant("9 whole", JOB, key("epochs", "1.5"), "expected an integer >= "),
     Plant("9 false", JOB, key("epochs", "3\nshufle = false"), "has no flag --shufle"),

@@ -30,7 +30,9 @@ from trainer.training.monitor import save_interval
 from trainer.training.optimizer import Treatment
 from trainer.training.train_step import Trainer
 
-SETTINGS = Settings(epochs=3, batch_size=64, hidden_units=(16, 8), dropout=0.1, seed=3)
+SETTINGS = Settings(
+    epochs=3, batch_size=64, learning_rate=3e-3, hidden_units=(16, 8), dropout=0.1, seed=3
+)
 
 
 def trained(

@@ -46,14 +46,25 @@ def layer_widths(text: str) -> tuple[int, ...]:
     return tuple(positive_int(part.strip()) for part in text.split(","))
 
 
+def unless_zero(kind: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Return a type for which 0, as older job.toml files have it, is the same as a flag that is not given."""
+    return lambda text: kind(text) or None
+
+
 HYPERPARAMETERS: dict[str, tuple[Callable[[str], Any], str]] = {
-    "epochs": (non_negative_int, "number of epochs; 0: chosen from the number of training rows"),
-    "max_steps": (non_negative_int, "stop after this many steps; 0: no limit"),
-    "max_minutes": (non_negative_float, "stop after this many minutes; 0: no limit"),
-    "batch_size": (non_negative_int, "batch size; 0: chosen from the number of training rows"),
+    "epochs": (
+        unless_zero(non_negative_int),
+        "number of epochs; default: chosen from the number of training rows",
+    ),
+    "max_steps": (unless_zero(non_negative_int), "stop after this many steps"),
+    "max_minutes": (unless_zero(non_negative_float), "stop after this many minutes"),
+    "batch_size": (
+        unless_zero(non_negative_int),
+        "batch size; default: chosen from the number of training rows",
+    ),
     "learning_rate": (
-        non_negative_float,
-        "peak of the cosine schedule; 0: chosen from the batch size",
+        unless_zero(non_negative_float),
+        "peak of the cosine schedule; default: chosen from the batch size",
     ),
     "hidden_units": (layer_widths, "widths of the hidden layers, such as 128,64,32"),
     "embedding_size": (positive_int, "width of the embedding of a code"),
@@ -61,11 +72,11 @@ HYPERPARAMETERS: dict[str, tuple[Callable[[str], Any], str]] = {
         positive_int,
         "members of an ensemble that share all layers but the last; 1: no ensemble",
     ),
-    "dropout": (fraction, "dropout rate; if not given, chosen from the number of training rows"),
+    "dropout": (fraction, "dropout rate; default: chosen from the number of training rows"),
     "weight_decay": (non_negative_float, "weight decay of AdamW"),
     "patience": (
-        non_negative_int,
-        "stop after this many evaluations without improvement; 0: never",
+        unless_zero(non_negative_int),
+        "stop after this many evaluations without improvement; default: never",
     ),
     "memory_mb": (positive_int, "memory for rows in MiB; larger data is streamed"),
     "seed": (non_negative_int, "seed of the initial weights, the order of rows and dropout"),

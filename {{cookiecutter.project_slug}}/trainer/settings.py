@@ -9,23 +9,24 @@ STEPS_PER_EPOCH = 100
 SMALL_DATA_ROWS, SMALL_DATA_DROPOUT = 200_000, 0.1
 LARGEST_BATCH, SMALLEST_BATCH = 1024, 32
 RATE_AT_256_ROWS = 3e-3
+AUTOMATIC: Any = None  # of any type, because `for_rows` replaces it
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What `task.py` passes to `model.py`. `for_rows` replaces 0 epochs, batch size or learning rate, and dropout None."""
+    """What `task.py` passes to `model.py`; a limit that is None is none."""
 
-    epochs: int = 0
-    max_steps: int = 0
-    max_minutes: float = 0.0
-    batch_size: int = 0
-    learning_rate: float = 0.0
+    epochs: int = AUTOMATIC
+    max_steps: int | None = None
+    max_minutes: float | None = None
+    batch_size: int = AUTOMATIC
+    learning_rate: float = AUTOMATIC
     hidden_units: tuple[int, ...] = (128, 64, 32)
     embedding_size: int = 8
     ensemble: int = 1
-    dropout: float | None = None
+    dropout: float = AUTOMATIC
     weight_decay: float = 1e-2
-    patience: int = 0
+    patience: int | None = None
     memory_mb: int = 2048
     seed: int = 1
 
