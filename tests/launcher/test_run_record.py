@@ -56,6 +56,14 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert {"job.toml", "features.py"} < {path.name for path in (job_dir / "record").iterdir()}
 
 
+def test_half_a_record_is_none(tmp_path: Path) -> None:
+    job_dir = started(tmp_path)
+    (job_dir / "record/x-1.tar.gz").unlink()
+    assert run_record.read(job_dir) is None
+    (job_dir / "record/run.json").write_text('{"job": {}}')
+    assert run_record.read(job_dir) is None
+
+
 @pytest.mark.parametrize(
     ("before", "now"),
     [

@@ -189,7 +189,7 @@ def test_a_metric_that_is_no_number_is_the_reason_of_a_failure(
     tmp_path: Path, fake_trainer: dict[str, str], reported: str, measurement: str, reason: str
 ) -> None:
     fake_trainer["REPORT"] = reported
-    work = work_in(tmp_path, study_of(PARAMETERS, measurement=measurement))
+    work = work_in(tmp_path, study_of(PARAMETERS, measurement=measurement, failed_trials=3))
     with pytest.raises(UserError, match=f"trials failed, the last: {reason}; expected"):
         search.search(work, 1, 1)
 

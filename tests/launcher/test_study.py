@@ -162,27 +162,6 @@ def test_a_study_that_the_service_would_refuse_is_reported(
     assert message in str(finding) and "; expected " in str(finding)
 
 
-@pytest.mark.parametrize(
-    ("goal", "metrics"),
-    [
-        ("maximize", "auc accuracy AUC eval_auc roc-auc aucpr val_acc f1_score top/precision r2"),
-        (
-            "minimize",
-            "loss rmse val_loss log_loss logloss mae mean_squared_error MSE error_rate nll",
-        ),
-        ("minimize", "accuracy_loss binary_crossentropy smape mape rmsle brier"),
-        ("", "profit neg_mean_squared_error my_metric lift score area mass"),
-    ],
-)
-def test_the_goal_fits_the_metric(goal: str, metrics: str) -> None:
-    for metric in metrics.split():
-        for written in ("maximize", "minimize"):
-            findings = study_findings(
-                job_of(study=study_of({"batch_size": BATCH}, metric=metric, goal=written))
-            )
-            assert bool(findings) == (goal not in ("", written)), (metric, written)
-
-
 def test_tpus_run_no_trials() -> None:
     job = job_of()
     assert tier_findings(job) == []

@@ -14,6 +14,7 @@ from tests.mistakes.changes import (
 )
 from tests.sessions import Change
 
+MONITOR = "trainer/training/monitor.py"
 SHORT_STUDY = ("--local", "--trials", "1", "--max-steps", "20")
 WORDS = 'def words():\n    with open("trainer/words.txt") as file:\n        return file.read()'
 
@@ -25,10 +26,19 @@ def at_the_end(code: str) -> Change:
     return swap(BEFORE_THE_END, BEFORE_THE_END + indent(code, 8 * " ") + "\n")
 
 
+def reported(value: str) -> Change:
+    """Return a change that reports another value of the metric to a study."""
+    return swap(
+        "report_to_tuning(self.metric, metrics[self.metric]",
+        f"report_to_tuning(self.metric, {value}",
+    )
+
+
 WHAT = {
     4: "a data file that the code opens does not travel",
     26: "output written elsewhere than the job's output",
     76: "a file read that only this machine has",
+    77: "the study's metric is no finite number",
 }
 
 PLANTS: tuple[Plant, ...] = ()
@@ -41,5 +51,9 @@ RUNS: tuple[Mistake, ...] = (
     local("76", LOOP, at_the_end('open("/var/log/dpkg.log").close()'), "training read /var/log/dpkg.log, which a machine in the cloud does not have"),
     local("76 with numpy", LOOP, at_the_end('import numpy\nnumpy.genfromtxt("/var/log/dpkg.log", dtype=str, delimiter="\\0")'), "training read /var/log/dpkg.log, which"),
     local("76 in the home folder", LOOP, at_the_end('import pathlib\n(pathlib.Path.home() / "words.txt").read_text()'), "training looked for ~/words.txt; expected nothing in the home folder"),
+    Mistake("77", "tune", SHORT_STUDY, MONITOR, reported("float('nan')"), "auc is 'nan' at step 20"),
+    Mistake("77 infinite", "tune", SHORT_STUDY, MONITOR, reported("1 / 1e-320"), "auc is 'inf' at step 20"),
+    Mistake("77 a text", "tune", SHORT_STUDY, MONITOR, reported("'high'"), "auc is 'high' at step 20"),
+    Mistake("77 several numbers", "tune", SHORT_STUDY, MONITOR, reported("[0.5, 0.6]"), "auc is '[0.5, 0.6]' at step 20"),
     local("26 the model itself", MODEL, swap("model, schema, statistics, model_dir, replicas", 'model, schema, statistics, Path("model"), replicas'), "training has exported no model"),
 )  # fmt: skip

@@ -78,17 +78,18 @@ def read(job_dir: Path) -> RunRecord | None:
     """Return what a run was, None if its folder does not record that."""
     folder = job_dir / FOLDER
     document = read_json(folder / FILE)
-    if not document:
+    try:
+        return RunRecord(
+            document["job"],
+            next(folder.glob(document["package"])),
+            folder / JOB_FILE,
+            document["data"]["folder"],
+            document["data"]["id"],
+            document["uncommitted"],
+            document["versions"],
+        )
+    except (KeyError, TypeError, StopIteration):
         return None
-    return RunRecord(
-        document["job"],
-        folder / document["package"],
-        folder / JOB_FILE,
-        document["data"]["folder"],
-        document["data"]["id"],
-        document["uncommitted"],
-        document["versions"],
-    )
 
 
 def differences(record: RunRecord, job_dir: Path) -> list[str]:

@@ -3,7 +3,6 @@
 Source: https://cloud.google.com/vertex-ai/docs/reference/rest/v1/StudySpec
 """
 
-import re
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -12,14 +11,6 @@ from launcher.console import UserError, nearest, shown
 from launcher.spec.catalog import google_cloud, kind_of
 from launcher.spec.job_file import LAUNCHER_FLAGS, Job, flag_name
 from launcher.spec.study import RANGES, Parameter, Study, Value
-
-GROWS = re.compile(
-    r"acc|accuracy|(pr|roc)?auc(pr|roc)?|f1|f1score|precision|recall|sensitivity|specificity|r2|ap|map|ndcg|mrr|gini|kappa|mcc"
-)
-FALLS = re.compile(
-    r"\w*(loss|error|entropy)|err|n?r?ms(l)?e|mae|s?mape|nll|perplexity|brier|deviance"
-)
-"""Words in the name of a metric that is the better the higher, or the lower, it is."""
 
 
 def study_findings(job: Job) -> list[UserError]:
@@ -47,9 +38,6 @@ def option_problems(study: Study) -> Iterator[Problem]:
     options, doubles = study.options, [n for n, p in study.parameters.items() if p.type == "double"]
     if options.metric.split() != [options.metric]:
         yield f"metric is {shown(options.metric)}", "a name without spaces", "correct it"
-    goal = goal_of(options.metric)
-    if goal not in ("", options.goal):
-        yield f"goal is {options.goal}, of {options.metric}", goal, f'write goal = "{goal}"'
     for key, least in (("trials", 1), ("parallel_trials", 1), ("failed_trials", 0)):
         value = getattr(options, key)
         if value < least:
@@ -64,16 +52,6 @@ def option_problems(study: Study) -> Iterator[Problem]:
         expected = "integer, discrete or categorical parameters for a grid"
         fix = "list its values as discrete, or choose another algorithm"
         yield f"algorithm is grid, and {doubles[0]} is double", expected, fix
-
-
-def goal_of(metric: str) -> str:
-    """Return which goal the name of a metric asks for, "" if it does not say."""
-    words = re.findall(r"[a-z0-9]+", metric.lower())
-    if "neg" in words:  # as scikit-learn calls an error whose sign is reversed
-        return ""
-    if any(map(FALLS.fullmatch, words)):
-        return "minimize"
-    return "maximize" if any(map(GROWS.fullmatch, words)) else ""
 
 
 def name_problems(name: str) -> Iterator[Problem]:

@@ -56,6 +56,7 @@ def search(work: Search, wanted: int, at_a_time: int) -> None:
             check_failures(work)
             fill(work, wanted, at_a_time)
             if not work.running:
+                check_failures(work, all_ended=True)
                 return
             time.sleep(POLL_SECONDS)
             for trial in list(work.running):
@@ -163,12 +164,13 @@ def finish(work: Search, trial: str, text: str, state: str, value: float | None 
     work.console.step("trial", f"{trial:>3} {text}")
 
 
-def check_failures(work: Search) -> None:
-    """Raise `UserError` once too many trials have failed: as many as are allowed, or the very first."""
+def check_failures(work: Search, all_ended: bool = False) -> None:
+    """Raise `UserError` once too many trials have failed: more than are allowed, or the very first, or in the end all."""
     ended = [each for each in optuna_sampler.outcomes(work.optuna_study) if each.state != "running"]
     failed = [each for each in ended if each.state == "failed"]
     most = work.study.options.failed_trials
-    if failed and (len(failed) > most if most else len(failed) == len(ended)):
+    none_left = len(failed) == len(ended) and (all_ended or not most)
+    if failed and (none_left or len(failed) > most > 0):
         number = str(failed[-1].number)
         raise UserError(
             f"{len(failed)} of {len(ended)} trials failed, the last: {reason(work, number)}",
