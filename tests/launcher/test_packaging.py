@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 from launcher import subprocesses
+from launcher.checks.shipped_files import shipped_findings
 from launcher.checks.source_files import data_findings, left_out_findings, syntax_findings
 from launcher.console import UserError
-from launcher.packaging.environment import Environment, install
+from launcher.packaging.environment import Environment, install, settings_of_uv
 from launcher.packaging.sdist import (
     SourceDistribution,
     build_source_distribution,
@@ -20,7 +21,7 @@ from launcher.packaging.sdist import (
 )
 from launcher.project import Project, run_of
 from launcher.spec.custom_job import image_uri
-from launcher.spec.job_file import Runtime
+from launcher.spec.job_file import Data, Runtime
 
 from tests.launcher.samples import QUIET, job_of, write_files
 
@@ -221,6 +222,62 @@ def test_the_tag_of_an_own_image_follows_the_package_and_the_dockerfile(tmp_path
     assert image("stock") == stock and image("image", "a/named:1") == "a/named:1"
     with pytest.raises(UserError, match="Dockerfile is missing"):
         image()
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [
+        ("launcher/console.py", "which stays on this machine"),
+        ("data/README.md", "which stays on this machine"),
+        ("my/table.csv", "which a job reads from the bucket"),
+        ("ready/train/0.parquet", "which a job reads from the bucket"),
+        ("trainer/.env", "which is hidden"),
+        (".git/config", "which is hidden"),
+        ("trainer/keys/id_rsa", "which looks like a key"),
+        ("trainer/My-Service-Account.json", "which looks like a key"),
+        ("trainer/server.PEM", "which looks like a key"),
+        ("trainer/data/shards.py", ""),
+        ("trainer/words.txt", ""),
+        ("helpers/x.py", ""),
+        ("pyproject.toml", ""),
+        ("x.egg-info/top_level.txt", ""),
+    ],
+)
+def test_what_must_not_travel_is_found(tmp_path: Path, name: str, part: str) -> None:
+    data = Data("my/table.csv", 0.1, 0.1, "ready")
+    found = shipped_findings([name, "setup.py"], data, tmp_path)
+    assert [part in str(each) for each in found] == [True] * bool(part)
+    if part:
+        [both] = shipped_findings([name, name], data, tmp_path)
+        assert f"{name} (and 1 more)" in str(both)
+
+
+def test_settings_that_change_what_is_installed_are_named_without_credentials(
+    tmp_path: Path,
+) -> None:
+    variables = {
+        "UV_INDEX_URL": "https://me:se%40cret@pypi.corp/simple?token=secret",
+        "UV_EXTRA_INDEX_URL": "https://a.example/x https://key-secret@b.example/y",
+        "UV_INDEX": "corp=https://user:secret@c.example/simple",
+        "UV_INDEX_CORP_PASSWORD": "secret",
+        "UV_PUBLISH_TOKEN": "secret",
+        "UV_CONSTRAINT": "pins.txt",
+        "UV_CACHE_DIR": "/cache",
+        "PIP_INDEX_URL": "https://d.example",
+        "HTTPS_PROXY": "http://user:secret@proxy",
+        "XDG_CONFIG_HOME": str(tmp_path),
+    }
+    write_files(tmp_path, {"uv/uv.toml": ""})
+    settings = settings_of_uv(variables)
+    assert "secret" not in "".join(settings) and "user" not in "".join(settings)
+    assert settings[:4] == [
+        "UV_CONSTRAINT=pins.txt",
+        "UV_EXTRA_INDEX_URL=https://a.example/x https://b.example/y",
+        "UV_INDEX=corp=https://c.example/simple",
+        "UV_INDEX_URL=https://pypi.corp/simple",
+    ]
+    assert settings[4] == str(tmp_path / "uv" / "uv.toml")
+    assert settings_of_uv({"HOME": str(tmp_path / "none")}) in ([], ["/etc/uv/uv.toml"])
 
 
 def test_a_child_inherits_no_path_to_other_packages(monkeypatch: pytest.MonkeyPatch) -> None:

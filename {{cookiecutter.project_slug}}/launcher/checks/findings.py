@@ -15,6 +15,7 @@ from launcher.checks.machines import machine_findings
 from launcher.checks.names import names_of
 from launcher.checks.requirements import path_findings, requirement_warnings
 from launcher.checks.secrets import file_findings, secret_findings
+from launcher.checks.shipped_files import shipped_findings
 from launcher.checks.source_files import data_findings, left_out_findings, syntax_findings
 from launcher.checks.study import study_findings
 from launcher.console import Console, Refused, UserError
@@ -77,6 +78,7 @@ def findings(
     ]
     reasons = [*job_only_findings(project, job, arguments), *unfit]
     reasons += [*data_findings(folder, distribution.files), *code_findings(job, folder, names)]
+    reasons += shipped_findings(distribution.files, job.data, folder)
     note = folder / ".nox" / "secrets.json"
     reasons += [*file_findings(folder, distribution.files, note), *uninstallable]
     large = size_finding(distribution.path, LARGE_MB)

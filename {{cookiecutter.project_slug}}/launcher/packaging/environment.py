@@ -10,11 +10,12 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,12 @@ from launcher.subprocesses import clean_variables, run_captured, run_visible
 
 STATE_FILE = "launcher.json"
 """What an environment was built from; written last, so an incomplete environment has none."""
+CHANGES_INSTALLED = re.compile(
+    r"UV_(?!.*(?:PASSWORD|USERNAME|TOKEN)).*(?:INDEX|FIND_LINKS|CONSTRAINT|OVERRIDE|PRERELEASE|RESOLUTION|STRATEGY"
+    r"|EXCLUDE|BINARY|BUILD|TORCH_BACKEND|SOURCES|CONFIG_FILE).*"
+)
+CREDENTIALS = re.compile(r"(?<=//)[^/\s]*@|[?#]\S*")
+"""The parts of an address that may hold them."""
 BUILD_WHEEL = "import sys; from setuptools.build_meta import build_wheel; build_wheel(sys.argv[1])"
 
 
@@ -69,11 +76,26 @@ def install(environment: Environment, distribution: SourceDistribution, console:
         if not is_complete(requirements):
             prune(requirements.parent.glob(f"{environment.name}-*"))
             console.step("install", f"building the {environment.purpose}, {environment.takes}")
+            if settings := ", ".join(settings_of_uv(os.environ)):
+                console.step("install", f"with the settings of this machine: {settings}")
             install_requirements(environment, distribution, requirements, console)
         os.utime(requirements)
         if not is_complete(package):
             install_package(environment, distribution, requirements, package, console)
     return python_of(package)
+
+
+def settings_of_uv(variables: Mapping[str, str]) -> list[str]:
+    """Return the variables and files of this machine that change what uv installs, without credentials.
+
+    Proxies and caches change only how; uv does not read the settings of pip.
+    Source: https://docs.astral.sh/uv/reference/environment/
+    """
+    named = [name for name in sorted(variables) if CHANGES_INSTALLED.fullmatch(name)]
+    shown = [f"{name}={CREDENTIALS.sub('', variables[name])}" for name in named]
+    home = variables.get("XDG_CONFIG_HOME") or Path(variables.get("HOME", "/"), ".config")
+    files = (Path(home, "uv", "uv.toml"), Path("/etc/uv/uv.toml"))
+    return shown + [str(path) for path in files if path.is_file()]
 
 
 def is_complete(folder: Path) -> bool:
