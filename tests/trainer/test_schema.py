@@ -36,6 +36,12 @@ def schema_of(folder: Path, source: str) -> Schema:
     return read_schema(module)
 
 
+@pytest.mark.parametrize("text", ["IF(label = 'now', 'a', 'b')", "LOWER(label)", "brand_label"])
+def test_sql_that_names_no_changing_function_is_valid(text: str, tmp_path: Path) -> None:
+    source = SOURCE.replace('LABEL_SQL = ""', f'LABEL_SQL = "{text}"')
+    assert schema_of(tmp_path, source).label_sql == text
+
+
 def test_a_valid_file_is_read(tmp_path: Path) -> None:
     schema = schema_of(tmp_path, SOURCE)
     assert (schema.columns, schema.missing) == ({"age": "numeric", "city": "categorical"}, ("?",))
@@ -58,6 +64,17 @@ INVALID = [
     ('"yes"', "True", "POSITIVE is True; expected text in quotes; write POSITIVE = 'True'"),
     ('"yes"', '""', 'POSITIVE is ""; expected the class whose probability is predicted'),
     ('LABEL_SQL = ""', "LABEL_SQL = None", "LABEL_SQL is None; expected text in quotes; write"),
+    (
+        'LABEL_SQL = ""',
+        "LABEL_SQL = \"IF(RAND() < .5, label, 'a')\"",
+        "LABEL_SQL calls RAND, which",
+    ),
+    (
+        'LABEL_SQL = ""',
+        'LABEL_SQL = "label > CURRENT_DATE"',
+        "calls CURRENT_DATE, which is another",
+    ),
+    ('LABEL_SQL = ""', 'LABEL_SQL = "GENERATE_UUID()"', "LABEL_SQL calls GENERATE_UUID, which"),
     (COLUMNS, '"age": "numerical",', "column 'age' is 'numerical'; expected one of numeric, "),
     (COLUMNS, '"age": "NUMERIC ",', "write 'numeric', if that is what you mean"),
     (COLUMNS, '"age": None,', "the kind of column 'age' is None; expected one of numeric"),

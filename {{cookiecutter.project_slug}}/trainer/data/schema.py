@@ -2,6 +2,7 @@
 
 import ast
 import difflib
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from trainer.run.errors import UserError, shown
 VOCABULARY_KINDS = ("categorical",)
 KINDS = ("numeric", *VOCABULARY_KINDS, "hashed", "ignore")
 TASKS = ("binary", "multiclass", "regression")
+CHANGING = (
+    r"\b(rand|random|now|today|(?:gen\w*_)?(?:random_)?uuid|current_\w+|session_user|getenv)\b"
+)
 SIZES = {
     "vocabulary_limit": (range(1, 1 << 31), "at least 1 value per categorical column"),
     # So that SQL and TensorFlow agree on the bucket.
@@ -178,7 +182,7 @@ def check_columns(schema: Schema) -> None:
 
 
 def check_format(schema: Schema) -> None:
-    """Raise `UserError` for a file format that no reader takes, or a header that does not name the columns."""
+    """Raise `UserError` for a format that no reader takes, changing labels, or a header without the columns."""
     for name, mark, usual in (
         ("COMMENT", schema.comment, "#"),
         ("DELIMITER", schema.delimiter, ","),
@@ -189,6 +193,13 @@ def check_format(schema: Schema) -> None:
                 "one character that is neither a quote, a line end nor used otherwise",
                 f'write {name} = "{usual}", for example',
             )
+    outside_texts = re.sub(r"'[^']*'|\"[^\"]*\"", "", schema.label_sql)
+    if changing := re.search(CHANGING, outside_texts, re.IGNORECASE):
+        raise invalid(
+            f"LABEL_SQL calls {changing[0]}, which is another value each time",
+            "the same labels on every machine and every day",
+            "write the value itself",
+        )
     if schema.header:
         check_names("HEADER in trainer/features.py", schema.header, schema)
 
