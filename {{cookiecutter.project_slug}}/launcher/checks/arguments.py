@@ -1,5 +1,6 @@
 """The arguments of a job and features.py, as the package itself reads them."""
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,7 +10,6 @@ from launcher.checks.probe import ask
 from launcher.console import UserError, nearest, shown
 from launcher.project import Project
 from launcher.spec.job_file import Argument, Job, argument_flags, flag_name
-from launcher.spec.study import Study
 
 UNKNOWN = re.compile(r"unrecognized arguments: (--?[\w-]+)")
 REFUSED = re.compile(r"argument ([^:]+): (.*)", re.DOTALL)
@@ -37,7 +37,11 @@ def tried(job: Job) -> dict[str, list[str]]:
     """Return the flags of each argument and each study parameter, by where they stand in job.toml."""
     given = {name: value for name, value in job.arguments.items() if value is not False}
     flags = {where(name, value): argument_flags({name: value}) for name, value in given.items()}
-    return flags | study_flags(job.study)
+    # A parser looks at a flag each time that it is given, so all values of a parameter are tried together.
+    for name, parameter in job.study.parameters.items() if job.study else ():
+        pairs = [(f"--{flag_name(name)}", str(value)) for value in parameter.samples()]
+        flags[f"job.toml [study.parameters.{name}]"] = [*itertools.chain(*pairs)]
+    return flags
 
 
 def argument_findings(response: Mapping[str, Any], job: Job) -> list[UserError]:
@@ -46,40 +50,20 @@ def argument_findings(response: Mapping[str, Any], job: Job) -> list[UserError]:
         return []
     known, module = response["flags"], job.cloud.module
     objections = dict(zip(tried(job), response["alone"], strict=True))
-    objections |= {
-        where(name, value): f"unrecognized arguments: --{flag_name(name)}"
-        for name, value in job.arguments.items()
-        if value is False and not is_flag(name, known)
-    }
+    for name, value in job.arguments.items():
+        # A parser takes the beginning of a flag for the flag.
+        if value is False and not any(each.startswith(f"--{flag_name(name)}") for each in known):
+            objections[where(name, value)] = f"unrecognized arguments: --{flag_name(name)}"
     if not any(objections.values()):
         objections = {"the job's arguments": response["together"]}
     stated = {place: message for place, message in objections.items() if message}
     return [finding_of(message, place, module, known) for place, message in stated.items()]
 
 
-def study_flags(study: Study | None) -> dict[str, list[str]]:
-    """Return what the study's bounds and values are on the command line, by the parameter that has them.
-
-    A parser looks at a flag each time that it is given, so all of a parameter's values are tried together.
-    """
-    parameters = study.parameters.items() if study else ()
-    return {
-        f"job.toml [study.parameters.{name}]": [
-            text for value in parameter.samples() for text in (f"--{flag_name(name)}", str(value))
-        ]
-        for name, parameter in parameters
-    }
-
-
 def where(name: str, value: Argument) -> str:
     """Return an argument as it stands in job.toml."""
     text = str(value).lower() if isinstance(value, bool) else shown(value)
     return f"job.toml [arguments] {name} = {text}"
-
-
-def is_flag(name: str, known: Sequence[str]) -> bool:
-    """Return whether a name is one of the flags, or the beginning of one."""
-    return any(flag.startswith(f"--{flag_name(name)}") for flag in known)
 
 
 def finding_of(message: str, place: str, module: str, known: Sequence[str]) -> UserError:
@@ -91,7 +75,6 @@ def finding_of(message: str, place: str, module: str, known: Sequence[str]) -> U
     guess, remedy = nearest(unknown[1], known), "remove it, or add the flag"
     if place.startswith("job.toml"):
         guess = guess.removeprefix("--").replace("-", "_")
-    what = f"{place}: {module} has no flag {unknown[1]}"
-    return UserError(
-        what, f"a flag that python -m {module} --help lists", f"write {guess}" if guess else remedy
-    )
+    expected = f"a flag that python -m {module} --help lists"
+    remedy = f"write {guess}" if guess else remedy
+    return UserError(f"{place}: {module} has no flag {unknown[1]}", expected, remedy)

@@ -1,19 +1,19 @@
 """What the package makes of features.py, compared with the study, the prepared data and the tables."""
 
-import ast
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from launcher.checks.problem import wrong
-from launcher.checks.source_files import parsed_modules
 from launcher.console import UserError, shown
 from launcher.contract import TASK_MODULE
+from launcher.packaging.sdist import python_files
 from launcher.project import NOT_PREPARED, Project, prepared_fingerprint
 from launcher.spec.job_file import Job
 
 FEATURES = "trainer/features.py"
-REPORTING = ("report_to_tuning", "report_hyperparameter_tuning_metric")
+REPORTING = "(report_to_tuning|report_hyperparameter_tuning_metric)"
 """The trainer's function that reports a metric to a study, and that of the library cloudml-hypertune."""
 
 
@@ -46,14 +46,8 @@ def metric_findings(response: Mapping[str, Any], job: Job, project: Project) -> 
 
 def is_reported(metric: str, project: Path) -> bool:
     """Return whether a module of the package itself reports a metric of this name to the study."""
-    calls = (
-        node
-        for _, tree in parsed_modules(project)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in REPORTING
-    )
-    values = (value for call in calls for value in (*call.args, *(k.value for k in call.keywords)))
-    return any(isinstance(value, ast.Constant) and value.value == metric for value in values)
+    call = re.compile(rf"{REPORTING}\([^()]*[\"']{re.escape(metric)}[\"']")
+    return any(call.search((project / file).read_text("utf-8")) for file in python_files(project))
 
 
 def stale_findings(response: Mapping[str, Any], job: Job, project: Project) -> list[UserError]:
