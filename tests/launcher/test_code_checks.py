@@ -21,6 +21,7 @@ from launcher.checks import (
     requirements,
 )
 from launcher.checks.names import name_findings, names_of
+from launcher.packaging.sdist import SourceDistribution
 
 from tests.bakery import SOURCES
 from tests.launcher.samples import one, write_files
@@ -39,7 +40,10 @@ FAKE_KERAS = "class Model:\n    def fit(self, rows):\n        open('trained', 'w
 
 def absent_in(project: Path) -> list[str]:
     """Return the findings about a project's imports, with this interpreter as the clean one."""
-    declared = frozenset({"duckdb-zz"})
+    declared = {
+        "duckdb-zz": ['duckdb-zz; extra == "x"'],
+        "windows-zz": ["windows-zz; sys_platform == 'win32'"],
+    }
     imports = dependencies.required(names_of(project), declared)
     request = {
         "required": [dependencies.package_of(each) for each in imports],
@@ -137,6 +141,10 @@ def test_an_import_that_only_defines(text: str, tmp_path: Path) -> None:
         ("import absent_zz\n", 'add "absent-zz" to install_requires in setup.py'),
         ("def f():\n    import absent_zz\n", "trainer/a.py, line 2: imports absent_zz"),
         ("import helpers_zz\n", "imports helpers_zz, which lies beside trainer/"),
+        (
+            "def f():\n    import windows_zz\n",
+            "which setup.py requires only if sys_platform == 'win32'",
+        ),
         ("import duckdb_zz\n", "imports duckdb_zz, which only an extra in setup.py declares"),
     ],
 )
@@ -218,7 +226,7 @@ def test_an_import_beyond_the_package_is_reported(text: str, tmp_path: Path) -> 
     write_module(tmp_path, text)
     found = one(dependencies.own_import_findings(tmp_path, names_of(tmp_path)))
     assert "go beyond the package" in found
-    assert dependencies.required(names_of(tmp_path), frozenset()) == []
+    assert dependencies.required(names_of(tmp_path), {}) == []
 
 
 CIRCULAR = "fails with ImportError: cannot import name 'x' from partially initialized module '{}'"
@@ -356,8 +364,17 @@ def test_the_tensorflow_of_the_image_is_not_reported() -> None:
     for requirement in ("==2.21.*", "==2.21.0", ">=2.20", "~=2.20", ">=2.21,<2.22", "", "!=2.20.*"):
         line = f'tensorflow{requirement}; extra == "local"'
         assert entry_point.tensorflow_findings([line], "2.21") == []
-    other = ['tensorflow-text==2.15; extra == "text"', 'tensorflow==2.15; extra == "old"']
+    other = [
+        'tensorflow; extra == "local"',
+        'tensorflow-text==2.15; extra == "text"',
+        'tensorflow==2.15; extra == "old"',
+    ]
     assert entry_point.tensorflow_findings(other, "2.21") == []
+
+
+def test_a_missing_tensorflow_is_reported() -> None:
+    for lines in ([], ["numpy"], ['tensorflow==2.21.*; extra == "locall"']):
+        assert 'in EXTRAS["local"]' in one(entry_point.tensorflow_findings(lines, "2.21"))
 
 
 def test_a_tensorflow_that_would_replace_that_of_the_image_is_reported() -> None:
@@ -373,6 +390,7 @@ def test_a_tensorflow_that_would_replace_that_of_the_image_is_reported() -> None
         ("keras.Model.nosuch", {}),
         ("keras.__version__", {}),
         ("notloaded.x", {}),
+        ("os.path.joinn", {"os.path.joinn": "join"}),
     ],
 )
 def test_a_name_that_a_loaded_library_lacks_is_found(
@@ -426,6 +444,7 @@ def test_a_removed_name_is_reported_with_what_replaced_it(
     "text",
     [
         "import tensorflow as tf\ndef f(tf):\n    return tf.estimator",
+        "import os, tensorflow as tf\nif os.name == 'nt':\n    X = tf.estimator",
         "import tensorflow as tf\nif hasattr(tf, 'estimator'):\n    X = tf.estimator",
         "from trainer import estimator",
         "X = 'tf.estimator'",
@@ -482,15 +501,45 @@ def test_a_call_that_does_not_fit_is_reported(text: str, problem: str, tmp_path:
     assert problem in one(found) if problem else found == []
 
 
+def distribution_of(*lines: str, python: str = "") -> SourceDistribution:
+    return SourceDistribution(Path("x.tar.gz"), "x", lines, frozenset(), "", python)
+
+
 def test_requirements_by_path_or_address_are_reported(tmp_path: Path) -> None:
-    lines = [
+    lines = (
         "numpy>=1.26",
         "foo @ file:///home/me/foo",
         "bar @ git+https://example.com/bar",
         'baz @ file:///tmp/baz ; extra == "local"',
-    ]
-    assert "foo @ file:///home/me/foo, a path" in one(requirements.path_findings(lines))
+    )
+    found = requirements.requirement_findings(distribution_of(*lines), "3.11")
+    assert "foo @ file:///home/me/foo, a path" in one(found)
     assert "by its address" in one(requirements.requirement_warnings(lines, tmp_path))
+
+
+@pytest.mark.parametrize(
+    "line", ["pathlib", "JSON>=1", "argparse; python_version < '3'", "concurrent"]
+)
+def test_a_part_of_python_is_no_requirement(line: str) -> None:
+    found = requirements.requirement_findings(distribution_of(line), "")
+    assert "which is a part of Python" in one(found)
+
+
+@pytest.mark.parametrize(
+    ("requires", "python", "fits"),
+    [
+        (">=3.10", "3.11", True),
+        (">=3.12", "3.11", False),
+        ("<3.11", "3.11", False),
+        ("", "3.11", True),
+        (">=3.14", "", True),
+    ],
+)
+def test_python_requires_must_admit_the_python_of_the_job(
+    requires: str, python: str, fits: bool
+) -> None:
+    found = requirements.requirement_findings(distribution_of(python=requires), python)
+    assert found == [] if fits else "python_requires" in one(found)
 
 
 def test_a_distribution_that_was_compiled_here_is_reported(tmp_path: Path) -> None:
@@ -521,3 +570,19 @@ def test_a_distribution_that_only_a_setting_finds_is_reported(
     found = one(requirements.requirement_warnings(["zzlocal>=1"], tmp_path / "none"))
     assert "zzlocal was found at file://" in found
     assert ("UV_FIND_LINKS" if place == "variable" else "uv.toml") in found
+
+
+def test_a_module_beside_a_folder_of_its_name_is_reported(tmp_path: Path) -> None:
+    write_module(tmp_path, "from trainer.model import A, B")
+    write_files(tmp_path, {"trainer/model.py": "A = 1", "trainer/model/__init__.py": "B = 1"})
+    found = one(dependencies.own_import_findings(tmp_path, names_of(tmp_path)))
+    assert "trainer/model.py is never imported, because trainer/model/__init__.py exists" in found
+
+
+def test_a_module_that_hides_an_imported_one_is_reported(tmp_path: Path) -> None:
+    write_module(tmp_path, "import tensorflow as tf\nimport json\nimport numpy")
+    write_files(
+        tmp_path, {"tensorflow.py": "", "json/x.py": "", "numpy/notes.txt": "", "keras.py": ""}
+    )
+    found = dependencies.shadow_warnings(tmp_path, names_of(tmp_path))
+    assert [str(each).split()[0] for each in found] == ["json", "tensorflow"]

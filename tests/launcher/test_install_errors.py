@@ -26,6 +26,8 @@ TREE = (
         (f"{NONE}torch==1.0.0 has no wheels with a matching Python ABI tag (e.g., `cp311`) and {NEEDS}torch==1.0.0{USED}\nhint: You require CPython 3.11", "torch==1.0.0 has no wheels with a matching Python ABI tag and", "a version of torch with a wheel for Python 3."),
         (f"{NONE}pywin32>=303 has no wheels with a matching platform tag (e.g., `manylinux_2_36_x86_64`) and {NEEDS}pywin32{USED}", "pywin32>=303 has no wheels", "remove pywin32 from setup.py"),
         (f"{NONE}the current Python version (3.11.7) does not satisfy Python>=3.12 and zz==2 depends on Python>=3.12, we can conclude that zz==2 cannot be used.\n And because {NEEDS}zz==2{USED}", "(3.11.7) does not satisfy Python>=3.12", "a version of zz for Python 3."),
+        (f"{NONE}the current Python version (3.11.7) does not satisfy Python>=3.14 and sample-trainer==0.1.0 depends on Python>=3.14{USED}", "Python>=3.14", "lower python_requires"),
+        (f"{NONE}cv2 was not found in the package registry and {NEEDS}cv2{USED}", "cv2 was not found", "write opencv-python-headless"),
         (f"{NONE}{NEEDS}numpy==2.2.* and numpy!=2.2.*, which are incompatible{USED}", "which are incompatible", "widen one"),
         ("error: Failed to build `uwsgi==2.0.21`\n  cause: The build backend returned an error", "uwsgi==2.0.21 has no wheel for Python 3.", "require a version with a wheel"),
         ("  \u00d7 Failed to build `sklearn==0.0`\n\nhint: `sklearn` is often confused for `scikit-learn`", "sklearn is not the name", "write scikit-learn"),

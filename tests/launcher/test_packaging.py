@@ -80,10 +80,31 @@ def test_a_data_file_that_the_code_names_must_be_packaged(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("words.txt", "which only Windows or macOS take for trainer/lists/Words.txt"),
+        ("lists\\\\Words.txt", "letter by letter, and / between folders"),
+        ("../LISTS/Words.txt", ""),
+        ("*.txt", "add package_data={'trainer': ['lists/Words.txt']}"),
+        ("[A-Z][a-z.]*", ""),
+        ("*", ""),
+        ("words", ""),
+    ],
+)
+def test_a_data_file_under_another_name_is_found(text: str, part: str, tmp_path: Path) -> None:
+    files = {"trainer/a.py": f"W = '{text}'\n", "trainer/lists/Words.txt": "one\n"}
+    shipped = frozenset({"trainer/lists/Words.txt"} if "LISTS" in text else ())
+    found = data_findings(write_files(tmp_path, files), shipped)
+    assert [part in str(each) for each in found] == ([True] if part else [])
+
+
+@pytest.mark.parametrize(
     ("setup", "message"),
     [
         ("setup(", r"setup\.py, line 1: .*never closed; expected syntax of Python"),
-        (SETUP.replace("numpy>=1.26", "numpy>=1.26 x"), r"setup\.py cannot be built \(error in"),
+        (SETUP.replace("numpy>=1.26", "numpy>=1.26 x"), r"setup\.py requires 'numpy>=1.26 x'"),
+        (SETUP.replace("numpy>=1.26", "pandas=2"), r"requires 'pandas=2' \(expected"),
+        (SETUP.replace("DuckDB>=1", "./libs/foo"), r"requires './libs/foo'|extras_require"),
         ("raise ValueError('no error')", r"cannot be built \(ValueError: no error\); expected"),
     ],
 )

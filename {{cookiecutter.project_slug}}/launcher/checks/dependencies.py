@@ -8,24 +8,32 @@ from pathlib import Path
 
 from launcher.checks.names import BEYOND, Name, name_findings
 from launcher.checks.problem import Problem
-from launcher.checks.source_files import modules_of, undefined_findings
+from launcher.checks.source_files import module_name, twin_findings, undefined_findings
 from launcher.console import UserError, nearest
 from launcher.packaging.distributions import distribution_of
-from launcher.packaging.sdist import PACKAGE
+from launcher.packaging.sdist import EXTRA, PACKAGE, python_files
 
 ANYTHING = "*"
 OWN = (PACKAGE, BEYOND)
+Declared = Mapping[str, list[str]]
+"""The requirement lines of setup.py by the name of their distribution."""
 
 
-def required(names: Iterable[Name], declared: frozenset[str]) -> list[Name]:
+def required(names: Iterable[Name], declared: Declared) -> list[Name]:
     """Return the imports from other distributions that have to work in a clean environment.
 
-    `declared` holds the distributions that setup.py names; a function may import one that only an extra declares.
+    A function may import what only an extra in setup.py declares.
     """
     others = (each for each in names if each.imported and each.top not in OWN and not each.optional)
     return [
-        each for each in others if not (each.lazy and distribution_of(package_of(each)) in declared)
+        each
+        for each in others
+        if not (each.lazy and EXTRA.search(" ".join(lines_of(each, declared))))
     ]
+
+
+def lines_of(each: Name, declared: Declared) -> list[str]:
+    return declared.get(distribution_of(package_of(each)), [])
 
 
 def package_of(each: Name) -> str:
@@ -35,9 +43,7 @@ def package_of(each: Name) -> str:
     return ".".join(parts[: depth.get(".".join(parts[:2]), depth.get(each.top, 1))])
 
 
-def absent_findings(
-    project: Path, absent: Iterable[Name], declared: frozenset[str]
-) -> list[UserError]:
+def absent_findings(project: Path, absent: Iterable[Name], declared: Declared) -> list[UserError]:
     """Return one finding for each absent package, at the first place that imports it."""
     first = {package_of(each): each for each in reversed([*absent])}
     return [misplaced(project, each) or undeclared(each, declared) for each in first.values()]
@@ -57,12 +63,18 @@ def misplaced(project: Path, each: Name) -> UserError | None:
     return UserError(f"{each.place}: {what}", "modules below trainer/", fix)
 
 
-def undeclared(each: Name, declared: frozenset[str]) -> UserError:
+def undeclared(each: Name, declared: Declared) -> UserError:
     fix = f'add "{distribution_of(package_of(each))}" to install_requires'
-    if distribution_of(package_of(each)) not in declared:
+    lines = lines_of(each, declared)
+    if not lines:
         what = f"imports {package_of(each)}, which a clean environment does not have"
         expected = "every package that the code needs to be declared"
         return UserError(f"{each.place}: {what}", expected, f"{fix} in setup.py")
+    conditions = [line.partition(";")[2].strip() for line in lines if not EXTRA.search(line)]
+    if conditions:
+        what = f"imports {each.top}, which setup.py requires only if {conditions[0]}"
+        expected = "a condition that the training environment meets"
+        return UserError(f"{each.place}: {what}", expected, "correct or remove the condition")
     what = f"imports {each.top}, which only an extra in setup.py declares, when the module loads"
     fix = f"import it inside the function that needs it, or {fix}"
     return UserError(f"{each.place}: {what}", "modules that load without the extras", fix)
@@ -75,7 +87,21 @@ def holds_module(folder: Path, name: str) -> bool:
 
 def own_import_findings(project: Path, names: Iterable[Name]) -> list[UserError]:
     own = name_findings(names, functools.partial(own_name, contents_of(project)))
-    return own + undefined_findings(project)
+    return [*twin_findings(project), *own, *undefined_findings(project)]
+
+
+def shadow_warnings(project: Path, names: Iterable[Name]) -> list[UserError]:
+    """Return a warning for each module beside trainer/ that has the name of one that is imported from elsewhere."""
+    tops = sorted({each.top for each in names if each.imported and each.top not in OWN})
+    return [
+        UserError(
+            f"{name} beside trainer/ hides the module {name} that the package imports",
+            "a name of its own, because tests and scripts in this folder import the nearer one",
+            "rename it",
+        )
+        for name in tops
+        if holds_module(project, name)
+    ]
 
 
 def own_name(contents: Mapping[str, set[str]], each: Name) -> Problem | None:
@@ -96,7 +122,8 @@ def own_name(contents: Mapping[str, set[str]], each: Name) -> Problem | None:
 def contents_of(project: Path) -> dict[str, set[str]]:
     """Return the names of what each module and folder below trainer/ holds."""
     contents: defaultdict[str, set[str]] = defaultdict(set)
-    for name, file in modules_of(project).items():
+    for file in python_files(project):
+        name = module_name(file)
         parts = name.split(".")
         for end in range(1, len(parts)):
             contents[".".join(parts[:end])].add(parts[end])

@@ -4,10 +4,10 @@ import ast
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from launcher.checks.names import Name, words
 from launcher.checks.python_version import version_findings
+from launcher.checks.requirements import admits
 from launcher.checks.source_files import modules_of, parsed_modules, texts_of
 from launcher.console import UserError, nearest, shown
 from launcher.packaging.sdist import EXTRA
@@ -15,13 +15,9 @@ from launcher.spec.catalog import google_cloud, kind_of
 from launcher.spec.custom_job import runtime_kind
 from launcher.spec.job_file import Job
 
-if TYPE_CHECKING:
-    from packaging.specifiers import SpecifierSet
-
 TENSORFLOW = re.compile(
     r"(intel-)?tensorflow(-(cpu|gpu|intel|macos|aarch64|rocm))?|tf-nightly(-cpu|-gpu)?"
 )
-MOST_PATCHES = 100
 HOME = re.compile(r"(/home/|/Users/|~/|file://|[A-Za-z]:\\)[^\s]+")
 PUBLIC_IMAGE = re.compile(r"(?:docker\.io/)?tensorflow/tensorflow:([0-9]+\.[0-9]+)\S*")
 
@@ -90,27 +86,27 @@ def tensorflow_findings(requirements: Iterable[str], runtime: str) -> list[UserE
     from packaging.requirements import Requirement
     from packaging.utils import canonicalize_name
 
-    findings: dict[str, UserError] = {}
+    findings, installed = dict[str, UserError](), False
     for line in requirements:
         requirement, extras = Requirement(line), EXTRA.findall(line)
         if not TENSORFLOW.fullmatch(canonicalize_name(requirement.name)):
             continue
         text = line.partition(";")[0].strip()
+        installed = installed or not extras or "local" in extras
         if not extras:
             findings["installed"] = UserError(
                 f"setup.py installs {text} on the machines of the job",
                 "the TensorFlow that their image brings, because a second one would replace or break it",
                 'move it to EXTRAS["local"]',
             )
-        elif runtime and "local" in extras and not admits(requirement.specifier, runtime):
+        elif runtime and "local" in extras and not admits(str(requirement.specifier), runtime):
             findings["version"] = UserError(
                 f"setup.py asks for {text}, but the job's machines have TensorFlow {runtime}",
                 "the same version here and there",
                 f"write =={runtime}.* in setup.py, or name another image in job.toml [runtime]",
             )
+    if not installed:
+        what = 'setup.py requires no TensorFlow in EXTRAS["local"]'
+        expected = "the TensorFlow that this machine trains with"
+        findings["none"] = UserError(what, expected, 'add it under the name "local"')
     return list(findings.values())
-
-
-def admits(specifier: "SpecifierSet", version: str) -> bool:
-    """Return whether some patch of a version such as 2.21 satisfies a specifier such as >=2.20,<2.22."""
-    return any(specifier.contains(f"{version}.{patch}") for patch in range(MOST_PATCHES))

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 from launcher.checks.arguments import Responses, argument_findings, responses
 from launcher.checks.calls import call_findings, replaced_findings
-from launcher.checks.dependencies import own_import_findings
+from launcher.checks.dependencies import own_import_findings, shadow_warnings
 from launcher.checks.entry_point import code_findings, runtime_of, tensorflow_findings
 from launcher.checks.features import feature_findings, stale_findings
 from launcher.checks.import_effects import import_findings
 from launcher.checks.job_settings import job_findings
 from launcher.checks.machines import machine_findings
 from launcher.checks.names import names_of
-from launcher.checks.requirements import path_findings, requirement_warnings
+from launcher.checks.requirements import requirement_findings, requirement_warnings
 from launcher.checks.secrets import file_findings, secret_findings
 from launcher.checks.shipped_files import shipped_findings
 from launcher.checks.source_files import data_findings, left_out_findings, syntax_findings
@@ -67,8 +67,9 @@ def findings(
 ) -> Findings:
     """Return all that can be known to be wrong without the cloud, each once."""
     folder, names = project.folder, names_of(project.folder)
-    lines = distribution.requirements
-    uninstallable = [*tensorflow_findings(lines, runtime_of(job)[0]), *path_findings(lines)]
+    lines, (tensorflow, runtime_python) = distribution.requirements, runtime_of(job)
+    uninstallable = tensorflow_findings(lines, tensorflow)
+    uninstallable += requirement_findings(distribution, runtime_python)
     unfit = [
         *syntax_findings(folder),
         *left_out_findings(folder, distribution.files),
@@ -82,7 +83,8 @@ def findings(
     note = folder / ".nox" / "secrets.json"
     reasons += [*file_findings(folder, distribution.files, note), *uninstallable]
     large = size_finding(distribution.path, LARGE_MB)
-    warnings = [*replaced_findings(names, "outdated"), *([large] if large else [])]
+    warnings = [*replaced_findings(names, "outdated"), *shadow_warnings(folder, names)]
+    warnings += [large] if large else []
     response: Responses = {}
     # To install another TensorFlow, which is a finding already, would only take a minute.
     if not uninstallable:

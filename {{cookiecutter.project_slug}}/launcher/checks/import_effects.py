@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -36,7 +35,7 @@ def import_findings(
 ) -> list[UserError]:
     """Return the absent packages or, without any and if the modules are `importable`, what importing each does."""
     imports = required(names, distribution.declared)
-    others = [each for each in names if each.top not in {*OWN, *sys.stdlib_module_names}]
+    others = [each for each in names if each.top not in OWN]
     modules = modules_of(project) if importable else {}
     request = {
         "required": sorted({package_of(each) for each in imports}),

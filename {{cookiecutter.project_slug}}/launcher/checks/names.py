@@ -13,7 +13,7 @@ from launcher.console import UserError
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 CAUGHT = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
-CHOOSING = {"TYPE_CHECKING", "version_info", "hexversion", "hasattr", "find_spec"}
+CHOOSING = {"TYPE_CHECKING", "version_info", "hexversion", "hasattr", "find_spec", "platform"}
 BEYOND = "<beyond>"
 """What a relative import with too many dots starts from."""
 
@@ -89,7 +89,8 @@ def is_choice(node: ast.AST) -> bool:
     """Return whether a statement runs only what it can."""
     if isinstance(node, ast.Try):
         return any(each.type is None or words(each.type) & CAUGHT for each in node.handlers)
-    return isinstance(node, ast.If | ast.IfExp) and bool(words(node.test) & CHOOSING)
+    asked = words(node.test) if isinstance(node, ast.If | ast.IfExp) else set()
+    return bool(asked & CHOOSING) or {"os", "name"} <= asked
 
 
 def words(tree: ast.AST) -> set[str]:

@@ -2,15 +2,17 @@
 
 import os
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from launcher.checks.problem import Problem, findings_at
 from launcher.console import UserError
 from launcher.packaging.environment import find_program
-from launcher.packaging.sdist import EXTRA
+from launcher.packaging.sdist import EXTRA, SourceDistribution
 from launcher.subprocesses import clean_variables, run_captured
 
+MOST_PATCHES = 100
 PUBLIC_INDEX = "https://pypi.org/simple"
 INDEX_SETTING = re.compile(r"UV_(\w*INDEX\w*|FIND_LINKS)")
 BUILT_HERE = re.compile(r"^Tag: .*-linux_", re.MULTILINE)
@@ -24,14 +26,33 @@ def installed_lines(requirements: Iterable[str]) -> list[str]:
     return [line for line in requirements if not EXTRA.findall(line)]
 
 
-def path_findings(requirements: Iterable[str]) -> list[UserError]:
-    """Return the requirements that are a path on this machine."""
-    paths = [line for line in installed_lines(requirements) if "@ file:" in line]
+def requirement_findings(distribution: SourceDistribution, python: str) -> list[UserError]:
+    """Return the requirements that no job can install; `python` is the version of its machines, or ""."""
+    lines = installed_lines(distribution.requirements)
     expected = "requirements that the machines of a job can install"
     problems = [
-        (f"setup.py requires {line}, a path on this machine", expected, REMEDY) for line in paths
+        (f"setup.py requires {line}, a path on this machine", expected, REMEDY)
+        for line in lines
+        if "@ file:" in line
     ]
+    problems += [
+        (f"setup.py requires {name}, which is a part of Python", expected, "remove it")
+        for name in distribution.declared
+        if name.replace("-", "_") in sys.stdlib_module_names
+    ]
+    if python and not admits(distribution.python, python):
+        what = f'setup.py has python_requires="{distribution.python}"'
+        expected = f"a range with Python {python}, which the job's machines run"
+        problems.append((what, expected, "widen it, or choose another image in job.toml [runtime]"))
     return findings_at("", problems)
+
+
+def admits(specifier: str, version: str) -> bool:
+    """Return whether some patch of a version such as 2.21 satisfies a specifier such as >=2.20,<2.22."""
+    from packaging.specifiers import SpecifierSet
+
+    parsed = SpecifierSet(specifier)
+    return any(parsed.contains(f"{version}.{patch}") for patch in range(MOST_PATCHES))
 
 
 def requirement_warnings(requirements: Iterable[str], packages: Path) -> list[UserError]:

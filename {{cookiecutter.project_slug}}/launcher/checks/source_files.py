@@ -1,17 +1,21 @@
 """The files of the package: their syntax, and what the source distribution leaves out."""
 
 import ast
+import fnmatch
 import functools
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import product
 from pathlib import Path
 
-from launcher.console import UserError
+from launcher.console import UserError, shown
 from launcher.packaging.environment import find_program
 from launcher.packaging.sdist import PACKAGE, package_files, python_files, syntax_finding
 from launcher.subprocesses import clean_variables, run_captured
+
+FILE_NAME = re.compile(r"[\w .*-]*\.\w+|[\w-]+")
 
 
 def modules_of(project: Path) -> dict[str, str]:
@@ -76,18 +80,36 @@ def syntax_findings(project: Path) -> list[UserError]:
     return [finding for finding in findings if finding]
 
 
+def twin_findings(project: Path) -> list[UserError]:
+    """Return the modules that have a folder of the same name beside them, which Python imports instead."""
+    files = python_files(project)
+    twins = [(name, f"{name.removesuffix('.py')}/__init__.py") for name in files]
+    return [
+        UserError(f"{name} is never imported, because {init} exists", "one of them", "rename one")
+        for name, init in twins
+        if init in files
+    ]
+
+
 def left_out_findings(project: Path, shipped: frozenset[str]) -> list[UserError]:
-    """Return the modules that are not among the `shipped` files; those that lack the same `__init__.py` once."""
-    findings: dict[str, UserError] = {}
-    expected = "every module below trainer/ to travel to the cloud"
+    """Return the modules that are not among the `shipped` files; those of a folder, or that lack the same `__init__.py`, once."""
+    groups: dict[tuple[str, str], list[str]] = {}
     for name in python_files(project):
         if name not in shipped:
             init = missing_init(project, name)
-            fix = "remove what excludes it from setup.py or MANIFEST.in"
-            fix = f"create {init}, an empty file" if init else fix
-            what = f"{name} is not in the source distribution"
-            findings.setdefault(init or name, UserError(what, expected, fix))
-    return [*findings.values()]
+            groups.setdefault((init, "" if init else name.rpartition("/")[0]), []).append(name)
+    return [left_out(names, init) for (init, _), names in groups.items()]
+
+
+def left_out(names: Sequence[str], init: str) -> UserError:
+    more = f" (and {len(names) - 1} more)" if names[1:] else ""
+    fix = 'write packages=find_packages(include=["trainer", "trainer.*"]) in setup.py'
+    fix = f"{fix}, and remove what excludes it from MANIFEST.in"
+    return UserError(
+        f"{names[0]}{more} is not in the source distribution",
+        "every module below trainer/ to travel to the cloud",
+        f"create {init}, an empty file" if init else fix,
+    )
 
 
 def missing_init(project: Path, name: str) -> str:
@@ -97,14 +119,33 @@ def missing_init(project: Path, name: str) -> str:
 
 
 def data_findings(project: Path, shipped: frozenset[str]) -> list[UserError]:
-    """Return the files that a module names, alone or at the end of a path, and that are not `shipped`."""
-    users: dict[str, str] = {}
-    for user, tree in parsed_modules(project):
-        for text in texts_of(tree):
-            users.setdefault(text.rpartition("/")[2], user)
-    data = (name for name in package_files(project) if not name.endswith((".py", ".pyc")))
-    lacking = ((name, users.get(name.rpartition("/")[2])) for name in data if name not in shipped)
-    return [unshipped(name, user) for name, user in lacking if user]
+    """Return the data files that a module names otherwise than they are named, or that are not `shipped`."""
+    findings: dict[tuple[str, bool], UserError] = {}
+    data = [name for name in package_files(project) if not name.endswith((".py", ".pyc"))]
+    for (user, text, last), file in product(named_files(project), data):
+        name, pattern = Path(file).name, "*" in last
+        if not fnmatch.fnmatchcase(name.casefold(), last.casefold()):
+            continue
+        if not pattern and (last != name or "\\" in text):
+            findings.setdefault((file, True), misnamed(file, user, text))
+        elif file not in shipped:
+            findings.setdefault((file, False), unshipped(file, user))
+    return list(findings.values())
+
+
+def named_files(project: Path) -> list[tuple[str, str, str]]:
+    """Return module, text and last part of each text in the code that may be a file's path or pattern."""
+    texts = ((user, text) for user, tree in parsed_modules(project) for text in texts_of(tree))
+    split = ((user, text, re.split(r"[/\\]", text)[-1]) for user, text in texts)
+    return [each for each in split if FILE_NAME.fullmatch(each[2])]
+
+
+def misnamed(file: str, user: str, text: str) -> UserError:
+    return UserError(
+        f"{user} names {shown(text)}, which only Windows or macOS take for {file}",
+        "the file's name, letter by letter, and / between folders",
+        f"write {shown(file.partition('/')[2])}, or rename the file",
+    )
 
 
 def unshipped(file: str, user: str) -> UserError:

@@ -5,6 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from launcher.console import nearest
+
 
 @functools.cache
 def distributions() -> dict[str, Any]:
@@ -19,5 +21,7 @@ def distribution_of(package: str) -> str:
     return canonicalize_name(distributions()["modules"].get(package, package))
 
 
-def known_distributions() -> list[str]:
-    return [*distributions()["modules"].values(), *distributions()["popular"]]
+def distribution_like(name: str) -> str:
+    """Return the distribution that a name most likely stands for, or ""."""
+    modules = distributions()["modules"]
+    return modules.get(name) or nearest(name, [*modules.values(), *distributions()["popular"]])

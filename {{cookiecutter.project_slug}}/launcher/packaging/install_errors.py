@@ -3,8 +3,8 @@
 import platform
 import re
 
-from launcher.console import UserError, nearest
-from launcher.packaging.distributions import known_distributions
+from launcher.console import UserError
+from launcher.packaging.distributions import distribution_like
 
 PYTHON = ".".join(platform.python_version_tuple()[:2])
 NOISE = re.compile(
@@ -12,7 +12,7 @@ NOISE = re.compile(
 )
 MARKER = re.compile(r"\{[^}]*\}")
 REASON = re.compile(r"[Bb]ecause (.*?),? we can conclude")
-PROJECT = re.compile(r"you require ([\w.-]+)\[")
+PROJECT = re.compile(r"you require ([\w.-]+)(?:\[[^\]]*\])?, we can conclude that your")
 LONGEST_REASON = 300
 
 # What uv writes, what that means ("" for the reason that uv gives), and what helps; {0} is the first group that matched.
@@ -34,12 +34,13 @@ CAUSES = (
      "{0} has no wheel for Python {python} here, and building it from its source fails",
      "require a version with a wheel in setup.py (-v shows the build's output)"),
     (r"(\S+) was not found in the package registry", "", "correct the name in setup.py{guess}"),
+    (r"satisfy Python\S+ and setup.py", "", "lower python_requires in setup.py, or start nox with that Python"),
     (r"satisfy Python\S+ and (\S+?)[<=>!~]", "", "require a version of {0} for Python {python} in setup.py"),
     (r"(\S+?)(?:[<=>!~]\S+)? has no wheels with a matching platform", "",
      "remove {0} from setup.py, or add a marker such as ; sys_platform == 'win32'"),
     (r"(\S+?)(?:[<=>!~]\S+)? has no wheels with a matching", "",
      "require a version of {0} with a wheel for Python {python} in setup.py"),
-    (r"no version of (\S+?)[<=>!~]|only ([^<=>!~ ]+)[<=>!~]\S* is available and \S+ depends on \2", "",
+    (r"no version of (\S+?)[<=>!~]|only ([^<=>!~ ]+)[<=>!~]\S* is available and \S+ (?:depends on|requires) \2", "",
      "require a version of {0} that https://pypi.org/project/{0}/#history lists, in setup.py"),
     (r"(\S+) has invalid metadata", "", "require another version than {0} in setup.py"),
     (r"No solution found", "",
@@ -49,9 +50,9 @@ CAUSES = (
 
 def install_error(output: str, purpose: str) -> UserError:
     """Return the cause of a failed installation; `purpose` names the environment."""
-    text = " ".join(NOISE.sub(" ", MARKER.sub("", output)).split())
+    text = of_setup(" ".join(NOISE.sub(" ", MARKER.sub("", output)).split()))
     names, meaning, remedy = cause_in(text)
-    guess = nearest(names[0], known_distributions()) if names else ""
+    guess = distribution_like(names[0]) if names else ""
     facts = {"python": PYTHON, "guess": f": write {guess}" if guess else ""}
     what = meaning.format(*names, **facts) or reason_of(text)
     expected = f"requirements in setup.py that can be installed together with Python {PYTHON}"
@@ -67,13 +68,20 @@ def cause_in(text: str) -> tuple[list[str], str, str]:
     return [], "uv fails", "read the output of uv, which -v shows"
 
 
+def of_setup(text: str) -> str:
+    """Return uv's text with setup.py in place of the project's own distribution."""
+    project = PROJECT.search(text)
+    name = rf"{re.escape(project[1])}(\[[\w,-]+\])?(==[\w.]+)?" if project else "$^"
+    return re.sub(
+        rf"{name} (depends on|requires)",
+        "setup.py requires",
+        re.sub(f"require {name}", "require itself", text),
+    )
+
+
 def reason_of(text: str) -> str:
     """Return why there is no solution, in uv's words, from its last sentences."""
-    project = PROJECT.search(text)
-    name = re.escape(project[1]) if project else "setup.py"
-    own = re.compile(rf"{name}(\[[\w,-]+\])?==\S+ (depends on|requires)")
-    sentences = [own.sub("setup.py requires", each) for each in REASON.findall(text)]
-    sentences = [each for each in sentences if f"require {project and project[1]}" not in each]
+    sentences = [each for each in REASON.findall(text) if "require itself" not in each]
     while len(sentences) > 1 and len("; ".join(sentences)) > LONGEST_REASON:
         del sentences[0]
     return "; ".join(sentences)

@@ -29,6 +29,10 @@ KEPT_SECONDS = 30 * 24 * 3600.0
 EXTRA = re.compile(r"""extra\s*==\s*["']([\w.-]+)["']""")
 
 
+INVALID = re.compile(r"requirement specifiers; (.*)\n\s*(\S.*)\n\s*[~^]+")
+"""What setuptools writes about a requirement that it cannot parse."""
+
+
 @dataclass(frozen=True)
 class SourceDistribution:
     """A built source distribution: its name, its requirement lines, and what it holds."""
@@ -39,6 +43,8 @@ class SourceDistribution:
     files: frozenset[str]
     content: str
     """A digest of the files' names and bytes; equal builds have equal ones."""
+    python: str = ""
+    """Its python_requires."""
 
     def requirements_of(self, extra: str) -> tuple[str, ...]:
         """Return the requirement lines that an installation with `extra` takes into account."""
@@ -46,13 +52,16 @@ class SourceDistribution:
         return tuple(sorted(lines))
 
     @property
-    def declared(self) -> frozenset[str]:
-        """The normalised names of all required distributions, those of extras included."""
+    def declared(self) -> dict[str, list[str]]:
+        """The requirement lines, those of extras included, by the normalised name of the distribution."""
         # Imported where it is needed: it takes longer than the rest of --help.
         from packaging.requirements import Requirement
         from packaging.utils import canonicalize_name
 
-        return frozenset(canonicalize_name(Requirement(line).name) for line in self.requirements)
+        lines: dict[str, list[str]] = {}
+        for line in self.requirements:
+            lines.setdefault(canonicalize_name(Requirement(line).name), []).append(line)
+        return lines
 
 
 def build_source_distribution(
@@ -80,6 +89,12 @@ def run_sdist(project: Path, folder: Path, console: Console) -> Path:
     command += ["sdist", "--formats", "gztar", "--dist-dir", str(folder)]
     code, output = run_captured(command, project, clean_variables(), show=console.verbose)
     archives = list(folder.glob("*.tar.gz"))
+    if invalid := INVALID.search(output):
+        raise UserError(
+            f"setup.py requires {invalid[2]!r} ({invalid[1].lower()})",
+            'requirements such as "numpy>=1.26"',
+            "correct it in setup.py; a missing comma joins two",
+        )
     if code or len(archives) != 1:
         raise UserError(
             f"setup.py cannot be built ({error_line(output)})",
@@ -119,7 +134,8 @@ def stored(archive: Path, packages: Path) -> SourceDistribution:
         write_atomically(path, packed({f"{top}/{name}": files[name] for name in files}))
     os.utime(path.parent)
     requirements = tuple(metadata.get_all("Requires-Dist", []))
-    return SourceDistribution(path, metadata["Name"], requirements, frozenset(files), content)
+    name, python = metadata["Name"], metadata["Requires-Python"] or ""
+    return SourceDistribution(path, name, requirements, frozenset(files), content, python)
 
 
 def prune(folders: Iterable[Path]) -> None:
