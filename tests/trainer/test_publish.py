@@ -12,7 +12,7 @@ import tensorflow as tf
 from trainer import task
 from trainer.data.schema import Schema
 from trainer.model import Serving
-from trainer.publish import NewModel, check_served, copy_model, new_model
+from trainer.publish import NewModel, bound_operations, check_served, copy_model, new_model
 from trainer.run.errors import UserError
 
 
@@ -61,8 +61,6 @@ def read_file(values: Any) -> Any:
     ("change", "message"),
     [
         (python_call, "it calls EagerPyFunc"),
-        (numpy_call, "it calls PyFunc"),
-        (read_file, "it calls ReadFile"),
         (lambda values: values * np.nan, "predicts nan; expected finite numbers"),
     ],
 )
@@ -83,6 +81,24 @@ def test_a_model_that_another_process_cannot_use_is_refused(
 
     monkeypatch.setattr(Serving, "predict", changed)
     refused(prepared, tmp_path / "job", message)
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        (python_call, ["EagerPyFunc"]),
+        (numpy_call, ["PyFunc"]),
+        (read_file, ["ReadFile"]),
+        (tf.exp, []),
+    ],
+)
+def test_operations_bound_to_this_machine_are_found(
+    tmp_path: Path, change: Callable[[Any], Any], name: list[str]
+) -> None:
+    module = tf.Module()
+    module.call = tf.function(change, [tf.TensorSpec([None], tf.float32)], autograph=False)
+    tf.saved_model.save(module, str(tmp_path), signatures={})
+    assert bound_operations(tmp_path) == name
 
 
 @pytest.mark.parametrize(
