@@ -56,7 +56,7 @@ def write(record: RunRecord, job_dir: Path, versions: Mapping[str, str]) -> None
     folder.mkdir(exist_ok=True)
     content = package.read_bytes()
     files = {package.name: content, JOB_FILE: record.job_file.read_bytes()}
-    files[Path(FEATURES).name] = archive_files(content)[FEATURES]
+    files[Path(FEATURES).name] = archive_files(content).get(FEATURES, b"")
     for name, data in files.items():
         (folder / name).write_bytes(data)
     document = {
