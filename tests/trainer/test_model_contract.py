@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import keras
@@ -16,7 +17,7 @@ from trainer.data.statistics import Statistics
 from trainer.model import Model, build_optimizer
 from trainer.run.errors import UserError
 from trainer.settings import Settings
-from trainer.training.contract import check_model
+from trainer.training.contract import check_labels, check_model
 from trainer.training.train_step import Trainer
 
 SETTINGS = Settings(epochs=1, batch_size=64, learning_rate=1e-3, hidden_units=(8,), dropout=0.1)
@@ -43,6 +44,19 @@ def test_the_model_of_the_template_passes(
     assert time.process_time() - started < 5
     after = [variable.numpy() for variable in trainer.variables]
     assert all(np.array_equal(one, other) for one, other in zip(before, after, strict=True))
+
+
+def test_fractions_that_float32_loses_in_the_loss_pass() -> None:
+    """Labels of millions, one of them with a half."""
+
+    def losses(outputs: Any, labels: Any) -> Any:
+        return tf.square(outputs[:, 0] - (labels - 5e6) / 2.3e6)
+
+    model = SimpleNamespace(task="regression", output_count=1, losses=losses)
+    for half in np.arange(1e6, 4e6, 50_000) + 0.5:
+        labels = np.linspace(1e6, 8e6, 64).round().astype(np.float32)
+        labels[3] = half
+        check_labels(model, tf.zeros([64, 1]), tf.constant(labels))
 
 
 def test_a_network_of_zeros_passes(

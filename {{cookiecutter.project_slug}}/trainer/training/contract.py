@@ -106,9 +106,11 @@ def check_labels(model: Any, outputs: Any, labels: Any) -> None:
     """Raise `UserError` if the loss stays the same with other labels."""
     own = labels.numpy()
     if model.task == "regression":
-        fractions = own != np.trunc(own)
-        others = np.trunc(own) if fractions.any() else own + max(1.0, float(np.abs(own).max()))
-        part = "the fractions of the labels" if fractions.any() else "the labels"
+        largest = float(np.abs(own).max())
+        # Smaller fractions may vanish in float32, and then matter little.
+        has_fractions = np.abs(own - np.trunc(own)).max() > 1e-3 * largest
+        others = np.trunc(own) if has_fractions else own + max(1.0, largest)
+        part = "the fractions of the labels" if has_fractions else "the labels"
     else:
         others, part = (own + 1) % max(model.output_count, 2), "the labels"
     # Outputs that are all alike, as at the start of a network of zeros, would cost the same for each class.
@@ -126,26 +128,19 @@ def check_probabilities(predictions: npt.NDArray[Any]) -> None:
     totals = predictions.sum(axis=1)
     if predictions.min() < 0 or predictions.max() > 1 or np.abs(totals - 1).max() > TOLERANCE:
         raise UserError(
-            f"{PREDICTIONS} returns {shown_row(predictions)}",
+            f"{PREDICTIONS} returns rows such as [{', '.join(f'{value:.3g}' for value in predictions[0][:5])}]",
             "a probability from 0 to 1 for each class, with a sum of 1",
             "apply softmax, or sigmoid to both classes, to the logits in Model.activate",
         )
 
 
-def shown_row(predictions: npt.NDArray[Any]) -> str:
-    return f"rows such as [{', '.join(f'{value:.3g}' for value in predictions[0][:5])}]"
-
-
 def check_activated_once(model: Any, outputs: Any, labels: Any, predictions: Any) -> None:
     """Raise `UserError` if the network ends in sigmoid or softmax, and loss or predictions apply it again."""
-    activations = [name for name in last_activations(model.network.outputs[0])]
+    activations = list(last_activations(model.network.outputs[0]))
     if not activations or len(outputs.shape) != 2:
         return
-    classes = (
-        tf.one_hot(labels, 2)[:, 1:]
-        if outputs.shape[1] == 1
-        else tf.one_hot(labels, outputs.shape[1])
-    )
+    width = outputs.shape[1]  # 1 for a binary label: the second of its classes
+    classes = tf.one_hot(labels, max(width, 2))[:, -width:]
     perfect = tf.clip_by_value(classes, 1e-4, 1 - 1e-4)
     in_loss = float(tf.reduce_mean(model.losses(perfect, labels))) > 0.1
     in_predictions = np.abs(predictions[:, -1] - outputs[:, -1]).max() > TOLERANCE
