@@ -59,6 +59,7 @@ def results(auc: float, loss: float) -> dict[str, Any]:
         (0.9, 0.7, "eval loss 0.7000 is no better than 0.6000, which"),
         (0.75, 0.5, "eval auc 0.7500 is no better than 0.8000 of a linear model"),
         (0.85, 0.4, ""),
+        (0.8, 0.4, ""),
     ],
 )
 def test_a_result_that_a_simpler_model_reaches_is_reported(
@@ -98,6 +99,15 @@ class Rows(Split):
 def test_the_linear_model_learns_from_codes(task_name: str, classes: int, least: str) -> None:
     label = Label(tuple("abc"[:classes]), (1,) * classes, 0.0, 1.0)
     assert linear_baseline(task_name, label, Rows(1, classes), Rows(2, classes))[least] > 0.99
+
+
+def test_many_columns_and_classes_have_no_linear_model(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("trainer.training.linear.MOST_PRODUCTS", 4 * 4 * 2 * 10_000)
+    label = Label(tuple("abc"), (1,) * 3, 0.0, 1.0)
+    assert linear_baseline("multiclass", label, Rows(1, 3), Rows(2, 3)) == {}
+    assert linear_baseline("binary", label, Rows(1, 2), Rows(2, 2)) != {}
 
 
 def test_the_linear_model_of_a_linear_label_is_exact() -> None:

@@ -47,9 +47,10 @@ def no_better(metrics: Mapping[str, Any], name: str) -> Iterator[str]:
     """Yield a sentence if the result is no better than a constant prediction or, if it is, than a linear model."""
     constant, linear = metrics["baseline"], metrics.get("linear_baseline") or {}
     for metric in (name, "loss"):
-        if not is_better(metric, metrics[metric], constant[metric]):
+        if metric in metrics and not is_better(metric, metrics[metric], constant[metric]):
             shown = f"{metrics['split']} {metric} {metrics[metric]:.4f} is no better than {constant[metric]:.4f}"
             yield f"{shown}, which predicting the same for every row gives"
             return
-    if name in linear and not is_better(name, metrics[name], linear[name]):
+    # Equal results are no reason for a warning: both may be perfect, or a small split has few values.
+    if name in linear and is_better(name, linear[name], metrics[name]):
         yield f"{metrics['split']} {name} {metrics[name]:.4f} is no better than {linear[name]:.4f} of a linear model"
