@@ -8,7 +8,7 @@ from trainer import __version__
 from trainer.data.statistics import Statistics
 from trainer.run.console import Console
 from trainer.run.errors import UserError
-from trainer.run.identity import check_identity, identity_of
+from trainer.run.identity import check_identity, foreign, identity_of
 from trainer.run.outputs import Outputs, git_revision, read_json, write_json
 from trainer.settings import Settings
 
@@ -32,26 +32,16 @@ def finished_metrics(
                 "restore that file, or name another --job-dir; nothing was changed",
             )
         return None
-    if not isinstance(earlier.get("settings"), dict) or not isinstance(
-        earlier.get("identity"), dict
-    ):
+    had, identity = earlier.get("settings"), earlier.get("identity")
+    if not isinstance(had, dict) or not isinstance(identity, dict):
         raise foreign(outputs.config)
-    check_unchanged(settings, earlier["settings"], outputs.job_dir)
-    check_identity(
-        earlier["identity"], identity_of(statistics.fingerprint), outputs.job_dir, console.warning
-    )
-    metrics = read_json(outputs.metrics) if earlier["settings"] == settings.as_json() else None
+    check_unchanged(settings, had, outputs.job_dir)
+    now = identity_of(statistics.fingerprint)
+    check_identity(identity, now, outputs.job_dir, console.warning)
+    metrics = read_json(outputs.metrics) if had == settings.as_json() else None
     if metrics is not None and not metrics.keys() >= REPORTED:
         raise foreign(outputs.metrics)
     return metrics
-
-
-def foreign(path: Path) -> UserError:
-    return UserError(
-        f"{path} was not written by a run of this version",
-        "a job folder that holds nothing else",
-        "name another --job-dir; nothing was changed",
-    )
 
 
 def check_unchanged(settings: Settings, earlier: Mapping[str, Any], job_dir: Path) -> None:

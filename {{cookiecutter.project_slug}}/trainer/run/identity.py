@@ -48,11 +48,7 @@ def check_identity(
 ) -> None:
     """Raise `UserError` if what `where` holds is of other data or code; warn if only versions differ."""
     if set(earlier) != set(now):
-        raise UserError(
-            f"{where} was not written by a run of this version",
-            "the outputs of one run",
-            "name another --job-dir; nothing was changed",
-        )
+        raise foreign(where)
     if earlier["data"] != now["data"]:
         raise UserError(
             f"{where} holds a run on other data",
@@ -68,6 +64,14 @@ def check_identity(
     for name in changes(earlier["versions"], now["versions"]):
         was, is_now = (each["versions"].get(name, "none") for each in (earlier, now))
         warn(f"{where} holds a run with {name} {was} (now {is_now}); results may differ a little")
+
+
+def foreign(path: Path) -> UserError:
+    return UserError(
+        f"{path} was not written by a run of this version",
+        "the outputs of one run",
+        "name another --job-dir; nothing was changed",
+    )
 
 
 def changes(earlier: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
