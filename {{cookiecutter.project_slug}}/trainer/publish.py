@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -101,6 +102,7 @@ def start_loader(home: Path) -> "subprocess.Popen[str]":
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         encoding="utf-8",
+        errors="replace",
     )
 
 
@@ -110,7 +112,7 @@ def check_served(
     """Raise `UserError` for predictions that mean nothing, or that differ from the network's, `trained`, for the same rows."""
     served = scores_of(rows, schema)
     check_scores(served, schema)
-    if trained is not None:
+    if trained is not None and rows:
         check_parity(served, trained, schema)
 
 
@@ -174,7 +176,7 @@ def largest_difference(served: npt.NDArray[Any], trained: npt.NDArray[Any]) -> f
 def copy_model(folder: Path, target: Path) -> None:
     """Copy a model; `saved_model.pb`, by which others know that it is complete, last. A bucket's mount renames no folder."""
     (target / SAVED_MODEL).unlink(missing_ok=True)
-    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    paths = filter(Path.is_file, folder.rglob("*"))
     for path in sorted(paths, key=lambda path: path == folder / SAVED_MODEL):
         copied = target / path.relative_to(folder)
         copied.parent.mkdir(parents=True, exist_ok=True)
@@ -207,6 +209,7 @@ def bound_operations(folder: Path) -> list[str]:
 
 def main() -> None:
     """Load a model and print its predictions as JSON, or why it cannot; end without a request."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that trains
     import tensorflow  # noqa: F401  before the request, because it takes the longest
 
     request = sys.stdin.readline()

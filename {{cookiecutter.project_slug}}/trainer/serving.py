@@ -75,19 +75,16 @@ def read_saved_model(model_dir: Path) -> Any:
 
 
 def predictions(
-    signature: Any, parameters: Mapping[str, str], rows: Sequence[Mapping[str, Any]]
+    signature: Any, parameters: Mapping[str, str], rows: Sequence[Mapping[str, str | float]]
 ) -> Iterator[dict[str, Any]]:
-    """Yield the outputs of a model's signature for each row, as JSON values."""
+    """Yield the outputs of a model's signature for each row of cells, which `cell` returned, as JSON values."""
     import tensorflow as tf
 
     types = {name: spec.dtype for name, spec in signature.structured_input_signature[1].items()}
     pending = iter(rows)
     while batch := list(itertools.islice(pending, BATCH_SIZE)):
         columns = {
-            parameter: tf.constant(
-                [cell(row.get(column), types[parameter] == tf.string) for row in batch],
-                types[parameter],
-            )
+            parameter: tf.constant([row[column] for row in batch], types[parameter])
             for column, parameter in parameters.items()
         }
         outputs = {name: tensor.numpy() for name, tensor in signature(**columns).items()}
