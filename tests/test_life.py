@@ -257,7 +257,7 @@ def test_a_typo_in_the_data_is_counted_and_kept(project: Path, tmp_path: Path) -
     job = project / "job.toml"
     with changed(job, job.read_text(encoding="utf-8").replace("data/adult.data.gz", str(table))):
         said = ran(project, "prepare")
-    assert "1 of 48,842 rows cannot be used" in said
+    assert "1 of 32,561 rows cannot be used" in said
     assert "3g is not a finite number" in (project / "data/prepared/rejects.csv").read_text(
         encoding="utf-8"
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from trainer import predict
-from trainer.data.raw_rows import read_raw_rows
+from trainer.data.raw_rows import RawRow, read_raw_rows
 from trainer.data.schema import Schema
 from trainer.run.console import Console
 from trainer.run.errors import UserError
@@ -165,7 +165,10 @@ def test_a_value_is_text_as_in_a_table(value: object, text: str) -> None:
 
 
 def test_each_invalid_cell_is_reported_with_its_row(capsys: pytest.CaptureFixture[str]) -> None:
-    rows = [("rows.csv, row 1", {"age": "4"}), ("rows.csv, row 2", {"age": "old", "plan": ["a"]})]
+    rows: list[RawRow] = [
+        ("rows.csv, row 1", {"age": "4"}),
+        ("rows.csv, row 2", {"age": "old", "plan": ["a"]}),
+    ]
     with pytest.raises(UserError) as caught:
         predict.checked_cells(rows, COLUMNS, ("",))
     lines = [*capsys.readouterr().err.splitlines(), f"error: {caught.value}"]
