@@ -12,14 +12,14 @@ from launcher.checks.features import feature_findings, stale_findings
 from launcher.checks.import_effects import import_findings
 from launcher.checks.job_settings import job_findings
 from launcher.checks.machines import machine_findings
-from launcher.checks.names import names_of
+from launcher.checks.names import Name, names_of
 from launcher.checks.requirements import requirement_findings, requirement_warnings
 from launcher.checks.secrets import file_findings, secret_findings
 from launcher.checks.shipped_files import shipped_findings
 from launcher.checks.source_files import data_findings, left_out_findings, syntax_findings
 from launcher.checks.study import study_findings
 from launcher.console import Console, Refused, UserError
-from launcher.packaging.environment import install, site_packages
+from launcher.packaging.environment import install, newest, site_packages
 from launcher.packaging.sdist import LARGE_MB, SourceDistribution, python_files, size_finding
 from launcher.project import Project
 from launcher.spec.job_file import Job
@@ -85,25 +85,48 @@ def findings(
     large = size_finding(distribution.path, LARGE_MB)
     warnings = [*replaced_findings(names, "outdated"), *shadow_warnings(folder, names)]
     warnings += [large] if large else []
-    response: Responses = {}
-    # To install another TensorFlow, which is a finding already, would only take a minute.
-    if not uninstallable:
-        try:
-            python = install(project.training, distribution, console)
-            packages = site_packages(project.training.requirements(distribution))
-            warnings += requirement_warnings(lines, packages)
-            found = import_findings(python, folder, distribution, names, importable=not unfit)
-            reasons += found
-            # What cannot be imported has a finding already.
-            if not (unfit or found):
-                response = responses(python, project, job, arguments)
-        except UserError as error:
-            reasons.append(error)
+    found, unsure, response = installed_findings(
+        project, job, distribution, arguments, names, bool(unfit), bool(uninstallable), console
+    )
+    reasons += found
+    warnings += unsure
     features = response.get("features", {})
     reasons += feature_findings(features, job, project)
     reasons += argument_findings(response.get("flags", {}), job)
     errors = list({str(reason): reason for reason in reasons}.values())
     return Findings(errors, stale_findings(features, job, project), warnings)
+
+
+def installed_findings(
+    project: Project,
+    job: Job,
+    distribution: SourceDistribution,
+    arguments: Sequence[str],
+    names: Sequence[Name],
+    unfit: bool,
+    uninstallable: bool,
+    console: Console,
+) -> tuple[list[UserError], list[UserError], Responses]:
+    """Return what the package's environment shows: errors, warnings, and the responses of its programs."""
+    try:
+        # To install another TensorFlow, which is a finding already, would only take a minute.
+        if uninstallable:
+            python = newest(project.training)
+            found = (
+                import_findings(python, project.folder, distribution, names, importable=False)
+                if python
+                else []
+            )
+            return found, [], {}
+        python = install(project.training, distribution, console)
+        packages = site_packages(project.training.requirements(distribution))
+        warnings = [*requirement_warnings(distribution.requirements, packages)]
+        found = import_findings(python, project.folder, distribution, names, importable=not unfit)
+        # What cannot be imported has a finding already.
+        known = unfit or found
+        return found, warnings, {} if known else responses(python, project, job, arguments)
+    except UserError as error:
+        return [error], [], {}
 
 
 def job_only_findings(project: Project, job: Job, arguments: Sequence[str]) -> list[UserError]:

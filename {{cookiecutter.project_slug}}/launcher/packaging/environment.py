@@ -98,6 +98,13 @@ def settings_of_uv(variables: Mapping[str, str]) -> list[str]:
     return shown + [str(path) for path in files if path.is_file()]
 
 
+def newest(environment: Environment) -> Path | None:
+    """Return the interpreter of the requirements that were used last, None if there are none."""
+    folders = (environment.project / ".nox").glob(f"{environment.name}-*")
+    complete = sorted(filter(is_complete, folders), key=lambda folder: folder.stat().st_mtime)
+    return python_of(complete[-1]) if complete else None
+
+
 def is_complete(folder: Path) -> bool:
     return (folder / STATE_FILE).is_file() and python_of(folder).exists()
 
