@@ -147,7 +147,8 @@ def test_a_killed_preparation_is_complete_when_run_again(lived_in: Path, tmp_pat
         assert not output.exists() or digests(output) == digests(tmp_path / "whole")
         ended(prepare(lived_in, output), tmp_path)
         assert digests(output) == digests(tmp_path / "whole")
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["output", "whole"]
+        records = [f".{name}.source.json" for name in ("output", "whole")]
+        assert sorted(path.name for path in tmp_path.iterdir()) == [*records, "output", "whole"]
 
 
 def test_a_killed_run_ends_with_the_same_bits(lived_in: Path, tmp_path: Path) -> None:
