@@ -134,13 +134,13 @@ def starts_own_image(job: Job) -> bool:
 
 def image_uri(job: Job, run: Run) -> str:
     """Return the image that a container starts: the named one, the public one, or the one `nox -s image` builds."""
+    if job.runtime.image:
+        return job.runtime.image
     kind = kind_of(job.tier())
-    stock = (
-        str(google_cloud()["stock_images"][kind]["image"]) if runtime_kind(job) == "stock" else ""
-    )
+    if runtime_kind(job) == "stock":
+        return str(google_cloud()["stock_images"][kind]["image"])
     registry = f"{job.cloud.region}-docker.pkg.dev/{job.cloud.project.replace(':', '/')}"
-    built = f"{registry}/training/{job.cloud.name}-{kind}:{run.image_content[:16]}"
-    return job.runtime.image or stock or built
+    return f"{registry}/training/{job.cloud.name}-{kind}:{run.image_content[:16]}"
 
 
 def scheduling(job: Job) -> dict[str, Any]:
