@@ -235,14 +235,16 @@ def wait_for_both(run: str, process: "subprocess.Popen[bytes]") -> None:
 
 
 def replicas_of(run: str) -> list[int]:
-    """Return the process ids of the replicas of the job whose outputs have this run's name."""
+    """Return the process ids of the replicas whose mount of Cloud Storage has a link to the folder of this run."""
     found = []
     for path in Path("/proc").glob("[0-9]*"):
         try:
             words = (path / "cmdline").read_bytes().decode().split("\0")
-            variables = (path / "environ").read_bytes().decode(errors="replace")
+            variables = (path / "environ").read_bytes().decode(errors="replace").split("\0")
         except OSError:
             continue
-        if "trainer.task" in words and f"/{Path(run).name}/" in variables:
+        mounts = [each.partition("=")[2] for each in variables if each.startswith("GCS_ROOT=")]
+        links = [link for mount in mounts for link in Path(mount).rglob("*") if link.is_symlink()]
+        if "trainer.task" in words and Path(run).name in [link.resolve().name for link in links]:
             found.append(int(path.name))
     return found
