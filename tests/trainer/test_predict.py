@@ -49,6 +49,7 @@ def as_parquet(rows: list[dict[str, Any]]) -> bytes:
 AS_JSON = "".join(json.dumps(row) + "\n\n" for row in ROWS).encode()
 ACCEPTED = {
     "rows.csv": as_csv(),
+    "blank_lines.csv": b"\r\n\n" + as_csv(),
     "semicolons.csv": as_csv(";"),
     "tabs.txt": as_csv("\t"),
     "excel.csv": b"\xef\xbb\xbf" + as_csv(),
@@ -79,6 +80,9 @@ def test_a_table_without_a_header_line_is_read_as_in_training(
     other = replace(table, header=("id", *COLUMNS), comment="|")
     content = b"|a comment\n1,39,basic,x\n\n2,,plus,y\n"
     assert [row["age"] for row in read(tmp_path, "rows.data", content, other)] == ["39", ""]
+    assert read(tmp_path, "blank.data", b"\n" + content, other) == read(
+        tmp_path, "rows.data", content, other
+    )
     assert read(tmp_path, "with_header.csv", as_csv(), other) == ROWS
 
 

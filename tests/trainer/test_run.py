@@ -43,6 +43,7 @@ def test_a_file_system_that_fails_is_reported_in_one_line(
     assert errors.exit_code(program, []) == errors.EXIT_USER_ERROR
     shown = capsys.readouterr().err
     assert part in shown and shown.count("\n") == 1
+    assert "checkpoint" not in shown  # preparation and predict have none
 
 
 @pytest.mark.parametrize(

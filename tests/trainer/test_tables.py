@@ -187,6 +187,10 @@ UNUSABLE = {
     "t.xlsx": (zipped("xl/workbook.xml"), "save the sheet as CSV"),
     "renamed.csv": (zipped("xl/workbook.xml"), "save the sheet as CSV"),
     "t.csv.bz2": (bz2.compress(CSV), "is compressed, but not with gzip"),
+    **{
+        f"level{level}.bz2": (bz2.compress(CSV, level), "is compressed, but not with gzip")
+        for level in range(1, 9)
+    },
     "t.csv.xz": (lzma.compress(CSV), "is compressed, but not with gzip"),
     "inner.csv.gz": (gzip.compress(zipped("t.csv")), "is a zip archive"),
     "marked.csv": (CSV.decode().encode("utf-16"), "is UTF-16"),
@@ -199,6 +203,7 @@ UNUSABLE = {
     "pointer.csv": (b"version https://git-lfs.github.com/spec/v1\noid 1", "run `git lfs pull`"),
     "lines.json": (b'{"x": 1, "y": "yes"}\n' * 9, "is JSON"),
     "cut.parquet": (b"PAR1" + bytes(99), "begins as a Parquet file, but cannot be read"),
+    "t.parquet.gz": (gzip.compress(b"PAR1" + bytes(99)), "is a gzipped Parquet file"),
     "case.csv": (CSV.replace(b"y", b"Y", 1), "did you mean 'Y'"),
     "latin.csv": ("größe,y\n1,yes\n".encode("latin-1"), "the header of .* cannot be read"),
 }

@@ -92,6 +92,8 @@ def csv_rows(text: str, name: str, schema: Schema, columns: Collection[str]) -> 
         for line in io.StringIO(text, newline="")
         if not (schema.comment and line.startswith(schema.comment))
     ]
+    while lines and not lines[0].strip("\r\n"):
+        del lines[0]
 
     def first_cells(delimiter: str) -> list[str]:
         return [cell.strip().strip('"') for cell in "".join(lines[:1]).split(delimiter)]

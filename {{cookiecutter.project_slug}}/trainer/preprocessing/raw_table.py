@@ -18,9 +18,9 @@ TABLES = "one table: CSV text in UTF-8, gzipped or not, or a Parquet file"
 LONGEST_LINE_BYTES = 2 << 20  # DuckDB reserves many times as much memory for reading
 DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error)
 
-
 GZIP = b"\x1f\x8b"
 PARQUET = b"PAR1"
+BZIP2 = tuple(b"bzh%d1ay&sy" % level for level in range(1, 10))
 OTHER_FORMATS = (  # the first bytes of a file in lower case, what it is then, how to get a table of it
     (
         (b"pk\x03\x04", b"7z\xbc\xaf"),
@@ -29,7 +29,7 @@ OTHER_FORMATS = (  # the first bytes of a file in lower case, what it is then, h
     ),
     ((b"\xd0\xcf\x11\xe0",), "an Excel workbook", "save the sheet as CSV"),
     (
-        (b"bzh9", b"\xfd7zxz", b"\x28\xb5\x2f\xfd"),
+        (*BZIP2, b"\xfd7zxz", b"\x28\xb5\x2f\xfd"),
         "compressed, but not with gzip",
         "compress it with gzip",
     ),
@@ -60,6 +60,8 @@ def open_table(path: Path, schema: Schema, split: str) -> Table:
     """Return the table at `path`; raise `UserError` if it cannot be read or lacks a column of the schema."""
     beginning = read_beginning(path, split)
     parquet = beginning.startswith(PARQUET)
+    if parquet and is_gzipped(path):
+        raise unusable(path, "a gzipped Parquet file", "decompress it, as with `gunzip`")
     table = parquet_table(path) if parquet else csv_table(path, beginning, schema)
     # The train table has been checked before, so features.py fits that one.
     other = "give it the columns of the train table, or remove `test` under [data] in job.toml"

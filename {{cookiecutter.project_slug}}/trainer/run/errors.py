@@ -74,7 +74,7 @@ def storage_fault(error: Exception) -> UserError | None:
     return UserError(
         f"{where} cannot be read or written ({reason})",
         "free space, and permission to write there",
-        "make room or name another folder; the same command resumes from the last checkpoint",
+        "make room or name another folder, then run the command again",
     )
 
 
