@@ -349,6 +349,10 @@ def test_modules_that_can_be_started_are_not_reported(tmp_path: Path) -> None:
 def test_a_path_of_a_home_folder_in_the_code_is_reported(tmp_path: Path) -> None:
     write_module(tmp_path, "def f():\n    return open('/home/me/t.csv')")
     assert "a path on this machine" in one(entry_point.home_findings(tmp_path))
+    write_module(tmp_path, "TABLE = r'C:\\data\\t.csv'")
+    assert "a path on this machine" in one(entry_point.home_findings(tmp_path))
+    write_module(tmp_path, "PATTERNS = r't:\\d+', 'a:b'")
+    assert entry_point.home_findings(tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -465,6 +469,11 @@ def build(rows, steps, /, rate=0.1, *, seed):
 
 def anything(*rows, **named):
     pass
+
+def bound(first, second):
+    pass
+
+bound = functools.partial(bound, 1)
 """
 
 
@@ -492,6 +501,12 @@ def anything(*rows, **named):
         ("from trainer.model import build\ndef f(build):\n    build()", ""),
         ("import functools\n@functools.cache\ndef own(a):\n    pass\nown()", ""),
         ("def own(a):\n    pass\nclass A:\n    def own(self):\n        self.own()", ""),
+        ("class A:\n    def __init__(self, /, a):\n        pass\nA(a=1)", ""),
+        (
+            "class A:\n    def __init__(self, b, /, a):\n        pass\nA(a=1)",
+            "without its parameter b",
+        ),
+        ("from trainer.model import bound\nbound(1)", ""),
     ],
 )
 def test_a_call_that_does_not_fit_is_reported(text: str, problem: str, tmp_path: Path) -> None:

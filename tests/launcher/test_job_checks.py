@@ -264,6 +264,7 @@ def test_a_secret_on_the_command_line_is_refused(arguments: list[str]) -> None:
         {"DB_PASSWORD": "projects/p/secrets/db/versions/latest"},
         {"USE_TOKEN": "true", "PASSWORD_FILE": "gs://bucket/file", "SECRET": ""},
         {"URL": "https://example.com:8080/a@b", "SEED": "20240501"},
+        {"EXAMPLE": "postgres://user:password@host/db", "KIND": "sk-learn-compatible-estimators"},
     ],
 )
 def test_other_values_are_not_reported_as_secrets(variables: dict[str, str]) -> None:
@@ -299,6 +300,8 @@ def test_a_local_path_is_reported(value: str, tmp_path: Path) -> None:
 def test_other_values_are_not_reported_as_local_paths(tmp_path: Path) -> None:
     for value in ("gs://b/t.csv", "/gcs/b/t.csv", "relu", "64,32", "0.1", "a/b", "/tmp/none/here"):
         assert of_job(job_of(arguments={"thing": value}), folder=tmp_path) == []
+    for value in ("/usr/local/cuda/lib64:/usr/lib", "/app", "/opt/conda/bin"):
+        assert of_job(job_of(environment={"LIBRARY_PATH": value}), folder=tmp_path) == []
 
 
 def test_only_the_placeholder_is_not_ready() -> None:

@@ -35,7 +35,7 @@ def call_findings(project: Path) -> list[UserError]:
         f"{module_name(file)}.{getattr(node, 'name', '')}": parameters
         for file, tree in parsed_modules(project)
         for node in tree.body
-        if (parameters := parameters_of(node))
+        if (parameters := parameters_of(node)) and node.name not in rebound(tree)
     }
     return [
         UserError(
@@ -58,7 +58,10 @@ def parameters_of(node: ast.AST) -> ast.arguments | None:
     for each in node.body if isinstance(node, ast.ClassDef) else []:
         if isinstance(each, ast.FunctionDef) and each.name == "__init__":
             inner = copy.copy(each.args)
-            inner.args = inner.args[1:]
+            if inner.posonlyargs:
+                inner.posonlyargs = inner.posonlyargs[1:]
+            else:
+                inner.args = inner.args[1:]
             return inner
     return None
 

@@ -18,7 +18,9 @@ from launcher.spec.job_file import Job
 TENSORFLOW = re.compile(
     r"(intel-)?tensorflow(-(cpu|gpu|intel|macos|aarch64|rocm))?|tf-nightly(-cpu|-gpu)?"
 )
-HOME = re.compile(r"(/home/|/Users/|~/|file://|[A-Za-z]:\\)[^\s]+")
+HOME = re.compile(
+    r"(/home/|/Users/|~/|file://)[^\s]+|[A-Za-z]:(\\[\w .-]+){2,}|[A-Za-z]:\\[\w .-]+\.\w+"
+)
 PUBLIC_IMAGE = re.compile(r"(?:docker\.io/)?tensorflow/tensorflow:([0-9]+\.[0-9]+)\S*")
 
 

@@ -47,7 +47,10 @@ def metric_findings(response: Mapping[str, Any], job: Job, project: Project) -> 
 def is_reported(metric: str, project: Path) -> bool:
     """Return whether a module of the package itself reports a metric of this name to the study."""
     call = re.compile(rf"{REPORTING}\([^()]*[\"']{re.escape(metric)}[\"']")
-    return any(call.search((project / file).read_text("utf-8")) for file in python_files(project))
+    return any(
+        call.search((project / file).read_text("utf-8", errors="replace"))
+        for file in python_files(project)
+    )
 
 
 def stale_findings(response: Mapping[str, Any], job: Job, project: Project) -> list[UserError]:

@@ -29,7 +29,8 @@ CPU_IMAGE = re.compile(r"(docker\.io/)?tensorflow/tensorflow:[0-9.]+")
 GOOGLE_IMAGES = re.compile(r"(us|europe|asia)-docker\.pkg\.dev/vertex-ai/training")
 LOCAL_PATH = re.compile(r"(/|~|\.{1,2}[\\/]|file:|[A-Za-z]:[\\/]|\\\\|\$\{?(HOME|PWD|USER)\b).*")
 NAMES_A_PATH = re.compile(r".*(file|dir|path|folder|data|table|csv).*", re.IGNORECASE)
-CLOUD_PATH = re.compile(r"(gs://|/gcs/|/dev/).*")
+CLOUD_PATH = re.compile(r"gs://.*|/(gcs|dev|usr|opt|etc|lib\w*|bin|sbin|app)(/.*)?")
+"""Of a bucket, or of what an image has, such as a library or a program."""
 RUNTIMES = ("auto", "stock", "image", "executor")
 
 
