@@ -32,10 +32,11 @@ def replaced(table: Mapping[str, str], state: str, each: Name) -> Problem | None
 def call_findings(project: Path) -> list[UserError]:
     """Return the calls of the package's functions and classes whose arguments do not fit."""
     known = {
-        f"{module_name(file)}.{getattr(node, 'name', '')}": parameters
+        f"{module_name(file)}.{name}": parameters
         for file, tree in parsed_modules(project)
         for node in tree.body
-        if (parameters := parameters_of(node)) and node.name not in rebound(tree)
+        if (name := getattr(node, "name", "")) not in rebound(tree)
+        and (parameters := parameters_of(node))
     }
     return [
         UserError(
