@@ -209,6 +209,7 @@ def test_an_invalid_value_is_reported(sections: dict[str, Any], part: str) -> No
         {"environment": {"HF_TOKEN": "hf_" + "a" * 34}},
         {"environment": {"SETTINGS": "ghp_" + "a" * 36}},
         {"environment": {"ENDPOINT": "https://me:hunter2hunter2@example.com/x"}},
+        {"environment": {"ENDPOINT": "https://me:passw0rd-hunter2hunter2@example.com/x"}},
         {"environment": {"KEY_FILE": '{"type": "service_account", "id": "hunter2hunter2"}'}},
         {"arguments": {"api_key": "hunter2hunter2"}},
         {"labels": {"owner": "akia"}, "environment": {"ID": "AKIA" + "A" * 16}},
@@ -300,6 +301,7 @@ def test_a_local_path_is_reported(value: str, tmp_path: Path) -> None:
 def test_other_values_are_not_reported_as_local_paths(tmp_path: Path) -> None:
     for value in ("gs://b/t.csv", "/gcs/b/t.csv", "relu", "64,32", "0.1", "a/b", "/tmp/none/here"):
         assert of_job(job_of(arguments={"thing": value}), folder=tmp_path) == []
+    assert of_job(job_of(arguments={"table": "/opt/t.csv"}), folder=tmp_path)
     for value in ("/usr/local/cuda/lib64:/usr/lib", "/app", "/opt/conda/bin"):
         assert of_job(job_of(environment={"LIBRARY_PATH": value}), folder=tmp_path) == []
 

@@ -29,8 +29,9 @@ CPU_IMAGE = re.compile(r"(docker\.io/)?tensorflow/tensorflow:[0-9.]+")
 GOOGLE_IMAGES = re.compile(r"(us|europe|asia)-docker\.pkg\.dev/vertex-ai/training")
 LOCAL_PATH = re.compile(r"(/|~|\.{1,2}[\\/]|file:|[A-Za-z]:[\\/]|\\\\|\$\{?(HOME|PWD|USER)\b).*")
 NAMES_A_PATH = re.compile(r".*(file|dir|path|folder|data|table|csv).*", re.IGNORECASE)
-CLOUD_PATH = re.compile(r"gs://.*|/(gcs|dev|usr|opt|etc|lib\w*|bin|sbin|app)(/.*)?")
-"""Of a bucket, or of what an image has, such as a library or a program."""
+CLOUD_PATH = re.compile(r"(gs://|/gcs/|/dev/).*")
+IMAGE_PATH = re.compile(r"/(usr|opt|etc|lib\w*|bin|sbin|app)(/.*)?")
+"""Of a library or a program, which a variable may name."""
 RUNTIMES = ("auto", "stock", "image", "executor")
 
 
@@ -260,6 +261,8 @@ def path_findings(job: Job, arguments: Sequence[str], folder: Path) -> Iterator[
 def is_local(value: str, folder: Path, where: str) -> bool:
     """Return whether a text is a path that exists on this machine only."""
     if not value or CLOUD_PATH.fullmatch(value):
+        return False
+    if "[environment]" in where and IMAGE_PATH.fullmatch(value):
         return False
     # Every machine has a /tmp, so a path there that does not exist yet is no mistake.
     if LOCAL_PATH.fullmatch(value) and not value.startswith("/tmp/"):

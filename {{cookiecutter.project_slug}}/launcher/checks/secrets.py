@@ -27,7 +27,7 @@ VALUES = re.compile(
     r"|\b(ghp|gho|ghs|github_pat)_[0-9A-Za-z_]{20}|\bglpat-[0-9A-Za-z_-]{20}"
     r"|\bhf_[0-9A-Za-z]{30}|\bsk-(?=[\w-]*\d)[0-9A-Za-z_-]{20}|\bxox[abpr]-[0-9A-Za-z-]{10}"
     r"|\beyJ[0-9A-Za-z_-]{10,}\.eyJ[0-9A-Za-z_-]{10,}\."  # a JSON web token
-    r"|\w+://[^\s/:@]+:(?!(?:pass\w*|secret|x+|\*+)@)[^\s/:@{}<>$]+@"  # an address with a password
+    r"|\w+://[^\s/:@]+:(?!(?:password|passwd|pass|secret|x+|\*+)@)[^\s/:@{}<>$]+@"  # an address with a password
     r'|"type":\s*"service_account"'
     r"|wandb\b.*\b[0-9a-f]{40}\b"
 )
