@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from launcher import run_record
 from launcher.commands.local_train import job_folder
 from launcher.console import UserError
 from launcher.packaging.sdist import packed
-from launcher.project import Project
+from launcher.project import Project, git_revision
 from launcher.run_folders import newest_model, next_run, stopped_run
 from launcher.run_record import RunRecord, flags_of
 from launcher.spec.custom_job import custom_job_of
@@ -117,6 +118,24 @@ def test_a_folder_of_an_unknown_run_gets_no_record(tmp_path: Path) -> None:
     write_files(tmp_path, {"mine/config.json": "{}"})
     run_record.write(record_of(tmp_path), tmp_path / "mine", {})
     assert run_record.read(tmp_path / "mine") is None
+
+
+def test_a_tree_that_git_cannot_read_is_not_a_clean_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = Project(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert run_record.uncommitted(project) is None and git_revision(project) == ""
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    author = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
+    commit = ["git", *author, "commit", "--quiet", "--allow-empty", "--message", "first"]
+    subprocess.run(commit, cwd=tmp_path, check=True)
+    monkeypatch.setenv("GIT_TRACE", "1")  # it writes to standard error, as warnings of git do
+    assert run_record.uncommitted(project) == [] and len(git_revision(project)) == 40
+    write_files(tmp_path, {"new.py": ""})
+    assert run_record.uncommitted(project) == ["?? new.py"]
+    monkeypatch.setenv("PATH", "")
+    assert run_record.uncommitted(project) is None
 
 
 def test_flags_are_read_as_the_trainer_reads_them() -> None:

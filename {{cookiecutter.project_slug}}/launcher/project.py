@@ -1,6 +1,7 @@
 """The project's folder, what the launcher keeps in it, and what its commands share."""
 
 import dataclasses
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from launcher.run_folders import best_arguments
 from launcher.spec.catalog import kind_of
 from launcher.spec.custom_job import Run, data_uri, package_uri, starts_own_image
 from launcher.spec.job_file import Data, Job, flag_name, read_job
-from launcher.subprocesses import clean_variables, run_captured
+from launcher.subprocesses import clean_variables
 
 DOCKERFILES = {"cpu": "Dockerfile", "gpu": "Dockerfile.gpu", "tpu": "Dockerfile.tpu"}
 NOT_PREPARED = "not-prepared-yet"
@@ -144,9 +145,18 @@ def fingerprint_of(folder: str | Path) -> str:
 
 
 def git_revision(project: Project) -> str:
-    """Return the project's revision, which the trainer, who runs elsewhere, writes down; "" if there is none."""
+    """Return the revision of git, which the trainer records; "" if there is none."""
+    return (git_output(project, "rev-parse", "HEAD") or "").strip()
+
+
+def git_output(project: Project, *arguments: str) -> str | None:
+    """Return what git prints in the project's folder, None if it fails."""
+    command, variables = ["git", *arguments], clean_variables()
     try:
-        code, output = run_captured(["git", "rev-parse", "HEAD"], project.folder, clean_variables())
+        # Standard error may have warnings although git succeeds.
+        done = subprocess.run(
+            command, cwd=project.folder, env=variables, capture_output=True, check=False
+        )
     except OSError:
-        return ""
-    return "" if code else output.strip()
+        return None
+    return None if done.returncode else done.stdout.decode(errors="replace")

@@ -18,9 +18,8 @@ from launcher.contract import CONFIG
 from launcher.files import read_json, write_atomically
 from launcher.packaging.environment import site_packages
 from launcher.packaging.sdist import archive_files
-from launcher.project import Project, fingerprint_of
+from launcher.project import Project, fingerprint_of, git_output
 from launcher.spec.custom_job import arguments_of
-from launcher.subprocesses import clean_variables, run_captured
 
 FOLDER, FILE, JOB_FILE, FEATURES = "record", "run.json", "job.toml", "trainer/features.py"
 DURATIONS = {"epochs", "max-steps", "max-minutes", "patience"}
@@ -38,8 +37,8 @@ class RunRecord:
     job_file: Path
     data_folder: str
     data_id: str
-    uncommitted: list[str]
-    """The files that differ from the revision of git that the job names."""
+    uncommitted: list[str] | None
+    """The files that differ from the revision of git that the job names; None if git fails."""
     versions: dict[str, str]
     """Of Python and of each distribution; none before the packages are installed."""
 
@@ -176,11 +175,7 @@ def changed_versions(before: Mapping[str, str], now: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {before[name]} (now {now.get(name, 'absent')})" for name in changed)
 
 
-def uncommitted(project: Project) -> list[str]:
-    """Return the files that differ from the revision of git; none if there is no git."""
-    command = ["git", "status", "--porcelain"]
-    try:
-        code, output = run_captured(command, project.folder, clean_variables())
-    except OSError:
-        return []
-    return [] if code else output.splitlines()
+def uncommitted(project: Project) -> list[str] | None:
+    """Return the files that differ from the revision of git, None if git fails, as where there is no repository."""
+    output = git_output(project, "status", "--porcelain")
+    return None if output is None else output.splitlines()
