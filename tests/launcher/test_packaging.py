@@ -11,7 +11,12 @@ from launcher import subprocesses
 from launcher.checks.shipped_files import shipped_findings
 from launcher.checks.source_files import data_findings, left_out_findings, syntax_findings
 from launcher.console import UserError
-from launcher.packaging.environment import Environment, install, settings_of_uv
+from launcher.packaging.environment import (
+    Environment,
+    install,
+    settings_of_uv,
+    site_packages,
+)
 from launcher.packaging.sdist import (
     SourceDistribution,
     build_source_distribution,
@@ -221,6 +226,18 @@ def test_a_process_runs_the_code_it_started_with(tmp_path: Path) -> None:
         [str(edited), "-m", "trainer.task"], cwd="/", input="\n", stdout=pipe, text=True, check=True
     )
     assert done.stdout == "started\nedited\n"
+
+
+@pytest.mark.minute
+def test_a_moved_project_uses_the_requirements_beside_it(tmp_path: Path) -> None:
+    files = {"setup.py": PURE, "trainer/__init__.py": "", "trainer/late/__init__.py": ""}
+    project = write_files(tmp_path / "old", files)
+    environment, distribution = environment_of(project), built(project)
+    install(environment, distribution, QUIET)
+    write_files(site_packages(environment.requirements(distribution)), {"required.py": ""})
+    moved = project.rename(tmp_path / "new")
+    python = install(environment_of(moved), built(moved), QUIET)
+    subprocess.run([str(python), "-I", "-c", "import required, trainer"], cwd="/", check=True)
 
 
 @pytest.mark.minute

@@ -145,7 +145,9 @@ def install_package(
     wheel, python = str(built_wheel(distribution, console)), str(python_of(folder))
     uv("venv", "--clear", "--python", str(python_of(requirements)), str(folder))
     uv("pip", "install", "--python", python, "--no-deps", "--no-index", "--no-cache", wheel)
-    link = f"import site; site.addsitedir({str(site_packages(requirements))!r})\n"
+    # Relative, so that a copied or moved project uses its own requirements.
+    path = os.path.relpath(site_packages(requirements), folder)
+    link = f"import os, site, sys; site.addsitedir(os.path.join(sys.prefix, {path!r}))\n"
     (site_packages(folder) / "requirements.pth").write_text(link, encoding="utf-8")
     (folder / STATE_FILE).write_text(environment.state(distribution), encoding="utf-8")
 
