@@ -18,7 +18,7 @@ READABLE = (
     *("/Library", "/System", os.environ.get("SYSTEMROOT", "/usr")),
 )
 """Folders of the system, which machines in the cloud have too."""
-WRITABLE = ("/dev", "/proc")
+WRITABLE = ("/dev", "/proc", os.devnull)
 EVENTS = frozenset({"open", "os.mkdir", "os.remove", "os.rename"})
 """Source: https://docs.python.org/3/library/audit_events.html"""
 
