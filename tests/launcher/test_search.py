@@ -267,6 +267,7 @@ def test_optuna_s_warnings_are_not_shown(tmp_path: Path) -> None:
         ("rmse", "minimize", (9.9, 10.0), True),
         ("rmse", "minimize", (9.0, 10.0), False),
         ("profit", "maximize", (1.001, 1.0), False),
+        ("accuracy", "maximize", (90.5, 90.0), False),
         ("auc", "maximize", (0.92, 0.93), False),
     ],
 )

@@ -90,7 +90,7 @@ def standard_error(metric: str, value: float, statistics: Mapping[str, Any]) -> 
     rows = statistics.get("rows", {}).get("eval", 0)
     counts = statistics.get("label", {}).get("counts", ())
     if metric == "accuracy" and rows:
-        return math.sqrt(value * (1 - value) / rows)
+        return math.sqrt(max(0.0, value * (1 - value)) / rows)  # one in percent has no known error
     if metric == "rmse" and rows:  # of errors with a normal distribution
         return value / math.sqrt(2 * rows)
     if metric != "auc" or len(counts) != 2 or not rows * min(counts):
