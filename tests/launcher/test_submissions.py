@@ -22,6 +22,7 @@ from launcher.executors.vertex.errors import (
 )
 from launcher.executors.vertex.jobs import CloudJob, cloud_job, is_loopback
 from launcher.executors.vertex.logs import line_of, moment
+from launcher.executors.vertex.outputs import fetch, metrics_text
 from launcher.executors.vertex.send import (
     LONGEST_FACTOR,
     MAX_CREATIONS,
@@ -220,7 +221,8 @@ def test_a_job_is_found_by_its_number_or_its_run_and_else_is_the_newest() -> Non
         assert resource_of(known, job, wanted, "customJobs") == RESOURCE
     other = resource_of(known, job, "13", "hyperparameterTuningJobs")
     assert other and other.endswith(f"/{job.cloud.region}/hyperparameterTuningJobs/13")
-    assert resource_of(known, job, "20261111-153000-abcdef", "customJobs") is None
+    for wanted in ("20261111-153000-abcdef", "runs/1", "gs://b/x", ACCEPTED.address):
+        assert resource_of(known, job, wanted, "customJobs") is None
     with pytest.raises(UserError, match="no job was sent from here"):
         resource_of(known, job, "latest", "hyperparameterTuningJobs")
 
@@ -274,6 +276,9 @@ def test_log_lines_name_replicas_other_than_the_primary() -> None:
 def test_jobs_are_parsed_with_and_without_their_optional_fields() -> None:
     least = cloud_job({"name": RESOURCE})
     assert (least.id, least.state, least.run, least.has_ended) == ("12", "UNKNOWN", "", False)
+    assert metrics_text(None, dataclasses.replace(least, state="SUCCEEDED")) == ""
+    with pytest.raises(UserError, match=r"job 12 \(unknown\) has left no metrics.json in any"):
+        fetch(None, least, Path("absent"), QUIET)
     full = cloud_job(
         {
             "name": RESOURCE,

@@ -1,5 +1,6 @@
 """The jobs that are in the cloud already: list them, cancel one, bring the results of one home."""
 
+import re
 from collections.abc import Sequence
 
 from launcher.checks.job_settings import ready_findings
@@ -15,6 +16,7 @@ from launcher.executors.vertex.submissions import Submission
 from launcher.spec.job_file import Job
 
 NEWEST = ("", "latest")
+RESOURCE = re.compile(r"projects/[^/]+/locations/[^/]+/\w+/\d+")
 SHOWN_OF_TIME = len("2026-01-01T00:00:00")
 HEADINGS = ("ID", "STATE", "CREATED (UTC)", "RUN", "METRICS")
 
@@ -103,4 +105,4 @@ def resource_of(known: Sequence[Submission], job: Job, wanted: str, collection: 
             return each.job
     if wanted.isdecimal():
         return f"projects/{job.cloud.project}/locations/{job.cloud.region}/{collection}/{wanted}"
-    return wanted if "/" in wanted else None
+    return wanted if RESOURCE.fullmatch(wanted) else None

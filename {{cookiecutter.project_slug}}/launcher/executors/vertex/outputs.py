@@ -27,7 +27,7 @@ def metrics_texts(client: Any, jobs: Sequence[CloudJob], console: Console) -> li
 
 
 def metrics_text(client: Any, job: CloudJob) -> str:
-    wanted = job.state == SUCCEEDED and not job.trials
+    wanted = job.output and job.state == SUCCEEDED and not job.trials
     content = storage.read_bytes(client, f"{job.output}/{METRICS}") if wanted else None
     try:
         metrics = dict(json.loads(content or b"{}"))
@@ -42,10 +42,10 @@ def fetch(client: Any, job: CloudJob, folder: Path, console: Console) -> None:
 
     The metrics come last: their presence means that a run is complete.
     """
-    remote = storage.list_objects(client, job.output)
+    remote = storage.list_objects(client, job.output) if job.output else {}
     if METRICS not in remote:
         raise UserError(
-            f"job {job.id} ({job.state.lower()}) has left no {METRICS} in {job.output}",
+            f"job {job.id} ({job.state.lower()}) has left no {METRICS} in {job.output or 'any bucket'}",
             "a job that has succeeded",
             "find one with nox -s submit -- --list",
         )
