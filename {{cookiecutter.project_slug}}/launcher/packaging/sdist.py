@@ -27,8 +27,6 @@ LARGE_MB, MOST_MB = 50, 500
 KEPT_SECONDS = 30 * 24 * 3600.0
 """How long packages and environments are kept after their last use: longer than any run takes."""
 EXTRA = re.compile(r"""extra\s*==\s*["']([\w.-]+)["']""")
-
-
 INVALID = re.compile(r"requirement specifiers; (.*)\n\s*(\S.*)\n\s*[~^]+")
 """What setuptools writes about a requirement that it cannot parse."""
 

@@ -44,8 +44,7 @@ class Request:
         project, region = self.service.project, self.service.region
         digest = submissions.digest_of(self.resource, project, region)
         run = self.resource["labels"][RUN_LABEL]
-        kept = Submission(run, digest, project, region, self.resource)
-        return dataclasses.replace(kept, record=self.described)
+        return Submission(run, digest, project, region, self.resource, record=self.described)
 
     def record(self, submission: Submission, stage: Stage, job: CloudJob | None) -> Submission:
         state, resource = (job.state, job.resource) if job else ("", None)

@@ -63,9 +63,9 @@ def new_run_name() -> str:
 def digest_of(custom_job: Mapping[str, Any], project: str, region: str) -> str:
     """Return the digest of a job without its run's name and the address of its outputs."""
     labels = {key: value for key, value in custom_job["labels"].items() if key != RUN_LABEL}
-    field = "jobSpec" if "jobSpec" in custom_job else "trialJobSpec"
-    spec = {k: v for k, v in custom_job[field].items() if k != "baseOutputDirectory"}
-    kept = [project, region, {**custom_job, "labels": labels, field: spec}]
+    name = "jobSpec" if "jobSpec" in custom_job else "trialJobSpec"
+    spec = {k: v for k, v in custom_job[name].items() if k != "baseOutputDirectory"}
+    kept = [project, region, {**custom_job, "labels": labels, name: spec}]
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:DIGITS_OF_DIGEST]
 
 
