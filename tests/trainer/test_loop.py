@@ -28,6 +28,7 @@ from trainer.training.loop import Run, total_steps
 from trainer.training.metrics import MAIN_METRIC
 from trainer.training.monitor import save_interval
 from trainer.training.optimizer import Treatment
+from trainer.training.tensorflow_setup import start_tensorflow
 from trainer.training.train_step import Trainer
 
 SETTINGS = Settings(
@@ -38,8 +39,8 @@ SETTINGS = Settings(
 def trained(
     prepared: Path, schema: Schema, statistics: Statistics, settings: Settings, monitor: Recorder
 ) -> list[npt.NDArray[Any]]:
-    """Train with the seed's own initial weights and return the final arrays."""
-    keras.utils.set_random_seed(settings.seed)
+    """Train as a process of its own does, with the seed's own initial weights, and return the final arrays."""
+    start_tensorflow(settings.seed)
     train_split, eval_split = splits_of(prepared, schema, settings)
     model = Model(schema, statistics, settings)
     optimizer = build_optimizer(

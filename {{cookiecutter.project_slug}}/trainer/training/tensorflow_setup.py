@@ -21,6 +21,8 @@ def start_tensorflow(seed: int, position: ClusterPosition | None = None) -> "Rep
         use_all_cores()
         # Before anything is computed: collective operations cannot be set up later.
         replicas = replicas_of(position or ClusterPosition())
+        # TensorFlow may add numbers in an order that depends on the names of layers, which Keras counts in each process.
+        keras.utils.clear_session()
         keras.utils.set_random_seed(seed)
     return replicas
 
