@@ -36,12 +36,13 @@ TESTED = OTHERS if WHOLE else FEW
 TRAINER_TESTS = Path(__file__).parent / "trainer"
 # These do not depend on the answers.
 SAME_FOR_ALL = (
-    "test_commands",
+    "test_project",
     "test_locks",
     "test_optimizer",
     "test_provenance",
     "test_schema",
     "test_tables",
+    "test_task",
 )
 # Several processes train there for a minute, in a way that depends on the task alone: once for each task is enough.
 TOGETHER = "test_distributed"

@@ -1,4 +1,4 @@
-"""What the launcher and the trainer share: names, exit codes and waits. tests/test_contract.py compares both sides.
+"""What the launcher and the trainer share: names, exit codes and waits.
 
 The launcher imports nothing from `trainer`, because it has to be able to report that `trainer` cannot be imported.
 """

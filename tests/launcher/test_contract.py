@@ -5,12 +5,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-
 from launcher import contract
 from trainer.data import files
 from trainer.run import errors, outputs
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.bakery import SOURCES
 
 
 def test_file_names_mount_and_exit_codes_are_the_trainer_s() -> None:
@@ -38,6 +37,5 @@ def test_the_modules_that_the_launcher_starts_exist(module: str) -> None:
 
 
 def test_each_wait_is_longer_than_the_one_inside_it() -> None:
-    pytest.importorskip("nox")
     assert contract.STOP_SECONDS > contract.TRIAL_SECONDS > contract.GRACE_SECONDS
-    assert runpy.run_path(str(ROOT / "noxfile.py"))["STOP_SECONDS"] == contract.STOP_SECONDS
+    assert runpy.run_path(str(SOURCES / "noxfile.py"))["STOP_SECONDS"] == contract.STOP_SECONDS

@@ -1,26 +1,13 @@
 """The entry point: arguments, defaults, outputs."""
 
-import subprocess
-import sys
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
-
 from trainer import arguments, task
 from trainer.run.errors import UserError
 from trainer.run.outputs import outputs_of
 from trainer.settings import Settings
-
-
-def test_help_needs_neither_tensorflow_nor_numpy() -> None:
-    code = "import sys, trainer.task; print([name for name in ('tensorflow', 'numpy', 'pyarrow') if name in sys.modules])"
-    assert (
-        subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, check=True
-        ).stdout
-        == "[]\n"
-    )
 
 
 def test_every_flag_reaches_the_program() -> None:

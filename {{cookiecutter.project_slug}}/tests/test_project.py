@@ -1,10 +1,7 @@
-"""What the launcher reads of this project: job.toml, setup.py, and the commands that use them."""
+"""What the launcher reads of this project: job.toml and setup.py."""
 
 from pathlib import Path
 
-import pytest
-
-from launcher.__main__ import main
 from launcher.checks.findings import job_only_findings
 from launcher.checks.source_files import left_out_findings
 from launcher.console import Console
@@ -13,10 +10,6 @@ from launcher.project import Project
 from launcher.spec.job_file import read_job
 
 ROOT = Path(__file__).resolve().parents[1]
-COMMANDS = (
-    *("prepare", "local_train", "predict", "smoke", "check"),
-    *("tiers", "bucket", "image", "submit", "tune"),
-)
 
 
 def test_the_job_is_valid() -> None:
@@ -31,18 +24,3 @@ def test_the_source_distribution_holds_the_trainer_and_its_requirements(tmp_path
     assert distribution.declared.keys() >= {"numpy", "pyarrow", "duckdb", "sqlglot"}
     assert not any("duckdb" in line for line in distribution.requirements_of("local"))
     assert any("tensorflow" in line for line in distribution.requirements_of("local"))
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_lists_its_options(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit, match="0"):
-        main([command, "--help"])
-    assert f"nox -s {command} --" in capsys.readouterr().out
-
-
-def test_tiers_of_the_job_s_region(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(ROOT)
-    assert main(["tiers", "-q"]) == 0
-    assert "BASIC" in capsys.readouterr().out

@@ -6,7 +6,6 @@ from pathlib import Path
 import pyarrow.parquet
 import pytest
 from conftest import Row, write_table
-
 from trainer import features, prepare
 from trainer.data import files
 from trainer.data.schema import Schema
