@@ -17,7 +17,7 @@ RUFF = "ruff>=0.9"
 LAUNCHER = (
     "uv>=0.5",
     "setuptools>=77",
-    "filelock>=3.12",
+    "filelock>=3.30",
     "packaging>=22",
     "detect-secrets>=1.5",
     "rich>=14",

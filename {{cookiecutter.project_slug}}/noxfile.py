@@ -15,7 +15,7 @@ RUFF = "ruff>=0.12"
 LAUNCHER = (
     "uv>=0.5",
     "setuptools>=77",
-    "filelock>=3.13",
+    "filelock>=3.30",
     "packaging>=22",
     "detect-secrets>=1.5",
     "rich>=14",

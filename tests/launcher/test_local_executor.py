@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -220,6 +221,17 @@ subprocess.run([sys.executable, "-B", "-c", *sys.argv[1:]], env={**os.environ, "
 """
 
 
+def launch(
+    job: dict[str, Any], folder: Path, programs: Sequence[str] = (LAUNCHER,)
+) -> tuple["subprocess.Popen[bytes]", Path]:
+    """Start a launcher that runs a job; return its process and the folder of the buckets."""
+    path, buckets = folder / "job.json", folder / "buckets"
+    path.write_text(json.dumps(job))
+    buckets.mkdir()
+    command = [sys.executable, "-B", "-c", *programs, str(path), str(buckets)]
+    return subprocess.Popen(command, cwd=SOURCES, stderr=subprocess.DEVNULL), buckets
+
+
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 @pytest.mark.parametrize("replicas", [1, 2])
 @pytest.mark.parametrize(
@@ -235,19 +247,37 @@ def test_a_launcher_that_ends_leaves_no_replica(
     programs: list[str], number: int, replicas: int, tmp_path: Path
 ) -> None:
     code = f"import os; open(os.environ['GCS_ROOT'] + '/' + str(os.getpid()), 'w').close(); {SLEEP}"
-    job = tmp_path / "job.json"
-    buckets = tmp_path / "buckets"
-    buckets.mkdir()
-    job.write_text(json.dumps(job_of(code, *[1] * replicas)))
-    first = subprocess.Popen(
-        [sys.executable, "-B", "-c", *programs, str(job), str(buckets)],
-        cwd=SOURCES,
-        stderr=subprocess.DEVNULL,
-    )
+    first, buckets = launch(job_of(code, *[1] * replicas), tmp_path, programs)
     running = wait_for_files(buckets, replicas)
     first.send_signal(number)
     first.wait(60)
     assert not wait_for_end(running)
+
+
+# A replica that needs, while it ends, what it has started: as training does, whose model another process loads.
+NEEDS_ITS_CHILD = """
+import os, pathlib, signal, subprocess, sys, time
+mount = pathlib.Path(os.environ["GCS_ROOT"])
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+def end(*_):
+    time.sleep(0.5)
+    (mount / "child").write_text("gone" if child.poll() else "runs")
+    child.kill()
+    os._exit(0)
+signal.signal(signal.SIGTERM, end)
+(mount / str(os.getpid())).touch()
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_a_launcher_that_ends_signals_the_replicas_alone(replicas: int, tmp_path: Path) -> None:
+    launcher, buckets = launch(job_of(NEEDS_ITS_CHILD, *[1] * replicas), tmp_path)
+    wait_for_files(buckets, replicas)
+    launcher.terminate()
+    launcher.wait(60)
+    assert (buckets / "child").read_text() == "runs"
 
 
 def test_a_signal_is_postponed_until_the_new_child_is_registered() -> None:

@@ -1,5 +1,6 @@
 """Two commands of one project at the same time: neither finds a missing archive or half an environment."""
 
+import errno
 import json
 import os
 import subprocess
@@ -77,6 +78,22 @@ def test_of_two_installations_one_waits_and_finds_the_environment_built(tmp_path
     assert (tmp_path / "log").read_text() == "requirements package "
     waited = ["waiting  for another command that builds or installs" in each for each in printed]
     assert sum(waited) == 1
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK])
+def test_a_file_system_without_locks_holds_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    fcntl = pytest.importorskip("fcntl")
+
+    def flock(descriptor: int, operation: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    path = tmp_path / "lock"
+    # Neither waits for the other, and a killed one leaves no file that stands for the lock.
+    with locked(path, "another", QUIET), locked(path, "another", QUIET):
+        assert not path.is_file() or not path.read_bytes()
 
 
 def test_a_trial_that_a_killed_study_left_is_waited_for(tmp_path: Path) -> None:

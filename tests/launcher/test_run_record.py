@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from launcher import run_record
+from launcher import run_folders, run_record
 from launcher.commands.local_train import job_folder
 from launcher.console import UserError
 from launcher.packaging.sdist import packed
 from launcher.project import Project, git_revision
-from launcher.run_folders import newest_model, next_run, stopped_run
+from launcher.run_folders import new_folder, newest_model, stopped_run
 from launcher.run_record import RunRecord, flags_of
 from launcher.spec.custom_job import custom_job_of
 
@@ -38,8 +38,7 @@ def record_of(
 
 def started(folder: Path, *flags: str) -> Path:
     """Return the folder of a run that was stopped after its first checkpoint."""
-    job_dir = next_run(folder / "runs")
-    job_dir.mkdir(parents=True)
+    job_dir = new_folder(folder / "runs")
     run_record.write(record_of(folder, *flags), job_dir, {"python": "3"})
     settings = {"dropout": 0.1, "seed": 1, "hidden_units": [64, 32], "epochs": 9}
     write_files(job_dir, {"config.json": json.dumps({"settings": settings}), "checkpoints/1": ""})
@@ -144,14 +143,27 @@ def test_flags_are_read_as_the_trainer_reads_them() -> None:
 
 
 def test_runs_count_up_and_only_the_newest_may_have_stopped(tmp_path: Path) -> None:
-    assert next_run(tmp_path).name == "0001" and stopped_run(tmp_path) is None
+    assert stopped_run(tmp_path) is None and new_folder(tmp_path).name == "0001"
     write_files(
         tmp_path,
         {"0008/config.json": "", "0009/metrics.json": "{}", "study-0001/x": "", "12/x": ""},
     )
-    assert next_run(tmp_path).name == "0010" and stopped_run(tmp_path) is None
+    assert stopped_run(tmp_path) is None and new_folder(tmp_path).name == "0010"
     write_files(tmp_path, {"0010/config.json": "{}"})
     assert stopped_run(tmp_path) == tmp_path / "0010"
+
+
+def test_two_runs_that_start_together_get_two_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = [record_of(tmp_path, "--seed", seed) for seed in "12"]
+    # Both look for the newest folder before either has made its own.
+    monkeypatch.setattr(run_folders, "numbered", lambda *_: {})
+    folders = [job_folder(Project(tmp_path), None, record, QUIET) for record in records]
+    monkeypatch.undo()
+    assert [folder.name for folder in folders] == ["0001", "0002"]
+    # The folder of a run that has not written its record yet is not that of a stopped one.
+    assert job_folder(Project(tmp_path), None, records[0], QUIET).name == "0003"
 
 
 def test_the_newest_model_is_that_of_the_run_that_finished_last(tmp_path: Path) -> None:

@@ -302,8 +302,6 @@ def test_the_final_measurement_of_a_trial() -> None:
 
 def test_an_equal_study_resumes_and_another_starts_anew(tmp_path: Path) -> None:
     assert next_study(tmp_path, "a") == (tmp_path / "study-0001", False)
-    (tmp_path / "study-0001").mkdir()
-    (tmp_path / "study-0001" / "digest").write_text("a")
     assert next_study(tmp_path, "a") == (tmp_path / "study-0001", True)
     assert next_study(tmp_path, "b") == (tmp_path / "study-0002", False)
 

@@ -42,18 +42,20 @@ def read_json(path: Path) -> dict[str, Any]:
 def locked(path: Path, holder: str, console: Console) -> Iterator[None]:
     """Hold a lock file; wait, after one line, while another process, described by `holder`, holds it.
 
-    The system releases it when its process dies, however that dies.
+    The system releases it when its process dies, however that dies. Where files cannot be locked, nothing is held.
     """
     # Imported here, because most commands need no lock and --help should stay fast.
     from filelock import FileLock, Timeout
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        console.step("waiting", f"for {holder}")
-        lock.acquire(poll_interval=LOCK_POLL_SECONDS)
+    # The fallback is a file that exists, which would outlive a killed process.
+    lock = FileLock(path, fallback_to_soft=False)
+    with contextlib.suppress(OSError):
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            console.step("waiting", f"for {holder}")
+            lock.acquire(poll_interval=LOCK_POLL_SECONDS)
     try:
         yield
     finally:

@@ -1,12 +1,15 @@
 """The folders of local runs, runs/0001 and so on, and of local studies, runs/study-0001 and so on."""
 
+import contextlib
 import json
 import re
 from pathlib import Path
 
 from launcher.console import UserError
-from launcher.contract import METRICS, SAVED_MODEL
+from launcher.contract import CONFIG, METRICS, SAVED_MODEL
 
+RECORD = Path("record", "run.json")
+"""In a job folder; what the run is, written before it starts."""
 STUDY_PREFIX = "study-"
 MODEL = Path("model", SAVED_MODEL)
 
@@ -21,15 +24,25 @@ def numbered(runs: Path, prefix: str = "") -> dict[int, Path]:
     }
 
 
-def next_run(runs: Path) -> Path:
-    return runs / f"{max(numbered(runs), default=0) + 1:04d}"
+def new_folder(runs: Path, prefix: str = "") -> Path:
+    """Make and return the next folder, which no other command gets, even if both start at the same time."""
+    number = max(numbered(runs, prefix), default=0)
+    while True:
+        number += 1
+        folder = runs / f"{prefix}{number:04d}"
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(parents=True)
+            return folder
 
 
 def stopped_run(runs: Path) -> Path | None:
-    """Return the newest run if it has not finished."""
+    """Return the newest run if it has not finished; it may be running still."""
     folders = numbered(runs)
     newest = folders.get(max(folders, default=0))
-    return newest if newest and not (newest / METRICS).is_file() else None
+    if newest is None or (newest / METRICS).is_file():
+        return None
+    # Another command has just made a folder without these.
+    return newest if (newest / RECORD).is_file() or (newest / CONFIG).is_file() else None
 
 
 def run_folder(run: str, runs: str) -> str:
@@ -43,12 +56,9 @@ def next_study(runs: Path, digest: str) -> tuple[Path, bool]:
         marker = folder / "digest"
         if marker.is_file() and marker.read_text(encoding="utf-8") == digest:
             return folder, True
-    return new_study(runs), False
-
-
-def new_study(runs: Path) -> Path:
-    newest = max(numbered(runs, STUDY_PREFIX), default=0)
-    return runs / f"{STUDY_PREFIX}{newest + 1:04d}"
+    folder = new_folder(runs, STUDY_PREFIX)
+    (folder / "digest").write_text(digest, encoding="utf-8")
+    return folder, False
 
 
 def best_arguments(runs: Path, trial: str) -> dict[str, str | int | float]:

@@ -19,9 +19,11 @@ from launcher.files import read_json, write_atomically
 from launcher.packaging.environment import site_packages
 from launcher.packaging.sdist import archive_files
 from launcher.project import Project, fingerprint_of, git_output
+from launcher.run_folders import RECORD
 from launcher.spec.custom_job import arguments_of
 
-FOLDER, FILE, JOB_FILE, FEATURES = "record", "run.json", "job.toml", "trainer/features.py"
+FOLDER, FILE = RECORD.parts
+JOB_FILE, FEATURES = "job.toml", "trainer/features.py"
 DURATIONS = {"epochs", "max-steps", "max-minutes", "patience"}
 """The flags that may differ in a resumed run; trainer/resume.py has the same list."""
 IGNORED = {*DURATIONS, "data-dir", "quiet", "verbose"}

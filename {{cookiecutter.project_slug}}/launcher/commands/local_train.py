@@ -16,7 +16,7 @@ from launcher.executors.local.mount import mounted
 from launcher.packaging.environment import install
 from launcher.packaging.sdist import SourceDistribution, building, stored
 from launcher.project import Project, fingerprint_of, run_of
-from launcher.run_folders import next_run, run_folder, stopped_run
+from launcher.run_folders import new_folder, run_folder, stopped_run
 from launcher.run_record import RunRecord
 from launcher.spec.custom_job import custom_job_of, data_uri
 from launcher.spec.job_file import Job, read_job
@@ -41,13 +41,13 @@ def local_train(
         ):
             return code
         record = new_record(project, job, distribution, options, rest, console)
-    job_dir = job_folder(project, options.job_dir, record, console)
     with building(project.packages, console):
         distribution = stored(record.package, project.packages)
     python = install(project.training, distribution, console)
     versions = run_record.versions_of(project.training.requirements(distribution))
     if changed := run_record.changed_versions(record.versions, versions):
         console.warning(f"{options.like} ran with {changed}, so the metrics may differ")
+    job_dir = job_folder(project, options.job_dir, record, console)
     run_record.write(record, job_dir, versions)
     output = record.custom_job["jobSpec"]["baseOutputDirectory"]["outputUriPrefix"]
     links = {record.flags["data-dir"]: Path(record.data_folder), output: job_dir}
@@ -109,31 +109,29 @@ def repeated(
 
 def job_folder(project: Project, named: str | None, record: RunRecord, console: Console) -> Path:
     """Return the folder that the run writes to: the named one, that of an equal run to resume, or a new one."""
-    runs = project.runs
-    folder = Path(on_this_machine(named, project)) if named else stopped_run(runs) or next_run(runs)
-    name, changed = project.shown_path(folder), ", ".join(run_record.differences(record, folder))
+    earlier = Path(on_this_machine(named, project)) if named else stopped_run(project.runs)
+    changed = ", ".join(run_record.differences(record, earlier)) if earlier else ""
     if changed and named:
         raise UserError(
-            f"{name} holds another run: {changed}",
+            f"{project.shown_path(earlier or named)} holds another run: {changed}",
             "a run with the same code, settings and data, which resumes, or an empty folder",
             "name another --job-dir; nothing was changed",
         )
-    if changed:
-        folder = next_run(runs)
-        text = f"{name} was stopped, but {changed}: this is {project.shown_path(folder)}"
-    elif any(folder.glob("checkpoints/*")):
-        text = f"{name}, resuming (a new run: --job-dir DIR)"
-    else:
-        text = name
-    console.step("train", text)
     try:
+        folder = earlier if earlier and not changed else new_folder(project.runs)
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
-            f"the job folder {folder} cannot be made ({error.strerror})",
+            f"the job folder {error.filename} cannot be made ({error.strerror})",
             "a folder that this process may write",
             "name another --job-dir",
         ) from error
+    text = project.shown_path(folder)
+    if changed and earlier:
+        text = f"{project.shown_path(earlier)} was stopped, but {changed}: this is {text}"
+    elif any(folder.glob("checkpoints/*")):
+        text += ", resuming (a new run: --job-dir DIR)"
+    console.step("train", text)
     return folder
 
 

@@ -22,7 +22,7 @@ from launcher.executors.vertex.jobs import SUCCEEDED, CloudJob
 from launcher.executors.vertex.tuning_jobs import TrialLog, TuningService, outcomes_of
 from launcher.files import locked, read_json
 from launcher.project import Project, run_of
-from launcher.run_folders import new_study, next_study
+from launcher.run_folders import STUDY_PREFIX, new_folder, next_study
 from launcher.spec.custom_job import custom_job_of, output_uri
 from launcher.spec.job_file import Job
 from launcher.spec.study import Study
@@ -95,7 +95,6 @@ def tune_here(session: Session, study: Study, options: TuneOptions) -> int:
     note = f"{', resuming' if resumed else ''}; {wanted} trials, {at_a_time} in parallel"
     console.step("study", f"{project.shown_path(folder)}{note}")
     with locked(folder / "lock", "another nox -s tune on this study", console):
-        (folder / "digest").write_text(digest, encoding="utf-8")
         with mounted(links) as mount:
             study_folder = trials.StudyFolder(project.folder, folder, mount, distribution.path)
             optuna_study = optuna_sampler.open_study(study, folder / "study.db")
@@ -130,8 +129,7 @@ def digest_of(custom_job: dict[str, Any], study: Study) -> str:
 def report_study(project: Project, study: Study, job: CloudJob, console: Console) -> int:
     outcomes = outcomes_of(job, study)
     if any(each.value is not None for each in outcomes):
-        folder = new_study(project.runs)
-        folder.mkdir(parents=True)
+        folder = new_folder(project.runs, STUDY_PREFIX)
         report.write(folder, study, outcomes, None, console, drawn=False)
         console.step("next", "nox -s submit -- --trial best, or local_train -- --trial best")
     if job.state != SUCCEEDED:
