@@ -212,6 +212,7 @@ def test_an_invalid_value_is_reported(sections: dict[str, Any], part: str) -> No
         {"environment": {"ENDPOINT": "https://me:passw0rd-hunter2hunter2@example.com/x"}},
         {"environment": {"KEY_FILE": '{"type": "service_account", "id": "hunter2hunter2"}'}},
         {"arguments": {"api_key": "hunter2hunter2"}},
+        {"environment": {"MODEL": f"sk-proj-{'a9_' * 9}{'aaaaaaa9' * 3}"}},
         {"labels": {"owner": "akia"}, "environment": {"ID": "AKIA" + "A" * 16}},
     ],
 )
@@ -266,6 +267,8 @@ def test_a_secret_on_the_command_line_is_refused(arguments: list[str]) -> None:
         {"USE_TOKEN": "true", "PASSWORD_FILE": "gs://bucket/file", "SECRET": ""},
         {"URL": "https://example.com:8080/a@b", "SEED": "20240501"},
         {"EXAMPLE": "postgres://user:password@host/db", "KIND": "sk-learn-compatible-estimators"},
+        {"KIND": "sk-learn-compatible-estimator-2", "NAME": "sk-learn_pipeline_2_of_a_long_name_4"},
+        {"IMAGE": "task-sk-learnCompatibleEstimators12:latest"},
     ],
 )
 def test_other_values_are_not_reported_as_secrets(variables: dict[str, str]) -> None:
@@ -301,9 +304,21 @@ def test_a_local_path_is_reported(value: str, tmp_path: Path) -> None:
 def test_other_values_are_not_reported_as_local_paths(tmp_path: Path) -> None:
     for value in ("gs://b/t.csv", "/gcs/b/t.csv", "relu", "64,32", "0.1", "a/b", "/tmp/none/here"):
         assert of_job(job_of(arguments={"thing": value}), folder=tmp_path) == []
-    assert of_job(job_of(arguments={"table": "/opt/t.csv"}), folder=tmp_path)
-    for value in ("/usr/local/cuda/lib64:/usr/lib", "/app", "/opt/conda/bin"):
+    for name, value in (
+        ("table", "/opt/t.csv"),
+        ("input", "/mnt/t.csv.gz"),
+        ("data_dir", "/mnt/x"),
+    ):
+        assert of_job(job_of(arguments={name: value}), folder=tmp_path)
+    for value in ("/predict", "/v1/models/census:predict", "/", "/workspace/out", "/bin/sh"):
+        assert of_job(job_of(arguments={"health_path": value}), folder=tmp_path) == []
+        assert of_job(job_of(), f"--route={value}", folder=tmp_path) == []
+    for value in ("/usr/local/cuda/lib64:/usr/lib", "/app", "/opt/conda/bin", "/workspace/data"):
         assert of_job(job_of(environment={"LIBRARY_PATH": value}), folder=tmp_path) == []
+    assert (
+        of_job(job_of(environment={"CACHE": "/workspace/t.csv", "A": "/nosuch"}), folder=tmp_path)
+        == []
+    )
 
 
 def test_only_the_placeholder_is_not_ready() -> None:

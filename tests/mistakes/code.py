@@ -81,7 +81,6 @@ PLANTS: tuple[Plant, ...] = (
     Plant("45 python", SETUP, swap('">=3.10"', '">=3.13"'), 'python_requires=">=3.13"'),
     Plant("45 standard library", SETUP, swap('"numpy>=1.26"', '"numpy>=1.26", "pathlib"'), "a part of Python"),
     Plant("42 comma", SETUP, swap('"numpy>=1.26",', '"numpy>=1.26"'), "a missing comma joins two"),
-    Plant("46 standard library", LAYERS, last("import os\ndef f(x):\n    return os.path.joinn(x)"), "write join"),
     Plant("46", LAYERS, last("def f(x):\n    return tf.reduce_summ(x)"), "write reduce_sum"),
     Plant("46 from", LAYERS, first("from numpy import arrray"), "write array"),
     Plant("46 module", LAYERS, last("def f(x):\n    return keras.layer.Dense(x)"), "write layers"),

@@ -19,7 +19,8 @@ TENSORFLOW = re.compile(
     r"(intel-)?tensorflow(-(cpu|gpu|intel|macos|aarch64|rocm))?|tf-nightly(-cpu|-gpu)?"
 )
 HOME = re.compile(
-    r"(/home/|/Users/|~/|file://)[^\s]+|[A-Za-z]:(\\[\w .-]+){2,}|[A-Za-z]:\\[\w .-]+\.\w+"
+    r"(/home/|/Users/|file://)\S+|[A-Za-z]:(\\[\w .-]+){2,}|[A-Za-z]:\\[\w .-]+\.\w+"
+    r"|~/(?!\.)\S*\.\w+"  # a hidden folder is a program's own, and others may be made by the job
 )
 PUBLIC_IMAGE = re.compile(r"(?:docker\.io/)?tensorflow/tensorflow:([0-9]+\.[0-9]+)\S*")
 

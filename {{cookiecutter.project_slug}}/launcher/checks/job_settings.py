@@ -27,11 +27,18 @@ VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 IMAGE = re.compile(r"[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)+([:@][A-Za-z0-9._:-]+)?")
 CPU_IMAGE = re.compile(r"(docker\.io/)?tensorflow/tensorflow:[0-9.]+")
 GOOGLE_IMAGES = re.compile(r"(us|europe|asia)-docker\.pkg\.dev/vertex-ai/training")
-LOCAL_PATH = re.compile(r"(/|~|\.{1,2}[\\/]|file:|[A-Za-z]:[\\/]|\\\\|\$\{?(HOME|PWD|USER)\b).*")
-NAMES_A_PATH = re.compile(r".*(file|dir|path|folder|data|table|csv).*", re.IGNORECASE)
+HOME_PATH = re.compile(
+    r"(~|\.{1,2}[\\/]|/(home|Users|root)/|file:|[A-Za-z]:[\\/]|\\\\|\$\{?(HOME|PWD|USER)\b).*"
+)
 CLOUD_PATH = re.compile(r"(gs://|/gcs/|/dev/).*")
-IMAGE_PATH = re.compile(r"/(usr|opt|etc|lib\w*|bin|sbin|app)(/.*)?")
-"""Of a library or a program, which a variable may name."""
+IMAGE_PATH = re.compile(r"/((usr|opt|etc|lib\w*|bin|sbin|app|workspace)(/.*)?)?")
+"""Of a library or a program, which is on other machines, too."""
+TABLE = re.compile(
+    r"[^=]*(data|table|csv)[^=]*=/(?!tmp/).*|.*=/(?!tmp/).*\.(csv|tsv|parquet|data|npz|tfrecords?)\b.*",
+    re.IGNORECASE,
+)
+"""A name and an absolute path that one reads, where any other may be an output or a part of an address."""
+NAMES_A_PATH = re.compile(r".*(file|dir|path|folder|data|table|csv).*", re.IGNORECASE)
 RUNTIMES = ("auto", "stock", "image", "executor")
 
 
@@ -251,23 +258,23 @@ def table_warnings(data: Data, folder: Path) -> Iterator[UserError]:
 
 
 def path_findings(job: Job, arguments: Sequence[str], folder: Path) -> Iterator[UserError]:
-    for where, _, value in values_of(job, arguments, "arguments", "environment"):
-        if isinstance(value, str) and is_local(value, folder, where):
+    for where, name, value in values_of(job, arguments, "arguments", "environment"):
+        # A variable may name what is in the image.
+        in_image = "[environment]" in where and IMAGE_PATH.fullmatch(str(value))
+        if isinstance(value, str) and not in_image and is_local(name, value, folder):
             what = f"{where} names a path on this machine ({shown(value)})"
             fix = "copy the file to the bucket and write its gs:// address"
             yield UserError(what, "a gs:// address, which a cloud job can read", fix)
 
 
-def is_local(value: str, folder: Path, where: str) -> bool:
+def is_local(name: str, value: str, folder: Path) -> bool:
     """Return whether a text is a path that exists on this machine only."""
     if not value or CLOUD_PATH.fullmatch(value):
         return False
-    if "[environment]" in where and IMAGE_PATH.fullmatch(value):
-        return False
-    # Every machine has a /tmp, so a path there that does not exist yet is no mistake.
-    if LOCAL_PATH.fullmatch(value) and not value.startswith("/tmp/"):
+    if HOME_PATH.fullmatch(value) or TABLE.fullmatch(f"{name}={value}"):
         return True
-    looks_like_it = NAMES_A_PATH.fullmatch(where) or any(mark in value for mark in "/\\.")
+    looks_like_it = NAMES_A_PATH.fullmatch(name) or any(mark in value for mark in "/\\.")
     with contextlib.suppress(OSError, ValueError):
-        return bool(looks_like_it and (folder / value).exists())
+        found = looks_like_it and (folder / value).exists()
+        return bool(found and not IMAGE_PATH.fullmatch(value))
     return False

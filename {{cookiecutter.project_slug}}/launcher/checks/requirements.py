@@ -1,6 +1,5 @@
 """Requirements that can be installed here and not on the machines of a job."""
 
-import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -8,16 +7,11 @@ from pathlib import Path
 
 from launcher.checks.problem import Problem, findings_at
 from launcher.console import UserError
-from launcher.packaging.environment import find_program
 from launcher.packaging.sdist import EXTRA, SourceDistribution
-from launcher.subprocesses import clean_variables, run_captured
 
 MOST_PATCHES = 100
-PUBLIC_INDEX = "https://pypi.org/simple"
-INDEX_SETTING = re.compile(r"UV_(\w*INDEX\w*|FIND_LINKS)")
 BUILT_HERE = re.compile(r"^Tag: .*-linux_", re.MULTILINE)
 """A tag that PyPI refuses, because such a wheel fits the machine that built it alone."""
-ORIGIN = re.compile(r"^([\w.-]+)==.*\n\s+# from (\S+)$", re.MULTILINE)
 REMEDY = "require one that PyPI has, or move its code below trainer/"
 
 
@@ -58,7 +52,7 @@ def admits(specifier: str, version: str) -> bool:
 def requirement_warnings(requirements: Iterable[str], packages: Path) -> list[UserError]:
     """Return warnings about requirements; `packages` is the folder that they are installed in."""
     lines = installed_lines(requirements)
-    return findings_at("", [*addresses(lines), *built_here(packages), *private(lines)])
+    return findings_at("", [*addresses(lines), *built_here(packages)])
 
 
 def addresses(lines: Iterable[str]) -> Iterator[Problem]:
@@ -76,34 +70,3 @@ def built_here(packages: Path) -> Iterator[Problem]:
             what = f"{name} has no wheel for this Python and was compiled here"
             expected = "wheels, because the machines of a job may have no compiler"
             yield what, expected, "require a version that has a wheel, or use an image of your own"
-
-
-def private(lines: Iterable[str]) -> Iterator[Problem]:
-    """Yield the distributions that uv finds elsewhere than on PyPI, because a setting of this machine says so."""
-    settings = [*filter(INDEX_SETTING.fullmatch, sorted(os.environ)), *map(str, configurations())]
-    if not settings:
-        return
-    options = ("--quiet", "--emit-index-annotation", "--no-annotate", "--no-header")
-    command = [find_program("uv"), "pip", "compile", "-", *options]
-    _, output = run_captured(command, Path.cwd(), clean_variables(), given="\n".join(lines))
-    elsewhere = [pair for pair in ORIGIN.findall(output) if not pair[1].startswith(PUBLIC_INDEX)]
-    if elsewhere:
-        name, origin = elsewhere[0]
-        more = f" and {len(elsewhere) - 1} more" if elsewhere[1:] else ""
-        what = f"{name}{more} was found at {origin}, which only {' or '.join(settings)} names"
-        yield (
-            what,
-            "requirements that PyPI has, because a job's machines have no such setting",
-            REMEDY,
-        )
-
-
-def configurations() -> list[Path]:
-    """Return the configuration files of uv that name an index."""
-    home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
-    files = (home / "uv" / "uv.toml", Path("/etc/uv/uv.toml"))
-    return [
-        file
-        for file in files
-        if file.is_file() and re.search("index|find-links", file.read_text(encoding="utf-8"))
-    ]

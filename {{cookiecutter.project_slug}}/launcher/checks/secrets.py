@@ -25,7 +25,8 @@ VALUES = re.compile(
     r"|\bAIza[0-9A-Za-z_-]{35}|\bya29\.[0-9A-Za-z_-]{20}|\bGOCSPX-[0-9A-Za-z_-]{20}"  # Google
     r"|\b(AKIA|ASIA)[0-9A-Z]{16}\b"  # AWS
     r"|\b(ghp|gho|ghs|github_pat)_[0-9A-Za-z_]{20}|\bglpat-[0-9A-Za-z_-]{20}"
-    r"|\bhf_[0-9A-Za-z]{30}|\bsk-(?=[\w-]*\d)[0-9A-Za-z_-]{20}|\bxox[abpr]-[0-9A-Za-z-]{10}"
+    r"|\bhf_[0-9A-Za-z]{30}|\bxox[abpr]-[0-9A-Za-z-]{10}"
+    r"|\bsk-([\w-]*[_-])?(?=([A-Za-z]*\d){3})[0-9A-Za-z]{20}"  # no words, joined by hyphens
     r"|\beyJ[0-9A-Za-z_-]{10,}\.eyJ[0-9A-Za-z_-]{10,}\."  # a JSON web token
     r"|\w+://[^\s/:@]+:(?!(?:password|passwd|pass|secret|x+|\*+)@)[^\s/:@{}<>$]+@"  # an address with a password
     r'|"type":\s*"service_account"'

@@ -154,10 +154,15 @@ def load(names: Iterable[str]) -> None:
 
 
 def lacking(names: Iterable[str]) -> dict[str, str]:
-    """Return the names that a loaded module lacks, each with a similar one or ""."""
+    """Return the names that a loaded module lacks, each with a similar one or "".
+
+    What Python's own modules hold depends on the system, so names of them are not compared.
+    """
     found = {}
     for name in names:
         module, *parts = name.split(".")
+        if module in sys.stdlib_module_names:
+            continue
         holder = sys.modules.get(module)
         for part in parts:
             if not isinstance(holder, ModuleType) or part.startswith("__"):
