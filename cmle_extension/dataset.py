@@ -139,6 +139,7 @@ def reader_options(data_path: str) -> dict[str, object]:
         return {
             "label_sql": adult.LABEL_SQL,
             "delimiter": adult.DELIMITER,
+            "encoding": "utf-8",
             "comment": adult.COMMENT,
             "header": adult.HEADER,
             "missing": adult.MISSING,
@@ -147,6 +148,7 @@ def reader_options(data_path: str) -> dict[str, object]:
     return {
         "label_sql": "",
         "delimiter": delimiter,
+        "encoding": "utf-8",
         "comment": "",
         "header": (),
         "missing": MISSING,

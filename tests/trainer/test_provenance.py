@@ -104,9 +104,9 @@ def test_another_option_is_a_stale_reason(schema: Schema, rows: list[Row], tmp_p
     test = str(write_table(tmp_path / "test.data", schema, rows))
     changed = ["--eval-share", "0.2", "--deduplicate", "--test", test, "--memory-mb", "999"]
     assert prepare.stale_reasons([*arguments, *changed]) == [
-        f"made with the test table None, now {test}",
         "made with --eval-share 0.1, now 0.2",
         "made with --deduplicate False, now True",
+        f"made with the test table absent, now {test}",
     ]
 
 

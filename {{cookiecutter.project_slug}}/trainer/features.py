@@ -23,6 +23,7 @@ COLUMNS: dict[str, str] = {
 
 MISSING: list[str] = {{ table.missing | quoted }}  # cells that hold no value, after blanks are stripped
 DELIMITER = {{ table.delimiter | quoted }}
+ENCODING = {{ table.encoding | default("utf-8") | quoted }}  # of text files; a byte order mark wins
 COMMENT = {{ table.comment | quoted }}  # lines that begin with it are skipped; "" skips none
 HEADER: list[str] = {{ table.header | quoted }}  # the names in file order, if the file has no header line
 # fmt: on

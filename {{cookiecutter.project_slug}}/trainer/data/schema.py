@@ -50,6 +50,7 @@ class Schema:
     vocabulary_limit: int
     hash_buckets: int
     boundaries: int
+    encoding: str = "utf-8"
 
     def of_kind(self, *kinds: str) -> tuple[str, ...]:
         return tuple(name for name, kind in self.columns.items() if kind in kinds)
@@ -84,6 +85,8 @@ def read_schema(features: ModuleType) -> Schema:
     values: dict[str, Any] = {}
     for name, wanted in Schema.__annotations__.items():
         if not hasattr(features, name.upper()):
+            if hasattr(Schema, name):  # a default, for a features.py of an earlier version
+                continue
             raise invalid(f"it has no {name.upper()}", EXPECTED[wanted], f"add {name.upper()}")
         value = getattr(features, name.upper())
         if not is_of_type(value, wanted):
@@ -193,6 +196,7 @@ def check_format(schema: Schema) -> None:
                 "one character that is neither a quote, a line end nor used otherwise",
                 f'write {name} = "{usual}", for example',
             )
+    check_encoding(schema.encoding)
     outside_texts = re.sub(r"'[^']*'|\"[^\"]*\"", "", schema.label_sql)
     if changing := re.search(CHANGING, outside_texts, re.IGNORECASE):
         raise invalid(
@@ -202,6 +206,17 @@ def check_format(schema: Schema) -> None:
         )
     if schema.header:
         check_names("HEADER in trainer/features.py", schema.header, schema)
+
+
+def check_encoding(name: str) -> None:
+    try:
+        "".encode(name)
+    except (LookupError, ValueError):
+        raise invalid(
+            f"ENCODING is {shown(name)}",
+            "an encoding of text that Python knows",
+            'write "utf-8", "utf-16", "latin-1" or "cp1252", for example',
+        ) from None
 
 
 def check_names(where: str, names: Sequence[str], schema: Schema, remedy: str = "") -> None:

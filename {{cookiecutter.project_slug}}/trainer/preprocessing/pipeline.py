@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import re
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,8 +16,9 @@ from trainer.data.statistics import Label, Statistics, vocabulary_codes, write_s
 from trainer.preprocessing import analyze, comparison, sql
 from trainer.preprocessing.columns import cells_table, codes_table, values_table
 from trainer.preprocessing.provenance import Request, digest, write_record
-from trainer.preprocessing.raw_table import DAMAGED, Table, damaged, open_table, reader, source_sql
+from trainer.preprocessing.raw_table import Table, as_plain, open_table, reader, source_sql
 from trainer.preprocessing.rejects import count_rejects
+from trainer.preprocessing.table_files import OTHER_ENCODING, damaged
 from trainer.run.console import Console, shown_path
 from trainer.run.errors import UserError, shown
 
@@ -128,13 +130,11 @@ class Preparation:
         Raises `UserError` beyond the rejected share that is allowed.
         """
         self.console.line(f"data     reading {shown_path(table.path)}")
+        table = as_plain(table, self.spill / split)
         before = self.count("prepared") if split == "test" else 0
         self.validate_rows(table, split)
         rows, path = self.count("prepared") - before, self.folder / files.REJECTS
-        try:
-            rejected, first = count_rejects(self.connection, table, self.schema, rows, path)
-        except DAMAGED as error:  # DuckDB does not compare checksums
-            raise damaged(table.path, error) from error
+        rejected, first = count_rejects(self.connection, table, self.schema, rows, path)
         self.warn_of_unlabelled(table)
         self.connection.execute("DELETE FROM prepared WHERE reason IS NOT NULL")
         self.check_rejected(rejected, rejected + self.count("prepared") - before, first)
@@ -197,12 +197,11 @@ class Preparation:
         share, allowed = rejected / total, self.request.max_rejected_share
         found = f"{rejected:,} of {total:,} rows cannot be used ({share:.2%}), the first: {shown(first, 160)}"
         if share > allowed:
-            raise UserError(
-                found,
-                f"at most {allowed:.2%}",
-                f"see {shown_path(self.request.rejects)}, then fix the file, or correct the column's kind"
-                " (of a label: TASK) in trainer/features.py",
-            )
+            fix = "fix the file, or correct the column's kind (of a label: TASK) in trainer/features.py"
+            if "not utf-8" in first:
+                fix = OTHER_ENCODING
+            remedy = f"see {shown_path(self.request.rejects)}, then {fix}"
+            raise UserError(found, f"at most {allowed:.2%}", remedy)
         self.console.warning(f"{found}; see {shown_path(self.request.output / files.REJECTS)}")
 
     def drop_unknown_labels(self, label: Label) -> None:
@@ -301,7 +300,7 @@ def unreadable(table: Table, schema: Schema, error: Exception) -> UserError:
             "memory for what DuckDB reads at a time",
             "give a larger --memory-mb",
         )
-    if "GZIP" in reason:
+    if re.search("gzip|zstd", reason, re.IGNORECASE):
         return damaged(table.path, error)
     if schema.label_sql and is_about_sql(error):
         return UserError(

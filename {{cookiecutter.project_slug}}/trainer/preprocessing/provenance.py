@@ -15,6 +15,7 @@ import trainer
 from trainer.data import files
 from trainer.data.schema import Schema
 from trainer.data.statistics import prepared_fingerprint
+from trainer.preprocessing.table_files import files_of
 from trainer.run.console import shown_path
 from trainer.run.errors import UserError
 from trainer.run.outputs import read_json, write_json
@@ -110,22 +111,24 @@ def source_of(request: Request, schema: Schema) -> dict[str, Any]:
         "columns": schema.columns,
         "features": {**features, "COLUMNS in the order": [*schema.columns]},
         "made with": {
-            "the train table": str(request.train),
-            "the test table": str(request.test),
             "--eval-share": request.eval_share,
             "--deduplicate": request.deduplicate,
             **versions(),
         },
-        "tables": {str(path): state_of(path) for path in request.tables.values()},
+        "tables": {
+            split: {"path": str(path), "files": state_of(path)}
+            for split, path in request.tables.items()
+        },
         "code": digest(package, (path for pattern in CODE for path in package.glob(pattern))),
     }
     return dict(json.loads(json.dumps(source)))
 
 
-def state_of(path: Path) -> list[int]:
-    """Return size and time of the last change, nothing if there is no file."""
-    state = path.stat() if path.is_file() else None
-    return [state.st_size, state.st_mtime_ns] if state else []
+def state_of(path: Path) -> dict[str, list[int]]:
+    """Return size and time of the last change of each file of a table, by names that stay if the table is moved."""
+    root, paths = files_of(path)
+    states = {each.relative_to(root).as_posix(): each.stat() for each in paths}
+    return {name: [state.st_size, state.st_mtime_ns] for name, state in states.items()}
 
 
 def digest(folder: Path, paths: Iterable[Path]) -> str:
@@ -159,11 +162,23 @@ def changes(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]
     }
     for difference in differences(comparable, now["made with"], " "):
         yield f"made with {difference}"
-    for path, state in now["tables"].items():
-        if earlier["tables"].get(path, state) != state:
-            yield f"the table {shown_path(Path(path))} {'has changed since' if state else 'is gone'}"
+    for split in ("train", "test"):
+        yield from table_changes(split, earlier["tables"].get(split), now["tables"].get(split))
     if earlier["code"] != now["code"]:
         yield "made by other preparing code"
+
+
+def table_changes(
+    split: str, earlier: Mapping[str, Any] | None, now: Mapping[str, Any] | None
+) -> Iterator[str]:
+    """Yield how a table differs; a table that was only moved does not."""
+    before, after = (table["path"] if table else "absent" for table in (earlier, now))
+    if earlier and now and earlier["files"] == now["files"]:
+        return
+    if before != after:
+        yield f"made with the {split} table {before}, now {after}"
+    elif now:
+        yield f"the table {shown_path(Path(after))} {'has changed since' if now['files'] else 'is gone'}"
 
 
 def differences(

@@ -1,157 +1,171 @@
-"""The raw table: which columns a file has, and how DuckDB reads it as text."""
+"""The raw table: which columns its files have, and how DuckDB reads them as text."""
 
 import csv
-import difflib
-import gzip
+import dataclasses
 import io
-import zlib
+import json
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 from trainer.data.schema import Schema, check_names
 from trainer.preprocessing.columns import file_column, raw_column
+from trainer.preprocessing.table_files import (
+    LONGEST_LINE_BYTES,
+    TABLES,
+    check_text,
+    compression,
+    encoding_of,
+    files_of,
+    lines,
+    no_file,
+    not_decoded,
+    opened,
+    read_beginning,
+    unusable,
+    write_plain,
+)
 from trainer.run.errors import UserError, shown
 
 BLOCK_BYTES = 1 << 20
-TABLES = "one table: CSV text in UTF-8, gzipped or not, or a Parquet file"
-LONGEST_LINE_BYTES = 2 << 20  # DuckDB reserves many times as much memory for reading
-DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error)
-
-GZIP = b"\x1f\x8b"
 PARQUET = b"PAR1"
-BZIP2 = tuple(b"bzh%d1ay&sy" % level for level in range(1, 10))
-OTHER_FORMATS = (  # the first bytes of a file in lower case, what it is then, how to get a table of it
-    (
-        (b"pk\x03\x04", b"7z\xbc\xaf"),
-        "a zip archive or an Excel workbook",
-        "unpack it, or save the sheet as CSV",
-    ),
-    ((b"\xd0\xcf\x11\xe0",), "an Excel workbook", "save the sheet as CSV"),
-    (
-        (*BZIP2, b"\xfd7zxz", b"\x28\xb5\x2f\xfd"),
-        "compressed, but not with gzip",
-        "compress it with gzip",
-    ),
-    ((b"\xff\xfe", b"\xfe\xff"), "UTF-16", "save it as UTF-8, as with `iconv -f UTF-16 -t UTF-8`"),
-    ((b"version https://git-lfs",), "a pointer of Git LFS", "run `git lfs pull`"),
-    (
-        (b"arrow1\0", b"\x89hdf", b"sqlite format 3"),
-        "a table in another format",
-        "write it as Parquet",
-    ),
-    ((b"<!doctype", b"<html", b"<?xml"), "a page of HTML or XML", "download the table itself"),
-    ((b"{", b"[{"), "JSON", "write the table as CSV or Parquet"),
-)
-LARGEST_NUL_SHARE = 0.05  # UTF-16 has a third or more; a damaged cell does not make a file binary
+READ_BY_DUCKDB = {"": "none", "gzip": "gzip", "zstd": "zstd"}
+SEPARATOR_LINE = re.compile(r"(?i)sep=.")  # what Excel writes before the header
+BLANK_LINE = re.compile(rb"(\xef\xbb\xbf)?((?i:sep)=.)?\r?\n")
+IN_ONE_CELL = "\x1f"  # as a delimiter: no line of JSON holds it
+EMPTY_PARTITION = "__HIVE_DEFAULT_PARTITION__"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How files are to be read: the names of their columns in file order, and the lines before the header."""
+
+    kind: str  # csv, json or parquet
+    names: tuple[str, ...]
+    skipped_lines: int = 0
+    compression: str = ""
+    encoding: str = "utf-8"
 
 
 @dataclass(frozen=True)
 class Table:
-    """A file, the names of its columns in file order, and the number of blank lines before the header."""
+    """Files with the same columns, in any order; the names of folders such as year=2024 add `partitions`."""
 
     path: Path
-    names: tuple[str, ...]
-    parquet: bool
-    blank_lines: int = 0
+    root: Path
+    parts: dict[Layout, list[Path]]
+    partitions: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        return next(iter(self.parts)).kind
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return next(iter(self.parts)).names + self.partitions
+
+    @property
+    def paths(self) -> list[Path]:
+        return [path for paths in self.parts.values() for path in paths]
 
 
 def open_table(path: Path, schema: Schema, split: str) -> Table:
     """Return the table at `path`; raise `UserError` if it cannot be read or lacks a column of the schema."""
-    beginning = read_beginning(path, split)
-    parquet = beginning.startswith(PARQUET)
-    if parquet and is_gzipped(path):
-        raise unusable(path, "a gzipped Parquet file", "decompress it, as with `gunzip`")
-    table = parquet_table(path) if parquet else csv_table(path, beginning, schema)
+    root, paths = files_of(path)
+    if not paths:
+        raise no_file(path, split)
+    parts: dict[Layout, list[Path]] = {}
+    for each in paths:
+        parts.setdefault(layout_of(each, schema, split), []).append(each)
+    parts = with_all_keys(parts)
+    check_alike(path, parts)
+    keys = partition_keys(path, [each.relative_to(root) for each in paths])
+    table = Table(
+        path, root, parts, tuple(key for key in keys if key not in next(iter(parts)).names)
+    )
     # The train table has been checked before, so features.py fits that one.
     other = "give it the columns of the train table, or remove `test` under [data] in job.toml"
-    check_names(str(path), table.names, schema, other if split == "test" else "")
+    for layout, files in parts.items():
+        names = (*layout.names, *table.partitions)
+        check_names(str(files[0]), names, schema, other if split == "test" else "")
     return table
 
 
-def read_beginning(path: Path, split: str) -> bytes:
-    """Return the first bytes of the file, decompressed; raise `UserError` if there is no file, or it cannot be read."""
-    correct = f"correct `{split}` under [data] in job.toml"
-    try:
-        if not path.is_file():
-            raise no_file(path, split)
-        with opened(path) as file:
-            beginning = file.read(LONGEST_LINE_BYTES)
-    except DAMAGED as error:
-        raise damaged(path, error) from error
-    except OSError as error:
-        raise unusable(
-            path, f"not readable ({error.strerror})", f"change its permissions, or {correct}"
-        ) from error
-    if not beginning:
-        raise unusable(path, "empty", correct)
-    return beginning
+def layout_of(path: Path, schema: Schema, split: str) -> Layout:
+    beginning, how = read_beginning(path, split), compression(path)
+    if beginning.startswith(PARQUET):
+        if how:
+            raise unusable(path, "a compressed Parquet file", "decompress it, as with `gunzip`")
+        return Layout("parquet", parquet_names(path, schema))
+    encoding = encoding_of(beginning, schema.encoding.lower())
+    check_text(path, beginning, encoding)
+    text = beginning.decode(encoding, "replace").removeprefix("\ufeff")
+    if text.lstrip().startswith("{"):
+        return Layout("json", json_names(path, text), 0, how, encoding)
+    names, skipped_lines = csv_header(path, text, encoding, schema)
+    return Layout("csv", names, skipped_lines, how, encoding)
 
 
-def check_text(path: Path, beginning: bytes) -> None:
-    for signatures, what, remedy in OTHER_FORMATS:
-        if beginning.lstrip()[:40].lower().startswith(signatures):
-            raise unusable(path, what, remedy)
-    if beginning.count(b"\0") > LARGEST_NUL_SHARE * len(beginning):
-        raise unusable(
-            path, "UTF-16 or no text at all: it holds NUL bytes", "save it as CSV in UTF-8"
-        )
-
-
-def damaged(path: Path, error: Exception) -> UserError:
-    return unusable(
-        path, f"a damaged or incomplete gzip file ({error})", "copy or download it again"
-    )
-
-
-def unusable(path: Path, what: str, remedy: str) -> UserError:
-    return UserError(f"{path} is {what}", TABLES, remedy)
-
-
-def no_file(path: Path, split: str) -> UserError:
-    """Return the error for a path without a regular file: with the files of a folder, or the nearest name."""
-    correct = f"write `{split}` under [data] in job.toml as the path of one file"
-    if path.is_dir():
-        inside = sorted(each for each in path.iterdir() if not each.name.startswith((".", "_")))
-        remedy = (
-            f"{correct}, {inside[0]}" if len(inside) == 1 else f"join them into one, and {correct}"
-        )
-        return unusable(path, f"a folder of {len(inside)} files", remedy)
-    if path.exists():
-        return unusable(path, "a pipe or a device", f"copy its content to a file, and {correct}")
-    names = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
-    near = difflib.get_close_matches(path.name, names, n=1)
-    guess = f", {path.parent / near[0]}?" if near else ""
-    return UserError(f"there is no file {path}", TABLES, correct + guess)
-
-
-def parquet_table(path: Path) -> Table:
+def parquet_names(path: Path, schema: Schema) -> tuple[str, ...]:
     import pyarrow.parquet
 
     try:
-        return Table(path, tuple(pyarrow.parquet.read_schema(path).names), parquet=True)
+        fields = list(pyarrow.parquet.read_schema(path))
     except (pyarrow.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         problem = f"{path} begins as a Parquet file, but cannot be read ({reason})"
         raise UserError(problem, TABLES, "write or copy it again, it may be incomplete") from error
+    for field in fields:
+        if pyarrow.types.is_nested(field.type) and field.name in (schema.label, *schema.used):
+            raise UserError(
+                f"{path} has the column {shown(field.name)} with nested cells ({field.type})",
+                "one value per cell",
+                'give it the kind "ignore" in trainer/features.py, or write a column for each value',
+            )
+    return tuple(field.name for field in fields)
 
 
-def csv_table(path: Path, beginning: bytes, schema: Schema) -> Table:
-    """Return a CSV file with the columns of its header, or of `HEADER` if it has none."""
-    check_text(path, beginning)
-    if schema.header:
-        return Table(path, schema.header, parquet=False)
-    text = io.TextIOWrapper(io.BytesIO(beginning), encoding="utf-8-sig", newline="")
-    blank_lines = 0
+def json_names(path: Path, text: str) -> tuple[str, ...]:
+    """Return the keys of the complete lines of JSON Lines, in the order of their first occurrence."""
+    complete = text if len(text) < LONGEST_LINE_BYTES else text[: text.rfind("\n") + 1]
+    rows = [row for row in map(json_row, complete.split("\n")) if row]
+    if not rows:
+        raise unusable(
+            path,
+            "JSON that is no object per line",
+            "convert it: `jq -c . FILE > FILE.jsonl`",
+        )
+    return tuple(dict.fromkeys(key for row in rows for key in row))
+
+
+def json_row(line: str | bytes) -> dict[str, Any] | None:
+    """Return the object of a line, None if it holds none."""
     try:
-        for names in csv.reader(text, delimiter=schema.delimiter):
-            if names and not (schema.comment and names[0].startswith(schema.comment)):
-                return Table(path, tuple(names), parquet=False, blank_lines=blank_lines)
-            blank_lines += not names
-    except (UnicodeDecodeError, csv.Error, TypeError) as error:  # TypeError: no delimiter
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return row if isinstance(row, dict) else None
+
+
+def csv_header(path: Path, text: str, encoding: str, schema: Schema) -> tuple[tuple[str, ...], int]:
+    """Return the names of the header, or of `HEADER` if there is none, and the number of lines to skip before it."""
+    if schema.header:
+        return schema.header, 0
+    skipped_lines = 0
+    try:
+        for names in csv.reader(io.StringIO(text, newline=""), delimiter=schema.delimiter):
+            if not names or SEPARATOR_LINE.fullmatch(schema.delimiter.join(names)):
+                skipped_lines += 1
+            elif not (schema.comment and names[0].startswith(schema.comment)):
+                if any("\ufffd" in name for name in names):
+                    raise not_decoded(path, encoding, "the header")
+                return named(names, schema), skipped_lines
+    except (csv.Error, TypeError) as error:  # TypeError: no delimiter
         raise UserError(
             f"the header of {path} cannot be read ({error})",
-            f"UTF-8 text with columns separated by {shown(schema.delimiter)}",
+            f"text with columns separated by {shown(schema.delimiter)}",
             "convert the file, or correct DELIMITER in trainer/features.py",
         ) from error
     raise unusable(
@@ -159,6 +173,71 @@ def csv_table(path: Path, beginning: bytes, schema: Schema) -> Table:
         "without a header line",
         "add one, or write the names in HEADER in trainer/features.py",
     )
+
+
+def named(names: Sequence[str], schema: Schema) -> tuple[str, ...]:
+    """Return the names of a header; a column without one is named by its position, as pandas does."""
+    found = [*names]
+    for position, name in enumerate(names):
+        if not name.strip() and name not in (schema.label, *schema.columns):
+            found[position] = f"Unnamed: {position}"
+            while found[position] in names:
+                found[position] += ".1"
+    return tuple(found)
+
+
+def with_all_keys(parts: dict[Layout, list[Path]]) -> dict[Layout, list[Path]]:
+    """Return parts of JSON Lines with the keys of all files, because a row may lack any key."""
+    keys = tuple(dict.fromkeys(name for layout in parts for name in layout.names))
+    joined: dict[Layout, list[Path]] = {}
+    for layout, paths in parts.items():
+        wider = dataclasses.replace(layout, names=keys) if layout.kind == "json" else layout
+        joined.setdefault(wider, []).extend(paths)
+    return joined
+
+
+def check_alike(path: Path, parts: dict[Layout, list[Path]]) -> None:
+    """Raise `UserError` for a table of CSV and Parquet files, for example: it may hold its rows twice."""
+    kinds = {layout.kind: files[0] for layout, files in parts.items()}
+    if len(kinds) > 1:
+        named = ", ".join(f"{file.name} ({kind})" for kind, file in kinds.items())
+        first = next(iter(kinds.values()))
+        pattern = path / f"*{first.suffix}" if path.is_dir() else f"*{first.suffix}"
+        raise unusable(path, f"files of different kinds: {named}", f"name one kind, as {pattern}")
+
+
+def partition_keys(path: Path, files: Sequence[Path]) -> tuple[str, ...]:
+    """Return the keys of the folders KEY=VALUE that all files lie in; raise `UserError` if they differ."""
+    found = {
+        tuple(part.partition("=")[0] for part in file.parts[:-1] if part.partition("=")[0] != part)
+        for file in files
+    }
+    if len(found) > 1:
+        first, second = sorted(found)[:2]
+        raise unusable(
+            path,
+            f"partitioned by {', '.join(first) or 'nothing'} and by {', '.join(second)}",
+            "name the folder or the pattern of one table",
+        )
+    return tuple(dict.fromkeys(found.pop()))
+
+
+def as_plain(table: Table, folder: Path) -> Table:
+    """Return the table with files that DuckDB reads: others are decompressed and converted to UTF-8 in `folder`."""
+    parts: dict[Layout, list[Path]] = {}
+    for layout, paths in table.parts.items():
+        if layout.encoding == "utf-8" and layout.compression in READ_BY_DUCKDB:
+            parts.setdefault(layout, []).extend(paths)
+            continue
+        plain = dataclasses.replace(layout, compression="", encoding="utf-8")
+        for path in paths:
+            target = folder / path.relative_to(table.root)
+            try:
+                write_plain(path, layout.encoding, target)
+            except UnicodeError as error:
+                raise not_decoded(path, layout.encoding, f"the text ({error.args[-1]})") from error
+            parts.setdefault(plain, []).append(target)
+    return dataclasses.replace(table, parts=parts)
 
 
 def source_sql(table: Table, schema: Schema) -> str:
@@ -172,28 +251,89 @@ def source_sql(table: Table, schema: Schema) -> str:
 
 
 def reader(table: Table, schema: Schema, strict: bool = True) -> str:
-    """Return DuckDB's table function for the file, with columns `p0` … `pN` of type VARCHAR.
+    """Return DuckDB SQL for the rows of all files, with columns `p0` … `pN` of type VARCHAR.
 
     Without `strict` it reads what standard CSV does not allow, such as two kinds of line ends in one file.
     """
-    path = text_literal(glob_escaped(str(table.path)))
-    names = [file_column(position) for position in range(len(table.names))]
-    if table.parquet:
-        columns = ", ".join(f"COALESCE(CAST({name} AS VARCHAR), '') AS {name}" for name in names)
-        # Named by position: DuckDB folds case, and takes columns from the names of folders.
-        file = f"read_parquet({path}, hive_partitioning = false) AS file({', '.join(names)})"
-        return f"(SELECT {columns} FROM {file})"
-    types = "{" + ", ".join(f"'{name}': 'VARCHAR'" for name in names) + "}"
+    selected = [
+        part_sql(table, layout, paths, schema, strict) for layout, paths in table.parts.items()
+    ]
+    return f"({' UNION ALL '.join(selected)})"
+
+
+def part_sql(
+    table: Table, layout: Layout, paths: Sequence[Path], schema: Schema, strict: bool
+) -> str:
+    cells = [cell_sql(layout, position) for position in range(len(layout.names))]
+    by_name = dict(zip(layout.names, cells, strict=True))
+    columns = ", ".join(
+        f"{by_name.get(name) or partition_sql(name)} AS {file_column(position)}"
+        for position, name in enumerate(table.names)
+    )
+    read = {"csv": csv_sql, "json": json_sql, "parquet": parquet_sql}[layout.kind]
+    more = ", filename = true" if table.partitions else ""
+    return f"SELECT {columns} FROM {read(layout, file_list(paths), schema, strict, more)}"
+
+
+def cell_sql(layout: Layout, position: int) -> str:
+    """Return SQL for a column of a file as text, "" where it is missing; `position` counts from 0, SQL from 1."""
+    if layout.kind == "csv":
+        return file_column(position)
+    if layout.kind == "json":
+        return f"COALESCE(cells[{position + 1}], '')"
+    return f"COALESCE(CAST({file_column(position)} AS VARCHAR), '')"
+
+
+def partition_sql(key: str) -> str:
+    """Return SQL for the value in the name of the folder KEY=VALUE, the innermost of several."""
+    pattern = rf".*[/\\]{re.escape(key)}=([^/\\]*)[/\\]"
+    value = f"url_decode(regexp_extract(filename, {text_literal(pattern)}, 1, 's'))"
+    return f"REPLACE({value}, '{EMPTY_PARTITION}', '')"
+
+
+def parquet_sql(layout: Layout, files: str, schema: Schema, strict: bool, more: str) -> str:
+    # Named by position: DuckDB folds case, and takes columns from the names of folders.
+    names = [file_column(position) for position in range(len(layout.names))]
+    named = ", ".join([*names, *["filename"] * bool(more)])
+    return f"read_parquet({files}, hive_partitioning = false{more}) AS file({named})"
+
+
+def csv_sql(layout: Layout, files: str, schema: Schema, strict: bool, more: str) -> str:
+    names = [file_column(position) for position in range(len(layout.names))]
     # The strict reader takes a line end within a name for that of the file, and then finds no row.
-    strict = strict and not any("\n" in name for name in table.names)
+    strict = strict and not any("\n" in name for name in layout.names)
+    return (
+        f"{text_reader(files, names, layout.compression)}, delim = {text_literal(schema.delimiter)},"
+        f" quote = '\"', escape = '\"', comment = {text_literal(schema.comment)},"
+        f" skip = {layout.skipped_lines}, header = {str(not schema.header).lower()},"
+        f" strict_mode = {str(strict).lower()}{more})"
+    )
+
+
+def json_sql(layout: Layout, files: str, schema: Schema, strict: bool, more: str) -> str:
+    """Return SQL for the cells of each line that is a JSON object, in the order of the layout's names."""
+    keys = [name.replace("~", "~0").replace("/", "~1") for name in layout.names]
+    pointers = ", ".join(text_literal(f"/{key}") for key in keys)
+    reader = text_reader(files, ["line"], layout.compression)
+    whole = f"{reader}, delim = '{IN_ONE_CELL}', quote = '', escape = '', header = false{more})"
+    is_object = "CASE WHEN json_valid(line) THEN json_type(line) = 'OBJECT' ELSE FALSE END"
+    file = ", filename" if more else ""
+    return f"(SELECT json_extract_string(line, [{pointers}]) AS cells{file} FROM {whole} WHERE {is_object})"
+
+
+def text_reader(files: str, names: Sequence[str], compressed: str) -> str:
+    """Return the beginning of a call of DuckDB's reader of text, which finds nothing out by itself."""
+    types = "{" + ", ".join(f"'{name}': 'VARCHAR'" for name in names) + "}"
     never_null = "[" + ", ".join(f"'{name}'" for name in names) + "]"
     return (
-        f"read_csv({path}, columns = {types}, auto_detect = false, store_rejects = true,"
-        f" delim = {text_literal(schema.delimiter)}, quote = '\"', escape = '\"',"
-        f" force_not_null = {never_null},"
-        f" skip = {table.blank_lines}, header = {str(not schema.header).lower()}, comment = {text_literal(schema.comment)},"
-        f" max_line_size = {LONGEST_LINE_BYTES}, strict_mode = {str(strict).lower()}, compression = '{'gzip' if is_gzipped(table.path) else 'none'}')"
+        f"read_csv({files}, columns = {types}, auto_detect = false, store_rejects = true,"
+        f" force_not_null = {never_null}, max_line_size = {LONGEST_LINE_BYTES},"
+        f" compression = '{READ_BY_DUCKDB[compressed]}'"
     )
+
+
+def file_list(paths: Sequence[Path]) -> str:
+    return f"[{', '.join(text_literal(glob_escaped(str(path))) for path in paths)}]"
 
 
 def text_literal(text: str) -> str:
@@ -207,23 +347,43 @@ def glob_escaped(path: str) -> str:
 
 
 def lines_without_row(connection: Any, table: Table, schema: Schema, rows: int) -> int:
-    """Return how many lines of the file are in none of its `rows`, in no comment and not blank.
+    """Return how many lines of the files are in none of the table's `rows`, in no comment and not blank.
 
-    The view `whole` has all columns of the file as text. Only a file with more lines than rows is read again.
+    The view `whole` has all columns of the file as text. Only files with more lines than rows are read again.
     """
-    if table.parquet:
+    if table.kind == "parquet":
         return 0
-    lines = line_count(table.path) - (0 if schema.header else 1)
-    if lines <= rows:
+    is_csv = table.kind == "csv"
+    headers = 0 if schema.header or not is_csv else len(table.paths)
+    count = sum(map(line_count, table.paths)) - headers
+    if count <= rows:
         return 0
     breaks = " + ".join(
         f"LENGTH({column}) - LENGTH(REPLACE({column}, CHR(10), ''))"
         for column in map(file_column, range(len(table.names)))
     )
-    found = connection.execute(f"SELECT COUNT(*), SUM({breaks}) FROM whole").fetchone()
-    read = int(found[0]) + int(found[1] or 0) + sum(name.count("\n") for name in table.names)
-    bad = connection.execute("SELECT COUNT(DISTINCT line) FROM reject_errors").fetchone()
-    return max(0, lines - read - int(bad[0]) - lines_to_skip(table.path, schema.comment))
+    found = connection.execute(
+        f"SELECT COUNT(*), SUM({breaks if is_csv else 0}) FROM whole"
+    ).fetchone()
+    read = int(found[0]) + int(found[1] or 0)
+    read += is_csv * sum(
+        "".join(part.names).count("\n") * len(table.parts[part]) for part in table.parts
+    )
+    bad = connection.execute(
+        "SELECT COUNT(*) FROM (SELECT DISTINCT file_path, line FROM reject_errors"
+        " JOIN reject_scans USING (scan_id, file_id))"
+    ).fetchone()
+    comment = schema.comment if is_csv else ""
+    skipped = sum(lines_to_skip(path, comment) for path in table.paths)
+    return max(0, count - read - int(bad[0]) - skipped)
+
+
+def lines_without_object(table: Table) -> Iterator[tuple[Path, int, str]]:
+    """Yield file, number and text of each line of JSON Lines that is neither an object nor blank."""
+    for path in table.paths if table.kind == "json" else ():
+        for number, line in enumerate(lines(path), 1):
+            if line.strip() and json_row(line) is None:
+                yield path, number, line.decode("utf-8", "replace").strip()
 
 
 def line_count(path: Path) -> int:
@@ -239,18 +399,6 @@ def line_count(path: Path) -> int:
 def lines_to_skip(path: Path, comment: str) -> int:
     """Return the number of lines that are blank or begin with the comment character."""
     mark = comment.encode()
-    with opened(path) as file:
-        return sum(
-            1
-            for line in iter(lambda: file.readline(BLOCK_BYTES), b"")
-            if line in (b"\n", b"\r\n") or (mark and line.startswith(mark))
-        )
-
-
-def opened(path: Path) -> BinaryIO:
-    return cast(BinaryIO, gzip.open(path) if is_gzipped(path) else path.open("rb"))
-
-
-def is_gzipped(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(len(GZIP)) == GZIP
+    return sum(
+        1 for line in lines(path) if BLANK_LINE.fullmatch(line) or (mark and line.startswith(mark))
+    )

@@ -7,13 +7,14 @@ from typing import Any
 
 from trainer.data.schema import Schema
 from trainer.preprocessing import sql
-from trainer.preprocessing.raw_table import Table, lines_without_row
+from trainer.preprocessing.raw_table import Table, lines_without_object, lines_without_row
 
 REJECTS_AT_ONCE = 10_000
+NO_OBJECT = "the line is not a JSON object"
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 BAD_LINES = (  # DuckDB counts an error per column, not per line
-    "SELECT line, FIRST(error_message ORDER BY column_idx), FIRST(csv_line), TRUE"
-    " FROM reject_errors GROUP BY line ORDER BY line"
+    "SELECT file_path, line, FIRST(error_message ORDER BY column_idx), FIRST(csv_line), TRUE"
+    " FROM reject_errors JOIN reject_scans USING (scan_id, file_id) GROUP BY file_path, line ORDER BY file_path, line"
 )
 
 
@@ -28,31 +29,38 @@ def count_rejects(
     number, first, name = 0, "", table.path.name
     with path.open("a", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        for line, reason, cells, labelled in rejected_rows(connection, table):
+        for file_path, line, reason, cells, labelled in rejected_rows(connection, table, lost):
             text = (cells or "").strip().replace(sql.SEPARATOR, " | ")
-            writer.writerow([harmless(name), line or "", harmless(reason), harmless(text)])
+            file_name = Path(file_path or name).name
+            writer.writerow([harmless(file_name), line or "", harmless(reason), harmless(text)])
             if labelled:
                 number += 1
-                where = f"{name}, line {line}" if line else name
+                where = f"{file_name}, line {line}" if line else file_name
                 first = first or f"{where}: {reason}"
-        if lost:
+            lost -= reason == NO_OBJECT
+        if lost > 0:
             reason = f"{lost:,} line(s) in no row, as after a quote that is not closed"
             writer.writerow([harmless(name), "", reason, ""])
             first = first or f"{name}: {reason}"
-    return number + lost, first
+    return number + max(0, lost), first
 
 
-def rejected_rows(connection: Any, table: Table) -> Iterator[tuple[int | None, str, str, bool]]:
-    """Yield line (if known), reason, text and whether there is a label, for each row or line that is rejected."""
+def rejected_rows(
+    connection: Any, table: Table, lost: int
+) -> Iterator[tuple[str | None, int | None, str, str, bool]]:
+    """Yield file and line (if known), reason, text and whether there is a label, for each row or line that is rejected."""
     queries = [
-        "SELECT NULL, reason, cells, label IS NOT NULL FROM prepared WHERE reason IS NOT NULL ORDER BY row_key"
+        "SELECT NULL, NULL, reason, cells, label IS NOT NULL FROM prepared WHERE reason IS NOT NULL ORDER BY row_key"
     ]
-    queries += [] if table.parquet else [BAD_LINES]
+    queries += [] if table.kind == "parquet" else [BAD_LINES]
     for query in queries:
         cursor = connection.execute(query)
         while rows := cursor.fetchmany(REJECTS_AT_ONCE):
             yield from rows
-    if not table.parquet:
+    if lost:
+        for path, line, text in lines_without_object(table):
+            yield str(path), line, NO_OBJECT, text, True
+    if table.kind != "parquet":
         connection.execute("DROP TABLE reject_errors; DROP TABLE reject_scans")
 
 
