@@ -1,7 +1,6 @@
 """The checks of the package's code, rule by rule."""
 
 import ast
-import functools
 import json
 import os
 import subprocess
@@ -16,10 +15,15 @@ from launcher.checks import (
     dependencies,
     entry_point,
     import_effects,
-    python_version,
+    library_names,
     requirements,
 )
-from launcher.checks.names import name_findings, names_of
+from launcher.checks import (
+    source as source_checks,
+)
+from launcher.checks.names import Name
+from launcher.checks.source import Source
+from launcher.console import UserError
 from launcher.packaging.sdist import SourceDistribution
 
 from tests.bakery import SOURCES
@@ -31,6 +35,19 @@ def write_module(folder: Path, text: str) -> Path:
     (folder / "trainer" / "__init__.py").touch()
     (folder / "trainer" / "a.py").write_text(text + "\n", encoding="utf-8")
     return folder
+
+
+def names_of(folder: Path) -> list[Name]:
+    return Source(folder).names
+
+
+def of_python(version: str, folder: Path) -> list[UserError]:
+    """Return the findings about syntax and names that a version of Python does not have."""
+    own = Source(folder)
+    return [
+        *source_checks.ruff_findings(own, version),
+        *library_names.version_findings(own.names, version),
+    ]
 
 
 PROBE = SOURCES / "launcher" / "checks" / "probes" / "import_effects.py"
@@ -192,7 +209,7 @@ def test_a_package_is_reported_once_at_its_first_place(tmp_path: Path) -> None:
 def test_a_missing_module_of_the_package_is_reported(text: str, tmp_path: Path) -> None:
     write_module(tmp_path, text)
     assert "imports trainer.nosuch, which does not exist" in one(
-        dependencies.own_import_findings(tmp_path, names_of(tmp_path))
+        dependencies.own_import_findings(Source(tmp_path))
     )
 
 
@@ -210,7 +227,7 @@ def test_a_misspelt_name_of_the_package_is_reported(text: str, part: str, tmp_pa
     write_module(tmp_path, text)
     model = "RATE = 1\n\n\ndef build():\n    local = 1\n    return local\n"
     write_files(tmp_path, {"trainer/model.py": model})
-    assert part in one(dependencies.own_import_findings(tmp_path, names_of(tmp_path)))
+    assert part in one(dependencies.own_import_findings(Source(tmp_path)))
 
 
 @pytest.mark.parametrize(
@@ -223,7 +240,7 @@ def test_a_misspelt_name_of_the_package_is_reported(text: str, part: str, tmp_pa
 )
 def test_an_import_beyond_the_package_is_reported(text: str, tmp_path: Path) -> None:
     write_module(tmp_path, text)
-    found = one(dependencies.own_import_findings(tmp_path, names_of(tmp_path)))
+    found = one(dependencies.own_import_findings(Source(tmp_path)))
     assert "go beyond the package" in found
     assert dependencies.required(names_of(tmp_path), {}) == []
 
@@ -267,13 +284,13 @@ def test_a_failed_import_has_its_own_remedy(what: str, remedy: str) -> None:
 )
 def test_existing_names_of_the_package_are_not_reported(text: str, tmp_path: Path) -> None:
     write_module(tmp_path, text)
-    assert dependencies.own_import_findings(tmp_path, names_of(tmp_path)) == []
+    assert dependencies.own_import_findings(Source(tmp_path)) == []
 
 
 @pytest.mark.parametrize(
     ("text", "part"),
     [
-        ("try:\n    f()\nexcept* ValueError:\n    pass", "Cannot use `except*` on Python 3.10"),
+        ("try:\n    pass\nexcept* ValueError:\n    pass", "Cannot use `except*` on Python 3.10"),
         ("import tomllib", "tomllib is new in Python 3.11"),
         ("from datetime import UTC", "datetime.UTC is new"),
         ("import datetime as dt\nNOW = dt.UTC", "datetime.UTC is new"),
@@ -287,12 +304,12 @@ def test_what_python_3_10_lacks_is_reported(text: str, part: str, tmp_path: Path
         ast.parse(text)
     except SyntaxError:
         pytest.skip("this Python does not have it either")
-    assert part in one(python_version.version_findings(tmp_path, names_of(tmp_path), "3.10"))
+    assert part in one(of_python("3.10", tmp_path))
 
 
 def test_an_undefined_name_is_reported(tmp_path: Path) -> None:
     write_module(tmp_path, "import os\n\n\ndef f(rows):\n    return len(rosw) + len(rosw), os")
-    found = one(dependencies.own_import_findings(tmp_path, names_of(tmp_path)))
+    found = one(source_checks.ruff_findings(Source(tmp_path), ""))
     assert found.startswith("trainer/a.py, line 5: Undefined name `rosw`; expected a defined name")
 
 
@@ -309,15 +326,13 @@ def test_an_undefined_name_is_reported(tmp_path: Path) -> None:
 )
 def test_what_python_3_10_has_is_not_reported(text: str, tmp_path: Path) -> None:
     write_module(tmp_path, text)
-    assert python_version.version_findings(tmp_path, names_of(tmp_path), "3.10") == []
+    assert of_python("3.10", tmp_path) == []
 
 
 def test_a_module_that_python_removed_is_reported(tmp_path: Path) -> None:
     write_module(tmp_path, "def f():\n    import imp")
-    assert "removed in Python 3.12" in one(
-        python_version.version_findings(tmp_path, names_of(tmp_path), "3.12")
-    )
-    assert python_version.version_findings(tmp_path, names_of(tmp_path), "3.11") == []
+    assert "removed in Python 3.12" in one(of_python("3.12", tmp_path))
+    assert of_python("3.11", tmp_path) == []
 
 
 @pytest.mark.parametrize(
@@ -335,26 +350,26 @@ def test_a_module_that_cannot_be_started_is_reported(
     module: str, text: str, part: str, tmp_path: Path
 ) -> None:
     write_module(tmp_path, text)
-    assert part in one(entry_point.entry_findings(module, tmp_path))
+    assert part in one(entry_point.entry_findings(module, Source(tmp_path)))
 
 
 def test_modules_that_can_be_started_are_not_reported(tmp_path: Path) -> None:
     write_module(tmp_path, "if '__main__' == __name__:\n    main()")
     (tmp_path / "trainer" / "__main__.py").touch()
     for module in ("trainer.a", "trainer"):
-        assert entry_point.entry_findings(module, tmp_path) == []
+        assert entry_point.entry_findings(module, Source(tmp_path)) == []
 
 
 def test_a_path_of_a_home_folder_in_the_code_is_reported(tmp_path: Path) -> None:
     write_module(tmp_path, "def f():\n    return open('/home/me/t.csv')")
-    assert "a path on this machine" in one(entry_point.home_findings(tmp_path))
+    assert "a path on this machine" in one(source_checks.home_findings(Source(tmp_path)))
     write_module(tmp_path, "TABLE = r'C:\\data\\t.csv'")
-    assert "a path on this machine" in one(entry_point.home_findings(tmp_path))
+    assert "a path on this machine" in one(source_checks.home_findings(Source(tmp_path)))
     write_module(tmp_path, "TABLE = '~/data/t.csv'")
-    assert "a path on this machine" in one(entry_point.home_findings(tmp_path))
+    assert "a path on this machine" in one(source_checks.home_findings(Source(tmp_path)))
     harmless = r"t:\d+", "a:b", "~/.cache", "~/.config/app/key.json", "~/tensorflow_datasets", "~/"
     write_module(tmp_path, f"TEXTS = {harmless!r}")
-    assert entry_point.home_findings(tmp_path) == []
+    assert source_checks.home_findings(Source(tmp_path)) == []
 
 
 @pytest.mark.parametrize(
@@ -363,29 +378,29 @@ def test_a_path_of_a_home_folder_in_the_code_is_reported(tmp_path: Path) -> None
 )
 def test_another_tensorflow_than_that_of_the_image_is_reported(requirement: str) -> None:
     line = f'tensorflow-cpu{requirement}; extra == "local"'
-    assert "have TensorFlow 2.21" in one(entry_point.tensorflow_findings([line], "2.21"))
+    assert "have TensorFlow 2.21" in one(requirements.tensorflow_findings([line], "2.21"))
 
 
 def test_the_tensorflow_of_the_image_is_not_reported() -> None:
     for requirement in ("==2.21.*", "==2.21.0", ">=2.20", "~=2.20", ">=2.21,<2.22", "", "!=2.20.*"):
         line = f'tensorflow{requirement}; extra == "local"'
-        assert entry_point.tensorflow_findings([line], "2.21") == []
+        assert requirements.tensorflow_findings([line], "2.21") == []
     other = [
         'tensorflow; extra == "local"',
         'tensorflow-text==2.15; extra == "text"',
         'tensorflow==2.15; extra == "old"',
     ]
-    assert entry_point.tensorflow_findings(other, "2.21") == []
+    assert requirements.tensorflow_findings(other, "2.21") == []
 
 
 def test_a_missing_tensorflow_is_reported() -> None:
     for lines in ([], ["numpy"], ['tensorflow==2.21.*; extra == "locall"']):
-        assert 'in EXTRAS["local"]' in one(entry_point.tensorflow_findings(lines, "2.21"))
+        assert 'in EXTRAS["local"]' in one(requirements.tensorflow_findings(lines, "2.21"))
 
 
 def test_a_tensorflow_that_would_replace_that_of_the_image_is_reported() -> None:
     for name in ("tensorflow==2.21.0", "Tensorflow_CPU>=2", "tf-nightly"):
-        assert 'EXTRAS["local"]' in one(entry_point.tensorflow_findings([name], "2.21"))
+        assert 'EXTRAS["local"]' in one(requirements.tensorflow_findings([name], "2.21"))
 
 
 @pytest.mark.parametrize(
@@ -411,8 +426,7 @@ def test_a_name_that_a_loaded_library_lacks_is_found(
 
 def test_a_name_that_a_library_lacks_is_reported_at_its_first_place(tmp_path: Path) -> None:
     write_module(tmp_path, "import numpy as np\nX = np.array\ndef f():\n    return np.arrray.x")
-    rule = functools.partial(import_effects.lacking_name, {"numpy.arrray": "array"})
-    found = one(name_findings(names_of(tmp_path), rule))
+    found = one(library_names.lacking_findings(names_of(tmp_path), {"numpy.arrray": "array"}))
     assert (
         found.startswith("trainer/a.py, line 4: uses numpy.arrray, which")
         and "write array" in found
@@ -445,7 +459,7 @@ def test_a_removed_name_is_reported_with_what_replaced_it(
     text: str, part: str, tmp_path: Path
 ) -> None:
     write_module(tmp_path, text)
-    assert part in one(calls.replaced_findings(names_of(tmp_path), "removed"))
+    assert part in one(library_names.replaced_findings(names_of(tmp_path), "removed"))
 
 
 @pytest.mark.parametrize(
@@ -460,7 +474,7 @@ def test_a_removed_name_is_reported_with_what_replaced_it(
 )
 def test_names_that_only_look_removed_are_not_reported(text: str, tmp_path: Path) -> None:
     write_module(tmp_path, text)
-    assert calls.replaced_findings(names_of(tmp_path), "removed") == []
+    assert library_names.replaced_findings(names_of(tmp_path), "removed") == []
 
 
 CALLED = """
@@ -516,7 +530,7 @@ bound = functools.partial(bound, 1)
 def test_a_call_that_does_not_fit_is_reported(text: str, problem: str, tmp_path: Path) -> None:
     write_module(tmp_path, text)
     write_files(tmp_path, {"trainer/model.py": CALLED})
-    found = calls.call_findings(tmp_path)
+    found = calls.call_findings(Source(tmp_path))
     assert problem in one(found) if problem else found == []
 
 
@@ -533,7 +547,9 @@ def test_requirements_by_path_or_address_are_reported(tmp_path: Path) -> None:
     )
     found = requirements.requirement_findings(distribution_of(*lines), "3.11")
     assert "foo @ file:///home/me/foo, a path" in one(found)
-    assert "by its address" in one(requirements.requirement_warnings(lines, tmp_path))
+    assert "by its address" in one(
+        requirements.requirement_warnings(distribution_of(*lines), tmp_path)
+    )
 
 
 @pytest.mark.parametrize(
@@ -566,13 +582,15 @@ def test_a_distribution_that_was_compiled_here_is_reported(tmp_path: Path) -> No
         write_files(
             tmp_path, {f"{name}.dist-info/WHEEL": f"Wheel-Version: 1.0\nTag: cp311-cp311-{tag}\n"}
         )
-    assert "uwsgi==2.0.21 has no wheel" in one(requirements.requirement_warnings([], tmp_path))
+    assert "uwsgi==2.0.21 has no wheel" in one(
+        requirements.requirement_warnings(distribution_of(), tmp_path)
+    )
 
 
 def test_a_module_beside_a_folder_of_its_name_is_reported(tmp_path: Path) -> None:
     write_module(tmp_path, "from trainer.model import A, B")
     write_files(tmp_path, {"trainer/model.py": "A = 1", "trainer/model/__init__.py": "B = 1"})
-    found = one(dependencies.own_import_findings(tmp_path, names_of(tmp_path)))
+    found = one(dependencies.own_import_findings(Source(tmp_path)))
     assert "trainer/model.py is never imported, because trainer/model/__init__.py exists" in found
 
 
@@ -581,5 +599,5 @@ def test_a_module_that_hides_an_imported_one_is_reported(tmp_path: Path) -> None
     write_files(
         tmp_path, {"tensorflow.py": "", "json/x.py": "", "numpy/notes.txt": "", "keras.py": ""}
     )
-    found = dependencies.shadow_warnings(tmp_path, names_of(tmp_path))
+    found = dependencies.shadow_warnings(Source(tmp_path))
     assert [str(each).split()[0] for each in found] == ["json", "tensorflow"]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from launcher import subprocesses
-from launcher.checks.shipped_files import shipped_findings
-from launcher.checks.source_files import data_findings, left_out_findings, syntax_findings
+from launcher.checks.shipped_files import data_findings, left_out_findings, shipped_findings
+from launcher.checks.source import Source, syntax_findings
 from launcher.console import UserError
 from launcher.packaging.environment import (
     Environment,
@@ -76,12 +76,12 @@ def test_a_data_file_that_the_code_names_must_be_packaged(tmp_path: Path) -> Non
         "trainer/notes.md": "",
     }
     project = write_files(tmp_path, files)
-    [finding] = data_findings(project, built(project).files)
+    [finding] = data_findings(Source(project), built(project).files)
     assert "trainer/lists/words.txt is named in trainer/__init__.py" in str(finding)
     remedy = "package_data={'trainer': ['lists/words.txt']}"
     assert remedy in str(finding)
     write_files(project, {"setup.py": SETUP.replace('name="sample"', f'name="sample", {remedy}')})
-    assert data_findings(project, built(project).files) == []
+    assert data_findings(Source(project), built(project).files) == []
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_a_data_file_that_the_code_names_must_be_packaged(tmp_path: Path) -> Non
 def test_a_data_file_under_another_name_is_found(text: str, part: str, tmp_path: Path) -> None:
     files = {"trainer/a.py": f"W = '{text}'\n", "trainer/lists/Words.txt": "one\n"}
     shipped = frozenset({"trainer/lists/Words.txt"} if "LISTS" in text else ())
-    found = data_findings(write_files(tmp_path, files), shipped)
+    found = data_findings(Source(write_files(tmp_path, files)), shipped)
     assert [part in str(each) for each in found] == ([True] if part else [])
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from launcher.checks.findings import job_only_findings
-from launcher.checks.source_files import left_out_findings
+from launcher.checks.shipped_files import left_out_findings
 from launcher.console import Console
 from launcher.packaging.sdist import build_source_distribution
 from launcher.project import Project

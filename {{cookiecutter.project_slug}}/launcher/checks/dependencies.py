@@ -8,7 +8,7 @@ from pathlib import Path
 
 from launcher.checks.names import BEYOND, Name, name_findings
 from launcher.checks.problem import Problem
-from launcher.checks.source_files import module_name, twin_findings, undefined_findings
+from launcher.checks.source import Source, module_name
 from launcher.console import UserError, nearest
 from launcher.packaging.distributions import distribution_of
 from launcher.packaging.sdist import EXTRA, PACKAGE, python_files
@@ -85,14 +85,25 @@ def holds_module(folder: Path, name: str) -> bool:
     return (folder / f"{name}.py").is_file() or any((folder / name).glob("*.py"))
 
 
-def own_import_findings(project: Path, names: Iterable[Name]) -> list[UserError]:
-    own = name_findings(names, functools.partial(own_name, contents_of(project)))
-    return [*twin_findings(project), *own, *undefined_findings(project)]
+def own_import_findings(source: Source) -> list[UserError]:
+    own = functools.partial(own_name, contents_of(source.project))
+    return [*twin_findings(source.project), *name_findings(source.names, own)]
 
 
-def shadow_warnings(project: Path, names: Iterable[Name]) -> list[UserError]:
+def twin_findings(project: Path) -> list[UserError]:
+    """Return the modules that have a folder of the same name beside them, which Python imports instead."""
+    files = python_files(project)
+    twins = [(name, f"{name.removesuffix('.py')}/__init__.py") for name in files]
+    return [
+        UserError(f"{name} is never imported, because {init} exists", "one of them", "rename one")
+        for name, init in twins
+        if init in files
+    ]
+
+
+def shadow_warnings(source: Source) -> list[UserError]:
     """Return a warning for each module beside trainer/ that has the name of one that is imported from elsewhere."""
-    tops = sorted({each.top for each in names if each.imported and each.top not in OWN})
+    tops = sorted({each.top for each in source.names if each.imported and each.top not in OWN})
     return [
         UserError(
             f"{name} beside trainer/ hides the module {name} that the package imports",
@@ -100,7 +111,7 @@ def shadow_warnings(project: Path, names: Iterable[Name]) -> list[UserError]:
             "rename it",
         )
         for name in tops
-        if holds_module(project, name)
+        if holds_module(source.project, name)
     ]
 
 
@@ -131,7 +142,6 @@ def contents_of(project: Path) -> dict[str, set[str]]:
     return contents
 
 
-@functools.cache
 def defined_names(source: bytes) -> frozenset[str]:
     """Return what a module binds at its top level, and `ANYTHING` if it may bind more."""
     try:

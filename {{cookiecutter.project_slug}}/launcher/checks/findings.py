@@ -3,20 +3,25 @@
 import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from launcher.checks.arguments import Responses, argument_findings, responses
-from launcher.checks.calls import call_findings, replaced_findings
+from launcher.checks.calls import call_findings
 from launcher.checks.dependencies import own_import_findings, shadow_warnings
-from launcher.checks.entry_point import code_findings, runtime_of, tensorflow_findings
+from launcher.checks.entry_point import argument_findings, entry_findings, responses
 from launcher.checks.features import feature_findings, stale_findings
 from launcher.checks.import_effects import import_findings
 from launcher.checks.job_settings import job_findings
+from launcher.checks.library_names import replaced_findings, version_findings
 from launcher.checks.machines import machine_findings
-from launcher.checks.names import Name, names_of
-from launcher.checks.requirements import requirement_findings, requirement_warnings
+from launcher.checks.requirements import (
+    requirement_findings,
+    requirement_warnings,
+    runtime_of,
+    tensorflow_findings,
+)
 from launcher.checks.secrets import file_findings, secret_findings
-from launcher.checks.shipped_files import shipped_findings
-from launcher.checks.source_files import data_findings, left_out_findings, syntax_findings
+from launcher.checks.shipped_files import data_findings, left_out_findings, shipped_findings
+from launcher.checks.source import Source, home_findings, ruff_findings, syntax_findings
 from launcher.checks.study import study_findings
 from launcher.console import Console, Refused, UserError
 from launcher.packaging.environment import install, newest, site_packages
@@ -66,67 +71,26 @@ def findings(
     console: Console,
 ) -> Findings:
     """Return all that can be known to be wrong without the cloud, each once."""
-    folder, names = project.folder, names_of(project.folder)
-    lines, (tensorflow, runtime_python) = distribution.requirements, runtime_of(job)
-    uninstallable = tensorflow_findings(lines, tensorflow)
-    uninstallable += requirement_findings(distribution, runtime_python)
-    unfit = [
-        *syntax_findings(folder),
-        *left_out_findings(folder, distribution.files),
-        *own_import_findings(folder, names),
-        *call_findings(folder),
-        *replaced_findings(names, "removed"),
-    ]
-    reasons = [*job_only_findings(project, job, arguments), *unfit]
-    reasons += [*data_findings(folder, distribution.files), *code_findings(job, folder, names)]
-    reasons += shipped_findings(distribution.files, job.data, folder)
-    note = folder / ".nox" / "secrets.json"
-    reasons += [*file_findings(folder, distribution.files, note), *uninstallable]
-    large = size_finding(distribution.path, LARGE_MB)
-    warnings = [*replaced_findings(names, "outdated"), *shadow_warnings(folder, names)]
-    warnings += [large] if large else []
-    found, unsure, response = installed_findings(
-        project, job, distribution, arguments, names, bool(unfit), bool(uninstallable), console
-    )
-    reasons += found
-    warnings += unsure
-    features = response.get("features", {})
-    reasons += feature_findings(features, job, project)
-    reasons += argument_findings(response.get("flags", {}), job)
-    errors = list({str(reason): reason for reason in reasons}.values())
-    return Findings(errors, stale_findings(features, job, project), warnings)
-
-
-def installed_findings(
-    project: Project,
-    job: Job,
-    distribution: SourceDistribution,
-    arguments: Sequence[str],
-    names: Sequence[Name],
-    unfit: bool,
-    uninstallable: bool,
-    console: Console,
-) -> tuple[list[UserError], list[UserError], Responses]:
-    """Return what the package's environment shows: errors, warnings, and the responses of its programs."""
+    source, training = Source(project.folder), project.training
+    uninstallable = installation_findings(job, distribution)
+    unfit = [*code_findings(source, job, distribution), *uninstallable]
+    errors = [*job_only_findings(project, job, arguments), *unfit]
+    errors += package_findings(source, job, distribution)
+    features, flags = dict[str, Any](), dict[str, Any]()
     try:
         # To install another TensorFlow, which is a finding already, would only take a minute.
-        if uninstallable:
-            python = newest(project.training)
-            found = (
-                import_findings(python, project.folder, distribution, names, importable=False)
-                if python
-                else []
-            )
-            return found, [], {}
-        python = install(project.training, distribution, console)
-        packages = site_packages(project.training.requirements(distribution))
-        warnings = [*requirement_warnings(distribution.requirements, packages)]
-        found = import_findings(python, project.folder, distribution, names, importable=not unfit)
+        python = newest(training) if uninstallable else install(training, distribution, console)
+        found = import_findings(python, source, distribution, not unfit) if python else []
+        errors += found
         # What cannot be imported has a finding already.
-        known = unfit or found
-        return found, warnings, {} if known else responses(python, project, job, arguments)
+        if python and not unfit + found:
+            features, flags = responses(python, project, job, arguments)
     except UserError as error:
-        return [error], [], {}
+        errors.append(error)
+    errors += [*feature_findings(features, job, project), *argument_findings(flags, job)]
+    once = list({str(error): error for error in errors}.values())
+    stale = stale_findings(features, job, project)
+    return Findings(once, stale, package_warnings(project, source, distribution))
 
 
 def job_only_findings(project: Project, job: Job, arguments: Sequence[str]) -> list[UserError]:
@@ -135,4 +99,49 @@ def job_only_findings(project: Project, job: Job, arguments: Sequence[str]) -> l
         *job_findings(job, arguments, project.folder, datetime.date.today()),
         *secret_findings(job, arguments),
         *study_findings(job),
+    ]
+
+
+def installation_findings(job: Job, distribution: SourceDistribution) -> list[UserError]:
+    """Return what keeps the package from being installed beside the job's TensorFlow."""
+    tensorflow, python = runtime_of(job)
+    found = tensorflow_findings(distribution.requirements, tensorflow)
+    return found + requirement_findings(distribution, python)
+
+
+def code_findings(source: Source, job: Job, distribution: SourceDistribution) -> list[UserError]:
+    """Return what keeps modules from being imported, or fails when they are used."""
+    return [
+        *syntax_findings(source.project),
+        *left_out_findings(source.project, distribution.files),
+        *own_import_findings(source),
+        *ruff_findings(source, runtime_of(job)[1]),
+        *call_findings(source),
+        *replaced_findings(source.names, "removed"),
+    ]
+
+
+def package_findings(source: Source, job: Job, distribution: SourceDistribution) -> list[UserError]:
+    """Return what is wrong with the rest of the package: its entry point, its files, and what these name."""
+    python, note = runtime_of(job)[1], source.project / ".nox" / "secrets.json"
+    return [
+        *data_findings(source, distribution.files),
+        *entry_findings(job.cloud.module, source),
+        *home_findings(source),
+        *(version_findings(source.names, python) if python else []),
+        *shipped_findings(distribution.files, job.data, source.project),
+        *file_findings(source.project, distribution.files, note),
+    ]
+
+
+def package_warnings(
+    project: Project, source: Source, distribution: SourceDistribution
+) -> list[UserError]:
+    large = size_finding(distribution.path, LARGE_MB)
+    packages = site_packages(project.training.requirements(distribution))
+    return [
+        *replaced_findings(source.names, "outdated"),
+        *shadow_warnings(source),
+        *([large] if large else []),
+        *requirement_warnings(distribution, packages),
     ]

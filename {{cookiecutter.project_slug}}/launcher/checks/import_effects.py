@@ -2,16 +2,15 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from launcher.checks.dependencies import OWN, absent_findings, package_of, required
-from launcher.checks.names import Name, name_findings, prefixes
+from launcher.checks.library_names import lacking_findings
 from launcher.checks.probe import ask
 from launcher.checks.problem import Problem, findings_at
-from launcher.checks.source_files import module_name, modules_of
+from launcher.checks.source import Source, module_name
 from launcher.console import UserError
 from launcher.files import write_atomically
 from launcher.packaging.sdist import SourceDistribution, error_line
@@ -27,16 +26,12 @@ FAILURES = (
 
 
 def import_findings(
-    python: Path,
-    project: Path,
-    distribution: SourceDistribution,
-    names: Sequence[Name],
-    importable: bool,
+    python: Path, source: Source, distribution: SourceDistribution, importable: bool
 ) -> list[UserError]:
     """Return the absent packages or, without any and if the modules are `importable`, what importing each does."""
-    imports = required(names, distribution.declared)
-    others = [each for each in names if each.top not in OWN]
-    modules = modules_of(project) if importable else {}
+    imports = required(source.names, distribution.declared)
+    others = [each for each in source.names if each.top not in OWN]
+    modules = source.modules if importable else {}
     request = {
         "required": sorted({package_of(each) for each in imports}),
         "loaded": sorted({each.name for each in others if each.imported and not each.lazy}),
@@ -45,22 +40,9 @@ def import_findings(
     }
     response = remembered(python, request)
     absent = [each for each in imports if package_of(each) in response["absent"]]
-    found = absent_findings(project, absent, distribution.declared)
-    found += name_findings(others, partial(lacking_name, response["lacking"]))
+    found = absent_findings(source.project, absent, distribution.declared)
+    found += lacking_findings(others, response["lacking"])
     return found or effect_findings(response["effects"])
-
-
-def lacking_name(lacking: Mapping[str, str], each: Name) -> Problem | None:
-    """Return what is wrong with a name of another distribution that its module lacks, with a similar one."""
-    for name in prefixes(each.name):
-        if name in lacking:
-            what, guess = (
-                f"uses {name}, which the training environment does not have",
-                lacking[name],
-            )
-            remedy = f"write {guess}" if guess else "require a version that has it in setup.py"
-            return what, f"a name that {name.rpartition('.')[0]} holds", remedy
-    return None
 
 
 def remembered(python: Path, request: dict[str, Any]) -> dict[str, Any]:

@@ -1,14 +1,12 @@
-"""What the package's modules import and use, by dotted name. Nothing of them is run."""
+"""What a module imports and uses, by dotted name. Nothing of it is run."""
 
 import ast
 import functools
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from launcher.checks.problem import Problem, findings_at
-from launcher.checks.source_files import parsed_modules
 from launcher.console import UserError
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
@@ -42,36 +40,40 @@ class Name:
         return self.name.partition(".")[0]
 
 
-def names_of(project: Path) -> list[Name]:
-    """Return the names in the modules below trainer/, without those that cannot be parsed."""
-    return [name for file, tree in parsed_modules(project) for name in names_in(file, tree)]
-
-
-@functools.cache
-def names_in(file: str, tree: ast.Module) -> list[Name]:
-    nodes, names = [*walk(tree)], []
-    modules: dict[str, str] = {}
-    for node, lazy, optional in nodes:
-        for local, module, name in imports_in(node, file):
-            modules[local] = module
-            names.append(Name(file, getattr(node, "lineno", 1), name, True, lazy, optional))
-    for local in rebound(tree):
-        modules.pop(local, None)
-    for node, lazy, optional in nodes:
-        if isinstance(node, ast.Attribute) and (name := qualified(node, modules)):
-            names.append(Name(file, node.lineno, name, False, lazy, optional))
-    return sorted(names, key=lambda each: each.line)
-
-
 def name_findings(
-    names: Iterable[Name], *rules: Callable[[Name], Problem | None]
+    names: Iterable[Name], problem_of: Callable[[Name], Problem | None]
 ) -> list[UserError]:
-    """Return each problem that a rule has with a name, at the first place."""
+    """Return each problem that names have, at the first place."""
     places: dict[Problem, str] = {}
     for each in names:
-        for problem in filter(None, (rule(each) for rule in rules if not each.optional)):
+        if not each.optional and (problem := problem_of(each)):
             places.setdefault(problem, f"{each.place}: ")
     return [each for problem in places for each in findings_at(places[problem], [problem])]
+
+
+def listed_findings(names: Iterable[Name], problems: Mapping[str, Problem]) -> list[UserError]:
+    """Return the problems of names, which those below them have too."""
+
+    def listed(each: Name) -> Problem | None:
+        return next((problems[name] for name in prefixes(each.name) if name in problems), None)
+
+    return name_findings(names, listed)
+
+
+def prefixes(name: str) -> list[str]:
+    """Return a, a.b and a.b.c of a.b.c."""
+    parts = name.split(".")
+    return [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
+
+
+def names_in(module: str, file: str, tree: ast.Module) -> list[Name]:
+    known, names = meanings(module, file, tree), []
+    for node, lazy, optional in walk(tree):
+        for _, _, name in imports_in(node, file):
+            names.append(Name(file, getattr(node, "lineno", 1), name, True, lazy, optional))
+        if isinstance(node, ast.Attribute) and (name := qualified(node, known)):
+            names.append(Name(file, node.lineno, name, False, lazy, optional))
+    return sorted(names, key=lambda each: each.line)
 
 
 def walk(tree: ast.AST) -> Iterator[tuple[ast.AST, bool, bool]]:
@@ -117,6 +119,16 @@ def package_named(level: int, file: str) -> list[str]:
     return [BEYOND] if beyond else folders[: len(folders) + 1 - level] if level else []
 
 
+def meanings(module: str, file: str, tree: ast.Module) -> dict[str, str]:
+    """Return the full name of what each import, function and class of a module binds, if nothing rebinds it."""
+    own = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    known = {name: f"{module}.{name}" for name in own}
+    known |= {local: name for node in ast.walk(tree) for local, name, _ in imports_in(node, file)}
+    for name in rebound(tree):
+        known.pop(name, None)
+    return known
+
+
 @functools.cache
 def rebound(tree: ast.Module) -> set[str]:
     """Return the names that a module binds otherwise than by an import or at its top level, in any scope."""
@@ -129,12 +141,6 @@ def rebound(tree: ast.Module) -> set[str]:
         elif isinstance(node, (*FUNCTIONS, ast.ClassDef)) and id(node) not in top:
             bound.add(getattr(node, "name", ""))
     return bound
-
-
-def prefixes(name: str) -> list[str]:
-    """Return a, a.b and a.b.c of a.b.c."""
-    parts = name.split(".")
-    return [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
 
 
 def qualified(node: ast.expr, known: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""Requirements that can be installed here and not on the machines of a job."""
+"""What setup.py requires, compared with what the machines of a job have and can install."""
 
 import re
 import sys
@@ -8,37 +8,67 @@ from pathlib import Path
 from launcher.checks.problem import Problem, findings_at
 from launcher.console import UserError
 from launcher.packaging.sdist import EXTRA, SourceDistribution
+from launcher.spec.catalog import google_cloud, kind_of
+from launcher.spec.custom_job import runtime_kind
+from launcher.spec.job_file import Job
 
+# packaging is imported by the functions that need it: that takes longer than the rest of --help.
+
+TENSORFLOW = re.compile(
+    r"(intel-)?tensorflow(-(cpu|gpu|intel|macos|aarch64|rocm))?|tf-nightly(-cpu|-gpu)?"
+)
+PUBLIC_IMAGE = re.compile(r"(?:docker\.io/)?tensorflow/tensorflow:([0-9]+\.[0-9]+)\S*")
 MOST_PATCHES = 100
 BUILT_HERE = re.compile(r"^Tag: .*-linux_", re.MULTILINE)
 """A tag that PyPI refuses, because such a wheel fits the machine that built it alone."""
 REMEDY = "require one that PyPI has, or move its code below trainer/"
 
 
-def installed_lines(requirements: Iterable[str]) -> list[str]:
-    """Return the requirement lines that a job's machines install: those of no extra."""
-    return [line for line in requirements if not EXTRA.findall(line)]
+def runtime_of(job: Job) -> tuple[str, str]:
+    """Return the TensorFlow and the Python of the job's machines, each "" if only their image knows."""
+    try:
+        kind, machines = runtime_kind(job), kind_of(job.tier())
+    except UserError:  # there is no such tier, which is a finding of its own
+        return "", ""
+    image, facts = job.runtime.image, google_cloud()
+    public = PUBLIC_IMAGE.fullmatch(image)
+    if kind != "executor" and public:
+        return public[1], ""
+    entry = facts["stock_images"].get(machines) if kind == "stock" and not image else None
+    if kind == "executor":
+        entry = facts["executor_images"].get(image.rpartition("/")[2].partition(":")[0])
+    return (entry["tensorflow"], entry["python"]) if entry else ("", "")
 
 
-def requirement_findings(distribution: SourceDistribution, python: str) -> list[UserError]:
-    """Return the requirements that no job can install; `python` is the version of its machines, or ""."""
-    lines = installed_lines(distribution.requirements)
-    expected = "requirements that the machines of a job can install"
-    problems = [
-        (f"setup.py requires {line}, a path on this machine", expected, REMEDY)
-        for line in lines
-        if "@ file:" in line
-    ]
-    problems += [
-        (f"setup.py requires {name}, which is a part of Python", expected, "remove it")
-        for name in distribution.declared
-        if name.replace("-", "_") in sys.stdlib_module_names
-    ]
-    if python and not admits(distribution.python, python):
-        what = f'setup.py has python_requires="{distribution.python}"'
-        expected = f"a range with Python {python}, which the job's machines run"
-        problems.append((what, expected, "widen it, or choose another image in job.toml [runtime]"))
-    return findings_at("", problems)
+def tensorflow_findings(requirements: Iterable[str], runtime: str) -> list[UserError]:
+    """Return what is wrong with the TensorFlow that setup.py asks for; `runtime` is that of the machines, or ""."""
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    findings, installed = dict[str, UserError](), False
+    for line in requirements:
+        requirement, extras = Requirement(line), EXTRA.findall(line)
+        if not TENSORFLOW.fullmatch(canonicalize_name(requirement.name)):
+            continue
+        text = line.partition(";")[0].strip()
+        installed = installed or not extras or "local" in extras
+        if not extras:
+            findings["installed"] = UserError(
+                f"setup.py installs {text} on the machines of the job",
+                "the TensorFlow that their image brings, because a second one would replace or break it",
+                'move it to EXTRAS["local"]',
+            )
+        elif runtime and "local" in extras and not admits(str(requirement.specifier), runtime):
+            findings["version"] = UserError(
+                f"setup.py asks for {text}, but the job's machines have TensorFlow {runtime}",
+                "the same version here and there",
+                f"write =={runtime}.* in setup.py, or name another image in job.toml [runtime]",
+            )
+    if not installed:
+        what = 'setup.py requires no TensorFlow in EXTRAS["local"]'
+        expected = "the TensorFlow that this machine trains with"
+        findings["none"] = UserError(what, expected, 'add it under the name "local"')
+    return list(findings.values())
 
 
 def admits(specifier: str, version: str) -> bool:
@@ -49,17 +79,38 @@ def admits(specifier: str, version: str) -> bool:
     return any(parsed.contains(f"{version}.{patch}") for patch in range(MOST_PATCHES))
 
 
-def requirement_warnings(requirements: Iterable[str], packages: Path) -> list[UserError]:
-    """Return warnings about requirements; `packages` is the folder that they are installed in."""
-    lines = installed_lines(requirements)
-    return findings_at("", [*addresses(lines), *built_here(packages)])
+def requirement_findings(distribution: SourceDistribution, python: str) -> list[UserError]:
+    """Return the requirements that no job can install; `python` is the version of its machines, or ""."""
+    return findings_at("setup.py ", requirement_problems(distribution, python))
 
 
-def addresses(lines: Iterable[str]) -> Iterator[Problem]:
-    for line in (line for line in lines if "@ " in line and "@ file:" not in line):
-        what = f"setup.py requires {line}, by its address"
-        expected = "an address that the machines of a job can read without credentials, with git if it needs that"
-        yield what, expected, REMEDY
+def requirement_problems(distribution: SourceDistribution, python: str) -> Iterator[Problem]:
+    expected = "requirements that the machines of a job can install"
+    for line in distribution.requirements_of(""):
+        if "@ file:" in line:
+            yield f"requires {line}, a path on this machine", expected, REMEDY
+    for name in distribution.declared:
+        if name.replace("-", "_") in sys.stdlib_module_names:
+            yield f"requires {name}, which is a part of Python", expected, "remove it"
+    if python and not admits(distribution.python, python):
+        expected = f"a range with Python {python}, which the job's machines run"
+        fix = "widen it, or choose another image in job.toml [runtime]"
+        yield f'has python_requires="{distribution.python}"', expected, fix
+
+
+def requirement_warnings(distribution: SourceDistribution, packages: Path) -> list[UserError]:
+    """Return what some machine may fail to install; `packages` is the folder that all is installed in here."""
+    lines = distribution.requirements_of("")
+    addresses = [
+        (
+            f"setup.py requires {line}, by its address",
+            "an address that the machines of a job can read without credentials, with git if it needs that",
+            REMEDY,
+        )
+        for line in lines
+        if "@ " in line and "@ file:" not in line
+    ]
+    return findings_at("", [*addresses, *built_here(packages)])
 
 
 def built_here(packages: Path) -> Iterator[Problem]:

@@ -1,18 +1,88 @@
-"""What must not travel with the package: the launcher, tables, outputs, hidden files and keys."""
+"""The files of the source distribution: those that it lacks, and those that must not travel with the package."""
 
+import fnmatch
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import product
 from pathlib import Path, PurePosixPath
 
-from launcher.console import UserError
+from launcher.checks.source import Source
+from launcher.console import UserError, shown
+from launcher.packaging.sdist import PACKAGE, package_files, python_files
 from launcher.spec.job_file import Data
 
+FILE_NAME = re.compile(r"[\w .*-]*\.\w+|[\w-]+")
 STAYS = {"launcher", "tests", "runs", "data", "venv", "job.toml", "noxfile.py", "requirements.lock"}
 KEY = re.compile(
     r"id_(rsa|dsa|ecdsa|ed25519)|.*\.(pem|key|p12|pfx|jks|keystore|kdbx)"
     r"|.*(credential|service[-_]?account|client[-_]?secret).*\.(json|ya?ml|toml|ini|txt)",
     re.IGNORECASE,
 )
+
+
+def left_out_findings(project: Path, shipped: frozenset[str]) -> list[UserError]:
+    """Return the modules that are not among the `shipped` files; those of a folder, or that lack the same `__init__.py`, once."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for name in python_files(project):
+        if name not in shipped:
+            init = missing_init(project, name)
+            groups.setdefault((init, "" if init else name.rpartition("/")[0]), []).append(name)
+    return [left_out(names, init) for (init, _), names in groups.items()]
+
+
+def left_out(names: Sequence[str], init: str) -> UserError:
+    more = f" (and {len(names) - 1} more)" if names[1:] else ""
+    fix = 'write packages=find_packages(include=["trainer", "trainer.*"]) in setup.py'
+    fix = f"{fix}, and remove what excludes it from MANIFEST.in"
+    return UserError(
+        f"{names[0]}{more} is not in the source distribution",
+        "every module below trainer/ to travel to the cloud",
+        f"create {init}, an empty file" if init else fix,
+    )
+
+
+def missing_init(project: Path, name: str) -> str:
+    """Return the topmost `__init__.py` that a module lacks on its way from trainer/, or ""."""
+    inits = [folder / "__init__.py" for folder in Path(name).parents][-2::-1]
+    return next((path.as_posix() for path in inits if not (project / path).is_file()), "")
+
+
+def data_findings(source: Source, shipped: frozenset[str]) -> list[UserError]:
+    """Return the data files that a module names otherwise than they are named, or that are not `shipped`."""
+    findings: dict[tuple[str, bool], UserError] = {}
+    data = [name for name in package_files(source.project) if not name.endswith((".py", ".pyc"))]
+    for (user, text, last), file in product(named_files(source), data):
+        name, pattern = Path(file).name, "*" in last
+        if not fnmatch.fnmatchcase(name.casefold(), last.casefold()):
+            continue
+        if not pattern and (last != name or "\\" in text):
+            findings.setdefault((file, True), misnamed(file, user, text))
+        elif file not in shipped:
+            findings.setdefault((file, False), unshipped(file, user))
+    return list(findings.values())
+
+
+def named_files(source: Source) -> list[tuple[str, str, str]]:
+    """Return module, text and last part of each text in the code that may be a file's path or pattern."""
+    split = ((user, text, re.split(r"[/\\]", text)[-1]) for user, text in source.texts())
+    return [each for each in split if FILE_NAME.fullmatch(each[2])]
+
+
+def misnamed(file: str, user: str, text: str) -> UserError:
+    return UserError(
+        f"{user} names {shown(text)}, which only Windows or macOS take for {file}",
+        "the file's name, letter by letter, and / between folders",
+        f"write {shown(file.partition('/')[2])}, or rename the file",
+    )
+
+
+def unshipped(file: str, user: str) -> UserError:
+    package_data = {PACKAGE: [file.partition("/")[2]]}
+    return UserError(
+        f"{file} is named in {user} but is not in the source distribution",
+        "every file that the code opens to travel with it",
+        f"add package_data={package_data} to setup() in setup.py",
+    )
 
 
 def shipped_findings(files: Iterable[str], data: Data, project: Path) -> list[UserError]:
@@ -22,7 +92,7 @@ def shipped_findings(files: Iterable[str], data: Data, project: Path) -> list[Us
     for name in sorted(files):
         if reason := reason_against(PurePosixPath(name), tables, project):
             found.setdefault(reason, []).append(name)
-    return [finding_of(reason, names) for reason, names in found.items()]
+    return [unwanted(reason, names) for reason, names in found.items()]
 
 
 def reason_against(name: PurePosixPath, tables: Iterable[Path], project: Path) -> str:
@@ -36,7 +106,7 @@ def reason_against(name: PurePosixPath, tables: Iterable[Path], project: Path) -
     return "which stays on this machine" if name.parts[0] in STAYS else ""
 
 
-def finding_of(reason: str, names: list[str]) -> UserError:
+def unwanted(reason: str, names: list[str]) -> UserError:
     more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
     return UserError(
         f"the source distribution holds {names[0]}{more}, {reason}",

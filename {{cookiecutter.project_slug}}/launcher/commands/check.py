@@ -4,7 +4,7 @@ from typing import Any
 
 from launcher.checks.findings import findings, job_only_findings, report
 from launcher.checks.job_settings import ready_findings, table_warnings
-from launcher.checks.source_files import syntax_findings
+from launcher.checks.source import syntax_findings
 from launcher.commands.options import CheckOptions
 from launcher.console import Console, Refused, UserError
 from launcher.project import Project, build, prepared_fingerprint
