@@ -30,10 +30,19 @@ def executor_runner(
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "job.json")
             path.write_text(json.dumps(job, indent=1), encoding="utf-8")
-            command = [python, "-m", "launcher.executors.local", str(path), "--mount", str(root)]
+            command = [python, "-m", "launcher.executors.local", str(path)]
+            command += ["--mount", str(root), "--package", str(package_of(job, root))]
             return run_group(command, project, dict(variables or {}), log, cancelled)
 
     return run
+
+
+def package_of(job: Json, root: Path) -> Path:
+    """Return the package that a job installs, by pythonPackageSpec or by the command of its container."""
+    pool = job["jobSpec"]["workerPoolSpecs"][0]
+    if "pythonPackageSpec" in pool:
+        return root / str(pool["pythonPackageSpec"]["packageUris"][0]).removeprefix("gs://")
+    return root / str(pool["containerSpec"].get("command", [""])[-1]).removeprefix("/gcs/")
 
 
 def run_group(

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 from launcher.console import Console, Refused
-from launcher.executors.local.__main__ import package_path
 from launcher.executors.local.cluster import TASK_TYPES, Replica, replicas_of, shrunk, variables_for
 from launcher.executors.local.executor import run_custom_job
 from launcher.spec.custom_job import RUN_LABEL, start_command
@@ -324,7 +323,3 @@ def alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-def test_the_package_of_a_job_is_found_in_the_mount(tmp_path: Path) -> None:
-    assert package_path(job_of("pass", 1), tmp_path) == tmp_path / "b" / "package.tar.gz"

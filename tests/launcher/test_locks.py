@@ -49,8 +49,8 @@ distribution = SourceDistribution(folder / ".nox/packages/1/x.tar.gz", "x", (), 
 assert environment.install(runtime, distribution, Console()).exists()
 """
 
-# A job without a package, whose image runs no module of ours: it fails, but only after the lock is free.
-RUN = ["-m", "launcher.executors.local", "job.json", "--mount", "."]
+# A job whose package does not exist: it fails, but only after the lock is free.
+RUN = ["-m", "launcher.executors.local", "job.json", "--mount", ".", "--package", "none"]
 
 
 def run_two(program: str, folder: Path) -> list[str]:

@@ -11,10 +11,9 @@ from launcher.commands.session import Session
 from launcher.console import Console, UserError
 from launcher.contract import MOUNT, MOUNT_VARIABLE
 from launcher.executors.local.cluster import replicas_of, shrunk
-from launcher.executors.local.executor import run_custom_job
-from launcher.executors.local.mount import mounted
+from launcher.executors.local.executor import mounted, run_custom_job
 from launcher.packaging.environment import install
-from launcher.packaging.sdist import SourceDistribution, building, stored
+from launcher.packaging.sdist import SourceDistribution, stored
 from launcher.project import Project, fingerprint_of, run_of
 from launcher.run_folders import new_folder, run_folder, stopped_run
 from launcher.run_record import RunRecord
@@ -41,8 +40,7 @@ def local_train(
         ):
             return code
         record = new_record(project, job, distribution, options, rest, console)
-    with building(project.packages, console):
-        distribution = stored(record.package, project.packages)
+    distribution = stored(record.package, project.packages, console)
     python = install(project.training, distribution, console)
     versions = run_record.versions_of(project.training.requirements(distribution))
     if changed := run_record.changed_versions(record.versions, versions):

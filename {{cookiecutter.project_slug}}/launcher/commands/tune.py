@@ -16,7 +16,7 @@ from launcher.commands.submit import run_in_cloud, show
 from launcher.console import Console, Refused, UserError
 from launcher.contract import EXIT_FAILED, STATISTICS
 from launcher.executors.local.cluster import shrunk
-from launcher.executors.local.mount import mounted
+from launcher.executors.local.executor import mounted
 from launcher.executors.vertex.follow import report_failure
 from launcher.executors.vertex.jobs import SUCCEEDED, CloudJob
 from launcher.executors.vertex.tuning_jobs import TrialLog, TuningService, outcomes_of

@@ -71,8 +71,10 @@ def build_source_distribution(
         raise UserError(f"{setup} is missing", "the file that makes the package", "restore it")
     if finding := syntax_finding(setup, setup.name):
         raise finding
-    with building(packages, console), tempfile.TemporaryDirectory(dir=packages) as folder:
-        return stored(run_sdist(project, Path(folder), console), packages)
+    with tempfile.TemporaryDirectory() as folder:
+        with building(packages, console):
+            archive = run_sdist(project, Path(folder), console)
+        return stored(archive, packages, console)
 
 
 def building(packages: Path, console: Console) -> AbstractContextManager[None]:
@@ -118,7 +120,7 @@ def size_finding(archive: Path, limit_mb: int) -> UserError | None:
     )
 
 
-def stored(archive: Path, packages: Path) -> SourceDistribution:
+def stored(archive: Path, packages: Path, console: Console) -> SourceDistribution:
     """Return the distribution of an archive, in the folder that has the digest of its files: it never changes there.
 
     So whatever was started with it, a trial or an upload, keeps it while other code is built.
@@ -126,11 +128,12 @@ def stored(archive: Path, packages: Path) -> SourceDistribution:
     files = archive_files(archive.read_bytes())
     content, metadata = digest(files), email.message_from_bytes(files["PKG-INFO"])
     path = packages / content[:16] / archive.name
-    if not path.is_file():
-        prune(packages.iterdir())
-        top = archive.name.removesuffix(".tar.gz")
-        write_atomically(path, packed({f"{top}/{name}": files[name] for name in files}))
-    os.utime(path.parent)
+    with building(packages, console):
+        if not path.is_file():
+            prune(packages.iterdir())
+            top = archive.name.removesuffix(".tar.gz")
+            write_atomically(path, packed({f"{top}/{name}": files[name] for name in files}))
+        os.utime(path.parent)
     requirements = tuple(metadata.get_all("Requires-Dist", []))
     name, python = metadata["Name"], metadata["Requires-Python"] or ""
     return SourceDistribution(path, name, requirements, frozenset(files), content, python)

@@ -77,30 +77,23 @@ def variables_for(
     variables = {name: f"{base}/{folder}/" for name, folder in OUTPUT_VARIABLES.items()}
     variables["CLOUD_ML_PROJECT_ID"] = PROJECT_NUMBER
     variables["CLOUD_ML_JOB_ID"] = custom_job["labels"][RUN_LABEL]
-    variables["CLUSTER_SPEC"] = json.dumps(cluster_spec(custom_job, replica, addresses))
+    spec = cluster_spec(custom_job, replica, addresses, POOL_NAMES)
+    variables["CLUSTER_SPEC"] = json.dumps(spec)
     if sum(map(len, addresses.values())) > 1:
         variables[CLUSTER_VARIABLE] = json.dumps(tf_config(custom_job, replica, addresses))
     return {**variables, **variables_of(pools_of(custom_job)[replica.pool])}
 
 
 def cluster_spec(
-    custom_job: Mapping[str, Any],
-    replica: Replica,
-    addresses: Addresses,
-    names: Sequence[str] = POOL_NAMES,
+    custom_job: Mapping[str, Any], replica: Replica, addresses: Addresses, names: Sequence[str]
 ) -> dict[str, Any]:
     """Return the content of CLUSTER_SPEC, with `names` for the pools."""
-    trial = variables_of(pools_of(custom_job)[0]).get(TRIAL_VARIABLE)
-    return {
-        "cluster": {names[pool]: list(hosts) for pool, hosts in addresses.items()},
-        "environment": "cloud",
-        "task": {
-            "type": names[replica.pool],
-            "index": replica.index,
-            **({"trial": trial} if trial else {}),
-        },
-        "job": custom_job["jobSpec"],
-    }
+    task: dict[str, Any] = {"type": names[replica.pool], "index": replica.index}
+    if trial := variables_of(pools_of(custom_job)[0]).get(TRIAL_VARIABLE):
+        task["trial"] = trial
+    cluster = {names[pool]: list(hosts) for pool, hosts in addresses.items()}
+    job = custom_job["jobSpec"]
+    return {"cluster": cluster, "environment": "cloud", "task": task, "job": job}
 
 
 def tf_config(

@@ -45,16 +45,15 @@ def record_paths(record: str, roots: Sequence[str]) -> None:
     seen, started = set(), time.time()
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        if event not in EVENTS:  # first, because there are many others
-            return
-        use = use_of(event, arguments)
+        # First, because there are many others.
+        use = use_of(event, arguments) if event in EVENTS else None
         if use is None or use in seen:
             return
         seen.add(use)
         how, path = use
         found = None
         if not os.path.join(path, "").startswith(allowed[how]):
-            found = (how, path) if how == "writes" or is_older(path, started) else None
+            found = use if how == "writes" or is_older(path, started) else None
         elif how == "reads" and path.startswith(home) and not os.path.exists(path):
             found = ("misses", "~" + path.removeprefix(home))
         if found:
