@@ -59,7 +59,7 @@ class Console:
     def table(self, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Print rows to standard output with their cells aligned."""
         if sys.stdout.isatty():
-            draw_table(headings, rows)
+            draw_table(headings, [*rows])
         else:
             print(aligned([headings, *rows] if headings else [*rows]))
 
@@ -84,18 +84,13 @@ class Console:
             return
         from rich import progress
 
-        elapsed = (
-            progress.TimeElapsedColumn(),
-            progress.TextColumn("{task.description}", markup=False),
-        )
+        text = progress.TextColumn("{task.description}", markup=False)
+        elapsed = (progress.TimeElapsedColumn(), text)
         bar = (progress.BarColumn(), progress.DownloadColumn(), progress.TimeRemainingColumn())
-        columns = (
-            progress.TextColumn(f"{label:<{LABEL_WIDTH}}"),
-            *(elapsed if total is None else bar),
-        )
-        with progress.Progress(*columns, console=terminal(), transient=True) as shown_progress:
-            task = shown_progress.add_task("", total=total)
-            yield functools.partial(shown_progress.update, task)
+        columns = (f"{label:<{LABEL_WIDTH}}", *(elapsed if total is None else bar))
+        with progress.Progress(*columns, console=terminal(), transient=True) as last_line:
+            task = last_line.add_task("", total=total)
+            yield functools.partial(last_line.update, task)
 
     def _marked(self, mark: str, style: str, text: object) -> None:
         """Print a line that begins with a mark, in colour on a terminal unless NO_COLOR is set."""
@@ -107,35 +102,28 @@ def coloured(text: str, style: str) -> str:
     """Return a text in a style of rich, plain unless standard error is a terminal that shows colours."""
     if not sys.stderr.isatty():
         return text
-    from rich.console import Console as Terminal
-
-    # A drawer of its own, because the common one would add the progress that it shows.
-    drawer = Terminal(stderr=True, highlight=False)
+    drawer = terminal()
     with drawer.capture() as captured:
         drawer.print(text, style=style, end="", markup=False, soft_wrap=True)
     return captured.get()
 
 
-@functools.cache
-def terminal() -> "Terminal":
-    """Return the one drawer on standard error, so that lines appear above a bar."""
+def terminal(stderr: bool = True) -> "Terminal":
     from rich.console import Console as Terminal
 
-    return Terminal(stderr=True, highlight=False)
+    return Terminal(stderr=stderr, highlight=False)
 
 
-def draw_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    from rich.console import Console as Terminal
+def draw_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, show_header=bool(headings), header_style="bold", pad_edge=False)
-    rows = [*rows]
     for heading in headings or [""] * len(rows[0]):
         table.add_column(heading, overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
-    Terminal(highlight=False).print(table)
+    terminal(stderr=False).print(table)
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:

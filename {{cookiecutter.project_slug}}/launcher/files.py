@@ -17,16 +17,13 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     """Write a file so that no reader ever finds half of it, not even after a power cut."""
     data = content.encode() if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
+        part = Path(folder, path.name)
+        with part.open("wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+        part.replace(path)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import subprocess
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,29 +97,24 @@ def build(project: Project, console: Console) -> SourceDistribution:
 def without_package(folder: Path) -> UserError:
     """Return the error for a project whose package was renamed or moved."""
     found = [*folder.glob("[!.]*/features.py"), *folder.glob("[!.]*/*/features.py")]
-    name = found[0].parent.relative_to(folder).as_posix() if found else ""
-    remedy = f"rename {name}/ to {PACKAGE}/" if name else "restore it"
-    expected = (
-        f"the package in {PACKAGE}/, because its modules and the launcher import it by that name"
+    names = [path.parent.relative_to(folder).as_posix() for path in found]
+    return UserError(
+        f"there is no folder {PACKAGE}/",
+        f"the package in {PACKAGE}/, because its modules and the launcher import it by that name",
+        f"rename {names[0]}/ to {PACKAGE}/" if names else "restore it",
     )
-    return UserError(f"there is no folder {PACKAGE}/", expected, remedy)
 
 
 def run_of(
-    project: Project,
-    job: Job,
-    distribution: SourceDistribution,
-    name: str,
-    arguments: Sequence[str],
-    prepared_uri: str = "",
+    project: Project, job: Job, distribution: SourceDistribution, name: str, arguments: list[str]
 ) -> Run:
-    """Return the run `name` of the job with the built package and, unless another is named, the prepared data."""
+    """Return the run `name` of the job with the built package and the prepared data."""
     own = starts_own_image(job)
     return Run(
         name=name,
         package_uri=package_uri(job, distribution.path.name, distribution.content),
         image_content=digest(image_files(project, job, distribution)) if own else "",
-        data_uri=prepared_uri or data_uri(job, prepared_fingerprint(project, job)),
+        data_uri=data_uri(job, prepared_fingerprint(project, job)),
         arguments=tuple(arguments),
         revision=git_revision(project),
     )
@@ -151,12 +145,10 @@ def git_revision(project: Project) -> str:
 
 def git_output(project: Project, *arguments: str) -> str | None:
     """Return what git prints in the project's folder, None if it fails."""
-    command, variables = ["git", *arguments], clean_variables()
+    command = ["git", "-C", str(project.folder), *arguments]
     try:
         # Standard error may have warnings although git succeeds.
-        done = subprocess.run(
-            command, cwd=project.folder, env=variables, capture_output=True, check=False
-        )
-    except OSError:
+        done = subprocess.run(command, env=clean_variables(), capture_output=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
         return None
-    return None if done.returncode else done.stdout.decode(errors="replace")
+    return done.stdout.decode(errors="replace")

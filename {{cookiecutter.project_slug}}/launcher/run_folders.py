@@ -63,13 +63,12 @@ def next_study(runs: Path, digest: str) -> tuple[Path, bool]:
 
 def best_arguments(runs: Path, trial: str) -> dict[str, str | int | float]:
     """Return the values of a trial of the newest study, `best` or its number; raise `UserError` if there is none."""
-    studies = sorted(numbered(runs, STUDY_PREFIX).items())
-    finished = [path for _, path in studies if (path / "study.json").is_file()]
+    studies = numbered(runs, STUDY_PREFIX)
+    finished = [number for number in studies if (studies[number] / "study.json").is_file()]
     if not finished:
-        raise UserError(
-            f"there is no study in {runs}", "a finished one", "run nox -s tune -- --local first"
-        )
-    path = finished[-1] / "study.json"
+        remedy = "run nox -s tune -- --local first"
+        raise UserError(f"there is no study in {runs}", "a finished one", remedy)
+    path = studies[max(finished)] / "study.json"
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         best = document["best"]
@@ -88,11 +87,8 @@ def best_arguments(runs: Path, trial: str) -> dict[str, str | int | float]:
         )
     wanted = str(best) if trial == "best" else trial
     if wanted not in values:
-        raise UserError(
-            f"{path.parent.name} has no trial {trial}",
-            f"best, or a number from 1 to {len(values)}",
-            "correct --trial",
-        )
+        expected = f"best, or a number from 1 to {len(values)}"
+        raise UserError(f"{path.parent.name} has no trial {trial}", expected, "correct --trial")
     return values[wanted]
 
 

@@ -179,9 +179,8 @@ def end(
             wait_until(time.monotonic() + grace_seconds, running)
         for process in running:
             process.child.terminate()
-        deadline = time.monotonic() + grace_seconds
+        wait_until(time.monotonic() + grace_seconds, running)
         for process in running:
-            wait_until(deadline, [process])
             process.kill()  # with all that it started
         for process in processes:
             if process.reader:
@@ -195,18 +194,13 @@ def wait_until(deadline: float, processes: Sequence[Process]) -> None:
 
 
 def run_visible(
-    command: Sequence[str],
-    folder: Path,
-    variables: Mapping[str, str],
-    stdin: int | None = None,
+    command: Sequence[str], folder: Path, variables: Mapping[str, str], stdin: int | None = None
 ) -> int:
     """Run a program on this terminal; return its exit code, 128 + n if signal n ended it or us."""
     started: list[Process] = []
     try:
         with signals_postponed():
-            started.append(
-                start(command[0], command, folder, variables, own_session=False, stdin=stdin)
-            )
+            started.append(start(command[0], command, folder, variables, None, False, stdin))
         started[0].child.wait()
     except KeyboardInterrupt as request:
         # A SIGTERM to the launcher reaches only the launcher.

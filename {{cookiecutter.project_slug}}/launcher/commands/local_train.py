@@ -63,9 +63,9 @@ def new_record(
 ) -> RunRecord:
     """Return what the job of job.toml runs here."""
     data_folder = on_this_machine(options.data_dir or job.data.prepared, project)
-    prepared_uri = data_uri(job, "given") if options.data_dir else ""
-    arguments = [*rest, *options.verbosity]
-    run = run_of(project, job, distribution, RUN_NAME, arguments, prepared_uri)
+    run = run_of(project, job, distribution, RUN_NAME, [*rest, *options.verbosity])
+    if options.data_dir:
+        run = dataclasses.replace(run, data_uri=data_uri(job, "given"))
     custom_job = custom_job_of(job, run)
     if not options.all_replicas:
         replicas, custom_job = len(replicas_of(custom_job)), shrunk(custom_job)

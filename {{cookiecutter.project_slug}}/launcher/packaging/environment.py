@@ -6,7 +6,6 @@ changes after it is complete, so a process keeps the code and the versions that 
 """
 
 import functools
-import hashlib
 import json
 import os
 import platform
@@ -14,14 +13,14 @@ import re
 import shutil
 import sys
 import sysconfig
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from launcher.console import Console, UserError
 from launcher.packaging.install_errors import install_error
-from launcher.packaging.sdist import SourceDistribution, archive_files, building, error_line, prune
+from launcher.packaging.sdist import SourceDistribution, building, error_line, prune
 from launcher.subprocesses import clean_variables, run_captured, run_visible
 
 STATE_FILE = "launcher.json"
@@ -32,7 +31,6 @@ CHANGES_INSTALLED = re.compile(
 )
 CREDENTIALS = re.compile(r"(?<=//)[^/\s]*@|[?#]\S*")
 """The parts of an address that may hold them."""
-BUILD_WHEEL = "import sys; from setuptools.build_meta import build_wheel; build_wheel(sys.argv[1])"
 
 
 @dataclass(frozen=True)
@@ -51,17 +49,16 @@ class Environment:
 
     def state(self, distribution: SourceDistribution) -> str:
         """Return what the requirements of this distribution are installed from, as JSON."""
-        pinned = hashlib.sha256(self.lock.read_bytes()).hexdigest() if self.lock.is_file() else ""
         python = (platform.python_implementation(), platform.python_version(), platform.machine())
         state = {
             "python": " ".join(python),
             "requirements": distribution.requirements_of(self.extra),
-            "pinned": pinned,
+            "pinned": sha256(self.lock.read_bytes()).hexdigest() if self.lock.is_file() else "",
         }
         return json.dumps(state, indent=2)
 
     def requirements(self, distribution: SourceDistribution) -> Path:
-        digest = hashlib.sha256(self.state(distribution).encode()).hexdigest()
+        digest = sha256(self.state(distribution).encode()).hexdigest()
         return self.project / ".nox" / f"{self.name}-{digest[:12]}"
 
 
@@ -81,7 +78,7 @@ def install(environment: Environment, distribution: SourceDistribution, console:
             install_requirements(environment, distribution, requirements, console)
         os.utime(requirements)
         if not is_complete(package):
-            install_package(environment, distribution, requirements, package, console)
+            install_package(environment, distribution, package, console)
     return python_of(package)
 
 
@@ -134,15 +131,12 @@ def install_requirements(
 
 
 def install_package(
-    environment: Environment,
-    distribution: SourceDistribution,
-    requirements: Path,
-    folder: Path,
-    console: Console,
+    environment: Environment, distribution: SourceDistribution, folder: Path, console: Console
 ) -> None:
     """Install the package alone, beside its requirements. Needs no network."""
     uv = functools.partial(run_uv, environment, console)
     wheel, python = str(built_wheel(distribution, console)), str(python_of(folder))
+    requirements = environment.requirements(distribution)
     uv("venv", "--clear", "--python", str(python_of(requirements)), str(folder))
     uv("pip", "install", "--python", python, "--no-deps", "--no-index", "--no-cache", wheel)
     # Relative, so that a copied or moved project uses its own requirements.
@@ -157,22 +151,18 @@ def built_wheel(distribution: SourceDistribution, console: Console) -> Path:
     target = distribution.path.parent
     for known in target.glob("*.whl"):
         return known
-    with tempfile.TemporaryDirectory(dir=target) as name:
-        folder = Path(name)
-        source = folder / "source"
-        for file, content in archive_files(distribution.path.read_bytes()).items():
-            (source / file).parent.mkdir(parents=True, exist_ok=True)
-            (source / file).write_bytes(content)
-        command = [sys.executable, "-c", BUILD_WHEEL, str(folder)]
-        code, output = run_captured(command, source, clean_variables(), show=console.verbose)
-        wheels = list(folder.glob("*.whl"))
-        if code or not wheels:
-            raise UserError(
-                f"the source distribution cannot be installed ({error_line(output)})",
-                "a setup.py that reads no file that does not travel",
-                "correct setup.py; -v shows the build's output",
-            )
-        return wheels[0].rename(target / wheels[0].name)
+    command = [find_program("uv"), "build", "--wheel", "--no-build-isolation"]
+    command += ["--python", sys.executable, "--out-dir", str(target), str(distribution.path)]
+    code, output = run_captured(command, target, clean_variables(), show=console.verbose)
+    if code:
+        # uv adds that, and how, the build has failed.
+        cause = error_line(output.partition("Failed to build")[0].rpartition("\n")[0])
+        raise UserError(
+            f"the source distribution cannot be installed ({cause})",
+            "a setup.py that reads no file that does not travel",
+            "correct setup.py; -v shows the build's output",
+        )
+    return next(target.glob("*.whl"))
 
 
 def run_uv(environment: Environment, console: Console, *arguments: str) -> None:

@@ -9,7 +9,7 @@ import os
 import runpy
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 READABLE = (
@@ -27,14 +27,10 @@ def main() -> None:
     record, roots, module, *arguments = sys.argv[1:]
     if not getattr(sys.flags, "safe_path", False):
         sys.path.pop(0)  # the folder of this file, before Python 3.11
-    record_paths(record, [*json.loads(roots), *python_folders()])
+    python_folders = (sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix)
+    record_paths(record, [*json.loads(roots), *python_folders, *filter(None, sys.path)])
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
-
-
-def python_folders() -> Iterator[str]:
-    yield from (sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix)
-    yield from filter(None, sys.path)
 
 
 def record_paths(record: str, roots: Sequence[str]) -> None:
@@ -68,9 +64,7 @@ def is_older(path: str, time_seconds: float) -> bool:
 
 
 def prefixes(folders: Sequence[str]) -> tuple[str, ...]:
-    both = {
-        path for folder in folders for path in (os.path.abspath(folder), os.path.realpath(folder))
-    }
+    both = {*map(os.path.abspath, folders), *map(os.path.realpath, folders)}
     return tuple(os.path.join(path, "") for path in both)
 
 
