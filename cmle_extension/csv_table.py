@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 from .data_file import PROMPT, unreadable
+from .layout import check_layout, comment_of, without_comments
 from .raw_table import RawTable
+from .recorded import recorded_answers
 from .refusal import refusal, shown
 
 HEAD_BYTES = 2 << 20
@@ -36,7 +38,11 @@ def read_csv(path: str, compressed: bool) -> RawTable:
     """Return the names and a sample of the rows; refuse a file that is not a table of UTF-8 text."""
     head, blocks = read_pieces(path, compressed)
     text = decoded(head)
+    comment = comment_of(text)
+    text = without_comments(text, comment)
     delimiter = sniffed_delimiter(text)
+    if not recorded_answers():  # the update of a project that exists would fail
+        check_layout(text, DELIMITERS)
     rows, many_lines = parsed_head(text, delimiter, head.ends_file)
     if not rows:
         raise refusal(
@@ -48,7 +54,7 @@ def read_csv(path: str, compressed: bool) -> RawTable:
         more = parsed_block(block, delimiter, len(names))
         starts += [len(rows)] if more else []
         rows += more
-    return RawTable(names, rows, tuple(starts), delimiter)
+    return RawTable(names, rows, tuple(starts), delimiter, comment)
 
 
 def read_pieces(path: str, compressed: bool) -> tuple[Piece, list[Piece]]:

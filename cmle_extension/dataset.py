@@ -6,12 +6,16 @@ A `data_path` of "" is the included census sample, here as in the templates.
 import os
 import shlex
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from . import adult
-from .cells import MISSING, is_number
+from .cells import MISSING, is_cast, is_missing_marker
 from .data_file import PROMPT
 from .features_text import format_features, parse_features
-from .inference import Task, kind_of, likely_label, task_of
+from .findings import column_findings, column_lines, label_lines, unused_lines
+from .inference import described, odd_share_is_small
+from .interview import show_while_asking
+from .labels import Label, Task, described_label, likely_label, why_no_label
 from .quoting import packed, parsed
 from .recorded import answers_without_table, recorded_path
 from .refusal import advice, refusal, shown, spelt_as
@@ -52,7 +56,15 @@ def column_names(data_path: str) -> Sequence[str]:
 
 
 def inferred_label(data_path: str) -> str:
-    return likely_label(column_names(data_path)) if data_path else adult.LABEL
+    """Return a column that can be predicted: never row numbers, identifiers, a date or a constant, if there is another."""
+    if not data_path:
+        return adult.LABEL
+    columns = read_table(data_path).columns
+    label = likely_label(list(columns), lambda name: not why_no_label(columns[name]))
+    last = list(columns)[-1]
+    if label != last and (reason := why_no_label(columns[last])):
+        show_while_asking([f"label    {shown(last)} is not proposed: {reason}"])
+    return label
 
 
 def checked_label(value: object, data_path: str) -> str:
@@ -68,14 +80,15 @@ def checked_label(value: object, data_path: str) -> str:
             "the name of a column, as the table spells it",
             advice(label, names, f"write {shown(names[-1])}, its last column, for example"),
         )
-    task(label, data_path)
+    found = label_of(label, data_path)
+    show_while_asking(label_lines(label, found))
     return label
 
 
-def task(label: str, data_path: str) -> Task:
-    """Return the task for a label; refuse a column that cannot be predicted."""
+def label_of(label: str, data_path: str) -> Label:
+    """Return what is inferred about the label; refuse a column that cannot be predicted."""
     if data_path:
-        return task_of(read_table(data_path).columns[label])
+        return described_label(read_table(data_path).columns[label])
     if label != adult.LABEL:
         raise refusal(
             "label",
@@ -83,12 +96,16 @@ def task(label: str, data_path: str) -> Task:
             adult.LABEL,
             "write income, or set data_path to your own table",
         )
-    return Task("binary", adult.POSITIVE)
+    return Label(Task("binary", adult.POSITIVE), adult.LABEL_SQL)
 
 
 def inferred_features(data_path: str, label: str) -> str:
     """Return every column but the label with its inferred kind, as one line."""
-    return format_features(inferred_kinds(data_path, label).items())
+    kinds = inferred_kinds(data_path, label)
+    if data_path:
+        found = column_findings(read_table(data_path).columns, kinds)
+        show_while_asking([*column_lines(found), *unused_lines(found)])
+    return format_features(kinds.items())
 
 
 def inferred_kinds(data_path: str, label: str) -> dict[str, str]:
@@ -96,7 +113,7 @@ def inferred_kinds(data_path: str, label: str) -> dict[str, str]:
     if not data_path:
         return dict(adult.KINDS)
     columns = read_table(data_path).columns.values()
-    return {column.name: kind_of(column) for column in columns if column.name != label}
+    return {column.name: described(column).kind for column in columns if column.name != label}
 
 
 def checked_features(value: object, data_path: str, label: str) -> str:
@@ -115,16 +132,36 @@ def checked_features(value: object, data_path: str, label: str) -> str:
     check_usable(kinds)
     if data_path:
         check_numbers(kinds, read_table(data_path).columns)
-    found = task(label, data_path)
+    found = label_of(label, data_path)
+    findings = column_findings(read_table(data_path).columns if data_path else {}, kinds)
+    missing = [*found.missing, *(each for finding in findings.values() for each in finding.missing)]
+    lines = [*label_lines(label, found), *column_lines(findings), *unused_lines(findings)]
+    options = reader_options(data_path)
     return packed(
         {
             "label": label,
-            "task": found.name,
-            "positive": found.positive,
-            **reader_options(data_path),
-            "columns": [{"name": name, "kind": kind} for name, kind in kinds.items()],
+            "task": found.task.name,
+            "positive": found.task.positive,
+            "label_sql": found.sql,
+            **options,
+            "missing": list(dict.fromkeys([*options["missing"], *missing])),
+            "columns": [
+                {
+                    "name": name,
+                    "kind": kind,
+                    "note": findings[name].note if name in findings else "",
+                }
+                for name, kind in kinds.items()
+            ],
+            "notes": lines if data_path else [],
         }
     )
+
+
+def table_notes(table: str) -> list[str]:
+    """Return the lines on the label and the columns that baking ends with; of the result of `checked_features`."""
+    notes: list[str] = parsed(table).get("notes", [])  # a project of an older template has none
+    return notes
 
 
 def listed_features(table: str) -> str:
@@ -133,23 +170,21 @@ def listed_features(table: str) -> str:
     return format_features((column["name"], column["kind"]) for column in columns)
 
 
-def reader_options(data_path: str) -> dict[str, object]:
-    """Return separator, comment character, header, missing values and the SQL expression of the label."""
+def reader_options(data_path: str) -> dict[str, Any]:
+    """Return separator, comment character, header and missing values."""
     if not data_path:
         return {
-            "label_sql": adult.LABEL_SQL,
             "delimiter": adult.DELIMITER,
             "encoding": "utf-8",
             "comment": adult.COMMENT,
             "header": adult.HEADER,
             "missing": adult.MISSING,
         }
-    delimiter = read_table(data_path).delimiter
+    table = read_table(data_path)
     return {
-        "label_sql": "",
-        "delimiter": delimiter,
+        "delimiter": table.delimiter,
         "encoding": "utf-8",
-        "comment": "",
+        "comment": table.comment,
         "header": (),
         "missing": MISSING,
     }
@@ -213,16 +248,17 @@ def check_numbers(kinds: Mapping[str, str], columns: Mapping[str, Column]) -> No
     """Refuse a numeric column whose cells are not numbers."""
     for name in [name for name, kind in kinds.items() if kind == "numeric"]:
         values = columns[name].values
-        invalid = {value: count for value, count in values.items() if not is_sql_number(value)}
-        if sum(invalid.values()) > MOST_NOT_NUMBERS_SHARE * columns[name].present:
+        invalid = {
+            value: count
+            for value, count in values.items()
+            if not is_cast(value) and not is_missing_marker(value)
+        }
+        if sum(invalid.values()) > MOST_NOT_NUMBERS_SHARE * columns[name].present and not (
+            odd_share_is_small(columns[name])
+        ):
             raise refusal(
                 "features",
                 f"{shown(name)} is numeric, but contains {shown(next(iter(invalid)))}",
                 "numbers",
                 f"write {format_features([(name, 'categorical')])}, or clean the column",
             )
-
-
-def is_sql_number(text: str) -> bool:
-    """Return whether text is a number, leading zeros allowed: the user chose the kind."""
-    return is_number(text) or is_number(text.lstrip("+-").lstrip("0") or "0")

@@ -2,7 +2,7 @@
 
 import functools
 import sys
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any
 
 from jinja2 import pass_context
@@ -53,6 +53,12 @@ def asked_again(prompt: str, refused: Exception, answers: MutableMapping[str, An
     )
     answer: str = read_user_variable(prompt, default, interview["prompts"], interview["prefix"])
     return answer
+
+
+def show_while_asking(lines: Iterable[str]) -> None:
+    """Show lines between the questions; nothing where nobody is asked, since baking ends with them."""
+    if running_interview():
+        print("".join(f"{line}\n" for line in lines), end="", file=sys.stderr, flush=True)
 
 
 def running_interview() -> Mapping[str, Any] | None:

@@ -1,7 +1,7 @@
 """The result of the readers of CSV and Parquet."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -12,3 +12,5 @@ class RawTable:
     rows: Sequence[Sequence[str]]
     starts: tuple[int, ...]
     delimiter: str
+    comment: str = ""
+    reasons: Mapping[str, str] = field(default_factory=dict)  # why columns cannot be read

@@ -6,25 +6,28 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .cells import BLANKS, MISSING
+from .cells import BLANKS, MISSING, is_number
 from .csv_table import read_csv
 from .data_file import PROMPT, file_kind
-from .header import check_header
+from .header import check_header, check_no_total, check_second_header, named
 from .parquet_table import read_parquet
+from .recorded import recorded_answers
 from .refusal import refusal, shown
 from .text import checked_text
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # compared and cached by identity
 class Column:
     """The cells of a column in file order, without surrounding blanks.
 
-    `starts` are the rows that do not follow the row before them in the file. Row 0 is one.
+    `starts` are the rows that do not follow the row before them in the file. Row 0 is one. `reason` is why the column
+    cannot be read, "" if it can.
     """
 
     name: str
     cells: tuple[str, ...]
     starts: tuple[int, ...] = (0,)
+    reason: str = ""
 
     @functools.cached_property
     def values(self) -> Counter[str]:
@@ -32,7 +35,13 @@ class Column:
         counts = Counter(self.cells)
         return Counter({value: count for value, count in counts.items() if value not in MISSING})
 
-    @property
+    @functools.cached_property
+    def numbers(self) -> Counter[str]:
+        """Number of occurrences of each value that is a number."""
+        counts = {value: count for value, count in self.values.items() if is_number(value)}
+        return Counter(counts)
+
+    @functools.cached_property
     def present(self) -> int:
         """Number of cells that are not missing."""
         return sum(self.values.values())
@@ -44,6 +53,7 @@ class Table:
 
     columns: Mapping[str, Column]
     delimiter: str
+    comment: str = ""
 
 
 def read_table(path: str) -> Table:
@@ -63,13 +73,25 @@ def cached_table(path: str, kind: str, size_bytes: int, modified_ns: int) -> Tab
     columns = [tuple(cell.strip(BLANKS) for cell in cells) for cells in zip(*raw.rows, strict=True)]
     if kind != "parquet":
         check_header(raw.names, columns)
-    check_names(raw.names, ignore_case=kind == "parquet")
-    named = zip(raw.names, columns, strict=True)
-    return Table({name: Column(name, cells, raw.starts) for name, cells in named}, raw.delimiter)
+        check_rows(raw.names, columns)
+    names = named(raw.names)
+    check_names(names, ignore_case=kind == "parquet")
+    found = {
+        name: Column(name, cells, raw.starts, raw.reasons.get(name, ""))
+        for name, cells in zip(names, columns, strict=True)
+    }
+    return Table(found, raw.delimiter, raw.comment)
+
+
+def check_rows(names: Sequence[str], columns: Sequence[Sequence[str]]) -> None:
+    """Refuse a second header line and a total, but not in a project that exists: its update would fail."""
+    if not recorded_answers():
+        check_second_header(names, columns)
+        check_no_total(columns)
 
 
 def check_names(names: Sequence[str], ignore_case: bool) -> None:
-    """Refuse names that are empty, repeated, or not plain text.
+    """Refuse names that are repeated, or not plain text.
 
     DuckDB reads Parquet columns by name, ignoring case, so two of its names may not differ in case alone.
     """
@@ -81,19 +103,10 @@ def check_names(names: Sequence[str], ignore_case: bool) -> None:
             "choose another file, or change the separator",
         )
     for position, name in enumerate(names, start=1):
-        if not name.strip():
-            raise refusal(
-                PROMPT,
-                f"column {position} has no name",
-                "a name for each column in the first line",
-                "add the name, or write the file without its index (pandas: index=False)",
-            )
         checked_text(name, PROMPT, f"name of column {position}")
-    repeated = first_repeated([name.casefold() for name in names] if ignore_case else names)
-    if repeated is not None:
-        problem = f"there is more than one column {shown(repeated)}"
-        raise refusal(PROMPT, problem, "each name once", "rename one of them in the file")
-
-
-def first_repeated(names: Sequence[str]) -> str | None:
-    return next((name for name, count in Counter(names).items() if count > 1), None)
+    positions: dict[str, int] = {}
+    for position, name in enumerate(names, start=1):
+        first = positions.setdefault(name.casefold() if ignore_case else name, position)
+        if first != position:
+            problem = f"there is more than one column {shown(names[first - 1])}: columns {first} and {position}"
+            raise refusal(PROMPT, problem, "each name once", "rename one of them in the file")

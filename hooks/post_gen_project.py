@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 SMOKE_TEST = {{cookiecutter.__smoke_test | quoted}}
+NOTES: list[str] = {{cookiecutter.__table | table_notes | quoted}}
 NEEDED = ("numpy", "pyarrow", "tensorboard")
 LATER = "the project is complete; test it later with: nox -s smoke"
 REDRAW_SECONDS = 0.2
@@ -28,6 +29,8 @@ def main() -> int:
         return 0
     code = 0 if SMOKE_TEST == "skip" else smoke_test()
     if not code:
+        for note in NOTES:
+            show(note)
         show(next_steps(Path.cwd(), os.environ.get("PWD", "")))
     return code
 

@@ -13,6 +13,7 @@ from tests.bakery import ROOT, SOURCES
 
 HOOK = (ROOT / "hooks" / "post_gen_project.py").read_text(encoding="utf-8")
 PLACEHOLDER = "{{cookiecutter.__smoke_test | quoted}}"
+NOTES = "{{cookiecutter.__table | table_notes | quoted}}"
 # Stands for trainer/task.py, nox and uvx: prints how it was started.
 FAKE = """#!{python}
 import os, pathlib, sys
@@ -55,9 +56,12 @@ def run_hook(
     project: Path, smoke_test: str = "auto", stderr: int = subprocess.PIPE, **variables: str
 ) -> subprocess.CompletedProcess[str]:
     """Run the hook with no packages but the stubs, and no programs but the fakes."""
-    assert PLACEHOLDER in HOOK
+    assert PLACEHOLDER in HOOK and NOTES in HOOK
     path = project.parent / "hook.py"
-    path.write_text(HOOK.replace(PLACEHOLDER, repr(smoke_test)), encoding="utf-8")
+    path.write_text(
+        HOOK.replace(PLACEHOLDER, repr(smoke_test)).replace(NOTES, "['not used id: row numbers']"),
+        encoding="utf-8",
+    )
     folders = {
         "PATH": str(project.parent / "programs"),
         "PYTHONPATH": str(project.parent / "modules"),
@@ -81,7 +85,7 @@ def test_a_skipped_smoke_test_runs_nothing(project: Path) -> None:
     write_fake(project.parent / "programs" / "nox")
     done = run_hook(project, smoke_test="skip")
     assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr.startswith(f"next     cd {project}\n")
+    assert done.stderr.startswith(f"not used id: row numbers\nnext     cd {project}\n")
 
 
 @pytest.mark.parametrize("code", [0, 1])
@@ -120,7 +124,7 @@ def test_nox_runs_the_smoke_test_elsewhere(
     assert (done.returncode, done.stdout) == (0, f"{command}\n")
     first, *steps = done.stderr.splitlines()
     assert first.startswith("smoke    building the training environment")
-    assert [step.split()[0] for step in steps] == ["next", "nox", "the"]
+    assert [step.split()[0] for step in steps] == ["not", "next", "nox", "the"]
 
 
 def test_without_nox_the_project_stays_with_a_warning(project: Path) -> None:
@@ -155,7 +159,7 @@ def test_an_update_of_a_project_runs_and_shows_nothing(project: Path) -> None:
 )
 def test_the_next_steps_begin_where_the_user_is(project: Path, start: str, folder: str) -> None:
     done = run_hook(project, smoke_test="skip", PWD=str((project.parent / start).resolve()))
-    shown = done.stderr.splitlines()[0].removeprefix("next     cd ")
+    shown = done.stderr.splitlines()[1].removeprefix("next     cd ")
     assert shown.endswith(folder) and (project.parent / start / shown).resolve() == project
     assert "pip install" in done.stderr  # no nox here
 

@@ -17,7 +17,8 @@ from cmle_extension.dataset import (
     inferred_label,
     listed_features,
 )
-from cmle_extension.inference import Task, kind_of, likely_label, task_of
+from cmle_extension.inference import described, kind_of
+from cmle_extension.labels import Task, described_label, likely_label, task_of
 from cmle_extension.quoting import parsed
 from cmle_extension.table import Column
 from tests.refused import refused
@@ -106,10 +107,74 @@ def test_numbers_are_never_inferred_as_words(cells: list[str]) -> None:
     assert set(numeric.values) == {"0.5", "1.5", *numbers}
 
 
-@given(st.lists(NUMBERS), WORDS)
+@given(st.lists(NUMBERS, max_size=15), WORDS)
 @quick
-def test_one_word_among_numbers_makes_words_of_them(cells: list[str], word: str) -> None:
+def test_one_word_among_few_numbers_makes_words_of_them(cells: list[str], word: str) -> None:
     assert kind_of(column(*cells, word)) != "numeric"
+
+
+MANY = tuple(f"{number}.5" for number in range(95))
+
+
+@pytest.mark.parametrize(
+    ("odd", "missing", "note"),
+    [
+        (("n.a.",), ("n.a.",), "1 of 96 cells is 'n.a.', taken as missing"),
+        (("-",) * 50, ("-",), "50 of 145 cells are '-', taken as missing"),
+        (("keine",) * 15, ("keine",), "15 of 110 cells are 'keine', taken as missing"),
+        (("a", "b", "c"), ("a", "b", "c"), "3 of 98 cells are 'a' or 'b' or 'c', taken as missing"),
+        (("a", "-", "b", "c"), ("a", "-", "b", "c"), "'a' or '-' or 'b' or 1 more"),
+        (("-9999",) * 4, ("-9999",), "4 of 99 cells are '-9999', taken as missing"),
+        (("99",) * 4, (), ""),  # within the others' range
+        (("-9999",), (), ""),  # once
+        (("", "NA"), (), ""),
+        (("007",), (), ""),  # one number written so
+    ],
+)
+def test_odd_cells_among_many_numbers_are_missing(
+    odd: tuple[str, ...], missing: tuple[str, ...], note: str
+) -> None:
+    found = described(column(*MANY, *odd))
+    assert (found.kind, found.missing) == ("numeric", missing)
+    assert note in found.note and bool(note) == bool(found.note)
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        (*MANY, *(f"A{number}" for number in range(10))),
+        ("1", "2", "3") * 30 + ("C",) * 3,
+        (*(f"0{number}" for number in range(20)), *MANY),
+        tuple(f"{number}" for number in range(10**15, 10**15 + 400, 4)) * 2,
+    ],
+)
+def test_codes_among_numbers_are_no_quantities(cells: tuple[str, ...]) -> None:
+    assert kind_of(column(*cells)) in ("categorical", "hashed", "ignore")
+
+
+SHUFFLED = tuple(str(number * 37 % 151) for number in range(151))
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "reason"),
+    [
+        ("Unnamed: 0", ("ann", "bob", "ann"), "no name in the header"),
+        ("", ("0.5", "1.5", "0.5"), "no name in the header"),
+        ("n", SHUFFLED, "row numbers"),
+        ("n", tuple(map(str, (x for x in range(200) if x % 5))), "row numbers"),
+        ("row_num", ("3", "9", "4", "7"), "identifiers"),
+        ("account", tuple(str(10**16 + 7 * n) for n in range(60)), "identifiers"),
+        ("e", ("", "NA"), "no values"),
+        ("k", ("a", "a"), "the same value in every row"),
+        ("t", tuple(f"the row number {n} is this" for n in range(60)), "text that differs"),
+        ("j", tuple(f'{{"a": {n}}}' for n in range(60)), "JSON"),
+    ],
+)
+def test_a_column_that_is_not_used_has_a_reason(
+    name: str, cells: tuple[str, ...], reason: str
+) -> None:
+    found = described(column(*cells, name=name))
+    assert found.kind == "ignore" and reason in found.note
 
 
 @given(st.lists(WORDS, min_size=2, max_size=20, unique=True), st.integers(2, 5), st.randoms())
@@ -130,7 +195,9 @@ def test_few_distinct_words_are_categories_in_any_order(
         (["species", "class", "a"], "class"),
         (["Y", "a", "b"], "Y"),
         (["x", "y", "z", "price"], "price"),
-        (["INCOME", "income", "a"], "INCOME"),
+        (["LABEL", "label", "a"], "LABEL"),
+        (["class", "age", "survived"], "survived"),
+        (["income", "age", "spend"], "spend"),
     ],
 )
 def test_the_label_has_a_well_known_name_or_comes_last(names: list[str], label: str) -> None:
@@ -176,8 +243,8 @@ def test_the_task_follows_from_the_label(cells: tuple[str, ...], task: Task) -> 
         (repeated(1001, 3003), ("has 1001 different values in 3003 rows", "at most 1000 classes")),
         (("ann", "bob", "cid"), ("has 3 different values in 3 rows", "such as 'ann'")),
         (
-            (*map(str, range(500)), "1,5"),
-            ("not all of them numbers, such as '1,5'", "clean this one"),
+            (*map(str, range(500)), *(f"a{number}" for number in range(99))),
+            ("not all of them numbers, such as 'a0'", "clean this one"),
         ),
         (("\x1b[2J", "b", "c"), ("'\\x1b[2J'",)),
     ],
@@ -189,7 +256,85 @@ def test_a_label_that_cannot_be_predicted_is_refused(
     assert all(part in message for part in words)
 
 
+@pytest.mark.parametrize(
+    ("cells", "task", "sql"),
+    [
+        (("Yes", "yes", "YES", "No", "no"), Task("binary", "yes"), "LOWER(label)"),
+        (("1", "0", "1.0", "0.0"), Task("binary", "1"), r"REGEXP_REPLACE(label, r'^(-?[0-9]+)\.0*$', r'\1')"),
+        (("in_use", "in use", "idle"), Task("binary", "idle"), r"REGEXP_REPLACE(label, r'(\S)[\s_-]+', r'\1 ')"),
+        (("ok.", "ok", "bad"), Task("binary", "bad"), "RTRIM(label, '.!')"),
+        (("yes", "no", "-"), Task("binary", "yes"), "NULLIF(label, '-')"),
+        (("yes", "no", "None"), Task("binary", "yes"), "NULLIF(label, 'None')"),
+        (("good", "bad", "n/a"), Task("binary", "bad"), "NULLIF(label, 'n/a')"),
+        (("good", "bad", "none"), Task("multiclass"), ""),
+        (("+", "-", "0"), Task("multiclass"), ""),
+        (("Y", "yes", "N", "no"), Task("binary", "yes"), "CASE WHEN LOWER(label) IN ('y', 'yes') THEN 'yes' WHEN LOWER(label) IN ('n', 'no') THEN 'no' END"),
+        (("a", "b", "c"), Task("multiclass"), ""),
+        (("1", "0", "n/a"), Task("binary", "1"), ""),
+        (("1.5", "2.50", "3", "3.0", "7.25"), Task("regression"), ""),
+    ],
+)  # fmt: skip
+def test_variants_of_a_class_are_folded(cells: tuple[str, ...], task: Task, sql: str) -> None:
+    found = described_label(column(*cells * 20))
+    assert (found.task, found.sql) == (task, sql)
+    assert any("LABEL_SQL" in note for note in found.notes) == bool(sql)
+
+
+@pytest.mark.parametrize(
+    ("cells", "notes"),
+    [
+        (("no", "yes") * 20, ["binary, the probability of 'yes' (and not 'no')"]),
+        (("1", "2", "3") * 20, ['multiclass, 3 classes; to predict a number, write TASK = "regression"']),
+        (("a", "b", "c") * 20, ["multiclass, 3 classes"]),
+        (("1.5", "2.5", "3.5") * 20, ["from 1.5 to 3.5; to predict classes, write TASK ="]),
+        (MANY, ["regression, numbers from 0.5 to 94.5"]),
+        ((*MANY, "none"), ["regression", "1 of 96 cells is 'none', taken as missing"]),
+        (("a", "b", "c") * 20 + ("d",), ["4 classes", "('d': 1), too few to learn and to evaluate; LABEL_SQL = \"IF(label IN ('d'), 'other', label)\""]),
+        (("0",) * 500 + ("1",) * 3, ["binary", "('1': 3), too few to learn and to evaluate; collect more rows"]),
+        (("low", "mid", "none") * 20, ["3 classes", "'none' (20 of 60 rows) counts as a class; if it means that the label is missing, write LABEL_SQL = \"NULLIF(label, 'none')\""]),
+    ],
+)  # fmt: skip
+def test_what_is_to_be_known_about_a_label_is_reported(
+    cells: tuple[str, ...], notes: list[str]
+) -> None:
+    found = described_label(column(*cells)).notes
+    assert len(found) == len(notes)
+    assert all(part in note for part, note in zip(notes, found, strict=True))
+
+
 # The answers about a table
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        tuple(map(str, range(60))),
+        ("same",) * 60,
+        ("",) * 60,
+        tuple(f"k{number}" for number in range(60)),
+    ],
+)
+def test_row_numbers_constants_and_names_are_no_labels(
+    tmp_path: Path, last: tuple[str, ...]
+) -> None:
+    rows = [f"{number}.5,{number % 2},{cell}\n" for number, cell in enumerate(last)]
+    for name in ("last", "target"):
+        path = tmp_path / f"{name}.csv"
+        path.write_text(f"size,kind,{name}\n{''.join(rows)}", encoding="utf-8")
+        assert inferred_label(str(path)) == "kind"
+
+
+def test_a_marker_of_missing_values_is_kept_where_it_is_a_number(tmp_path: Path) -> None:
+    rows = [f"{number}.5,{'-999' if number < 9 else number},y{number % 2}" for number in range(90)]
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join(["a,b,label", *rows]), encoding="utf-8")
+    table = parsed(checked_features("a:numeric", str(path), "label"))
+    assert "-999" in table["missing"]
+    rows[5] = "-999,-999,y1"
+    path.write_text("\n".join(["a,b,label", *rows]), encoding="utf-8")
+    table = parsed(checked_features("a:numeric", str(path), "label"))
+    assert "-999" not in table["missing"]
+    assert "9 of 90 cells are '-999', a number in other columns" in table["columns"][1]["note"]
 
 
 @pytest.fixture
@@ -217,10 +362,15 @@ def test_the_default_features_describe_the_table(people: str) -> None:
         "header": [],
         "missing": MISSING,
         "columns": [
-            {"name": "id", "kind": "ignore"},
-            {"name": "age", "kind": "numeric"},
-            {"name": "city", "kind": "categorical"},
-            {"name": "self", "kind": "ignore"},
+            {"name": "id", "kind": "ignore", "note": "row numbers"},
+            {"name": "age", "kind": "numeric", "note": ""},
+            {"name": "city", "kind": "categorical", "note": ""},
+            {"name": "self", "kind": "ignore", "note": "chosen by the answer"},
+        ],
+        "notes": [
+            "label    pay: regression, numbers from 0 to 49",
+            "not used id: row numbers",
+            "not used self: chosen by the answer",
         ],
     }
 
@@ -239,6 +389,7 @@ def test_the_sample_is_described_without_reading_it() -> None:
         "comment": "|",
         "header": list(adult.HEADER),
         "missing": ["", "?"],
+        "notes": [],
     }
     assert [item["name"] for item in columns] == list(adult.HEADER[:-1])
     assert sum(item["kind"] == "numeric" for item in columns) == 6

@@ -140,10 +140,7 @@ def test_columns_may_have_any_name_on_one_line(tmp_path: Path) -> None:
         ("", "is empty; expected a header line and rows"),
         ("\n\n", "has only blank lines"),
         ("a,b\n", "has a header and no rows"),
-        ("a,a\n1,2\n", "there is more than one column 'a'"),
-        (",a\n0,x\n", "column 1 has no name"),
-        (",a\n0,1\n", "index=False"),
-        ("a, \n0,1\n", "column 2 has no name"),
+        ("a,a\n1,2\n", "there is more than one column 'a': columns 1 and 2"),
         ("a\n1\n2\n", "has one column, 'a'"),
         ("a|b\n1|2\n", "separated by commas, semicolons or tabs"),
         ("a,b\n1,2\n1\n", "cells in line 3 is 1, in the header 2"),
@@ -380,3 +377,85 @@ def test_parquet_without_pyarrow_is_refused(
     path = written(tmp_path, b"PAR1....", "a.parquet")
     monkeypatch.setattr("importlib.import_module", missing)
     refused(lambda: checked_data_path(path), "pyarrow is not installed", "run: pip install pyarrow")
+
+
+# Lines that are no rows
+
+ROWS = "".join(f"{number}.5,{'xyz'[number % 3]},{number % 2}\n" for number in range(30))
+TABLE = f"size,shape,label\n{ROWS}"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("sep=;\r\n" + TABLE.replace(",", ";"), ("'sep=;'", "tail -n +2 old.csv")),
+        ('"sep=,"\n' + TABLE, ("only Excel reads", "tail -n +2 old.csv")),
+        ("Sales report\n" + TABLE, ("line 1 is not the header, which has 3 cells", "tail -n +2 ")),
+        ("Sales\n2024, May\n\n" + TABLE, ("remove the first 3 lines: tail -n +4 old.csv",)),
+        (TABLE.replace("label\n", "label\ncm,,\n"), ("line 2 holds texts", "'cm'", "sed 2d old.csv")),
+        (TABLE.replace("label\n", "label\nfloat,text,int\n"), ("'float', 'text', 'int'", "sed 2d ")),
+        ("body,,\n" + TABLE, ("line 2 holds texts", "remove line 1: sed 1d old.csv")),
+        (TABLE + "Total,,15\n", ("looks like the total", "'Total', '15'", "sed '$d' old.csv")),
+        (TABLE + "450.0,,\n", ("looks like the total", "'450.0'")),
+        (TABLE.replace("\n", ",\n").replace("label,", "label"), ("each line but the header ends", "sed 's/,\\r*$//'")),
+        (TABLE.replace("label\n", "label,\n"), ("only the header ends", "sed '1s/,\\r*$//'")),
+        ("\n".join(["size,shape", *ROWS.split()]) + "\n", ("as R writes row names", "sed '1s/^/row,/'")),
+    ],
+)  # fmt: skip
+def test_lines_that_are_no_rows_are_refused_with_the_command_that_removes_them(
+    tmp_path: Path, content: str, words: tuple[str, ...]
+) -> None:
+    path = written(tmp_path, content)
+    refused(lambda: checked_data_path(path), "data_path: ", *words)
+
+
+@pytest.mark.parametrize(
+    ("content", "features"),
+    [
+        (TABLE.replace("\n", ",\n"), 'size:numeric, shape:categorical, "Unnamed: 3":ignore'),
+        (
+            "".join(f"{n or ''},{line}\n" for n, line in enumerate(TABLE.splitlines())),
+            '"Unnamed: 0":ignore, size:numeric, shape:categorical',
+        ),
+        ("# made by hand\n# on Monday\n" + TABLE, "size:numeric, shape:categorical"),
+        ("#size" + TABLE[4:], "#size:numeric, shape:categorical"),
+        (TABLE + "450.5,x,15\n", "size:numeric, shape:categorical"),
+        (TABLE + "9.5,Total,1\n9.5,Total,1\n", "size:numeric, shape:categorical"),
+    ],
+)
+def test_odd_but_complete_tables_are_read(tmp_path: Path, content: str, features: str) -> None:
+    path = checked_data_path(written(tmp_path, content))
+    assert inferred_label(path) == "label"
+    assert inferred_features(path, "label") == features
+
+
+def test_lines_above_the_header_that_begin_with_a_mark_are_comments(tmp_path: Path) -> None:
+    marked = read_table(written(tmp_path, "# by hand, on Monday\n\n" + TABLE))
+    assert (marked.comment, [*marked.columns]) == ("#", ["size", "shape", "label"])
+    # DuckDB drops what follows the mark in other lines, too.
+    path = written(tmp_path, "# by hand\n" + TABLE.replace("x", "#1"), "again.csv")
+    refused(lambda: read_table(path), "line 1 is not the header", "tail -n +2")
+
+
+@pytest.mark.parametrize(
+    "header", ["district,2018", "district,2018,2019", ",0,1,2", "site,1,2,3,4", "2018,2019,2020"]
+)
+def test_numbers_may_be_names_of_columns(tmp_path: Path, header: str) -> None:
+    names = header.split(",")
+    cells = [[f"Ann{row}", *[f"{row * 7 % 50}.5"] * (len(names) - 1)] for row in range(40)]
+    rows = map(",".join, cells)
+    table = read_table(written(tmp_path, "\n".join([header, *rows])))
+    assert [*table.columns] == [names[0] or "Unnamed: 0", *names[1:]]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [f"Film {row},{1990 + row}" for row in range(30)],
+        [f"Ann {row},{34 + row}" for row in range(30)],
+        [f"{row % 5},{row % 7},{row % 3}" for row in range(1, 40)],
+    ],
+)
+def test_a_first_line_of_data_is_no_header(tmp_path: Path, rows: list[str]) -> None:
+    path = written(tmp_path, "\n".join(rows))
+    refused(lambda: read_table(path), "the first line looks like data")

@@ -17,7 +17,11 @@ LABEL_SQL = {{ table.label_sql | quoted }}  # BigQuery SQL over `label`, such as
 #   ignore       not used, neither for training nor for serving
 COLUMNS: dict[str, str] = {
 #% for column in table.columns
+#% if column.note | default("")
+    {{ column.name | quoted }}: "{{ column.kind }}",  # {{ column.note }}
+#% else
     {{ column.name | quoted }}: "{{ column.kind }}",
+#% endif
 #% endfor
 }
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from trainer import features
 from trainer.arguments import parser, settings_of
-from trainer.data.schema import Schema, read_schema
+from trainer.data.schema import Schema, read_schema, unused_columns
 from trainer.data.statistics import Statistics, read_statistics
 from trainer.resume import finished_metrics, write_config
 from trainer.run.cluster import ClusterPosition, cluster_position
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str]) -> int:
     if position.is_chief:
         from trainer.training.summary import report
 
-        report(metrics, outputs, statistics, schema, console)
+        report(metrics, outputs, statistics, schema, console, unused_columns(features))
     return 0
 
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from trainer.data.schema import Schema
+from trainer.data.schema import Schema, named
 from trainer.run.errors import UserError, shown
 
 FORMATS = "CSV, JSON lines or Parquet, plain or gzipped"
@@ -107,6 +107,7 @@ def csv_rows(text: str, name: str, schema: Schema, columns: Collection[str]) -> 
     reader = csv.DictReader(lines, names, delimiter=delimiter, strict=True)
     number, problem = 0, ""
     try:
+        reader.fieldnames = named(reader.fieldnames or ())
         check_repeated(reader.fieldnames or (), name)
         for number, row in enumerate(reader, 1):
             # How it marks a row with more cells than names, or fewer.

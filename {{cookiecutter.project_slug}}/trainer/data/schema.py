@@ -117,6 +117,18 @@ def check_source(features: ModuleType) -> None:
                 )
 
 
+def unused_columns(features: ModuleType) -> dict[str, list[str]]:
+    """Return the ignored columns by reason: the comment beside each in the source of `features`."""
+    text = Path(str(features.__file__)).read_text(encoding="utf-8")
+    nodes = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Dict))
+    found: dict[str, list[str]] = {}
+    for key, value in (pair for node in nodes for pair in zip(node.keys, node.values, strict=True)):
+        if isinstance(value, ast.Constant) and isinstance(key, ast.Constant) and value.value == "ignore":
+            line = text.split("\n")[value.lineno - 1].encode()[value.end_col_offset :].decode()
+            found.setdefault(line.partition("#")[2].strip(), []).append(str(key.value))
+    return found
+
+
 def is_of_type(value: Any, wanted: Any) -> bool:
     if wanted == TEXTS:
         return are_texts(value)
@@ -243,6 +255,16 @@ def check_names(where: str, names: Sequence[str], schema: Schema, remedy: str = 
                 "every column of the table in COLUMNS",
                 remedy or f'add {shown(name)}: "ignore", or its kind, to COLUMNS',
             )
+
+
+def named(header: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of a header line; a column without one, such as a row index, is named as pandas does."""
+    names = list(header)
+    for position in (each for each, name in enumerate(header) if not name.strip()):
+        names[position] = f"Unnamed: {position}"
+        while names[position] in header:
+            names[position] += ".1"
+    return tuple(names)
 
 
 def nearest(name: str, names: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainer.data.schema import Schema, check_names
+from trainer.data.schema import Schema, check_names, named
 from trainer.preprocessing.columns import file_column, raw_column
 from trainer.preprocessing.table_files import (
     LONGEST_LINE_BYTES,
@@ -173,17 +173,6 @@ def csv_header(path: Path, text: str, encoding: str, schema: Schema) -> tuple[tu
         "without a header line",
         "add one, or write the names in HEADER in trainer/features.py",
     )
-
-
-def named(names: Sequence[str], schema: Schema) -> tuple[str, ...]:
-    """Return the names of a header; a column without one is named by its position, as pandas does."""
-    found = [*names]
-    for position, name in enumerate(names):
-        if not name.strip() and name not in (schema.label, *schema.columns):
-            found[position] = f"Unnamed: {position}"
-            while found[position] in names:
-                found[position] += ".1"
-    return tuple(found)
 
 
 def with_all_keys(parts: dict[Layout, list[Path]]) -> dict[Layout, list[Path]]:

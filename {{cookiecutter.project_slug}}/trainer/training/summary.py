@@ -1,6 +1,6 @@
 """The summary that ends a run."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from trainer.data.schema import Schema
@@ -16,6 +16,7 @@ def report(
     statistics: Statistics,
     schema: Schema,
     console: Console,
+    unused: Mapping[str, Sequence[str]],
 ) -> None:
     name = MAIN_METRIC[schema.task]
     rows = ", ".join(f"{count:,} {split}" for split, count in statistics.rows.items())
@@ -27,6 +28,7 @@ def report(
         [
             ("data", f"{rows} rows"),
             ("inputs", inputs),
+            *(("not used", text) for text in reasons(unused)),
             (
                 "steps",
                 f"{metrics['steps']:,} in {metrics['epochs']} epochs, {metrics['rows_per_second']:,.0f} rows/s",
@@ -41,6 +43,12 @@ def report(
         console.warning(
             f"{text}; look at the label, the columns and the learning rate, or train for longer"
         )
+
+
+def reasons(unused: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Yield a line for each reason why columns are not used."""
+    for reason, names in unused.items():
+        yield f"{', '.join(names)}: {reason or 'ignore in trainer/features.py'}"
 
 
 def no_better(metrics: Mapping[str, Any], name: str) -> Iterator[str]:
