@@ -265,10 +265,10 @@ def test_a_label_that_cannot_be_predicted_is_refused(
         (("ok.", "ok", "bad"), Task("binary", "bad"), "RTRIM(label, '.!')"),
         (("yes", "no", "-"), Task("binary", "yes"), "NULLIF(label, '-')"),
         (("yes", "no", "None"), Task("binary", "yes"), "NULLIF(label, 'None')"),
-        (("good", "bad", "n/a"), Task("binary", "bad"), "NULLIF(label, 'n/a')"),
+        (("good", "bad", "n/a"), Task("binary", "good"), "NULLIF(label, 'n/a')"),
         (("good", "bad", "none"), Task("multiclass"), ""),
         (("+", "-", "0"), Task("multiclass"), ""),
-        (("Y", "yes", "N", "no"), Task("binary", "yes"), "CASE WHEN LOWER(label) IN ('y', 'yes') THEN 'yes' WHEN LOWER(label) IN ('n', 'no') THEN 'no' END"),
+        (("Y", "yes", "N", "no"), Task("binary", "yes"), "CASE WHEN label IN ('Y', 'yes') THEN 'yes' WHEN label IN ('N', 'no') THEN 'no' END"),
         (("a", "b", "c"), Task("multiclass"), ""),
         (("1", "0", "n/a"), Task("binary", "1"), ""),
         (("1.5", "2.50", "3", "3.0", "7.25"), Task("regression"), ""),
@@ -277,7 +277,7 @@ def test_a_label_that_cannot_be_predicted_is_refused(
 def test_variants_of_a_class_are_folded(cells: tuple[str, ...], task: Task, sql: str) -> None:
     found = described_label(column(*cells * 20))
     assert (found.task, found.sql) == (task, sql)
-    assert any("LABEL_SQL" in note for note in found.notes) == bool(sql)
+    assert any("are read as" in note for note in found.notes) == bool(sql)
 
 
 @pytest.mark.parametrize(

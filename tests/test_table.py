@@ -429,6 +429,11 @@ def test_odd_but_complete_tables_are_read(tmp_path: Path, content: str, features
     assert inferred_features(path, "label") == features
 
 
+def test_columns_without_names_are_named_by_position(tmp_path: Path) -> None:
+    path = written(tmp_path, ",Unnamed: 0,,a\n0,1,2,3\n0,1,2,4\n")
+    assert [*read_table(path).columns] == ["Unnamed: 0.1", "Unnamed: 0", "Unnamed: 2", "a"]
+
+
 def test_lines_above_the_header_that_begin_with_a_mark_are_comments(tmp_path: Path) -> None:
     marked = read_table(written(tmp_path, "# by hand, on Monday\n\n" + TABLE))
     assert (marked.comment, [*marked.columns]) == ("#", ["size", "shape", "label"])

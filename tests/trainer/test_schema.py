@@ -2,9 +2,10 @@
 
 import importlib.util
 from pathlib import Path
+from types import ModuleType
 
 import pytest
-from trainer.data.schema import Schema, read_schema
+from trainer.data.schema import Schema, named, read_schema, unused_columns
 from trainer.run.errors import UserError
 
 SOURCE = """
@@ -27,13 +28,17 @@ BOUNDARIES = 24
 
 
 def schema_of(folder: Path, source: str) -> Schema:
+    return read_schema(module_of(folder, source))
+
+
+def module_of(folder: Path, source: str) -> ModuleType:
     path = folder / "features.py"
     path.write_text(source, encoding="utf-8")
     spec = importlib.util.spec_from_file_location("features", path)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return read_schema(module)
+    return module
 
 
 @pytest.mark.parametrize("text", ["IF(label = 'now', 'a', 'b')", "LOWER(label)", "brand_label"])
@@ -45,6 +50,34 @@ def test_sql_that_names_no_changing_function_is_valid(text: str, tmp_path: Path)
 def test_a_valid_file_is_read(tmp_path: Path) -> None:
     schema = schema_of(tmp_path, SOURCE)
     assert (schema.columns, schema.missing) == ({"age": "numeric", "city": "categorical"}, ("?",))
+
+
+def test_columns_that_are_not_used_have_the_reason_beside_them(tmp_path: Path) -> None:
+    columns = [
+        '"id": "ignore",  # row numbers',
+        '"it\'s \\"n\\"": "ignore", # row numbers',
+        '"k": "ignore",',
+        '"age": "numeric",  # a note',
+    ]
+    source = SOURCE.replace('"age": "numeric",', "\n    ".join(columns))
+    assert unused_columns(module_of(tmp_path, source)) == {
+        "row numbers": ["id", 'it\'s "n"'],
+        "ignore in trainer/features.py": ["k"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("header", "names"),
+    [
+        (["a", "b"], ("a", "b")),
+        (["", "a", " "], ("Unnamed: 0", "a", "Unnamed: 2")),
+        (["", "Unnamed: 0", "a"], ("Unnamed: 0.1", "Unnamed: 0", "a")),
+    ],
+)
+def test_a_column_without_a_name_is_named_by_its_position(
+    header: list[str], names: tuple[str, ...]
+) -> None:
+    assert named(header) == names
 
 
 COLUMNS = '"age": "numeric",'

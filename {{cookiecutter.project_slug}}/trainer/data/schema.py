@@ -2,6 +2,7 @@
 
 import ast
 import difflib
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -120,12 +121,12 @@ def check_source(features: ModuleType) -> None:
 def unused_columns(features: ModuleType) -> dict[str, list[str]]:
     """Return the ignored columns by reason: the comment beside each in the source of `features`."""
     text = Path(str(features.__file__)).read_text(encoding="utf-8")
-    nodes = (node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Dict))
+    comment = r'^\s*("(?:[^"\\]|\\.)*")\s*:\s*"ignore"\s*,?\s*#\s*(.+)$'
+    reasons = {json.loads(name): reason for name, reason in re.findall(comment, text, re.MULTILINE)}
     found: dict[str, list[str]] = {}
-    for key, value in (pair for node in nodes for pair in zip(node.keys, node.values, strict=True)):
-        if isinstance(value, ast.Constant) and isinstance(key, ast.Constant) and value.value == "ignore":
-            line = text.split("\n")[value.lineno - 1].encode()[value.end_col_offset :].decode()
-            found.setdefault(line.partition("#")[2].strip(), []).append(str(key.value))
+    for name, kind in features.COLUMNS.items():
+        if kind == "ignore":
+            found.setdefault(reasons.get(name, "ignore in trainer/features.py"), []).append(name)
     return found
 
 

@@ -28,7 +28,7 @@ def report(
         [
             ("data", f"{rows} rows"),
             ("inputs", inputs),
-            *(("not used", text) for text in reasons(unused)),
+            *(("not used", f"{', '.join(names)}: {why}") for why, names in unused.items()),
             (
                 "steps",
                 f"{metrics['steps']:,} in {metrics['epochs']} epochs, {metrics['rows_per_second']:,.0f} rows/s",
@@ -43,12 +43,6 @@ def report(
         console.warning(
             f"{text}; look at the label, the columns and the learning rate, or train for longer"
         )
-
-
-def reasons(unused: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    """Yield a line for each reason why columns are not used."""
-    for reason, names in unused.items():
-        yield f"{', '.join(names)}: {reason or 'ignore in trainer/features.py'}"
 
 
 def no_better(metrics: Mapping[str, Any], name: str) -> Iterator[str]:
