@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, cast
 
 from .data_file import PROMPT, unreadable
-from .layout import check_layout, comment_of, without_comments
+from .layout import check_layout, comment_of, without_marks
 from .raw_table import RawTable
 from .recorded import recorded_answers
 from .refusal import refusal, shown
@@ -39,7 +39,7 @@ def read_csv(path: str, compressed: bool) -> RawTable:
     head, blocks = read_pieces(path, compressed)
     text = decoded(head)
     comment = comment_of(text)
-    text = without_comments(text, comment)
+    text = without_marks(text, comment)
     delimiter = sniffed_delimiter(text)
     if not recorded_answers():  # the update of a project that exists would fail
         check_layout(text, DELIMITERS)

@@ -10,7 +10,7 @@ from .data_file import PROMPT
 from .refusal import refusal, shown
 
 COMMENT = "#"
-EXCEL_SEPARATOR = re.compile(r'"?sep=.?"?', re.IGNORECASE)
+SEPARATOR_LINE = re.compile(r"(?i)(sep=.)\r?(?:\n|$)")  # what Excel writes before the header
 ROWS = 60
 
 
@@ -28,16 +28,15 @@ def comment_of(text: str) -> str:
     return "" if is_header else COMMENT
 
 
-def without_comments(text: str, comment: str) -> str:
-    """Return text in which lines that begin with the comment character are blank, so that lines keep their numbers."""
-    return re.sub(rf"(?m)^{comment}.*$", "", text) if comment else text
+def without_marks(text: str, comment: str) -> str:
+    """Return text in which comment lines and Excel's line `sep=;` are blank, so that lines keep their numbers."""
+    text = re.sub(rf"(?m)^{comment}.*$", "", text) if comment else text
+    separator = SEPARATOR_LINE.match(text)
+    return text[separator.end(1) :] if separator else text
 
 
 def check_layout(text: str, delimiters: Sequence[str]) -> None:
     """Refuse lines above the header, and rows that have one cell more or less than the header, each with its command."""
-    first = text.split("\n", 1)[0].strip()
-    if EXCEL_SEPARATOR.fullmatch(first):
-        raise lines_above(1, f"is {shown(first)}, which only Excel reads")
     tables = {each: first_rows(text, each) for each in delimiters}
     delimiter = max(tables, key=lambda each: fit(tables[each]))
     rows = tables[delimiter]

@@ -388,8 +388,7 @@ TABLE = f"size,shape,label\n{ROWS}"
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("sep=;\r\n" + TABLE.replace(",", ";"), ("'sep=;'", "tail -n +2 old.csv")),
-        ('"sep=,"\n' + TABLE, ("only Excel reads", "tail -n +2 old.csv")),
+        ('"sep=,"\n' + TABLE, ("line 1 is not the header", "tail -n +2 old.csv")),
         ("Sales report\n" + TABLE, ("line 1 is not the header, which has 3 cells", "tail -n +2 ")),
         ("Sales\n2024, May\n\n" + TABLE, ("remove the first 3 lines: tail -n +4 old.csv",)),
         (TABLE.replace("label\n", "label\ncm,,\n"), ("line 2 holds texts", "'cm'", "sed 2d old.csv")),
@@ -412,6 +411,7 @@ def test_lines_that_are_no_rows_are_refused_with_the_command_that_removes_them(
 @pytest.mark.parametrize(
     ("content", "features"),
     [
+        ("sep=;\r\n" + TABLE.replace(",", ";"), "size:numeric, shape:categorical"),
         (TABLE.replace("\n", ",\n"), 'size:numeric, shape:categorical, "Unnamed: 3":ignore'),
         (
             "".join(f"{n or ''},{line}\n" for n, line in enumerate(TABLE.splitlines())),

@@ -75,9 +75,9 @@ def test_columns_that_are_not_used_have_the_reason_beside_them(tmp_path: Path) -
     ],
 )
 def test_a_column_without_a_name_is_named_by_its_position(
-    header: list[str], names: tuple[str, ...]
+    header: list[str], names: tuple[str, ...], tmp_path: Path
 ) -> None:
-    assert named(header) == names
+    assert named(header, schema_of(tmp_path, SOURCE)) == names
 
 
 COLUMNS = '"age": "numeric",'

@@ -107,7 +107,7 @@ def csv_rows(text: str, name: str, schema: Schema, columns: Collection[str]) -> 
     reader = csv.DictReader(lines, names, delimiter=delimiter, strict=True)
     number, problem = 0, ""
     try:
-        reader.fieldnames = named(reader.fieldnames or ())
+        reader.fieldnames = named(reader.fieldnames or (), schema)
         check_repeated(reader.fieldnames or (), name)
         for number, row in enumerate(reader, 1):
             # How it marks a row with more cells than names, or fewer.

@@ -258,14 +258,15 @@ def check_names(where: str, names: Sequence[str], schema: Schema, remedy: str = 
             )
 
 
-def named(header: Sequence[str]) -> tuple[str, ...]:
-    """Return the names of a header line; a column without one, such as a row index, is named as pandas does."""
-    names = list(header)
-    for position in (each for each, name in enumerate(header) if not name.strip()):
-        names[position] = f"Unnamed: {position}"
-        while names[position] in header:
-            names[position] += ".1"
-    return tuple(names)
+def named(names: Sequence[str], schema: Schema) -> tuple[str, ...]:
+    """Return the names of a header; a column without one is named by its position, as pandas does."""
+    found = [*names]
+    for position, name in enumerate(names):
+        if not name.strip() and name not in (schema.label, *schema.columns):
+            found[position] = f"Unnamed: {position}"
+            while found[position] in names:
+                found[position] += ".1"
+    return tuple(found)
 
 
 def nearest(name: str, names: Sequence[str]) -> str:
