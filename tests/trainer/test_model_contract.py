@@ -272,6 +272,71 @@ def test_an_activation_that_loss_and_predictions_expect_passes(
         check_model(trainer_of(schema, statistics), window)
 
 
+class OwnVariable(keras.layers.Layer):  # type: ignore[misc]
+    """Keras knows only what add_weight creates."""
+
+    def build(self, shape: Any) -> None:
+        self.scale = tf.Variable(tf.ones([shape[-1]]), name="scale")
+
+    def call(self, values: Any) -> Any:
+        return values * self.scale
+
+
+@pytest.mark.parametrize("where", [tf.Variable, keras.Variable])
+@pytest.mark.parametrize("part", ["losses", "activate"])
+def test_a_variable_outside_of_the_network_is_reported(
+    schema: Schema,
+    statistics: Statistics,
+    window: Window,
+    monkeypatch: pytest.MonkeyPatch,
+    where: Any,
+    part: str,
+) -> None:
+    own, scale = getattr(Model, part), where(1.0, name="scale")
+
+    def changed(model: Model, *given: Any) -> Any:
+        return own(model, *given) * tf.convert_to_tensor(scale)
+
+    monkeypatch.setattr(Model, part, changed)
+    with pytest.raises(UserError, match=r"reads the variable .*scale.* \[\], which is no weight"):
+        check_model(trainer_of(schema, statistics), window)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        lambda hidden, outputs: keras.layers.Dense(outputs)(OwnVariable()(hidden)),
+        lambda hidden, outputs: OwnVariable()(keras.layers.Dense(outputs)(hidden)),
+    ],
+)
+def test_a_variable_that_keras_does_not_know_is_reported(
+    schema: Schema,
+    statistics: Statistics,
+    window: Window,
+    monkeypatch: pytest.MonkeyPatch,
+    head: Network,
+) -> None:
+    use_network(monkeypatch, head)
+    with pytest.raises(UserError, match=r"reads the variable .*scale:0 \[\d\], .*add_weight"):
+        check_model(trainer_of(schema, statistics), window)
+
+
+def test_a_layer_beside_the_network_is_reported(
+    schema: Schema, statistics: Statistics, window: Window, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beside = keras.layers.Dense(1, name="beside")
+    own = Model.predictions
+
+    def changed(model: Model, numbers: Any, codes: Any) -> Any:
+        shift = tf.reduce_sum(beside(tf.cast(codes, tf.float32)) * 0.0, axis=1)
+        return own(model, numbers, codes) + shift[:, None]
+
+    beside.build((None, len(schema.coded)))
+    monkeypatch.setattr(Model, "predictions", changed)
+    with pytest.raises(UserError, match=r"reads the variable beside/(kernel|bias):0 "):
+        check_model(trainer_of(schema, statistics), window)
+
+
 def test_batch_statistics_are_those_of_the_batch_and_need_one_replica(
     schema: Schema, statistics: Statistics, window: Window, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,6 @@
 """A model reaches the outputs only if another process predicts with it what training does."""
 
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from trainer import task
+from trainer import model, task
 from trainer.data.schema import Schema
 from trainer.model import Serving
 from trainer.publish import NewModel, bound_operations, check_served, copy_model, new_model
@@ -116,6 +117,30 @@ def test_a_run_without_a_model_is_refused(
     refused(prepared, tmp_path / "job", message)
 
 
+def returns(change: Callable[[dict[str, Any]], Any]) -> Callable[..., Any]:
+    """Return a `train_and_evaluate` whose result is changed."""
+    own = model.train_and_evaluate
+    return lambda *given: change(own(*given))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda metrics: None, "returns None; expected a dict"),
+        (lambda metrics: metrics["loss"], r"returns \d"),
+        (lambda metrics: {"loss": 0.5}, "returns {'loss': 0.5}; expected a dict .* with .*baseline, epochs, "),
+        (lambda metrics: [*metrics.items()], r"returns \[\("),
+        (lambda metrics: {**metrics, "mine": np.float32(1)}, "float32 is not JSON"),
+        (lambda metrics: {**metrics, "mine": tf.constant(1)}, "is not JSON serializable"),
+    ],
+)  # fmt: skip
+def test_metrics_that_cannot_be_reported_are_refused(
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Any, message: str
+) -> None:
+    monkeypatch.setattr(model, "train_and_evaluate", returns(change))
+    refused(prepared, tmp_path / "job", f"train_and_evaluate in trainer/model.py .*{message}")
+
+
 BINARY = [{"probability": 0.2, "label": "a"}, {"probability": 0.9, "label": "b"}]
 
 
@@ -159,6 +184,36 @@ def test_the_loader_has_an_empty_home_and_ends_without_a_request(waiting: NewMod
     assert home.is_dir() and not list(home.iterdir())
     output, errors = waiting.loader.communicate("", timeout=120)
     assert waiting.loader.returncode == 0 and not output, errors
+
+
+SIGNALLED = """
+import os, signal, sys
+from trainer import model, task
+from trainer.publish import NewModel
+publish = NewModel.publish
+def signalled(*given):
+    for number in (signal.SIGINT, signal.SIGTERM):
+        os.killpg(0, number)
+    publish(*given)
+NewModel.publish = signalled
+sys.exit(task.main(sys.argv[1:]))
+"""
+
+
+def test_signals_to_the_group_after_the_last_step_do_not_end_the_loader(
+    prepared: Path, tmp_path: Path
+) -> None:
+    flags = ["--data-dir", str(prepared), "--job-dir", str(tmp_path / "job"), "--max-steps", "2"]
+    done = subprocess.run(
+        [sys.executable, "-c", SIGNALLED, *flags, "--hidden-units", "8", "-q"],
+        cwd=Path(task.__file__).parents[1],
+        start_new_session=True,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "job" / "metrics.json").is_file()
 
 
 def test_the_graph_is_copied_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

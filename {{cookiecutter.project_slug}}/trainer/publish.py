@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -89,7 +88,8 @@ def new_model() -> Iterator[NewModel]:
 def start_loader(home: Path) -> "subprocess.Popen[str]":
     """Start this module with `home`, which is empty, as HOME and working folder, and without a GPU or a cluster.
 
-    It ends with the process that starts it, whose end closes its standard input.
+    In a session of its own, because signals to the group are for the process that trains. It ends with that process, whose
+    end closes its standard input.
     """
     variables = {key: os.environ[key] for key in os.environ if key != "TF_CONFIG"}
     variables |= {"HOME": str(home), "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
@@ -101,6 +101,7 @@ def start_loader(home: Path) -> "subprocess.Popen[str]":
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        start_new_session=True,
         encoding="utf-8",
         errors="replace",
     )
@@ -209,7 +210,6 @@ def bound_operations(folder: Path) -> list[str]:
 
 def main() -> None:
     """Load a model and print its predictions as JSON, or why it cannot; end without a request."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that trains
     import tensorflow  # noqa: F401  before the request, because it takes the longest
 
     request = sys.stdin.readline()

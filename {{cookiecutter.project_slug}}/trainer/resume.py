@@ -1,5 +1,6 @@
 """What a run is, in `config.json`, and whether another may resume it in the same job folder."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -7,12 +8,12 @@ from typing import Any
 from trainer import __version__
 from trainer.data.statistics import Statistics
 from trainer.run.console import Console
-from trainer.run.errors import UserError
+from trainer.run.errors import UserError, shown
 from trainer.run.identity import check_identity, foreign, identity_of
 from trainer.run.outputs import Outputs, git_revision, read_json, write_json
 from trainer.settings import Settings
 
-REPORTED = {"baseline", "epochs", "rows_per_second", "split", "steps", "wall_seconds"}
+REPORTED = {"baseline", "epochs", "rows_per_second", "split", "steps"}
 MAY_CHANGE = ("epochs", "max_steps", "max_minutes", "patience")
 
 
@@ -39,7 +40,7 @@ def finished_metrics(
     now = identity_of(statistics.fingerprint)
     check_identity(identity, now, outputs.job_dir, console.warning)
     metrics = read_json(outputs.metrics) if had == settings.as_json() else None
-    if metrics is not None and not metrics.keys() >= REPORTED:
+    if metrics is not None and not metrics.keys() >= {*REPORTED, "wall_seconds"}:
         raise foreign(outputs.metrics)
     return metrics
 
@@ -76,3 +77,19 @@ def write_config(
         "identity": identity_of(statistics.fingerprint),
     }
     write_json(outputs.config, config)
+
+
+def check_metrics(metrics: Any, main: str) -> None:
+    """Raise `UserError` unless what `train_and_evaluate` has returned can be reported, and written as JSON."""
+    needed, found = {main, *REPORTED}, shown(metrics)
+    try:
+        json.dumps(metrics)
+        if isinstance(metrics, dict) and metrics.keys() >= needed:
+            return
+    except (TypeError, ValueError) as error:
+        found += f" ({error})"
+    raise UserError(
+        f"train_and_evaluate in trainer/model.py returns {found}",
+        f"a dict of numbers, text, lists and dicts with {', '.join(sorted(needed))}",
+        "return the metrics as the template's train_and_evaluate does",
+    )

@@ -12,7 +12,7 @@ from trainer import features
 from trainer.arguments import parser, settings_of
 from trainer.data.schema import Schema, read_schema, unused_columns
 from trainer.data.statistics import Statistics, read_statistics
-from trainer.resume import finished_metrics, write_config
+from trainer.resume import check_metrics, finished_metrics, write_config
 from trainer.run.cluster import ClusterPosition, cluster_position
 from trainer.run.console import Console
 from trainer.run.errors import exit_code, exit_reported
@@ -82,6 +82,7 @@ def train(
         metrics = train_and_evaluate(
             data_dir, model_dir, schema, statistics, settings, monitor, replicas
         )
+        check_metrics(metrics, monitor.metric)
         if exported:
             exported.publish(outputs.model, data_dir, schema, monitor.trained)
         return metrics

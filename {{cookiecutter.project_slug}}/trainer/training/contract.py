@@ -1,6 +1,6 @@
 """What trainer/model.py must keep, checked on some rows before the first step: what would train wrongly without an error."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -34,6 +34,8 @@ def check_model(trainer: Trainer, window: Window) -> None:
         losses = tf.convert_to_tensor(losses)
     variables = model.network.trainable_variables
     check_gradients(tape.gradient(losses, variables), variables)
+    of_predictions = trainer.predict_part.get_concrete_function().variables
+    check_variables([*tape.watched_variables(), *of_predictions], model.network)
     check_rows(LOSS, losses, model.losses(outputs[: ROWS // 2], labels[: ROWS // 2]))
     check_labels(model, outputs, labels)
     predictions = trainer.predict_part(numbers, codes)
@@ -87,6 +89,19 @@ def check_gradients(gradients: list[Any], variables: list[Any]) -> None:
             f"the loss does not depend on the weights {', '.join(unused[:3])}{more}, which would never be trained",
             "a gradient for each weight",
             "connect their layer to the output, or remove it; NumPy, tf.stop_gradient, rounding and casts to integers cut gradients",
+        )
+
+
+def check_variables(read: Sequence[Any], network: Any) -> None:
+    """Raise `UserError` if one of the TensorFlow variables that are `read` is no weight of the network."""
+    own = [variable.value for variable in network.variables]
+    # On several replicas each has a copy, and the copies are read.
+    known = {id(copy) for each in own for copy in (each, *getattr(each, "values", ()))}
+    for other in (each for each in read if id(each) not in known):
+        raise UserError(
+            f"trainer/model.py reads the variable {other.name} {[*other.shape]}, which is no weight of the network: neither trained, saved nor exported",
+            "weights of the network alone",
+            "create it by add_weight of a layer that build_network uses, or make it a tf.constant",
         )
 
 
