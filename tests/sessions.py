@@ -14,6 +14,14 @@ Change = Callable[[str], str]
 # What Python, its libraries and DuckDB's own buffers take beside the memory that is allowed for SQL.
 BESIDE_MB = 700
 
+IDENTITY = ("-c", "user.name=Tester", "-c", "user.email=tester@example.com")
+
+
+def git(folder: Path, *arguments: str) -> str:
+    """Run git in a folder and return what it prints."""
+    command = ["git", "-C", str(folder), *IDENTITY, *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
 
 def session_command(project: Path, session: str, *arguments: str) -> list[str]:
     rest = ["--", *arguments] if arguments else []

@@ -20,7 +20,17 @@ from tests.bakery import COVERED, Answers, bake
 from tests.doubles import google_cloud
 from tests.doubles.executor import executor_runner
 from tests.drill import WHOLE
-from tests.sessions import Change, changed, metrics_of, nox, planted, ran, session_command, settled
+from tests.sessions import (
+    Change,
+    changed,
+    git,
+    metrics_of,
+    nox,
+    planted,
+    ran,
+    session_command,
+    settled,
+)
 
 # The defaults pass theirs in the sessions of a user, above. Each format and each task is in one of the few that are
 # tested here; `nox -s drills` tests all.
@@ -76,6 +86,22 @@ def test_a_killed_run_resumes_and_ends_as_an_uninterrupted_one(
     # The same bits, as both ran on this machine.
     assert all(resumed[key] == expected[key] for key in ("auc", "loss", "steps", "history"))
     check_that_it_repeats(fresh)
+
+
+@pytest.mark.full
+def test_two_clones_end_with_the_same_data_and_metrics(project: Path, tmp_path: Path) -> None:
+    origin = bake(tmp_path, {})
+    for command in (["init"], ["add", "."], ["commit", "-m", "Begin"]):
+        git(origin, *command)
+    clones = [tmp_path / "here", tmp_path / "some where" / "else"]
+    for clone in clones:
+        git(tmp_path, "clone", str(origin), str(clone))
+        ran(settled(clone, project), "local_train", "--max-steps", "50")
+    configs = [json.loads((each / "runs/0001/config.json").read_text("utf-8")) for each in clones]
+    assert configs[0]["identity"]["data"] == configs[1]["identity"]["data"]
+    one, other = map(metrics_of, clones)
+    # The same bits, as both ran on this machine.
+    assert all(one[key] == other[key] for key in ("auc", "loss", "steps", "history"))
 
 
 def check_that_it_repeats(project: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.bakery import CACHES, ROOT, SOURCES, write_table
+from tests.sessions import git
 
 TEMPLATE = ("cookiecutter.json", "cmle_extension", "hooks", SOURCES.name)
 # The last commit before launcher/ and trainer/ got their folders.
@@ -25,15 +26,8 @@ EDITS = (
 EARLIER_EDITS = (EDITS[0], ("job.toml", "eval_share = 0.1", "eval_share = 0.2"))
 RELEASED = ('VERSION = "0.1.0"', 'VERSION = "0.2.0"')
 CONFLICTING = ("setup.py", RELEASED[0], 'VERSION = "1.0.0"')
-IDENTITY = ("-c", "user.name=Tester", "-c", "user.email=tester@example.com")
 
 pytestmark = pytest.mark.minute
-
-
-def git(folder: Path, *arguments: str) -> str:
-    """Run git in a folder and return what it prints."""
-    command = ["git", "-C", str(folder), *IDENTITY, *arguments]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
 def commit(folder: Path, message: str) -> str:
