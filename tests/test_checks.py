@@ -85,7 +85,7 @@ def test_what_the_image_s_python_lacks_is_reported(project: Path, text: str, par
 def test_the_command_line_is_checked_as_job_toml_is(project: Path) -> None:
     for arguments, part in (
         (("--epohcs", "3"), "write --epochs"),
-        (("--epochs", "many"), "expected an integer >= 0"),
+        (("--epochs", "many"), "expected an integer >= 1"),
         (("--hidden-units=/home/me/x",), "a gs:// address"),
         (("--region", "mars"), "there is no training in the region"),
         (("--scale-tier", "B200", "--region", "me-west1"), "us-west3"),

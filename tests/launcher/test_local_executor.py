@@ -122,6 +122,22 @@ def test_the_exit_code_of_the_primary_is_the_job_s(tmp_path: Path) -> None:
 
 
 @pytest.mark.minute
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("os.kill(os.getpid(), 9)", "training was killed by signal 9; expected a run that ends"),
+        ("os._exit(7)", "training ended with exit code 7; expected"),
+        ("sys.exit(2)", ""),
+    ],
+)
+def test_a_sudden_end_is_reported(
+    code: str, message: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(job_of(f"import os, sys; {code}", 1), tmp_path)
+    error = capfd.readouterr().err
+    assert message in error and ("error: " in error) == bool(message)
+
+
 def test_a_preempted_job_restarts_and_ends(tmp_path: Path) -> None:
     code = "import os, time; p = os.environ['GCS_ROOT'] + '/starts'; open(p, 'a').write('x'); time.sleep(2)"
     assert run(job_of(code, 1), tmp_path, preempt_seconds=1.0) == 0

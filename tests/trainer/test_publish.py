@@ -106,8 +106,10 @@ def test_operations_bound_to_this_machine_are_found(
     ("export", "message"),
     [
         (lambda *_, **__: None, "has exported no model"),
-        (lambda *_, **__: sys.exit(0), "exit code 0 before the run has finished"),
-        (lambda *_, **__: sys.exit(None), "exit code 0 before the run has finished"),
+        (lambda *_, **__: sys.exit(0), r"sys.exit\(0\) before the run has finished"),
+        (lambda *_, **__: sys.exit(None), r"sys.exit\(0\) before the run has finished"),
+        (lambda *_, **__: sys.exit(3), r"sys.exit\(3\) before the run has finished"),
+        (lambda *_, **__: sys.exit("enough"), r"sys.exit\('enough'\) before the run"),
     ],
 )
 def test_a_run_without_a_model_is_refused(

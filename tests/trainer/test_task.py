@@ -26,8 +26,10 @@ def test_every_flag_reaches_the_program() -> None:
     ("given", "message"),
     [
         (["--lerning-rate", "1"], "unrecognized arguments: --lerning-rate 1"),
-        (["--epochs", "-1"], "invalid value '-1': expected an integer >= 0"),
-        (["--learning-rate", "nan"], "expected a finite number >= 0"),
+        (["--epochs", "-1"], "invalid value '-1': expected an integer >= 1"),
+        (["--learning-rate", "nan"], "expected a finite number > 0"),
+        (["--learning-rate", "0.0"], "invalid value '0.0': expected a finite number > 0"),
+        (["--batch-size", "0"], "invalid value '0': expected an integer >= 1"),
         (["--dropout", "1"], "invalid value '1': expected a number >= 0 and < 1"),
         (["--hidden-units", "64,0"], "invalid value '0': expected an integer >= 1"),
     ],

@@ -25,45 +25,48 @@ def positive_int(text: str) -> int:
     return int(text)
 
 
-def non_negative_float(text: str, below: float = math.inf) -> float:
-    """Return a finite number >= 0 and < `below`."""
+def number(text: str) -> float:
     try:
-        number = float(text)
+        return float(text)
     except ValueError:
-        number = math.nan
-    if not 0 <= number < below:
-        raise invalid(
-            text, "a finite number >= 0" if below == math.inf else f"a number >= 0 and < {below}"
-        )
-    return number
+        return math.nan
+
+
+def positive_float(text: str) -> float:
+    if not 0 < number(text) < math.inf:
+        raise invalid(text, "a finite number > 0")
+    return number(text)
+
+
+def non_negative_float(text: str) -> float:
+    if not 0 <= number(text) < math.inf:
+        raise invalid(text, "a finite number >= 0")
+    return number(text)
 
 
 def fraction(text: str) -> float:
-    return non_negative_float(text, below=1)
+    if not 0 <= number(text) < 1:
+        raise invalid(text, "a number >= 0 and < 1")
+    return number(text)
 
 
 def layer_widths(text: str) -> tuple[int, ...]:
     return tuple(positive_int(part.strip()) for part in text.split(","))
 
 
-def unless_zero(kind: Callable[[str], Any]) -> Callable[[str], Any]:
-    """Return a type for which 0, as older job.toml files have it, is the same as a flag that is not given."""
-    return lambda text: kind(text) or None
-
-
 HYPERPARAMETERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "epochs": (
-        unless_zero(non_negative_int),
+        positive_int,
         "number of epochs; default: chosen from the number of training rows",
     ),
-    "max_steps": (unless_zero(non_negative_int), "stop after this many steps"),
-    "max_minutes": (unless_zero(non_negative_float), "stop after this many minutes"),
+    "max_steps": (positive_int, "stop after this many steps"),
+    "max_minutes": (positive_float, "stop after this many minutes"),
     "batch_size": (
-        unless_zero(non_negative_int),
+        positive_int,
         "batch size; default: chosen from the number of training rows",
     ),
     "learning_rate": (
-        unless_zero(non_negative_float),
+        positive_float,
         "peak of the cosine schedule; default: chosen from the batch size",
     ),
     "hidden_units": (layer_widths, "widths of the hidden layers, such as 128,64,32"),
@@ -75,7 +78,7 @@ HYPERPARAMETERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "dropout": (fraction, "dropout rate; default: chosen from the number of training rows"),
     "weight_decay": (non_negative_float, "weight decay of AdamW"),
     "patience": (
-        unless_zero(non_negative_int),
+        positive_int,
         "stop after this many evaluations without improvement; default: never",
     ),
     "memory_mb": (positive_int, "memory for rows in MiB; larger data is streamed"),

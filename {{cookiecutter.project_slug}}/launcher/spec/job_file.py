@@ -157,8 +157,9 @@ def arguments(values: Mapping[str, Any], file: str) -> Mapping[str, Argument]:
 def check_shares(data: Data, file: str) -> None:
     for key in ("eval_share", "max_rejected_share"):
         share = getattr(data, key)
-        if not 0 <= share < 1:
-            what, expected = f"{file} [data] {key} is {share}", "a share from 0 to below 1"
+        if not 0 <= share < 1 or (key == "eval_share" and not share):
+            expected = f"a share {'above' if key == 'eval_share' else 'from'} 0 and below 1"
+            what = f"{file} [data] {key} is {share}"
             raise UserError(what, expected, f"write {key} = 0.1")
 
 

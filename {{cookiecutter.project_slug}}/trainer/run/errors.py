@@ -52,14 +52,12 @@ def exit_code(program: Callable[[Sequence[str]], int], arguments: Sequence[str])
 
 @contextlib.contextmanager
 def exit_reported() -> Iterator[None]:
-    """Turn an exit with code 0 into a `UserError`: the run has not finished yet."""
+    """Turn an exit from within training into a `UserError`: the run has not finished yet."""
     try:
         yield
     except SystemExit as error:
-        if error.code:
-            raise
         raise UserError(
-            f"{place_of(error)} ends the process with exit code 0 before the run has finished",
+            f"{place_of(error)} ends the process with sys.exit({error.code or 0!r}) before the run has finished",
             "a run that ends with metrics and a model",
             "return instead, or raise an error",
         ) from error

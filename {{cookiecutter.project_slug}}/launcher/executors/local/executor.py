@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import json
 import os
+import signal
 import socket
 import subprocess
 import tempfile
@@ -14,7 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from launcher.console import Console, Refused, UserError, coloured
-from launcher.contract import EXIT_FAILED, METRICS, MOUNT_VARIABLE, SAVED_MODEL, TASK_MODULE
+from launcher.contract import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    EXIT_USER_ERROR,
+    METRICS,
+    MOUNT_VARIABLE,
+    SAVED_MODEL,
+    TASK_MODULE,
+)
 from launcher.executors.local.cluster import (
     Addresses,
     Replica,
@@ -101,7 +110,9 @@ def run_replicas(job: LocalJob, preempt_seconds: float) -> int:
     members = replicas_of(job.custom_job)
     if len(members) == 1 and not preempt_seconds:
         alone = start_of(job, members[0], free_addresses(members))
-        return run_visible(*alone, stdin=subprocess.DEVNULL)
+        code = run_visible(*alone, stdin=subprocess.DEVNULL)
+        report_sudden_end(code, job.console)
+        return code
     try:
         start_all(job)
         if preempt_seconds and wait_for_outcome(job, preempt_seconds) is None:
@@ -111,6 +122,17 @@ def run_replicas(job: LocalJob, preempt_seconds: float) -> int:
     finally:
         end(job.started)
     return exit_code_of_job(job, ended or job.started[0])
+
+
+def report_sudden_end(code: int, console: Console) -> None:
+    """Report an exit code that the trainer, which reports its own errors, does not have."""
+    if code in (0, EXIT_FAILED, EXIT_USER_ERROR, EXIT_INTERRUPTED):
+        return
+    how = f"was killed by signal {code - 128}" if code > 128 else f"ended with exit code {code}"
+    remedy = "look for os._exit, or a library that ends the process"
+    if code == 128 + signal.SIGKILL:
+        remedy = "if the machine ran out of memory, lower memory_mb or batch_size"
+    console.error(UserError(f"training {how}", "a run that ends with its metrics", remedy))
 
 
 def start_all(job: LocalJob) -> None:
@@ -153,7 +175,7 @@ def start_of(
     variables |= variables_for(job.custom_job, member, addresses)
     variables[MOUNT_VARIABLE] = str(job.mount)
     # Without these, packages of the user or of the working folder could be imported.
-    variables |= {"PYTHONNOUSERSITE": "1", "PYTHONSAFEPATH": "1"}
+    variables |= {"PYTHONNOUSERSITE": "1", "PYTHONSAFEPATH": "1", "PYTHONFAULTHANDLER": "1"}
     pool = pools_of(job.custom_job)[member.pool]
     module, _ = program_of(pool)
     roots = json.dumps([str(own), HYPERTUNE, *data_folders(job)])
