@@ -67,7 +67,7 @@ def test_a_file_of_a_folder_with_other_columns_is_named(
         prepared(tmp_path / "parts")
     (tmp_path / "parts" / "b.csv").unlink()
     parquet(tmp_path / "parts" / "c.parquet", ["x", "y"], [[1], ["yes"]])
-    with pytest.raises(UserError, match=r"different kinds: a\.csv \(csv\), c\.parquet \(parquet\)"):
+    with pytest.raises(UserError, match="parts is a folder of files of different kinds"):
         prepared(tmp_path / "parts")
 
 
@@ -178,10 +178,9 @@ def test_a_line_that_is_no_object_is_rejected_with_its_number(
     lines[9], lines[19], lines[29] = '{"x": 1, "y": ', "[1, 2]", ""
     table = written(tmp_path / "t.jsonl", "\n".join(lines).encode() + b"\n")
     assert rows_of(prepared(table)) == 397
-    assert [row[1:] for row in rejects(tmp_path)] == [
-        ["10", "the line is not a JSON object", '{"x": 1, "y":'],
-        ["20", "the line is not a JSON object", "[1, 2]"],
-    ]
+    found = [(name, line, text) for name, line, _, text in rejects(tmp_path)]
+    assert [(name, line) for name, line, _ in found] == [("t.jsonl", "10"), ("t.jsonl", "20")]
+    assert '""y"":' in found[0][2] and "[1, 2]" in found[1][2]
 
 
 def test_every_type_of_parquet_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

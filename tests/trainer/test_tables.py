@@ -227,7 +227,7 @@ UNUSABLE = {
     "case.csv": (CSV.replace(b"y", b"Y", 1), "did you mean 'Y'"),
     "latin.csv": (
         "größe,y\n1,yes\n".encode("latin-1"),
-        "the header of .* cannot be read.*iconv -f LATIN1 -t UTF-8 latin.csv",
+        "is not UTF-8: its header cannot be read.*iconv -f LATIN1 -t UTF-8 latin.csv",
     ),
 }
 

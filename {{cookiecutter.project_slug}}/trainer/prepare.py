@@ -11,10 +11,11 @@ from pathlib import Path
 
 from trainer import features
 from trainer.data.schema import read_schema
+from trainer.data.table_files import TABLES, NoTable
 from trainer.preprocessing import provenance
 from trainer.preprocessing.provenance import Request, check_request
 from trainer.run.console import Console, shown_path
-from trainer.run.errors import exit_code
+from trainer.run.errors import UserError, exit_code
 from trainer.run.locks import held
 
 
@@ -57,7 +58,10 @@ def main(arguments: Sequence[str]) -> int:
         # Imported here, so that --help and `stale_reasons` do not wait for NumPy.
         from trainer.preprocessing.pipeline import prepare
 
-        prepare(request, schema, console)
+        try:
+            prepare(request, schema, console)
+        except NoTable as error:
+            raise UserError(str(error), TABLES, error.remedy) from error
     return 0
 
 

@@ -13,12 +13,12 @@ from typing import Any
 from trainer.data import files
 from trainer.data.schema import Schema
 from trainer.data.statistics import Label, Statistics, vocabulary_codes, write_statistics
+from trainer.data.table_files import OTHER_ENCODING, damaged
 from trainer.preprocessing import analyze, comparison, sql
 from trainer.preprocessing.columns import cells_table, codes_table, values_table
 from trainer.preprocessing.provenance import Request, digest, write_record
 from trainer.preprocessing.raw_table import Table, as_plain, open_table, reader, source_sql
 from trainer.preprocessing.rejects import count_rejects
-from trainer.preprocessing.table_files import OTHER_ENCODING, damaged
 from trainer.run.console import Console, shown_path
 from trainer.run.errors import UserError, shown
 
@@ -290,7 +290,7 @@ class Preparation:
         (self.folder / files.EXAMPLES).write_text(text, encoding="utf-8")
 
 
-def unreadable(table: Table, schema: Schema, error: Exception) -> UserError:
+def unreadable(table: Table, schema: Schema, error: Exception) -> Exception:
     import duckdb
 
     reason = str(error).splitlines()[0]

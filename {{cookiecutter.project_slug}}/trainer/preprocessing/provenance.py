@@ -15,7 +15,7 @@ import trainer
 from trainer.data import files
 from trainer.data.schema import Schema
 from trainer.data.statistics import prepared_fingerprint
-from trainer.preprocessing.table_files import files_of
+from trainer.data.table_files import files_of
 from trainer.run.console import shown_path
 from trainer.run.errors import UserError
 from trainer.run.outputs import read_json, write_json

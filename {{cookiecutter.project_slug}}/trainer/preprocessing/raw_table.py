@@ -1,52 +1,52 @@
 """The raw table: which columns its files have, and how DuckDB reads them as text."""
 
 import csv
-import dataclasses
+import difflib
 import io
-import json
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from trainer.data.schema import Schema, check_names, named
-from trainer.preprocessing.columns import file_column, raw_column
-from trainer.preprocessing.table_files import (
-    LONGEST_LINE_BYTES,
+from trainer.data.table_files import (
+    BEGINNING_BYTES,
+    OTHER_ENCODING,
+    PARQUET,
     TABLES,
-    check_text,
+    NoTable,
     compression,
-    encoding_of,
     files_of,
-    lines,
-    no_file,
-    not_decoded,
+    json_cell,
+    json_names,
+    json_row,
     opened,
-    read_beginning,
-    unusable,
-    write_plain,
+    partitions_of,
+    text_of,
 )
+from trainer.preprocessing.columns import file_column, raw_column
 from trainer.run.errors import UserError, shown
 
 BLOCK_BYTES = 1 << 20
-PARQUET = b"PAR1"
 READ_BY_DUCKDB = {"": "none", "gzip": "gzip", "zstd": "zstd"}
 SEPARATOR_LINE = re.compile(r"(?i)sep=.")  # what Excel writes before the header
 BLANK_LINE = re.compile(rb"(\xef\xbb\xbf)?((?i:sep)=.)?\r?\n")
-IN_ONE_CELL = "\x1f"  # as a delimiter: no line of JSON holds it
-EMPTY_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How files are to be read: the names of their columns in file order, and the lines before the header."""
+    """How files are to be read: the names of their columns in file order, and what is before and between cells."""
 
     kind: str  # csv, json or parquet
     names: tuple[str, ...]
-    skipped_lines: int = 0
     compression: str = ""
     encoding: str = "utf-8"
+    delimiter: str = ""
+    comment: str = ""
+    skipped_lines: int = 0
+    header: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,32 +59,28 @@ class Table:
     partitions: tuple[str, ...] = ()
 
     @property
-    def kind(self) -> str:
-        return next(iter(self.parts)).kind
-
-    @property
     def names(self) -> tuple[str, ...]:
         return next(iter(self.parts)).names + self.partitions
 
-    @property
-    def paths(self) -> list[Path]:
-        return [path for paths in self.parts.values() for path in paths]
-
 
 def open_table(path: Path, schema: Schema, split: str) -> Table:
-    """Return the table at `path`; raise `UserError` if it cannot be read or lacks a column of the schema."""
+    """Return the table at `path`; raise `NoTable` or `UserError` if it cannot be read or lacks a column of the schema."""
     root, paths = files_of(path)
     if not paths:
         raise no_file(path, split)
     parts: dict[Layout, list[Path]] = {}
     for each in paths:
-        parts.setdefault(layout_of(each, schema, split), []).append(each)
-    parts = with_all_keys(parts)
-    check_alike(path, parts)
-    keys = partition_keys(path, [each.relative_to(root) for each in paths])
-    table = Table(
-        path, root, parts, tuple(key for key in keys if key not in next(iter(parts)).names)
-    )
+        parts.setdefault(layout_of(each, schema), []).append(each)
+    if len({layout.kind for layout in parts}) > 1:
+        remedy = "name one kind by a pattern such as *.csv"
+        raise NoTable(path, "a folder of files of different kinds", remedy)
+    keys = {tuple(partitions_of(each.relative_to(root))) for each in paths}
+    if len(keys) > 1:
+        raise NoTable(path, "in folders KEY=VALUE of different keys", "name those of one table")
+    if next(iter(parts)).kind == "json":  # a row, and so a file, may lack any key
+        names = tuple(dict.fromkeys(name for layout in parts for name in layout.names))
+        parts = {replace(layout, names=names): files for layout, files in parts.items()}
+    table = Table(path, root, parts, tuple(set(*keys) - set(next(iter(parts)).names)))
     # The train table has been checked before, so features.py fits that one.
     other = "give it the columns of the train table, or remove `test` under [data] in job.toml"
     for layout, files in parts.items():
@@ -93,19 +89,33 @@ def open_table(path: Path, schema: Schema, split: str) -> Table:
     return table
 
 
-def layout_of(path: Path, schema: Schema, split: str) -> Layout:
-    beginning, how = read_beginning(path, split), compression(path)
+def no_file(path: Path, split: str) -> Exception:
+    """Return the error for a path that names no file: with the nearest name."""
+    correct = f"correct `{split}` under [data] in job.toml"
+    if path.is_dir():
+        return NoTable(path, "a folder without a table", correct)
+    if path.exists():
+        return NoTable(path, "a pipe or a device", f"copy its content to a file, and {correct}")
+    names = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
+    near = difflib.get_close_matches(path.name, names, n=1)
+    guess = f", {path.parent / near[0]}?" if near else ""
+    return UserError(f"there is no file {path}", TABLES, correct + guess)
+
+
+def layout_of(path: Path, schema: Schema) -> Layout:
+    with opened(path) as file:
+        beginning, how = file.read(BEGINNING_BYTES), compression(path)
+    if not beginning:
+        raise NoTable(path, "empty", "name another under [data] in job.toml")
+    if beginning.startswith(PARQUET) and how:
+        raise NoTable(path, "a compressed Parquet file", "decompress it, as with `gunzip`")
     if beginning.startswith(PARQUET):
-        if how:
-            raise unusable(path, "a compressed Parquet file", "decompress it, as with `gunzip`")
         return Layout("parquet", parquet_names(path, schema))
-    encoding = encoding_of(beginning, schema.encoding.lower())
-    check_text(path, beginning, encoding)
-    text = beginning.decode(encoding, "replace").removeprefix("\ufeff")
+    text, encoding = text_of(path, beginning, schema.encoding)
     if text.lstrip().startswith("{"):
-        return Layout("json", json_names(path, text), 0, how, encoding)
-    names, skipped_lines = csv_header(path, text, encoding, schema)
-    return Layout("csv", names, skipped_lines, how, encoding)
+        return Layout("json", json_names(path, text), how, encoding)
+    layout = Layout("csv", schema.header, how, encoding, schema.delimiter, schema.comment)
+    return layout if schema.header else with_header(layout, path, text, schema)
 
 
 def parquet_names(path: Path, schema: Schema) -> tuple[str, ...]:
@@ -127,106 +137,68 @@ def parquet_names(path: Path, schema: Schema) -> tuple[str, ...]:
     return tuple(field.name for field in fields)
 
 
-def json_names(path: Path, text: str) -> tuple[str, ...]:
-    """Return the keys of the complete lines of JSON Lines, in the order of their first occurrence."""
-    complete = text if len(text) < LONGEST_LINE_BYTES else text[: text.rfind("\n") + 1]
-    rows = [row for row in map(json_row, complete.split("\n")) if row]
-    if not rows:
-        raise unusable(
-            path,
-            "JSON that is no object per line",
-            "convert it: `jq -c . FILE > FILE.jsonl`",
-        )
-    return tuple(dict.fromkeys(key for row in rows for key in row))
-
-
-def json_row(line: str | bytes) -> dict[str, Any] | None:
-    """Return the object of a line, None if it holds none."""
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    return row if isinstance(row, dict) else None
-
-
-def csv_header(path: Path, text: str, encoding: str, schema: Schema) -> tuple[tuple[str, ...], int]:
-    """Return the names of the header, or of `HEADER` if there is none, and the number of lines to skip before it."""
-    if schema.header:
-        return schema.header, 0
+def with_header(layout: Layout, path: Path, text: str, schema: Schema) -> Layout:
+    """Return the layout with the names of the header line."""
     skipped_lines = 0
     try:
-        for names in csv.reader(io.StringIO(text, newline=""), delimiter=schema.delimiter):
-            if not names or SEPARATOR_LINE.fullmatch(schema.delimiter.join(names)):
+        for names in csv.reader(io.StringIO(text, newline=""), delimiter=layout.delimiter):
+            if not names or SEPARATOR_LINE.fullmatch(layout.delimiter.join(names)):
                 skipped_lines += 1
-            elif not (schema.comment and names[0].startswith(schema.comment)):
-                if any("\ufffd" in name for name in names):
-                    raise not_decoded(path, encoding, "the header")
-                return named(names, schema), skipped_lines
+            elif any("\ufffd" in name for name in names):
+                what = f"not {layout.encoding.upper()}: its header cannot be read"
+                raise NoTable(path, what, OTHER_ENCODING)
+            elif not (layout.comment and names[0].startswith(layout.comment)):
+                found = named(names, schema)
+                return replace(layout, names=found, skipped_lines=skipped_lines, header=True)
     except (csv.Error, TypeError) as error:  # TypeError: no delimiter
         raise UserError(
             f"the header of {path} cannot be read ({error})",
-            f"text with columns separated by {shown(schema.delimiter)}",
+            f"text with columns separated by {shown(layout.delimiter)}",
             "convert the file, or correct DELIMITER in trainer/features.py",
         ) from error
-    raise unusable(
-        path,
-        "without a header line",
-        "add one, or write the names in HEADER in trainer/features.py",
-    )
-
-
-def with_all_keys(parts: dict[Layout, list[Path]]) -> dict[Layout, list[Path]]:
-    """Return parts of JSON Lines with the keys of all files, because a row may lack any key."""
-    keys = tuple(dict.fromkeys(name for layout in parts for name in layout.names))
-    joined: dict[Layout, list[Path]] = {}
-    for layout, paths in parts.items():
-        wider = dataclasses.replace(layout, names=keys) if layout.kind == "json" else layout
-        joined.setdefault(wider, []).extend(paths)
-    return joined
-
-
-def check_alike(path: Path, parts: dict[Layout, list[Path]]) -> None:
-    """Raise `UserError` for a table of CSV and Parquet files, for example: it may hold its rows twice."""
-    kinds = {layout.kind: files[0] for layout, files in parts.items()}
-    if len(kinds) > 1:
-        named = ", ".join(f"{file.name} ({kind})" for kind, file in kinds.items())
-        first = next(iter(kinds.values()))
-        pattern = path / f"*{first.suffix}" if path.is_dir() else f"*{first.suffix}"
-        raise unusable(path, f"files of different kinds: {named}", f"name one kind, as {pattern}")
-
-
-def partition_keys(path: Path, files: Sequence[Path]) -> tuple[str, ...]:
-    """Return the keys of the folders KEY=VALUE that all files lie in; raise `UserError` if they differ."""
-    found = {
-        tuple(part.partition("=")[0] for part in file.parts[:-1] if part.partition("=")[0] != part)
-        for file in files
-    }
-    if len(found) > 1:
-        first, second = sorted(found)[:2]
-        raise unusable(
-            path,
-            f"partitioned by {', '.join(first) or 'nothing'} and by {', '.join(second)}",
-            "name the folder or the pattern of one table",
-        )
-    return tuple(dict.fromkeys(found.pop()))
+    remedy = "add one, or write the names in HEADER in trainer/features.py"
+    raise NoTable(path, "without a header line", remedy)
 
 
 def as_plain(table: Table, folder: Path) -> Table:
-    """Return the table with files that DuckDB reads: others are decompressed and converted to UTF-8 in `folder`."""
+    """Return the table with files that DuckDB reads: others are converted in `folder`, to UTF-8 and, from JSON, to CSV."""
     parts: dict[Layout, list[Path]] = {}
     for layout, paths in table.parts.items():
-        if layout.encoding == "utf-8" and layout.compression in READ_BY_DUCKDB:
-            parts.setdefault(layout, []).extend(paths)
-            continue
-        plain = dataclasses.replace(layout, compression="", encoding="utf-8")
-        for path in paths:
-            target = folder / path.relative_to(table.root)
-            try:
-                write_plain(path, layout.encoding, target)
-            except UnicodeError as error:
-                raise not_decoded(path, layout.encoding, f"the text ({error.args[-1]})") from error
-            parts.setdefault(plain, []).append(target)
-    return dataclasses.replace(table, parts=parts)
+        targets = [folder / path.relative_to(table.root) for path in paths]
+        convert, plain = write_text, replace(layout, compression="", encoding="utf-8")
+        if layout.kind == "json":
+            convert, plain = write_cells, Layout("csv", layout.names, delimiter=",")
+        elif layout.encoding == "utf-8" and layout.compression in READ_BY_DUCKDB:
+            plain, targets = layout, paths
+        for path, target in zip(paths, targets, strict=True):
+            if target != path:
+                target.parent.mkdir(parents=True, exist_ok=True)
+                convert(path, layout, target)
+        parts.setdefault(plain, []).extend(targets)
+    return replace(table, parts=parts)
+
+
+def write_text(path: Path, layout: Layout, target: Path) -> None:
+    """Write the content of a file as UTF-8; invalid bytes stay, so that reading reports their lines."""
+    try:
+        with opened(path) as source, target.open("wb") as plain:
+            if layout.encoding == "utf-8":
+                return shutil.copyfileobj(source, plain, BLOCK_BYTES)
+            text = io.TextIOWrapper(source, layout.encoding, "surrogateescape", newline="")
+            for block in iter(lambda: text.read(BLOCK_BYTES), ""):
+                plain.write(block.encode("utf-8", "surrogateescape"))
+    except UnicodeError as error:
+        raise NoTable(path, f"not {layout.encoding.upper()} ({error})", OTHER_ENCODING) from error
+
+
+def write_cells(path: Path, layout: Layout, target: Path) -> None:
+    """Write JSON Lines as CSV; a line without an object becomes one that reading reports."""
+    with opened(path) as source, target.open("w", encoding="utf-8", newline="") as plain:
+        writer = csv.writer(plain, lineterminator="\n")
+        for line in io.TextIOWrapper(source, layout.encoding, "replace"):
+            row = json_row(line.removeprefix("\ufeff"))
+            cells = [json_cell(row.get(name)) for name in layout.names] if row else [line.strip()]
+            writer.writerow(cells if any(cells) else [])
 
 
 def source_sql(table: Table, schema: Schema) -> str:
@@ -244,85 +216,48 @@ def reader(table: Table, schema: Schema, strict: bool = True) -> str:
 
     Without `strict` it reads what standard CSV does not allow, such as two kinds of line ends in one file.
     """
-    selected = [
-        part_sql(table, layout, paths, schema, strict) for layout, paths in table.parts.items()
-    ]
-    return f"({' UNION ALL '.join(selected)})"
+    parts = [part_sql(table, layout, paths, strict) for layout, paths in table.parts.items()]
+    return f"({' UNION ALL '.join(parts)})"
 
 
-def part_sql(
-    table: Table, layout: Layout, paths: Sequence[Path], schema: Schema, strict: bool
-) -> str:
-    cells = [cell_sql(layout, position) for position in range(len(layout.names))]
-    by_name = dict(zip(layout.names, cells, strict=True))
-    columns = ", ".join(
-        f"{by_name.get(name) or partition_sql(name)} AS {file_column(position)}"
-        for position, name in enumerate(table.names)
-    )
-    read = {"csv": csv_sql, "json": json_sql, "parquet": parquet_sql}[layout.kind]
+def part_sql(table: Table, layout: Layout, paths: Sequence[Path], strict: bool) -> str:
+    files = f"[{', '.join(text_literal(glob_escaped(str(path))) for path in paths)}]"
     more = ", filename = true" if table.partitions else ""
-    return f"SELECT {columns} FROM {read(layout, file_list(paths), schema, strict, more)}"
-
-
-def cell_sql(layout: Layout, position: int) -> str:
-    """Return SQL for a column of a file as text, "" where it is missing; `position` counts from 0, SQL from 1."""
+    names = [file_column(position) for position in range(len(layout.names))]
+    cells = dict(zip(layout.names, names, strict=True))
     if layout.kind == "csv":
-        return file_column(position)
-    if layout.kind == "json":
-        return f"COALESCE(cells[{position + 1}], '')"
-    return f"COALESCE(CAST({file_column(position)} AS VARCHAR), '')"
+        source = csv_sql(layout, files, strict, more)
+    else:
+        # Named by position: DuckDB folds case, and takes columns from the names of folders.
+        aliases = ", ".join([*names, "filename"] if more else names)
+        source = f"read_parquet({files}, hive_partitioning = false{more}) AS file({aliases})"
+        cells = {name: f"COALESCE(CAST({cell} AS VARCHAR), '')" for name, cell in cells.items()}
+    cells |= {key: partition_sql(key) for key in table.partitions}
+    selected = [f"{cells[name]} AS {file_column(at)}" for at, name in enumerate(table.names)]
+    return f"SELECT {', '.join(selected)} FROM {source}"
 
 
 def partition_sql(key: str) -> str:
     """Return SQL for the value in the name of the folder KEY=VALUE, the innermost of several."""
     pattern = rf".*[/\\]{re.escape(key)}=([^/\\]*)[/\\]"
     value = f"url_decode(regexp_extract(filename, {text_literal(pattern)}, 1, 's'))"
-    return f"REPLACE({value}, '{EMPTY_PARTITION}', '')"
+    return f"REPLACE({value}, '__HIVE_DEFAULT_PARTITION__', '')"
 
 
-def parquet_sql(layout: Layout, files: str, schema: Schema, strict: bool, more: str) -> str:
-    # Named by position: DuckDB folds case, and takes columns from the names of folders.
+def csv_sql(layout: Layout, files: str, strict: bool, more: str) -> str:
     names = [file_column(position) for position in range(len(layout.names))]
-    named = ", ".join([*names, *["filename"] * bool(more)])
-    return f"read_parquet({files}, hive_partitioning = false{more}) AS file({named})"
-
-
-def csv_sql(layout: Layout, files: str, schema: Schema, strict: bool, more: str) -> str:
-    names = [file_column(position) for position in range(len(layout.names))]
+    types = "{" + ", ".join(f"'{name}': 'VARCHAR'" for name in names) + "}"
     # The strict reader takes a line end within a name for that of the file, and then finds no row.
     strict = strict and not any("\n" in name for name in layout.names)
-    return (
-        f"{text_reader(files, names, layout.compression)}, delim = {text_literal(schema.delimiter)},"
-        f" quote = '\"', escape = '\"', comment = {text_literal(schema.comment)},"
-        f" skip = {layout.skipped_lines}, header = {str(not schema.header).lower()},"
-        f" strict_mode = {str(strict).lower()}{more})"
-    )
-
-
-def json_sql(layout: Layout, files: str, schema: Schema, strict: bool, more: str) -> str:
-    """Return SQL for the cells of each line that is a JSON object, in the order of the layout's names."""
-    keys = [name.replace("~", "~0").replace("/", "~1") for name in layout.names]
-    pointers = ", ".join(text_literal(f"/{key}") for key in keys)
-    reader = text_reader(files, ["line"], layout.compression)
-    whole = f"{reader}, delim = '{IN_ONE_CELL}', quote = '', escape = '', header = false{more})"
-    is_object = "CASE WHEN json_valid(line) THEN json_type(line) = 'OBJECT' ELSE FALSE END"
-    file = ", filename" if more else ""
-    return f"(SELECT json_extract_string(line, [{pointers}]) AS cells{file} FROM {whole} WHERE {is_object})"
-
-
-def text_reader(files: str, names: Sequence[str], compressed: str) -> str:
-    """Return the beginning of a call of DuckDB's reader of text, which finds nothing out by itself."""
-    types = "{" + ", ".join(f"'{name}': 'VARCHAR'" for name in names) + "}"
     never_null = "[" + ", ".join(f"'{name}'" for name in names) + "]"
     return (
         f"read_csv({files}, columns = {types}, auto_detect = false, store_rejects = true,"
-        f" force_not_null = {never_null}, max_line_size = {LONGEST_LINE_BYTES},"
-        f" compression = '{READ_BY_DUCKDB[compressed]}'"
+        f" delim = {text_literal(layout.delimiter)}, quote = '\"', escape = '\"',"
+        f" force_not_null = {never_null}, skip = {layout.skipped_lines},"
+        f" header = {str(layout.header).lower()}, comment = {text_literal(layout.comment)},"
+        f" max_line_size = {BEGINNING_BYTES}, strict_mode = {str(strict).lower()},"
+        f" compression = '{READ_BY_DUCKDB[layout.compression]}'{more})"
     )
-
-
-def file_list(paths: Sequence[Path]) -> str:
-    return f"[{', '.join(text_literal(glob_escaped(str(path))) for path in paths)}]"
 
 
 def text_literal(text: str) -> str:
@@ -335,44 +270,28 @@ def glob_escaped(path: str) -> str:
     return "".join(f"[{character}]" if character in "*?[" else character for character in path)
 
 
-def lines_without_row(connection: Any, table: Table, schema: Schema, rows: int) -> int:
+def lines_without_row(connection: Any, table: Table, rows: int) -> int:
     """Return how many lines of the files are in none of the table's `rows`, in no comment and not blank.
 
     The view `whole` has all columns of the file as text. Only files with more lines than rows are read again.
     """
-    if table.kind == "parquet":
-        return 0
-    is_csv = table.kind == "csv"
-    headers = 0 if schema.header or not is_csv else len(table.paths)
-    count = sum(map(line_count, table.paths)) - headers
+    parts = [each for each in table.parts.items() if each[0].kind == "csv"]
+    count = sum(line_count(path) - layout.header for layout, paths in parts for path in paths)
     if count <= rows:
         return 0
     breaks = " + ".join(
         f"LENGTH({column}) - LENGTH(REPLACE({column}, CHR(10), ''))"
         for column in map(file_column, range(len(table.names)))
     )
-    found = connection.execute(
-        f"SELECT COUNT(*), SUM({breaks if is_csv else 0}) FROM whole"
-    ).fetchone()
+    found = connection.execute(f"SELECT COUNT(*), SUM({breaks}) FROM whole").fetchone()
     read = int(found[0]) + int(found[1] or 0)
-    read += is_csv * sum(
-        "".join(part.names).count("\n") * len(table.parts[part]) for part in table.parts
-    )
+    read += sum("".join(part.names).count("\n") * part.header * len(paths) for part, paths in parts)
     bad = connection.execute(
         "SELECT COUNT(*) FROM (SELECT DISTINCT file_path, line FROM reject_errors"
         " JOIN reject_scans USING (scan_id, file_id))"
     ).fetchone()
-    comment = schema.comment if is_csv else ""
-    skipped = sum(lines_to_skip(path, comment) for path in table.paths)
+    skipped = sum(lines_to_skip(path, part.comment) for part, paths in parts for path in paths)
     return max(0, count - read - int(bad[0]) - skipped)
-
-
-def lines_without_object(table: Table) -> Iterator[tuple[Path, int, str]]:
-    """Yield file, number and text of each line of JSON Lines that is neither an object nor blank."""
-    for path in table.paths if table.kind == "json" else ():
-        for number, line in enumerate(lines(path), 1):
-            if line.strip() and json_row(line) is None:
-                yield path, number, line.decode("utf-8", "replace").strip()
 
 
 def line_count(path: Path) -> int:
@@ -388,6 +307,9 @@ def line_count(path: Path) -> int:
 def lines_to_skip(path: Path, comment: str) -> int:
     """Return the number of lines that are blank or begin with the comment character."""
     mark = comment.encode()
-    return sum(
-        1 for line in lines(path) if BLANK_LINE.fullmatch(line) or (mark and line.startswith(mark))
-    )
+    with opened(path) as file:
+        return sum(
+            1
+            for line in iter(lambda: file.readline(BLOCK_BYTES), b"")
+            if BLANK_LINE.fullmatch(line) or (mark and line.startswith(mark))
+        )

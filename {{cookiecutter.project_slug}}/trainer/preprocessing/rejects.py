@@ -7,10 +7,9 @@ from typing import Any
 
 from trainer.data.schema import Schema
 from trainer.preprocessing import sql
-from trainer.preprocessing.raw_table import Table, lines_without_object, lines_without_row
+from trainer.preprocessing.raw_table import Table, lines_without_row
 
 REJECTS_AT_ONCE = 10_000
-NO_OBJECT = "the line is not a JSON object"
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 BAD_LINES = (  # DuckDB counts an error per column, not per line
     "SELECT file_path, line, FIRST(error_message ORDER BY column_idx), FIRST(csv_line), TRUE"
@@ -25,11 +24,11 @@ def count_rejects(
 
     Returns their number, without rows that lack a label, and a description of the first.
     """
-    lost = lines_without_row(connection, table, schema, rows)
+    lost = lines_without_row(connection, table, rows)
     number, first, name = 0, "", table.path.name
     with path.open("a", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        for file_path, line, reason, cells, labelled in rejected_rows(connection, table, lost):
+        for file_path, line, reason, cells, labelled in rejected_rows(connection, table):
             text = (cells or "").strip().replace(sql.SEPARATOR, " | ")
             file_name = Path(file_path or name).name
             writer.writerow([harmless(file_name), line or "", harmless(reason), harmless(text)])
@@ -37,30 +36,27 @@ def count_rejects(
                 number += 1
                 where = f"{file_name}, line {line}" if line else file_name
                 first = first or f"{where}: {reason}"
-            lost -= reason == NO_OBJECT
-        if lost > 0:
+        if lost:
             reason = f"{lost:,} line(s) in no row, as after a quote that is not closed"
             writer.writerow([harmless(name), "", reason, ""])
             first = first or f"{name}: {reason}"
-    return number + max(0, lost), first
+    return number + lost, first
 
 
 def rejected_rows(
-    connection: Any, table: Table, lost: int
+    connection: Any, table: Table
 ) -> Iterator[tuple[str | None, int | None, str, str, bool]]:
     """Yield file and line (if known), reason, text and whether there is a label, for each row or line that is rejected."""
     queries = [
         "SELECT NULL, NULL, reason, cells, label IS NOT NULL FROM prepared WHERE reason IS NOT NULL ORDER BY row_key"
     ]
-    queries += [] if table.kind == "parquet" else [BAD_LINES]
+    is_text = any(layout.kind == "csv" for layout in table.parts)
+    queries += [BAD_LINES] if is_text else []
     for query in queries:
         cursor = connection.execute(query)
         while rows := cursor.fetchmany(REJECTS_AT_ONCE):
             yield from rows
-    if lost:
-        for path, line, text in lines_without_object(table):
-            yield str(path), line, NO_OBJECT, text, True
-    if table.kind != "parquet":
+    if is_text:
         connection.execute("DROP TABLE reject_errors; DROP TABLE reject_scans")
 
 
