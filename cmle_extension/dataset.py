@@ -35,7 +35,7 @@ def checked_data_path(value: object) -> str:
     full_path = recorded_path(answer) or os.path.abspath(meant_path(answer))
     path = checked_text(full_path, PROMPT, "full path")
     if not answers_without_table(path):
-        read_table(path)
+        show_while_asking(read_table(path).notes)
     return path
 
 
@@ -136,6 +136,7 @@ def checked_features(value: object, data_path: str, label: str) -> str:
     findings = column_findings(read_table(data_path).columns if data_path else {}, kinds)
     missing = [*found.missing, *(each for finding in findings.values() for each in finding.missing)]
     lines = [*label_lines(label, found), *column_lines(findings), *unused_lines(findings)]
+    lines[:0] = read_table(data_path).notes if data_path else []
     options = reader_options(data_path)
     return packed(
         {
@@ -183,9 +184,9 @@ def reader_options(data_path: str) -> dict[str, Any]:
     table = read_table(data_path)
     return {
         "delimiter": table.delimiter,
-        "encoding": "utf-8",
+        "encoding": table.encoding,
         "comment": table.comment,
-        "header": (),
+        "header": table.header,
         "missing": MISSING,
     }
 

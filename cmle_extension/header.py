@@ -36,18 +36,12 @@ def unnamed(position: int, names: Sequence[str]) -> str:
     return name
 
 
-def check_header(names: Sequence[str], columns: Sequence[Sequence[str]]) -> None:
-    """Refuse a first line that looks like data; `columns` are the cells below it."""
+def shows_no_header(names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Return whether the first line looks like the rows below it."""
     cells = [name.strip() for name in names]
-    below = [[cell for cell in column[:COMPARED_ROWS] if cell] for column in columns]
-    suspect = first_data_cell(cells, below)
-    if suspect is not None:
-        raise refusal(
-            PROMPT,
-            f"the first line looks like data: its cell {suspect + 1} is {shown(names[suspect])}",
-            "the names of the columns in the first line",
-            "add a header line (if these are names, start them with a letter, such as y2019)",
-        )
+    columns = zip(*rows[:COMPARED_ROWS], strict=True)
+    below = [[cell.strip() for cell in column if cell.strip()] for column in columns]
+    return bool(rows) and first_data_cell(cells, below) is not None
 
 
 def first_data_cell(cells: Sequence[str], below: Sequence[Sequence[str]]) -> int | None:

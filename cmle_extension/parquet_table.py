@@ -1,7 +1,7 @@
 """A sample of a Parquet file: the first rows of row groups spread over it."""
 
 import importlib
-import os
+from pathlib import Path
 from typing import Any
 
 from .data_file import PROMPT
@@ -12,16 +12,16 @@ MOST_GROUPS = 8
 MOST_CELLS = 600_000
 
 
-def read_parquet(path: str) -> RawTable:
+def read_parquet(path: Path, share: int = 1) -> RawTable:
     """Return the names and a sample of the rows as text; refuse a corrupted file."""
     pyarrow, parquet = parquet_modules()
     try:
         with parquet.ParquetFile(path) as file:
-            return sampled(file)
+            return sampled(file, share, pyarrow)
     except (OSError, ValueError, pyarrow.ArrowException) as error:
         raise refusal(
             PROMPT,
-            f"the Parquet file {shown(os.path.basename(path))} is corrupted ({shown(str(error))})",
+            f"the Parquet file {shown(path.name)} is corrupted ({shown(str(error))})",
             "a complete Parquet file",
             "copy or write it again",
         ) from None
@@ -40,19 +40,36 @@ def parquet_modules() -> tuple[Any, Any]:
         ) from None
 
 
-def sampled(file: Any) -> RawTable:
+def sampled(file: Any, share: int, pyarrow: Any) -> RawTable:
     """Return names and rows of an open file; nested and binary cells, which the model cannot use, count as missing."""
-    names = list(file.schema_arrow.names)
+    fields = list(file.schema_arrow)
+    names = [field.name for field in fields]
+    reasons = {
+        field.name: f"its cells are {field.type}"
+        for field in fields
+        if pyarrow.types.is_nested(field.type) or pyarrow.types.is_binary(field.type)
+    }
     groups = spread(file.metadata.num_row_groups)
-    rows_per_group = max(1, MOST_CELLS // max(1, len(names) * len(groups)))
+    rows_per_group = max(1, MOST_CELLS // max(1, len(names) * len(groups) * share))
     rows: list[tuple[str, ...]] = []
     starts: list[int] = []
     for group in groups:
         starts.append(len(rows))
         batch = next(file.iter_batches(batch_size=rows_per_group, row_groups=[group]), None)
         columns = batch.columns if batch is not None else []
-        rows += zip(*(map(cell_text, column.to_pylist()) for column in columns), strict=True)
-    return RawTable(names, rows, tuple(starts), "")
+        readable = (comparable(column, pyarrow).to_pylist() for column in columns)
+        rows += zip(*(map(cell_text, cells) for cells in readable), strict=True)
+    return RawTable(names, rows, tuple(starts), "", reasons=reasons, kind="parquet")
+
+
+def comparable(column: Any, pyarrow: Any) -> Any:
+    """Return a column as DuckDB reads it: times in UTC, durations as integers; and to microseconds, as Python can."""
+    kind = column.type
+    if pyarrow.types.is_timestamp(kind):
+        return column.cast(pyarrow.timestamp("us", "UTC" if kind.tz else None), safe=False)
+    if pyarrow.types.is_time(kind):
+        return column.cast(pyarrow.time64("us"), safe=False)
+    return column.cast(pyarrow.int64()) if pyarrow.types.is_duration(kind) else column
 
 
 def spread(count: int) -> list[int]:

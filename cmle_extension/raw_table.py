@@ -14,3 +14,6 @@ class RawTable:
     delimiter: str
     comment: str = ""
     reasons: Mapping[str, str] = field(default_factory=dict)  # why columns cannot be read
+    encoding: str = "utf-8"
+    kind: str = "csv"  # or json, parquet
+    header: Sequence[str] = ()  # the names, if the file has no header line

@@ -5,6 +5,7 @@ not the private variables, so each answer is validated again, even if the table 
 """
 
 import functools
+import glob
 import json
 import os
 import sys
@@ -35,7 +36,7 @@ def recorded_path(data_path: str) -> str:
 
 def answers_without_table(data_path: str) -> Mapping[str, str]:
     """Return the recorded answers, with a warning, if the project's table is no longer at `data_path`; else empty."""
-    if not data_path or os.path.exists(data_path):
+    if not data_path or os.path.exists(data_path) or glob.glob(data_path, recursive=True):
         return {}
     answers = recorded_answers()
     if answers.get("__data_path") != data_path or "__table" not in answers:

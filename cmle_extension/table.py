@@ -5,12 +5,12 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from .cells import BLANKS, MISSING, is_number
-from .csv_table import read_csv
-from .data_file import PROMPT, file_kind
-from .header import check_header, check_no_total, check_second_header, named
-from .parquet_table import read_parquet
+from .data_file import PROMPT, named_files
+from .header import check_no_total, check_second_header, named
+from .reading import read_files
 from .recorded import recorded_answers
 from .refusal import refusal, shown
 from .text import checked_text
@@ -54,33 +54,52 @@ class Table:
     columns: Mapping[str, Column]
     delimiter: str
     comment: str = ""
+    encoding: str = "utf-8"
+    header: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> list[str]:
+        """What is unusual in the files: how it is read, and where to change that."""
+        notes = []
+        if self.header:
+            notes.append(
+                f"table    the first line looks like a row, so the columns are named {self.header[0]} to {self.header[-1]};"
+                " write their names in HEADER and COLUMNS of trainer/features.py (or, if it is a header, begin its"
+                " names with a letter)"
+            )
+        if self.encoding != "utf-8":
+            notes.append(
+                f"table    it is not UTF-8 and is read as {self.encoding}: ENCODING in trainer/features.py"
+            )
+        return notes
 
 
 def read_table(path: str) -> Table:
     """Return a sample of the table at `path`; refuse a file that is not a table."""
-    kind = file_kind(path)
-    status = os.stat(path)
-    return cached_table(path, kind, status.st_size, status.st_mtime_ns)
+    root, files = named_files(path)
+    states = [(file, os.stat(file)) for file in files]
+    return cached_table(
+        root, tuple((file, each.st_size, each.st_mtime_ns) for file, each in states)
+    )
 
 
 @functools.lru_cache(maxsize=4)
-def cached_table(path: str, kind: str, size_bytes: int, modified_ns: int) -> Table:
-    """Return the table; it is cached, because every filter reads it, until the file changes."""
-    raw = read_parquet(path) if kind == "parquet" else read_csv(path, kind == "gzip")
+def cached_table(root: Path, files: tuple[tuple[Path, int, int], ...]) -> Table:
+    """Return the table; it is cached, because every filter reads it, until a file changes."""
+    raw = read_files(root, [path for path, _, _ in files])
     if not raw.rows:
         problem = "the file has a header and no rows"
         raise refusal(PROMPT, problem, "at least one row", "add rows, or choose another file")
     columns = [tuple(cell.strip(BLANKS) for cell in cells) for cells in zip(*raw.rows, strict=True)]
-    if kind != "parquet":
-        check_header(raw.names, columns)
+    if raw.kind == "csv" and not raw.header:
         check_rows(raw.names, columns)
     names = named(raw.names)
-    check_names(names, ignore_case=kind == "parquet")
+    check_names(names, ignore_case=raw.kind == "parquet")
     found = {
         name: Column(name, cells, raw.starts, raw.reasons.get(name, ""))
         for name, cells in zip(names, columns, strict=True)
     }
-    return Table(found, raw.delimiter, raw.comment)
+    return Table(found, raw.delimiter, raw.comment, raw.encoding, tuple(raw.header))
 
 
 def check_rows(names: Sequence[str], columns: Sequence[Sequence[str]]) -> None:
@@ -99,7 +118,7 @@ def check_names(names: Sequence[str], ignore_case: bool) -> None:
         raise refusal(
             PROMPT,
             f"the file has one column, {shown(names[0] if names else '')}",
-            "a label and at least one more, separated by commas, semicolons or tabs",
+            "a label and at least one more, separated by commas, semicolons, tabs or another character",
             "choose another file, or change the separator",
         )
     for position, name in enumerate(names, start=1):

@@ -25,7 +25,7 @@ REFUSED = [
 BAD_TABLES = [
     ("empty.csv", b"", "is empty"),
     ("one_class.csv", b"a,b\n1,x\n2,x\n3,x\n", "1 different value"),
-    ("latin.csv", "a,b\n1,é\n2,x\n".encode("latin-1"), "UTF-8"),
+    ("mixed.csv", "a,b\n1,éé\n".encode() + b"2,\xe9\n", "UTF-8"),
     ("jinja.csv", b"a,{{ x }}\n1,2\n", "{{"),
 ]
 

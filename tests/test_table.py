@@ -1,10 +1,14 @@
 """The file that data_path names: what is read of it, and the one line that refuses an invalid file."""
 
+import bz2
 import gzip
 import importlib
+import io
+import lzma
 import os
 import random
 import time
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -31,6 +35,20 @@ quick = settings(max_examples=40, deadline=None)
 GOOD = "age,city,label\n31,Rome,yes\n47,Oslo,no\n31,Rome,no\n"
 
 
+LINES = """{"age": 31, "city": "Rome", "label": "yes"}
+{"label": "no", "age": 47, "city": "Oslo"}
+{"city": "Rome", "age": 31, "label": "no"}
+"""
+
+
+def zipped(*names: str) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name in names:
+            archive.writestr(name, GOOD)
+    return content.getvalue()
+
+
 def written(folder: Path, content: str | bytes, name: str = "table.csv") -> str:
     """Return the path of a new file with this content."""
     path = folder / name
@@ -55,6 +73,20 @@ def written(folder: Path, content: str | bytes, name: str = "table.csv") -> str:
         ("a.csv", GOOD.replace("\n", "\n\n")),
         ("a.csv", GOOD.rstrip("\n")),
         ("a.csv", GOOD.replace("Rome", '"Rome"')),
+        ("a.CSV.bz2", bz2.compress(GOOD.encode())),
+        ("a.csv.xz", lzma.compress(GOOD.encode())),
+        ("a.zip", zipped("a.csv", "__MACOSX/._a.csv")),
+        ("gzip.csv", gzip.compress(GOOD.encode())),
+        ("no ending", GOOD),
+        ("utf16.csv", GOOD.encode("utf-16")),
+        ("unmarked.csv", GOOD.encode("utf-16-le")),
+        ("mac.csv", GOOD.replace("\n", "\r")),
+        ("pipe.csv", GOOD.replace(",", "|")),
+        ("caret.txt", GOOD.replace(",", "^")),
+        ("blank.txt", GOOD.replace(",", " ")),
+        ("control.txt", GOOD.replace(",", "\1")),
+        ("a.jsonl", LINES),
+        ("a.jsonl.gz", gzip.compress(b"\xef\xbb\xbf" + LINES.encode())),
     ],
 )
 def test_a_table_is_read_whatever_its_form(tmp_path: Path, name: str, content: str | bytes) -> None:
@@ -142,7 +174,7 @@ def test_columns_may_have_any_name_on_one_line(tmp_path: Path) -> None:
         ("a,b\n", "has a header and no rows"),
         ("a,a\n1,2\n", "there is more than one column 'a': columns 1 and 2"),
         ("a\n1\n2\n", "has one column, 'a'"),
-        ("a|b\n1|2\n", "separated by commas, semicolons or tabs"),
+        ("a.b\n1.2\n", "separated by commas, semicolons, tabs or another character"),
         ("a,b\n1,2\n1\n", "cells in line 3 is 1, in the header 2"),
         ("a,b\n1,2\n\n1,2,3\n", "cells in line 4 is 3, in the header 2"),
         ('a,b\n1,"2\n', "line 2 cannot be read (unexpected end of data)"),
@@ -150,13 +182,16 @@ def test_columns_may_have_any_name_on_one_line(tmp_path: Path) -> None:
         ("a,{{b}}\n1,2\n", "the name of column 2 '{{b}}' would be evaluated"),
         ('a,"b\nc"\n1,2\n', r"the name of column 2 'b\nc' contains a control character"),
         ("a,b\u202e\n1,2\n", r"the name of column 2 'b\u202e' contains a control character"),
-        (b"a,b\n1,caf\xe9\n", "byte 9 of the text is 0xe9, not UTF-8"),
-        (b"a,b\n1,caf\xe9\n", "iconv -f WINDOWS-1252 -t UTF-8"),
-        (GOOD.encode("utf-16"), "iconv -f UTF-16 -t UTF-8"),
-        (b"a,b\n1,\0\n", "byte 6 is zero, so the file is not text"),
-        ("39,Oslo,77\n50,Rome,83\n", "first line looks like data: its cell 1 is '39'"),
-        ("Oslo,?,b\nRome,Oslo,c\n", "first line looks like data: its cell 2 is '?'"),
-        ("red,yes\nblue,yes\nred,no\n", "first line looks like data: its cell 1 is 'red'"),
+        (
+            "a,b\n1,é\n2,ü\n".encode() + b"3,caf\xe9\n",
+            "line 4, byte 19 of the text is 0xe9, not UTF-8",
+        ),
+        ("a,b\n1,é\n2,ü\n".encode() + b"3,caf\xe9\n", "iconv -c -f UTF-8 -t UTF-8"),
+        (b"a,b\n1,\0" + b"0" * 99 + b"\n", "byte 6 is zero, so the file is not text"),
+        ('[{"a": 1, "b": 2}]', "'table.csv' is a JSON array"),
+        ('[{"a": 1, "b": 2}]', "jq -c '.[]' table.csv > table.csv.jsonl"),
+        ('{"a": 1,\n"b": 2}', "is JSON that is no object per line"),
+        ("<!DOCTYPE html>", "is a page of HTML"),
     ],
 )
 def test_a_file_that_is_no_table_is_refused(
@@ -177,18 +212,19 @@ def test_names_like_data_are_names_if_a_word_stands_above_numbers(
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("a.xlsx", b"PK\3\4", "'a.xlsx' has an unknown extension"),
-        ("a", GOOD, "'a' has an unknown extension"),
-        ("a.csv", gzip.compress(GOOD.encode(), mtime=0), "'a.csv' is compressed with gzip"),
-        ("a.csv.GZ", gzip.compress(GOOD.encode(), mtime=0), "the extension .gz"),
-        ("a.csv.gz", GOOD, "the content of 'a.csv.gz' is not gzip"),
-        ("a.parquet", GOOD, "the content of 'a.parquet' is not Parquet"),
         (
-            "a.csv.gz",
-            gzip.compress(GOOD.encode(), mtime=0)[:-12],
-            "the gzip file 'a.csv.gz' is corrupted",
+            "a.xlsx",
+            zipped("xl/workbook.xml", "[Content_Types].xml"),
+            "'a.xlsx' is an Excel workbook",
         ),
-        ("a.csv.gz", b"\x1f\x8b rubbish", "the gzip file 'a.csv.gz' is corrupted"),
+        ("a.xlsx", zipped("xl/workbook.xml"), "libreoffice --headless --convert-to csv a.xlsx"),
+        ("a.zip", zipped("a.csv", "b.csv"), "a zip archive of 2 files"),
+        ("a.zip", b"PK\3\4", "damaged or incomplete"),
+        ("a.csv.gz", gzip.compress(GOOD.encode(), mtime=0)[:-12], "damaged or incomplete"),
+        ("a.csv.bz2", bz2.compress(GOOD.encode())[:-12], "damaged or incomplete"),
+        ("a.csv.xz", lzma.compress(GOOD.encode())[:-12], "damaged or incomplete"),
+        ("a.csv.gz", b"\x1f\x8b rubbish", "damaged or incomplete"),
+        ("a.parquet.gz", gzip.compress(b"PAR1"), "is a compressed Parquet file"),
     ],
 )
 def test_a_file_of_another_kind_is_refused(
@@ -203,7 +239,8 @@ def test_a_file_of_another_kind_is_refused(
     [
         ("nowhere.csv", "cannot be opened (No such file or directory)"),
         ("gs://bucket/table.csv", "gcloud storage cp"),
-        (".", "is a directory"),
+        (".", "is a folder without a table"),
+        ("*.csv", "cannot be opened"),
         ("x" * 5000 + ".csv", "cannot be opened"),
         ("{{cookiecutter}}.csv", "would be evaluated as a template"),
     ],
@@ -229,8 +266,8 @@ def test_a_file_that_may_not_be_read_is_refused(
         raise PermissionError(13, "Permission denied")
 
     path = written(tmp_path, GOOD)
-    monkeypatch.setattr("builtins.open", deny)
-    refused(lambda: checked_data_path(path), "cannot be read (Permission denied)", "permissions")
+    monkeypatch.setattr(Path, "open", deny)
+    refused(lambda: checked_data_path(path), "is not readable (Permission denied)", "permissions")
 
 
 @given(st.binary(max_size=200), st.sampled_from(["a.csv", "a.csv.gz", "a.parquet"]))
@@ -273,8 +310,8 @@ def test_a_bad_line_in_a_later_block_is_refused(tmp_path: Path) -> None:
     refused(
         lambda: checked_data_path(ragged), "cells in a line after byte", "is 2, in the header 4"
     )
-    latin = written(tmp_path, text.encode() + b"1,2,3,\xe9\n", "latin.csv")
-    refused(lambda: checked_data_path(latin), f"byte {len(text) + 6} of the text is 0xe9")
+    mixed = written(tmp_path, text.encode() + "ü,ü,ü,ü\n".encode() + b"1,2,3,\xe9\n", "mixed.csv")
+    refused(lambda: checked_data_path(mixed), f"byte {len(text) + 18} of the text is 0xe9")
 
 
 def test_blocks_are_left_out_where_cells_span_lines(tmp_path: Path) -> None:
@@ -462,5 +499,132 @@ def test_numbers_may_be_names_of_columns(tmp_path: Path, header: str) -> None:
     ],
 )
 def test_a_first_line_of_data_is_no_header(tmp_path: Path, rows: list[str]) -> None:
-    path = written(tmp_path, "\n".join(rows))
-    refused(lambda: read_table(path), "the first line looks like data")
+    table = read_table(written(tmp_path, "\n".join(rows)))
+    names = [f"c{position}" for position in range(rows[0].count(",") + 1)]
+    assert [*table.columns] == [*table.header] == names
+    assert len(table.columns["c0"].cells) == len(rows)
+    assert "the first line looks like a row" in table.notes[0]
+
+
+LATIN = "größe,label\n" + "".join(f"Zoë{n % 9},{'ab'[n % 2]}\n" for n in range(90))
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding"),
+    [
+        (LATIN.encode(), "utf-8"),
+        (LATIN.encode("utf-8-sig"), "utf-8"),
+        (LATIN.encode("latin-1"), "latin-1"),
+        (LATIN.replace("Zoë1", "Zoë 1 €").encode("cp1252"), "cp1252"),
+        (LATIN.encode("utf-16"), "utf-8"),  # by its mark
+        (LATIN.encode("utf-16-le"), "utf-16-le"),
+        (LATIN.encode("utf-16-be"), "utf-16-be"),
+        (b"gr,label\n" + b"Zo,a\nOs,b\n" * 200_000 + b"Zo\xeb,a\n", "latin-1"),  # late in the file
+    ],
+)
+def test_the_encoding_is_found(tmp_path: Path, content: bytes, encoding: str) -> None:
+    path = checked_data_path(written(tmp_path, content))
+    table = read_table(path)
+    assert table.encoding == encoding
+    name, column = next(iter(table.columns.items()))
+    assert name in ("größe", "gr")
+    assert any("Zoë" in cell for cell in column.cells)
+    assert bool(table.notes) == (encoding != "utf-8")
+    description = parsed(checked_features(inferred_features(path, "label"), path, "label"))
+    assert description["encoding"] == encoding
+    assert description["notes"][: len(table.notes)] == table.notes
+
+
+@pytest.mark.parametrize("answer", ["parts", "parts/*", "parts/**/*.csv*", "pa?ts"])
+def test_a_folder_or_a_pattern_is_one_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "parts" / "Year=2020" / "place=a%20b").mkdir(parents=True)
+    (tmp_path / "parts" / "Year=2021" / "place=__HIVE_DEFAULT_PARTITION__").mkdir(parents=True)
+    folders = sorted((tmp_path / "parts").glob("*/*"))
+    written(folders[0], GOOD, "1.csv")
+    written(folders[1], gzip.compress(b"label,age,city\nyes,1,Nice\n"), "2.csv.gz")
+    written(tmp_path / "parts", b"", "_SUCCESS")
+    table = read_table(checked_data_path(answer))
+    assert {name: [*column.cells] for name, column in table.columns.items()} == {
+        "age": ["31", "47", "31", "1"],
+        "city": ["Rome", "Oslo", "Rome", "Nice"],
+        "label": ["yes", "no", "no", "yes"],
+        "Year": ["2020", "2020", "2020", "2021"],
+        "place": ["a b", "a b", "a b", ""],
+    }
+    assert table.columns["age"].starts == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        (
+            "b.csv",
+            GOOD.replace("city", "town", 1),
+            "'b.csv' has no column 'city', which 'a.csv' has",
+        ),
+        (
+            "b.csv",
+            GOOD.replace("\n", ",1\n").replace("l,1", "l,more", 1),
+            "'a.csv' has no column 'more'",
+        ),
+        ("b.jsonl", LINES, "'a.csv' is CSV, 'b.jsonl' JSON"),
+    ],
+)
+def test_files_that_are_not_of_one_table_are_refused(
+    tmp_path: Path, name: str, content: str, words: str
+) -> None:
+    written(tmp_path, GOOD, "a.csv")
+    written(tmp_path, content, name)
+    refused(lambda: checked_data_path(str(tmp_path)), words)
+
+
+def test_lists_and_objects_of_json_lines_are_not_used(tmp_path: Path) -> None:
+    rows = ['{"x": 1, "tags": ["a"], "flag": true, "y": "a"}', '{"y": null, "x": 1.5, "late": 1}']
+    table = read_table(written(tmp_path, "\n".join(rows), "a.jsonl"))
+    cells = {name: column.cells for name, column in table.columns.items()}
+    assert (
+        cells["x"] == ("1", "1.5") and cells["flag"] == ("true", "") and cells["late"] == ("", "1")
+    )
+    assert table.columns["tags"].reason == "its cells are lists or objects"
+    assert "tags:ignore" in inferred_features(str(tmp_path / "a.jsonl"), "y")
+
+
+def test_parquet_cells_are_those_of_preparing(tmp_path: Path) -> None:
+    import datetime
+    import decimal
+
+    pyarrow = pytest.importorskip("pyarrow")
+    noon = datetime.datetime(2024, 5, 6, 12, 30)
+    columns = {
+        "date": pyarrow.array([noon.date()]),
+        "nanoseconds": pyarrow.array([1], pyarrow.timestamp("ns")),
+        "zone": pyarrow.array([noon], pyarrow.timestamp("us", "Asia/Tokyo")),
+        "duration": pyarrow.array([5], pyarrow.duration("s")),
+        "decimal": pyarrow.array([decimal.Decimal("1.50")]),
+        "codes": pyarrow.array(["a"]).dictionary_encode(),
+        "flag": pyarrow.array([True]),
+        "large": pyarrow.array([2**64 - 1], pyarrow.uint64()),
+        "null": pyarrow.nulls(1),
+        "list": pyarrow.array([[1]]),
+    }
+    importlib.import_module("pyarrow.parquet").write_table(
+        pyarrow.table(columns), tmp_path / "a.parquet"
+    )
+    table = read_table(str(tmp_path / "a.parquet"))
+    cells = {name: column.cells[0] for name, column in table.columns.items()}
+    assert cells == {
+        "date": "2024-05-06",
+        "nanoseconds": "1970-01-01 00:00:00",
+        "zone": "2024-05-06 12:30:00+00:00",
+        "duration": "5",
+        "decimal": "1.50",
+        "codes": "a",
+        "flag": "true",
+        "large": "18446744073709551615",
+        "null": "",
+        "list": "",
+    }
+    assert table.columns["list"].reason == "its cells are list<element: int64>"
