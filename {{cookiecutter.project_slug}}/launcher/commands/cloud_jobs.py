@@ -3,11 +3,9 @@
 import re
 from collections.abc import Sequence
 
-from launcher.checks.job_settings import ready_findings
 from launcher.checks.machines import region_finding
-from launcher.commands.options import CloudJobOptions, SubmitOptions
 from launcher.commands.session import Session
-from launcher.console import Console, Refused, UserError
+from launcher.console import Console, UserError
 from launcher.contract import METRICS
 from launcher.executors.vertex import outputs, submissions
 from launcher.executors.vertex.jobs import CloudJob, JobService
@@ -21,21 +19,19 @@ SHOWN_OF_TIME = len("2026-01-01T00:00:00")
 HEADINGS = ("ID", "STATE", "CREATED (UTC)", "RUN", "METRICS")
 
 
-def list_or_cancel(
-    session: Session, options: CloudJobOptions, kind: type[JobService]
-) -> int | None:
+def list_or_cancel(session: Session, kind: type[JobService]) -> int | None:
     """Run --list, --cancel or --fetch and return the exit code, None without them.
 
     Raises `Refused` until job.toml names a project.
     """
-    if unready := ready_findings(session.job):
-        raise Refused(unready)
-    if options.list:
+    session.require_ready()
+    options = vars(session.options)
+    if options["list"]:
         return list_jobs(session.job, kind, session.console)
-    if options.cancel is not None:
-        return cancel_job(session, options.cancel, kind)
-    if isinstance(options, SubmitOptions) and options.fetch is not None:
-        return fetch_job(session, options.fetch)
+    if options["cancel"] is not None:
+        return cancel_job(session, options["cancel"], kind)
+    if options.get("fetch") is not None:
+        return fetch_job(session, options["fetch"])
     return None
 
 

@@ -5,7 +5,6 @@ import os
 from pathlib import Path
 
 from launcher import run_record
-from launcher.commands.options import LocalTrainOptions
 from launcher.commands.prepare import run_prepare
 from launcher.commands.session import Session
 from launcher.console import Console, UserError
@@ -13,12 +12,12 @@ from launcher.contract import MOUNT, MOUNT_VARIABLE
 from launcher.executors.local.cluster import replicas_of, shrunk
 from launcher.executors.local.executor import mounted, run_custom_job
 from launcher.packaging.environment import install
-from launcher.packaging.sdist import SourceDistribution, stored
-from launcher.project import Project, fingerprint_of, run_of
+from launcher.packaging.sdist import stored
+from launcher.project import Project, fingerprint_of
 from launcher.run_folders import new_folder, run_folder, stopped_run
 from launcher.run_record import RunRecord
 from launcher.spec.custom_job import custom_job_of, data_uri
-from launcher.spec.job_file import Job, read_job
+from launcher.spec.job_file import read_job
 from launcher.spec.tuning_job import with_flags
 
 RUN_NAME = "local"
@@ -26,20 +25,15 @@ RUN_NAME = "local"
 NOT_WITH_LIKE = ("scale_tier", "region", "data_dir", "all_replicas", "trial")
 
 
-def local_train(
-    project: Project, options: LocalTrainOptions, rest: list[str], console: Console
-) -> int:
+def local_train(session: Session) -> int:
+    project, options, console = session.project, session.options, session.console
     if options.like:
-        record = repeated(project, options.like, options, rest, console)
+        record = repeated(session)
     else:
-        job = options.job(project)
-        distribution = Session(project, job, rest, console).build()
-        reuse = ["--reuse", *options.verbosity]
-        if not options.data_dir and (
-            code := run_prepare(project, job.data, distribution, reuse, console)
-        ):
+        session.check()
+        if not options.data_dir and (code := run_prepare(session, "--reuse")):
             return code
-        record = new_record(project, job, distribution, options, rest, console)
+        record = new_record(session)
     distribution = stored(record.package, project.packages, console)
     python = install(project.training, distribution, console)
     versions = run_record.versions_of(project.training.requirements(distribution))
@@ -53,26 +47,21 @@ def local_train(
         return run_custom_job(record.custom_job, python, mount, console, options.preempt)
 
 
-def new_record(
-    project: Project,
-    job: Job,
-    distribution: SourceDistribution,
-    options: LocalTrainOptions,
-    rest: list[str],
-    console: Console,
-) -> RunRecord:
+def new_record(session: Session) -> RunRecord:
     """Return what the job of job.toml runs here."""
+    project, job, options = session.project, session.job, session.options
     data_folder = on_this_machine(options.data_dir or job.data.prepared, project)
-    run = run_of(project, job, distribution, RUN_NAME, [*rest, *options.verbosity])
+    run = session.run(RUN_NAME, *session.verbosity)
     if options.data_dir:
         run = dataclasses.replace(run, data_uri=data_uri(job, "given"))
     custom_job = custom_job_of(job, run)
     if not options.all_replicas:
         replicas, custom_job = len(replicas_of(custom_job)), shrunk(custom_job)
-        report_replicas(job.cloud.scale_tier, replicas, len(replicas_of(custom_job)), console)
+        here = len(replicas_of(custom_job))
+        report_replicas(job.cloud.scale_tier, replicas, here, session.console)
     return RunRecord(
         custom_job,
-        distribution.path,
+        session.package.path,
         project.folder / run_record.JOB_FILE,
         data_folder,
         fingerprint_of(data_folder),
@@ -81,16 +70,11 @@ def new_record(
     )
 
 
-def repeated(
-    project: Project, like: str, options: LocalTrainOptions, rest: list[str], console: Console
-) -> RunRecord:
+def repeated(session: Session) -> RunRecord:
     """Return what an earlier run was, with more flags behind its own; raise `UserError` if that cannot run again."""
-    for name in (name for name in NOT_WITH_LIKE if getattr(options, name)):
-        flag = f"--{name.replace('_', '-')}"
-        raise UserError(
-            f"{flag} beside --like", "the code, settings and data of that run", f"leave out {flag}"
-        )
-    earlier = Path(on_this_machine(run_folder(like, "runs"), project))
+    project, options = session.project, session.options
+    session.refuse_beside("like", NOT_WITH_LIKE, "the code, settings and data of that run")
+    earlier = Path(on_this_machine(run_folder(options.like, "runs"), project))
     record, name = run_record.read(earlier), project.shown_path(earlier)
     if record is None:
         raise UserError(
@@ -100,8 +84,8 @@ def repeated(
         )
     prepared = project.absolute(read_job(record.job_file).data.prepared)
     data_folder = run_record.data_folder_of(record, name, prepared)
-    console.step("like", f"{name}, its package, settings and data")
-    job = with_flags(record.custom_job, [*rest, *options.verbosity])
+    session.console.step("like", f"{name}, its package, settings and data")
+    job = with_flags(record.custom_job, [*session.arguments, *session.verbosity])
     return dataclasses.replace(record, custom_job=job, data_folder=data_folder)
 
 

@@ -1,31 +1,73 @@
 """What the steps of a command share."""
 
+import functools
+from argparse import Namespace
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from launcher.console import Console, UserError
+from launcher.console import Console, Refused, UserError
+from launcher.packaging.environment import Environment, install, run_module
 from launcher.packaging.sdist import SourceDistribution
-from launcher.project import Project, build
+from launcher.project import Project, build, job_of, run_of
+from launcher.spec.custom_job import Run
 from launcher.spec.job_file import Job
+
+REPLACING = ("scale_tier", "region", "bucket", "trial")
+"""The options that replace values of job.toml."""
 
 
 @dataclass(frozen=True)
 class Session:
-    """A command that works on a job."""
+    """One command in a project."""
 
     project: Project
-    job: Job
+    options: Namespace
+    """The command's options in commands.json."""
     arguments: list[str]
-    """For the trainer, from the command line."""
+    """The others of the command line, for the trainer."""
     console: Console
 
-    def build(self) -> SourceDistribution:
-        """Build the package; raise `Refused` or `UserError` unless it passes the checks."""
-        return self.build_for_cloud()[0]
+    @functools.cached_property
+    def job(self) -> Job:
+        """job.toml with the values that the options replace."""
+        given = vars(self.options).items()
+        return job_of(self.project, **{name: value for name, value in given if name in REPLACING})
 
-    def build_for_cloud(self) -> tuple[SourceDistribution, list[UserError]]:
-        """Build and check the package; return why the prepared data is stale, too."""
+    @functools.cached_property
+    def package(self) -> SourceDistribution:
+        return build(self.project, self.console)
+
+    @property
+    def verbosity(self) -> list[str]:
+        """The flags that make the trainer as quiet or as verbose as the launcher."""
+        return ["-q"] * self.options.quiet + ["-v"] * self.options.verbose
+
+    def check(self) -> list[UserError]:
+        """Return why the prepared data is stale; raise `Refused` or `UserError` for what else would fail."""
         # Imported here, so that --help does not wait for the checks.
         from launcher.checks.findings import require_sound
 
-        built = build(self.project, self.console)
-        return built, require_sound(self.project, self.job, built, self.arguments, self.console)
+        return require_sound(self.project, self.job, self.package, self.arguments, self.console)
+
+    def require_ready(self) -> None:
+        """Raise `Refused` until job.toml names a project and a bucket of one's own."""
+        from launcher.checks.job_settings import ready_findings
+
+        if findings := ready_findings(self.job):
+            raise Refused(findings)
+
+    def refuse_beside(self, option: str, others: Sequence[str], expected: str) -> None:
+        """Raise `UserError` if one of the other options is given, too."""
+        for name in (name for name in others if getattr(self.options, name)):
+            flag = f"--{name.replace('_', '-')}"
+            fix = f"leave out --{option}, or {flag}"
+            raise UserError(f"{flag} beside --{option}", expected, fix)
+
+    def run(self, name: str, *flags: str) -> Run:
+        """Return a run of the package, whose arguments end in `flags`."""
+        return run_of(self.project, self.job, self.package, name, [*self.arguments, *flags])
+
+    def run_module(self, environment: Environment, module: str, *arguments: str) -> int:
+        """Install the package and run one of its modules; return the exit code."""
+        python = install(environment, self.package, self.console)
+        return run_module(python, [module, *arguments], self.project.folder)

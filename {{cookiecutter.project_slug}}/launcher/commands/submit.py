@@ -8,10 +8,9 @@ from typing import Any
 from launcher import run_record
 from launcher.commands.check import cloud_findings
 from launcher.commands.cloud_jobs import list_or_cancel
-from launcher.commands.options import CloudJobOptions, SubmitOptions
 from launcher.commands.session import Session
 from launcher.commands.tiers import machine_text, pool_text
-from launcher.console import Console, Refused, UserError
+from launcher.console import Refused
 from launcher.executors.vertex import storage, submissions
 from launcher.executors.vertex.follow import Follower, Log, Report, follow, report_outcome
 from launcher.executors.vertex.jobs import CLIENT, CloudJob, JobService, load
@@ -19,8 +18,7 @@ from launcher.executors.vertex.logs import job_log
 from launcher.executors.vertex.send import Request, send
 from launcher.executors.vertex.submissions import Stage, Submission
 from launcher.files import locked
-from launcher.packaging.sdist import SourceDistribution
-from launcher.project import NOT_PREPARED, Project, prepared_fingerprint, run_of
+from launcher.project import NOT_PREPARED, prepared_fingerprint
 from launcher.spec.catalog import google_cloud
 from launcher.spec.custom_job import Run, custom_job_of
 from launcher.spec.gcloud_file import gcloud_file
@@ -32,26 +30,24 @@ ResourceOf = Callable[[Job, Run], dict[str, Any]]
 """Makes the CustomJob or the HyperparameterTuningJob of a run."""
 
 
-def submit(project: Project, options: SubmitOptions, rest: list[str], console: Console) -> int:
-    session = Session(project, options.job(project), rest, console)
-    if options.dry_run or options.gcloud:
-        return show(session, custom_job_of, options.gcloud)
-    return run_in_cloud(session, options, JobService, custom_job_of, job_log, report_outcome)
+def submit(session: Session) -> int:
+    if session.options.dry_run or session.options.gcloud:
+        return show(session, custom_job_of, session.options.gcloud)
+    return run_in_cloud(session, JobService, custom_job_of, job_log, report_outcome)
 
 
 def run_in_cloud(
     session: Session,
-    options: CloudJobOptions,
     kind: type[JobService],
     resource_of: ResourceOf,
     log_of: Callable[[JobService, CloudJob], Log],
     report: Report,
 ) -> int:
     """Send a job and, with --wait, follow it; or list or cancel jobs. Return the exit code."""
-    code = list_or_cancel(session, options, kind)
+    code, options = list_or_cancel(session, kind), session.options
     if code is not None:
         return code
-    request, submission, job = deliver(session, options, kind, resource_of)
+    request, submission, job = deliver(session, kind, resource_of)
     if not options.wait and not job.has_ended:
         return 0
     service = request.service
@@ -61,14 +57,14 @@ def run_in_cloud(
 
 
 def deliver(
-    session: Session, options: CloudJobOptions, kind: type[JobService], resource_of: ResourceOf
+    session: Session, kind: type[JobService], resource_of: ResourceOf
 ) -> tuple[Request, Submission, CloudJob]:
     """Check, build, upload and create, while no other command of this project does."""
     load(CLIENT)  # first, so that nothing is built without it
-    job, console = session.job, session.console
+    job, options, console = session.job, session.options, session.console
     folder = session.project.submissions
     with locked(folder / "lock", "another submit of this project", console):
-        distribution, run, stale = packaged(session)
+        stale, run = session.check(), session.run(submissions.new_run_name())
         if run.data_uri.endswith(NOT_PREPARED):
             raise storage.not_prepared()
         if stale:
@@ -77,21 +73,21 @@ def deliver(
             service=kind(job.cloud.project, job.cloud.region),
             resource=resource_of(job, run),
             folder=folder,
-            fill_bucket=functools.partial(fill_bucket, job, run, distribution, console),
+            fill_bucket=functools.partial(fill_bucket, session, run),
             console=console,
             pause_seconds=options.poll_seconds / POLLS_PER_PAUSE,
-            described=described(session, distribution),
+            described=described(session),
         )
         return request, *send(request, options.again, options.wait)
 
 
-def described(session: Session, distribution: SourceDistribution) -> dict[str, Any]:
+def described(session: Session) -> dict[str, Any]:
     """Return what a submission records beside the job, which names the code but not how it was sent."""
     project, data = session.project, session.job.data
-    requirements = project.training.requirements(distribution)
+    requirements = project.training.requirements(session.package)
     return {
         "command": run_record.typed_command(),
-        "package": distribution.content,
+        "package": session.package.content,
         "data": {"id": prepared_fingerprint(project, session.job), "folder": data.prepared},
         "table": [project.absolute(path) for path in (data.train, data.test) if path],
         "uncommitted": run_record.uncommitted(project),
@@ -99,16 +95,9 @@ def described(session: Session, distribution: SourceDistribution) -> dict[str, A
     }
 
 
-def packaged(session: Session) -> tuple[SourceDistribution, Run, list[UserError]]:
-    """Return the checked package, a new run of it, and why its data is stale."""
-    (distribution, stale), name = session.build_for_cloud(), submissions.new_run_name()
-    run = run_of(session.project, session.job, distribution, name, session.arguments)
-    return distribution, run, stale
-
-
 def show(session: Session, resource_of: ResourceOf, for_gcloud: bool = False) -> int:
     """Print the job, and nothing else, on standard output. Needs no credentials and no network."""
-    _, run, stale = packaged(session)
+    stale, run = session.check(), session.run(submissions.new_run_name())
     console, cloud, resource = session.console, session.job.cloud, resource_of(session.job, run)
     if run.data_uri.endswith(NOT_PREPARED):
         console.step("data", "not prepared yet: its address will end in its fingerprint")
@@ -134,8 +123,8 @@ def cost_of(job: Job, trials: int) -> dict[str, str]:
     }
 
 
-def fill_bucket(job: Job, run: Run, distribution: SourceDistribution, console: Console) -> None:
-    client = storage.storage_client(job.cloud.project)
-    if findings := cloud_findings(job, run.data_uri, client, console):
+def fill_bucket(session: Session, run: Run) -> None:
+    client = storage.storage_client(session.job.cloud.project)
+    if findings := cloud_findings(session.job, run.data_uri, client, session.console):
         raise Refused(findings)
-    storage.upload_package(client, distribution, run.package_uri, console)
+    storage.upload_package(client, session.package, run.package_uri, session.console)

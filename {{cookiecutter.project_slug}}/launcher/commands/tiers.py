@@ -1,16 +1,14 @@
 """What a region offers: the scale tiers, their machines, and how they may be scheduled."""
 
 from launcher.checks.machines import region_finding
-from launcher.commands.options import TiersOptions
-from launcher.console import Console
-from launcher.project import Project
+from launcher.commands.session import Session
 from launcher.spec.catalog import Pool, Tier, accelerator_of, google_cloud
 
 HEADINGS = ("tier", "machines", "scheduling", "default quota")
 
 
-def tiers(project: Project, options: TiersOptions, _rest: list[str], console: Console) -> int:
-    job = options.job(project)
+def tiers(session: Session) -> int:
+    job, console = session.job, session.console
     region = job.cloud.region
     if finding := region_finding(region):
         raise finding

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from launcher.checks.study import tier_findings
-from launcher.commands.options import TuneOptions
 from launcher.commands.prepare import run_prepare
 from launcher.commands.session import Session
 from launcher.commands.submit import run_in_cloud, show
@@ -21,36 +20,36 @@ from launcher.executors.vertex.follow import report_failure
 from launcher.executors.vertex.jobs import SUCCEEDED, CloudJob
 from launcher.executors.vertex.tuning_jobs import TrialLog, TuningService, outcomes_of
 from launcher.files import locked, read_json
-from launcher.project import Project, run_of
+from launcher.project import Project
 from launcher.run_folders import STUDY_PREFIX, new_folder, next_study
 from launcher.spec.custom_job import custom_job_of, output_uri
-from launcher.spec.job_file import Job
 from launcher.spec.study import Study
 from launcher.spec.tuning_job import tuning_job
 from launcher.tuning import optuna_sampler, report, search, trials
 
 
-def tune(project: Project, options: TuneOptions, rest: list[str], console: Console) -> int:
-    session = Session(project, options.job(project), rest, console)
-    study = study_of(session.job, options)
+def tune(session: Session) -> int:
+    study, options = study_of(session), session.options
     if findings := tier_findings(session.job):
         raise Refused(findings)
     resource_of = functools.partial(tuning_job, study=study)
     if options.dry_run:
         return show(session, resource_of)
     if options.local:
-        check_local(options)
-        return tune_here(session, study, options)
+        expected = "--local by itself: a local study is followed to its end, and the same command resumes it"
+        session.refuse_beside("local", ("wait", "again", "list", "cancel"), expected)
+        return tune_here(session, study)
     log_of = functools.partial(TrialLog, study=study)
-    conclude = functools.partial(report_study, project, study)
-    return run_in_cloud(session, options, TuningService, resource_of, log_of, conclude)
+    report_ended = functools.partial(report_study, session.project, study)
+    return run_in_cloud(session, TuningService, resource_of, log_of, report_ended)
 
 
-def study_of(job: Job, options: TuneOptions) -> Study:
+def study_of(session: Session) -> Study:
     """Return the study of job.toml, with the values of the command line; raise `UserError` if there is none.
 
     The service refuses more parallel trials than there are trials.
     """
+    job, options = session.job, session.options
     if job.study is None:
         raise UserError(
             "job.toml has no section [study]",
@@ -67,23 +66,12 @@ def study_of(job: Job, options: TuneOptions) -> Study:
     return dataclasses.replace(job.study, options=changed)
 
 
-def check_local(options: TuneOptions) -> None:
-    given = (name for name in ("wait", "again", "list", "cancel") if getattr(options, name))
-    for name in given:
-        raise UserError(
-            f"--{name} beside --local",
-            "--local by itself: a local study is followed to its end, and the same command resumes it",
-            f"leave out --local, or --{name}",
-        )
-
-
-def tune_here(session: Session, study: Study, options: TuneOptions) -> int:
+def tune_here(session: Session, study: Study) -> int:
     project, job, console = session.project, session.job, session.console
-    distribution = session.build()
-    code = run_prepare(project, job.data, distribution, ["--reuse", *options.verbosity], console)
-    if code:
+    session.check()
+    if code := run_prepare(session, "--reuse"):
         return code
-    run = run_of(project, job, distribution, "study", [*session.arguments, "-q"])
+    run = session.run("study", "-q")
     # Where the code is the same, it does not matter which revision it is called.
     digest = digest_of(custom_job_of(job, dataclasses.replace(run, revision="")), study)
     folder, resumed = next_study(project.runs, digest)
@@ -96,7 +84,7 @@ def tune_here(session: Session, study: Study, options: TuneOptions) -> int:
     console.step("study", f"{project.shown_path(folder)}{note}")
     with locked(folder / "lock", "another nox -s tune on this study", console):
         with mounted(links) as mount:
-            study_folder = trials.StudyFolder(project.folder, folder, mount, distribution.path)
+            study_folder = trials.StudyFolder(project.folder, folder, mount, session.package.path)
             optuna_study = optuna_sampler.open_study(study, folder / "study.db")
             custom_job = shrunk(custom_job_of(job, run))
             work = search.Search(study, custom_job, study_folder, optuna_study, console)
