@@ -12,12 +12,12 @@ from launcher.spec.catalog import offered_tiers
 from launcher.spec.custom_job import (
     arguments_of,
     custom_job_of,
+    gcloud_file,
     parse_start_command,
     program_of,
     start_command,
     variables_of,
 )
-from launcher.spec.gcloud_file import gcloud_file
 from launcher.spec.job_file import Job, Runtime, Scheduling
 
 from tests.launcher.samples import RUN, job_of

@@ -18,7 +18,7 @@ from launcher.run_folders import new_folder, run_folder, stopped_run
 from launcher.run_record import RunRecord
 from launcher.spec.custom_job import custom_job_of, data_uri
 from launcher.spec.job_file import read_job
-from launcher.spec.tuning_job import with_flags
+from launcher.spec.tuning_job import with_more
 
 RUN_NAME = "local"
 """Of each run on this machine: which folder it gets depends on what it runs."""
@@ -85,7 +85,7 @@ def repeated(session: Session) -> RunRecord:
     prepared = project.absolute(read_job(record.job_file).data.prepared)
     data_folder = run_record.data_folder_of(record, name, prepared)
     session.console.step("like", f"{name}, its package, settings and data")
-    job = with_flags(record.custom_job, [*session.arguments, *session.verbosity])
+    job = with_more(record.custom_job, [*session.arguments, *session.verbosity], {})
     return dataclasses.replace(record, custom_job=job, data_folder=data_folder)
 
 

@@ -20,8 +20,7 @@ from launcher.executors.vertex.submissions import Stage, Submission
 from launcher.files import locked
 from launcher.project import NOT_PREPARED, prepared_fingerprint
 from launcher.spec.catalog import google_cloud
-from launcher.spec.custom_job import Run, custom_job_of
-from launcher.spec.gcloud_file import gcloud_file
+from launcher.spec.custom_job import Run, custom_job_of, gcloud_file
 from launcher.spec.job_file import Job, duration_seconds
 
 POLLS_PER_PAUSE = 5

@@ -4,11 +4,13 @@ The fields are those of the REST resource:
 https://cloud.google.com/vertex-ai/docs/reference/rest/v1/projects.locations.customJobs
 """
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from launcher.console import UserError
 from launcher.contract import MOUNT, REVISION_VARIABLE
 from launcher.spec.catalog import POOL_NAMES, Pool, google_cloud, kind_of
 from launcher.spec.job_file import Job, argument_flags, duration_seconds
@@ -186,3 +188,21 @@ def arguments_of(pool: Mapping[str, Any]) -> list[str]:
 def variables_of(pool: Mapping[str, Any]) -> dict[str, str]:
     started = pool.get("pythonPackageSpec") or pool["containerSpec"]
     return {entry["name"]: entry.get("value", "") for entry in started.get("env", [])}
+
+
+def gcloud_file(custom_job: dict[str, Any], project: str, region: str) -> str:
+    """Return a file for `gcloud ai custom-jobs create --config`, with the command that takes it as a comment.
+
+    Raises `UserError` for a job that gcloud refuses: one with an unused pool between two others.
+    Source: https://cloud.google.com/sdk/gcloud/reference/ai/custom-jobs/create
+    """
+    job_spec = custom_job["jobSpec"]
+    if not all(job_spec["workerPoolSpecs"]):
+        what = "gcloud refuses a job with an unused pool before a used one"
+        fix = "add a worker pool, or send the JSON of --dry-run with the REST interface"
+        raise UserError(what, "pools without a gap", fix)
+    labels = ",".join(f"{key}={value}" for key, value in custom_job["labels"].items())
+    command = f"gcloud ai custom-jobs create --project={project} --region={region}"
+    command += f" --display-name={custom_job['displayName']} --labels={labels} --config=FILE"
+    # JSON is YAML, which gcloud reads.
+    return f"# {command}\n{json.dumps(job_spec, indent=2)}"

@@ -4,22 +4,16 @@ Source of the vocabulary: https://cloud.google.com/vertex-ai/docs/reference/rest
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from launcher.console import UserError, nearest, shown
+from launcher.spec.catalog import google_cloud
 from launcher.spec.toml_file import check_names, section, subtable
 
-CHOICES = {
-    "goal": ("maximize", "minimize"),
-    "algorithm": ("bayesian", "grid", "random"),
-    "measurement": ("best", "last"),
-    "early_stopping": ("none", "median", "decay_curve", "convex"),
-}
-TYPES = ("double", "integer", "discrete", "categorical")
 RANGES = ("double", "integer")
-SCALES = ("linear", "log", "reverse_log")
+"""The types of parameters that have a least and a greatest value; others have a list."""
 
 Value = str | int | float
 
@@ -94,7 +88,7 @@ def read_study(table: Mapping[str, Any], file: str) -> Study | None:
     parameters = subtable(values, "parameters", where)
     values.pop("parameters", None)
     options = section({"study": values}, "study", Options, file)
-    for key, choices in CHOICES.items():
+    for key, choices in google_cloud()["study"]["choices"].items():
         one_of(f"{where} {key}", getattr(options, key), choices)
     return Study(options, {name: read_parameter(parameters, name, file) for name in parameters})
 
@@ -104,7 +98,8 @@ def read_parameter(parameters: Mapping[str, Any], name: str, file: str) -> Param
     where = f"{file} [study.parameters.{name}]"
     keys = subtable(parameters, name, where)
     check_names(keys, ("type", "min", "max", "values", "scale", "when"), ("type",), where, "key")
-    kind = one_of(f"{where} type", keys["type"], TYPES)
+    facts = google_cloud()["study"]
+    kind = one_of(f"{where} type", keys["type"], facts["types"])
     wanted = ("min", "max") if kind in RANGES else ("values",)
     expected = f"{' and '.join(wanted)} for it"
     for key in ("min", "max", "values"):
@@ -112,7 +107,7 @@ def read_parameter(parameters: Mapping[str, Any], name: str, file: str) -> Param
             state, fix = ("missing", "add") if key in wanted else ("given", "remove")
             what = f"{where}: {key} is {state} for the type {kind}"
             raise UserError(what, expected, f"{fix} {key}")
-    scale = one_of(f"{where} scale", keys.get("scale", "linear"), SCALES)
+    scale = one_of(f"{where} scale", keys.get("scale", "linear"), facts["scales"])
     parent, parent_values = read_condition(keys.get("when", {}), where)
     low, high = (number(keys.get(key, 0), f"{where} {key}") for key in ("min", "max"))
     values = values_of(keys.get("values", []), f"{where} values")
@@ -143,9 +138,9 @@ def number(value: object, where: str) -> float:
     raise UserError(f"{where} is {shown(value)}", "a finite number", "correct the value")
 
 
-def one_of(where: str, value: object, choices: Sequence[str]) -> str:
-    if value in choices:
-        return str(value)
+def one_of(where: str, value: object, choices: Collection[str]) -> str:
+    if isinstance(value, str) and value in choices:
+        return value
     guess = nearest(str(value), choices)
     fix = f"write {guess}" if guess else "correct it"
     raise UserError(f"{where} is {shown(value)}", f"one of {', '.join(choices)}", fix)

@@ -8,22 +8,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from launcher.contract import METRIC_FILE_VARIABLE, TRIAL_VARIABLE
+from launcher.spec.catalog import google_cloud
 from launcher.spec.custom_job import Run, custom_job_of
 from launcher.spec.job_file import Job, flag_name
 from launcher.spec.study import Parameter, Study, Value, whole
-
-ALGORITHMS = {"grid": "GRID_SEARCH", "random": "RANDOM_SEARCH"}
-"""The Bayesian one is the service's default, and has no name of its own."""
-STOPPINGS = {
-    "median": "medianAutomatedStoppingSpec",
-    "decay_curve": "decayCurveStoppingSpec",
-    "convex": "convexAutomatedStoppingSpec",
-}
-PARENT_FIELDS = {
-    "categorical": "parentCategoricalValues",
-    "discrete": "parentDiscreteValues",
-    "integer": "parentIntValues",
-}
 
 
 def tuning_job(job: Job, run: Run, study: Study) -> dict[str, Any]:
@@ -46,12 +34,9 @@ def study_spec(study: Study) -> dict[str, Any]:
     spec: dict[str, Any] = {
         "metrics": [{"metricId": options.metric, "goal": options.goal.upper()}],
         "parameters": [parameter_spec(study, name) for name in children_of(study, "")],
-        "measurementSelectionType": f"{options.measurement.upper()}_MEASUREMENT",
     }
-    if options.algorithm in ALGORITHMS:
-        spec["algorithm"] = ALGORITHMS[options.algorithm]
-    if options.early_stopping in STOPPINGS:
-        spec[STOPPINGS[options.early_stopping]] = {"useElapsedDuration": False}
+    for key, choices in google_cloud()["study"]["choices"].items():
+        spec |= choices[getattr(options, key)]
     return spec
 
 
@@ -62,16 +47,18 @@ def parameter_spec(study: Study, name: str) -> dict[str, Any]:
     if parameter.type != "categorical":
         spec["scaleType"] = f"UNIT_{parameter.scale.upper()}_SCALE"
     if children := children_of(study, name):
-        spec["conditionalParameterSpecs"] = [
-            {
-                PARENT_FIELDS[parameter.type]: {
-                    "values": json_values(parameter.type, study.parameters[child].parent_values)
-                },
-                "parameterSpec": parameter_spec(study, child),
-            }
-            for child in children
-        ]
+        spec["conditionalParameterSpecs"] = [condition(study, name, child) for child in children]
     return spec
+
+
+def condition(study: Study, parent: str, child: str) -> dict[str, Any]:
+    """Return a parameter with the values of another one on which it depends."""
+    kind, values = study.parameters[parent].type, study.parameters[child].parent_values
+    field = google_cloud()["study"]["types"][kind]
+    return {
+        field: {"values": json_values(kind, values)},
+        "parameterSpec": parameter_spec(study, child),
+    }
 
 
 def children_of(study: Study, parent: str) -> list[str]:
@@ -108,27 +95,27 @@ def trial_job(
 
     Sources: https://cloud.google.com/vertex-ai/docs/training/using-hyperparameter-tuning and -/code-requirements
     """
-    spec = trained["jobSpec"]
-    base = spec["baseOutputDirectory"]["outputUriPrefix"].rstrip("/")
     variables = {TRIAL_VARIABLE: trial, METRIC_FILE_VARIABLE: metric_file}
-    added = [{"name": name, "value": value} for name, value in variables.items()]
-    pools = [with_more(pool, flags, added) for pool in spec["workerPoolSpecs"]]
-    output = {"outputUriPrefix": f"{base}/{trial}"}
-    changed = {"workerPoolSpecs": pools, "baseOutputDirectory": output}
-    return {**trained, "jobSpec": {**spec, **changed}}
-
-
-def with_flags(trained: Mapping[str, Any], flags: Sequence[str]) -> dict[str, Any]:
-    """Return a CustomJob whose programs get more flags."""
-    pools = [with_more(pool, flags, []) for pool in trained["jobSpec"]["workerPoolSpecs"]]
-    return {**trained, "jobSpec": {**trained["jobSpec"], "workerPoolSpecs": pools}}
+    job = with_more(trained, flags, variables)
+    base = trained["jobSpec"]["baseOutputDirectory"]["outputUriPrefix"].rstrip("/")
+    job["jobSpec"]["baseOutputDirectory"] = {"outputUriPrefix": f"{base}/{trial}"}
+    return job
 
 
 def with_more(
+    custom_job: Mapping[str, Any], flags: Sequence[str], variables: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return a CustomJob whose programs get more flags and variables."""
+    spec = custom_job["jobSpec"]
+    added = [{"name": name, "value": value} for name, value in variables.items()]
+    pools = [pool_with_more(pool, flags, added) for pool in spec["workerPoolSpecs"]]
+    return {**custom_job, "jobSpec": {**spec, "workerPoolSpecs": pools}}
+
+
+def pool_with_more(
     pool: Mapping[str, Any], flags: Sequence[str], variables: Sequence[Mapping[str, str]]
 ) -> dict[str, Any]:
-    """Return a pool whose program gets more flags and variables; an empty one stays so."""
-    more = dict(pool)
+    more = dict(pool)  # an unused one is empty, and stays so
     for name in {"containerSpec", "pythonPackageSpec"} & pool.keys():
         args, env = ([*pool[name].get(key, [])] for key in ("args", "env"))
         more[name] = {**pool[name], "args": [*args, *flags], "env": [*env, *variables]}
