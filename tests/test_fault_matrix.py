@@ -43,7 +43,7 @@ class Case:
         return f"{self.operation.name}, {self.fault_name}, {lasting}".replace(" ", "-")
 
 
-CREATE = Operation("create the job", "POST", "/customJobs[?]")
+CREATE = Operation("create the job", "POST", "/customJobs$")
 UPLOAD = Operation("upload", "POST|PUT", "/upload/")
 OPERATIONS = (
     Operation("look at the bucket", "GET", "/storage/v1/b/"),

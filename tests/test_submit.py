@@ -32,7 +32,7 @@ from tests.submitting import (
 
 pytestmark = pytest.mark.minute
 
-JOBS = "/customJobs[?]"
+JOBS = "/customJobs$"
 KILLS = many(6, 20)
 FIRST_STEPS = 1000
 LONGEST_SUBMIT_SECONDS = 5.0

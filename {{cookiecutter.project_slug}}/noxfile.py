@@ -23,7 +23,7 @@ LAUNCHER = (
     RUFF,
     "tomli>=2; python_version < '3.11'",
 )
-CLOUD = (*LAUNCHER, "google-cloud-aiplatform>=1.120,<3", "google-cloud-storage>=2.18")
+CLOUD = (*LAUNCHER, "google-cloud-storage>=2.18")
 STUDIES = ("optuna>=4,<6", "matplotlib>=3.8")
 TESTS = ("--editable", ".[local,prepare]", "pytest>=8", *LAUNCHER)
 # It imports pkg_resources, which newer setuptools have no more.

@@ -10,10 +10,11 @@ from launcher.commands.check import cloud_findings
 from launcher.commands.cloud_jobs import list_or_cancel
 from launcher.commands.session import Session
 from launcher.commands.tiers import machine_text, pool_text
-from launcher.console import Refused
+from launcher.console import Console, Refused
+from launcher.contract import EXIT_INTERRUPTED
 from launcher.executors.vertex import storage, submissions
-from launcher.executors.vertex.follow import Follower, Log, Report, follow, report_outcome
-from launcher.executors.vertex.jobs import CLIENT, CloudJob, JobService, load
+from launcher.executors.vertex.follow import Follower, Log, follow, report_outcome
+from launcher.executors.vertex.jobs import CloudJob, JobService
 from launcher.executors.vertex.logs import job_log
 from launcher.executors.vertex.send import Request, send
 from launcher.executors.vertex.submissions import Stage, Submission
@@ -40,9 +41,9 @@ def run_in_cloud(
     kind: type[JobService],
     resource_of: ResourceOf,
     log_of: Callable[[JobService, CloudJob], Log],
-    report: Report,
+    report: Callable[[CloudJob, Console], int],
 ) -> int:
-    """Send a job and, with --wait, follow it; or list or cancel jobs. Return the exit code."""
+    """Send a job and, with --wait, follow it and report how it ended; or list or cancel jobs. Return the exit code."""
     code, options = list_or_cancel(session, kind), session.options
     if code is not None:
         return code
@@ -51,16 +52,22 @@ def run_in_cloud(
         return 0
     service = request.service
     follower = Follower(service, log_of(service, job), session.console, options.poll_seconds)
-    conclude = functools.partial(request.record, submission, Stage.CONCLUDED)
-    return follow(follower, job, report, conclude)
+    ended = follow(follower, job)
+    if ended is None:
+        return EXIT_INTERRUPTED
+    code = report(ended, session.console)
+    request.record(submission, Stage.CONCLUDED, ended)
+    return code
 
 
 def deliver(
     session: Session, kind: type[JobService], resource_of: ResourceOf
 ) -> tuple[Request, Submission, CloudJob]:
     """Check, build, upload and create, while no other command of this project does."""
-    load(CLIENT)  # first, so that nothing is built without it
     job, options, console = session.job, session.options, session.console
+    service = kind(
+        job.cloud.project, job.cloud.region
+    )  # first: nothing is built without credentials
     folder = session.project.submissions
     with locked(folder / "lock", "another submit of this project", console):
         stale, run = session.check(), session.run(submissions.new_run_name())
@@ -69,7 +76,7 @@ def deliver(
         if stale:
             raise Refused(stale)
         request = Request(
-            service=kind(job.cloud.project, job.cloud.region),
+            service=service,
             resource=resource_of(job, run),
             folder=folder,
             fill_bucket=functools.partial(fill_bucket, session, run),

@@ -3,22 +3,18 @@
 Source: https://cloud.google.com/build/docs/api/reference/rest/v1/projects.builds
 """
 
-import os
 import time
 from collections.abc import Mapping
 from typing import Any
 
 from launcher.console import Console, UserError
 from launcher.executors.vertex.errors import BUILDS, explained
-from launcher.executors.vertex.jobs import credentials
+from launcher.executors.vertex.rest import Rest
 from launcher.spec.custom_job import folder_uri
 from launcher.spec.job_file import Job
 
-ENDPOINT = "https://cloudbuild.googleapis.com"
-ENDPOINT_VARIABLE = "CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDBUILD"
 LONGEST_BUILD = "3600s"
 POLL_SECONDS = 5.0
-RESPONSE_SECONDS = 60.0
 UNFINISHED = ("STATUS_UNKNOWN", "PENDING", "QUEUED", "WORKING")
 
 
@@ -40,12 +36,16 @@ def build_request(job: Job, address: str, content: str) -> dict[str, Any]:
 
 
 def run_build(job: Job, request: Mapping[str, Any], console: Console) -> None:
-    build = call(job, "POST", "builds", request)["metadata"]["build"]
+    rest = Rest(BUILDS, job.cloud.project)
+    builds = f"v1/projects/{job.cloud.project}/locations/{job.cloud.region}/builds"
+    with explained("Cloud Build", BUILDS):
+        build = rest.call("POST", builds, json=request)["metadata"]["build"]
     log = build.get("logUrl", "in Cloud Logging")
     console.step("build", f"{build['id']}, log: {log}")
     while build.get("status", UNFINISHED[0]) in UNFINISHED:
         time.sleep(POLL_SECONDS)
-        build = call(job, "GET", f"builds/{build['id']}")
+        with explained("Cloud Build", BUILDS):
+            build = rest.call("GET", f"{builds}/{build['id']}")
     if build["status"] != "SUCCESS":
         raise UserError(
             f"the build ended as {build['status']} ({build.get('statusDetail', 'no detail')})",
@@ -54,17 +54,3 @@ def run_build(job: Job, request: Mapping[str, Any], console: Console) -> None:
             f"gcloud artifacts repositories create training --repository-format=docker "
             f"--location={job.cloud.region} --project={job.cloud.project}",
         )
-
-
-def call(job: Job, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    from google.api_core.exceptions import from_http_response
-    from google.auth.transport.requests import AuthorizedSession
-
-    endpoint = os.environ.get(ENDPOINT_VARIABLE, ENDPOINT).rstrip("/")
-    address = f"{endpoint}/v1/projects/{job.cloud.project}/locations/{job.cloud.region}/{path}"
-    session = AuthorizedSession(credentials(endpoint, job.cloud.project))
-    with explained("Cloud Build", BUILDS):
-        response = session.request(method, address, json=body, timeout=RESPONSE_SECONDS)
-        if not response.ok:
-            raise from_http_response(response)
-        return dict(response.json())

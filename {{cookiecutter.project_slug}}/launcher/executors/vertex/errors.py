@@ -2,12 +2,12 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 from launcher.console import UserError
 
-Service = tuple[str, str]
 LOG_IN = "gcloud auth application-default login"
 REQUEST = re.compile(r"^[A-Z]+ https?://\S+: ")
 """What Google's libraries put before the message of a service."""
@@ -15,26 +15,15 @@ RETRYABLE_CODES = (408, 429)
 """Codes after which a request may be repeated. Source: https://cloud.google.com/storage/docs/retry-strategy"""
 FIRST_CODE_OF_SERVER = 500
 
-JOBS = ("aiplatform.googleapis.com", "roles/aiplatform.user")
-STORAGE = ("storage.googleapis.com", "roles/storage.objectAdmin")
-LOGGING = ("logging.googleapis.com", "roles/logging.viewer")
-BUILDS = ("cloudbuild.googleapis.com", "roles/cloudbuild.builds.editor")
-"""Of each service, its API and the role that its requests need."""
-
-ADVICE = {
-    400: ("what the service accepts", "correct what it names, most likely in job.toml"),
-    401: ("credentials that are valid", LOG_IN),
-    403: (
-        "an account with {role}, in a project whose API is enabled",
-        "gcloud services enable {api}, or ask the project's owner for the role",
-    ),
-    404: ("a resource that exists", "correct project, region or bucket in job.toml"),
-    429: (
-        "a quota that allows the job; each region has its own",
-        "choose smaller machines or another region, or ask for more at https://console.cloud.google.com/iam-admin/quotas",
-    ),
-}
-OTHER_ADVICE = ("a request that the service accepts", "correct what it names")
+TABLES = json.loads(Path(__file__).with_name("services.json").read_text(encoding="utf-8"))
+ADVICE = TABLES["advice"]
+"""What is expected, and what to do, by the code of a refusal."""
+Service = Mapping[str, str]
+"""The address of a service, the variable that replaces it, its API, and the role that its requests need."""
+JOBS: Service = TABLES["services"]["jobs"]
+STORAGE: Service = TABLES["services"]["storage"]
+LOGGING: Service = TABLES["services"]["logging"]
+BUILDS: Service = TABLES["services"]["builds"]
 
 
 class NoResponse(UserError):
@@ -50,9 +39,9 @@ class NoResponse(UserError):
 
 class RequestRefused(UserError):
     def __init__(self, doing: str, code: int, message: str, service: Service = JOBS) -> None:
-        api, role = service
-        advice = [text.format(api=api, role=role) for text in ADVICE.get(code, OTHER_ADVICE)]
-        super().__init__(f"{doing}: {one_line(message)} (HTTP {code})", *advice)
+        expected, remedy = ADVICE.get(str(code), ADVICE["other"])
+        what = f"{doing}: {one_line(message)} (HTTP {code})"
+        super().__init__(what, expected.format(**service), remedy.format(**service))
         self.code, self.reason = code, one_line(message)
 
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from launcher.console import Console, UserError
-from launcher.contract import EXIT_FAILED, EXIT_INTERRUPTED, METRICS
+from launcher.contract import EXIT_FAILED, METRICS
 from launcher.executors.vertex import storage
-from launcher.executors.vertex.errors import NoResponse, one_line
+from launcher.executors.vertex.errors import JOBS, LOGGING, NoResponse, one_line
 from launcher.executors.vertex.jobs import SUCCEEDED, CloudJob, JobService
 from launcher.executors.vertex.logs import JobLog
 from launcher.executors.vertex.tuning_jobs import TrialLog
@@ -16,8 +16,6 @@ MAX_SILENCE_SECONDS = 1800.0
 """How long the job service may keep silent, as while a laptop sleeps, before following is given up."""
 Log = JobLog | TrialLog
 """What is shown while a job runs."""
-Report = Callable[[CloudJob, Console], int]
-"""Reports how a job ended, and returns the exit code."""
 
 
 @dataclass
@@ -29,30 +27,25 @@ class Follower:
     has_warned: bool = False
 
 
-def follow(
-    follower: Follower, job: CloudJob, report: Report, conclude: Callable[[CloudJob], object]
-) -> int:
-    """Follow a job until it ends, and return the exit code of `report`: 0 if it succeeded, 130 after Ctrl-C.
+def follow(follower: Follower, job: CloudJob) -> CloudJob | None:
+    """Follow a job and return it when it has ended, None after Ctrl-C.
 
-    `conclude` is called once the outcome was reported. Raises `NoResponse` after `MAX_SILENCE_SECONDS` of silence.
+    Raises `NoResponse` after `MAX_SILENCE_SECONDS` of silence.
     """
-    console, command = follower.console, follower.service.command
+    console, command = follower.console, f"nox -s {follower.service.command} --"
     try:
         with console.status("job") as show:
-            ended = poll(follower, job, show)
+            return poll(follower, job, show)
     except KeyboardInterrupt:
         console.always(
-            f"stopped following: job {job.id} continues; nox -s {command} -- --wait follows it again,"
-            f" nox -s {command} -- --cancel {job.id} ends it"
+            f"stopped following: job {job.id} continues; {command} --wait follows it again,"
+            f" {command} --cancel {job.id} ends it"
         )
-        return EXIT_INTERRUPTED
-    code = report(ended, console)
-    conclude(ended)
-    return code
+        return None
 
 
 def poll(follower: Follower, job: CloudJob, show: Callable[[str], None]) -> CloudJob:
-    silent_since, is_silent, shown_state = time.monotonic(), False, ""
+    silent_since, shown_state = 0.0, ""
     while True:
         show_log(follower)
         if job.state != shown_state:
@@ -66,15 +59,13 @@ def poll(follower: Follower, job: CloudJob, show: Callable[[str], None]) -> Clou
         show(shown_state.lower())
         time.sleep(follower.poll_seconds)
         try:
-            job = follower.service.get(job.resource)
-            silent_since, is_silent = time.monotonic(), False
+            job, silent_since = follower.service.get(job.resource), 0.0
         except NoResponse as error:
             show(str(error))
-            if not is_silent:
-                follower.console.warning(
-                    "the job service does not respond; the job is still followed"
-                )
-            is_silent = True
+            if not silent_since:
+                silent_since = time.monotonic()
+                text = "the job service does not respond; the job is still followed"
+                follower.console.warning(text)
             if time.monotonic() - silent_since > MAX_SILENCE_SECONDS:
                 raise
 
@@ -87,8 +78,9 @@ def show_log(follower: Follower) -> None:
     except Exception as error:  # whatever is wrong with the log, the job is still followed
         if not follower.has_warned:
             follower.has_warned = True
+            role = (LOGGING if isinstance(follower.log, JobLog) else JOBS)["role"]
             follower.console.warning(
-                f"the job's log cannot be read ({one_line(str(error))}); expected {follower.log.role};"
+                f"the job's log cannot be read ({one_line(str(error))}); expected {role};"
                 " the job continues, and is still followed"
             )
 

@@ -3,19 +3,18 @@
 Source: https://cloud.google.com/logging/docs/reference/v2/rest/v2/entries/list
 """
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from itertools import islice
 from typing import Any
 
 from launcher.executors.vertex.errors import LOGGING
 from launcher.executors.vertex.jobs import CloudJob, JobService
+from launcher.executors.vertex.rest import Rest
 
-ENDPOINT_VARIABLE = "CLOUDSDK_API_ENDPOINT_OVERRIDES_LOGGING"
-ENDPOINT = "https://logging.googleapis.com"
 PAGE_LINES = 1000
-MAXIMUM_PAGES = 20
+MAXIMUM_LINES = 20_000
 TIMEOUT_SECONDS = 10.0
 LATE = timedelta(seconds=60)
 """Lines arrive out of order, so each look starts that long before the newest line."""
@@ -26,49 +25,35 @@ MICROSECOND_CHARACTERS = len("2026-01-01T00:00:00.000000")
 class JobLog:
     """The log of one job, read from where the last look ended."""
 
-    project: str
-    job_id: str
-    credentials: Any
+    rest: Rest
+    job: CloudJob
     since: datetime
     """Nothing before it is asked for."""
     seen: set[str] = field(default_factory=set)
-    role = LOGGING[1]
 
     def new_lines(self) -> Iterator[str]:
         """Yield the new lines; raises what the client raises if the service does not return them."""
-        for entry in list(self.entries()):
+        for entry in list(islice(self.entries(), MAXIMUM_LINES)):
             if entry["insertId"] not in self.seen:
                 self.seen.add(entry["insertId"])
                 self.since = max(self.since, moment(entry["timestamp"]) - LATE)
                 yield line_of(entry)
 
     def entries(self) -> Iterator[Mapping[str, Any]]:
-        from google.auth.transport.requests import AuthorizedSession
-
         since = self.since.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        job = f'resource.type="ml_job" AND resource.labels.job_id="{self.job_id}"'
-        endpoint = os.environ.get(ENDPOINT_VARIABLE, "").rstrip("/") or ENDPOINT
-        body: dict[str, Any] = {
-            "resourceNames": [f"projects/{self.project}"],
+        job = f'resource.type="ml_job" AND resource.labels.job_id="{self.job.id}"'
+        request = {
+            "resourceNames": [f"projects/{self.job.project}"],
             "filter": f'{job} AND timestamp>="{since}"',
             "orderBy": "timestamp asc",
             "pageSize": PAGE_LINES,
         }
-        with AuthorizedSession(self.credentials) as session:
-            for _ in range(MAXIMUM_PAGES):
-                response = session.post(
-                    f"{endpoint}/v2/entries:list", json=body, timeout=TIMEOUT_SECONDS
-                )
-                response.raise_for_status()
-                page = response.json()
-                yield from page.get("entries", [])
-                if not page.get("nextPageToken"):
-                    return
-                body["pageToken"] = page["nextPageToken"]
+        return self.rest.items("entries", "POST", "v2/entries:list", request)
 
 
-def job_log(service: JobService, job: CloudJob) -> JobLog:
-    return JobLog(job.project, job.id, service.credentials, moment(job.created))
+def job_log(_service: JobService, job: CloudJob) -> JobLog:
+    rest = Rest(LOGGING, job.project, seconds=TIMEOUT_SECONDS)
+    return JobLog(rest, job, moment(job.created))
 
 
 def line_of(entry: Mapping[str, Any]) -> str:

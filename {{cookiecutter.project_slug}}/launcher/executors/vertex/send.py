@@ -3,6 +3,7 @@
 Each step is recorded before the next, and the run's label is looked for before the job is created again.
 """
 
+import contextlib
 import dataclasses
 import random
 import time
@@ -104,23 +105,22 @@ def create_once(request: Request, submission: Submission, may_exist: bool) -> Cl
     `may_exist` says that it may have been created before. Raises `NoResponse` if no request gets a response; if the
     service refuses, the submission is concluded.
     """
-    no_response: NoResponse | None = None
+    lost: NoResponse | None = None
     for _ in range(MAX_CREATIONS):
-        if may_exist and (job := find_job(request, submission.run)):
+        if (may_exist or lost) and (job := find_job(request, submission.run)):
             return job
         try:
             return request.service.create(submission.custom_job)
         except NoResponse as error:
             request.console.step("retry", "no response; checking whether the job exists")
-            no_response, may_exist = error, True
+            lost = error
         except RequestRefused:
             request.record(submission, Stage.CONCLUDED, None)
             raise
-    job = find_job(request, submission.run)
-    if job is None and no_response:
-        raise no_response
-    assert job
-    return job
+    if job := find_job(request, submission.run):
+        return job
+    assert lost
+    raise lost
 
 
 def find_job(request: Request, run: str) -> CloudJob | None:
@@ -128,18 +128,12 @@ def find_job(request: Request, run: str) -> CloudJob | None:
 
     Several, because a request without a response may still be at work. Raises `NoResponse` if the last one has none.
     """
-    no_response: NoResponse | None = None
-    for pause in (0.0, *pauses(request.pause_seconds, MAX_LOOKUPS)):
-        time.sleep(pause)
-        try:
+    for pause in pauses(request.pause_seconds, MAX_LOOKUPS):
+        with contextlib.suppress(NoResponse):
             if job := request.service.find(run):
                 return job
-            no_response = None
-        except NoResponse as error:
-            no_response = error
-    if no_response:
-        raise no_response
-    return None
+        time.sleep(pause)
+    return request.service.find(run)
 
 
 def pauses(first_seconds: float, count: int) -> list[float]:

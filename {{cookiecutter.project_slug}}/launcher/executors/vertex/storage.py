@@ -15,10 +15,9 @@ from typing import Any
 from launcher.console import Console, UserError
 from launcher.contract import STATISTICS
 from launcher.executors.vertex.errors import STORAGE, RequestRefused, explained
-from launcher.executors.vertex.jobs import credentials, load
+from launcher.executors.vertex.rest import credentials, load
 from launcher.packaging.sdist import SourceDistribution, archive_files, digest
 
-ENDPOINT_VARIABLE = "STORAGE_EMULATOR_HOST"
 PARALLEL_REQUESTS = 8
 CHUNK_BYTES = 16 * 1024 * 1024
 """A larger upload resumes after a failure at its last complete chunk."""
@@ -32,7 +31,7 @@ MEGABYTE = 1_000_000
 
 def storage_client(project: str) -> Any:
     """Return the client, which reads STORAGE_EMULATOR_HOST by itself."""
-    endpoint = os.environ.get(ENDPOINT_VARIABLE, "")
+    endpoint = os.environ.get(STORAGE["override"], "")
     client = load("google.cloud.storage").Client
     return client(project=project, credentials=credentials(endpoint, project))
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from launcher.executors.vertex.errors import JOBS
 from launcher.executors.vertex.jobs import CloudJob, JobService
 from launcher.spec.job_file import flag_name
 from launcher.spec.study import Outcome, Parameter, Study, Value
@@ -20,8 +19,6 @@ STATES = {"SUCCEEDED": "complete", "INFEASIBLE": "failed"}
 
 class TuningService(JobService):
     collection = "hyperparameterTuningJobs"
-    message = "HyperparameterTuningJob"
-    methods = "hyperparameter_tuning_job"
     command = "tune"
 
 
@@ -31,7 +28,6 @@ class TrialLog:
     job: CloudJob
     study: Study
     shown: dict[int, str] = field(default_factory=dict)
-    role = JOBS[1]
 
     def new_lines(self) -> Iterator[str]:
         """Yield a line for each trial that has begun or ended since the last look."""
