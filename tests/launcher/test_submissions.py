@@ -21,7 +21,7 @@ from launcher.executors.vertex.errors import (
 )
 from launcher.executors.vertex.jobs import CloudJob, cloud_job
 from launcher.executors.vertex.logs import line_of, moment
-from launcher.executors.vertex.outputs import fetch, metrics_text
+from launcher.executors.vertex.outputs import fetch, metrics_text, metrics_texts
 from launcher.executors.vertex.rest import is_loopback
 from launcher.executors.vertex.send import (
     LONGEST_FACTOR,
@@ -295,6 +295,21 @@ def test_jobs_are_parsed_with_and_without_their_optional_fields() -> None:
         "gs://b/x",
     )
     assert full.has_ended and full.address.endswith("us-central1/training/12?project=p")
+
+
+def test_metrics_of_one_job_that_cannot_be_read_leave_those_of_the_others(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def read_bytes(_: object, uri: str) -> bytes:
+        if "foreign" in uri:
+            raise RequestRefused(f"reading {uri}", 403, "denied")
+        return b'{"auc": 0.5, "split": "test"}'
+
+    monkeypatch.setattr("launcher.executors.vertex.storage.read_bytes", read_bytes)
+    outputs = ("gs://b/x", "gs://foreign/x", "gs://b/y", "gs://foreign/y")
+    jobs = [dataclasses.replace(ACCEPTED, state="SUCCEEDED", output=each) for each in outputs]
+    assert metrics_texts(None, jobs, QUIET) == ["auc 0.5000", "", "auc 0.5000", ""]
+    assert capsys.readouterr().err.count("warning: reading gs://foreign/") == 1
 
 
 @pytest.mark.parametrize("code", [400, 401, 403, 404, 418, 429])

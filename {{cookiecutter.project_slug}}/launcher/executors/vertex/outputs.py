@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,21 @@ MEASURES_OF_SPEED = {"rows_per_second", "wall_seconds"}
 
 
 def metrics_texts(client: Any, jobs: Sequence[CloudJob], console: Console) -> list[str]:
-    """Return the metrics of each job, "" for one that has left none; warn, once, if they cannot be read."""
-    try:
-        with ThreadPoolExecutor(storage.PARALLEL_REQUESTS) as pool:
-            return list(pool.map(partial(metrics_text, client), jobs))
-    except UserError as error:
-        console.warning(error)
-        return [""] * len(jobs)
+    """Return the metrics of each job, "" for one that has left none; warn, once, if some cannot be read."""
+    refusals: list[UserError] = []
+
+    def text_of(job: CloudJob) -> str:
+        try:
+            return metrics_text(client, job)
+        except UserError as error:
+            refusals.append(error)
+            return ""
+
+    with ThreadPoolExecutor(storage.PARALLEL_REQUESTS) as pool:
+        texts = list(pool.map(text_of, jobs))
+    for refusal in refusals[:1]:
+        console.warning(refusal)
+    return texts
 
 
 def metrics_text(client: Any, job: CloudJob) -> str:
