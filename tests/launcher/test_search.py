@@ -51,9 +51,8 @@ JOB = {
 def work_in(folder: Path, study: Study) -> search.Search:
     """Return a study in a folder, new or resumed."""
     folder.mkdir(exist_ok=True)
-    study_folder = trials.StudyFolder(folder, folder, folder, folder)
     found = optuna_sampler.open_study(study, folder / "study.db")
-    return search.Search(study, JOB, study_folder, found, QUIET)
+    return search.Search(study, folder, JOB, folder, folder, folder, QUIET, found)
 
 
 @pytest.fixture(autouse=True)
@@ -61,20 +60,18 @@ def fake_trainer(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """Let trials run a small program; what is changed in the returned dictionary changes it."""
     parts = {"PAUSE": "0", "CODE": "0", "REPORT": "str(value * (step + 1) / 3)"}
 
-    def start(
-        study_folder: trials.StudyFolder, trial: str, custom_job: Mapping[str, Any]
-    ) -> Process:
-        folder = study_folder.outputs(trial)
+    def start(work: search.Search, trial: str, custom_job: Mapping[str, Any]) -> Process:
+        folder = work.folder / trial
         folder.mkdir(exist_ok=True)
         program = TRAINER
         for name, text in parts.items():
             program = program.replace(name, text)
         flags = custom_job["jobSpec"]["workerPoolSpecs"][0]["containerSpec"]["args"]
         command = [sys.executable, "-c", program, str(folder), *flags]
-        with study_folder.log(trial).open("ab") as output:
+        with work.log(trial).open("ab") as output:
             return subprocesses.start(trial, command, folder, os.environ, output)
 
-    monkeypatch.setattr(trials, "start", start)
+    monkeypatch.setattr(search, "start", start)
     return parts
 
 
@@ -87,7 +84,7 @@ def test_a_study_ends_with_the_best_of_its_trials(tmp_path: Path) -> None:
     assert [each.number for each in outcomes] == [*range(1, 9)]
     assert {each.state for each in outcomes} == {"complete"}
     default = work.value(search.DEFAULTS)
-    best = report.write(work.folder.path, study, outcomes, default, QUIET)
+    best = report.write(work.folder, study, outcomes, default, QUIET)
     assert best and best.value == max(each.value or 0 for each in outcomes)
     assert best_arguments(tmp_path, "best") == best.values
     assert best_arguments(tmp_path, "3") == outcomes[2].values

@@ -84,12 +84,18 @@ def tune_here(session: Session, study: Study) -> int:
     console.step("study", f"{project.shown_path(folder)}{note}")
     with locked(folder / "lock", "another nox -s tune on this study", console):
         with mounted(links) as mount:
-            study_folder = trials.StudyFolder(project.folder, folder, mount, session.package.path)
-            optuna_study = optuna_sampler.open_study(study, folder / "study.db")
-            custom_job = shrunk(custom_job_of(job, run))
-            work = search.Search(study, custom_job, study_folder, optuna_study, console)
+            work = search.Search(
+                study=study,
+                folder=folder,
+                custom_job=shrunk(custom_job_of(job, run)),
+                package=session.package.path,
+                mount=mount,
+                project=project.folder,
+                console=console,
+                optuna_study=optuna_sampler.open_study(study, folder / "study.db"),
+            )
             search.search(work, wanted, at_a_time)
-        outcomes = optuna_sampler.outcomes(optuna_study)
+        outcomes = optuna_sampler.outcomes(work.optuna_study)
         statistics = read_json(Path(project.absolute(job.data.prepared), STATISTICS))
         default = work.value(search.DEFAULTS)
         best = report.write(folder, study, outcomes, default, console, statistics)

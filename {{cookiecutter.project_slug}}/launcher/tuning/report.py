@@ -162,33 +162,30 @@ def as_optuna(study: Study, outcomes: Sequence[Outcome]) -> Any:
     """
     optuna = load_optuna()
     optuna_study = optuna.create_study(direction=study.options.goal)
-    kinds = {name: distribution(optuna, each) for name, each in study.parameters.items()}
+    failed = optuna.create_trial(state=optuna.trial.TrialState.FAIL)
     by_number = {each.number: each for each in outcomes if each.value is not None}
     for number in range(max(by_number) + 1):
-        optuna_study.add_trial(as_trial(optuna, kinds, by_number.get(number)))
+        outcome = by_number.get(number)
+        optuna_study.add_trial(as_trial(optuna, study, outcome) if outcome else failed)
     return optuna_study
 
 
-def as_trial(optuna: Any, kinds: dict[str, Any], outcome: Outcome | None) -> Any:
-    """Return a trial of Optuna, which has failed if there is no outcome."""
-    if outcome is None:
-        return optuna.create_trial(state=optuna.trial.TrialState.FAIL)
-    text = optuna.distributions.CategoricalDistribution
-    params = {
-        name: str(value) if isinstance(kinds[name], text) else value
-        for name, value in outcome.values.items()
-    }
-    distributions = {name: kinds[name] for name in params}
-    return optuna.create_trial(params=params, distributions=distributions, value=outcome.value)
+def as_trial(optuna: Any, study: Study, outcome: Outcome) -> Any:
+    return optuna.create_trial(
+        params=outcome.values,
+        distributions={
+            name: distribution(optuna, study.parameters[name]) for name in outcome.values
+        },
+        value=outcome.value,
+    )
 
 
 def distribution(optuna: Any, parameter: Parameter) -> Any:
-    kinds, log = optuna.distributions, parameter.scale == "log"
     if parameter.type not in RANGES:
-        return kinds.CategoricalDistribution([str(value) for value in parameter.values])
-    if parameter.type == "integer":
-        return kinds.IntDistribution(int(parameter.low), int(parameter.high), log=log)
-    return kinds.FloatDistribution(parameter.low, parameter.high, log=log)
+        return optuna.distributions.CategoricalDistribution(parameter.values)
+    kinds = {"integer": "IntDistribution", "double": "FloatDistribution"}
+    kind = getattr(optuna.distributions, kinds[parameter.type])
+    return kind(parameter.low, parameter.high, log=parameter.scale == "log")
 
 
 def page(text: str, rows: Sequence[Sequence[str]], images: Sequence[Path]) -> str:

@@ -1,15 +1,20 @@
 """A study on this machine: proposes, runs, watches and stops trials until enough have ended."""
 
+import json
+import os
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from launcher import subprocesses
 from launcher.console import Console, UserError
-from launcher.contract import METRICS, TRIAL_SECONDS
+from launcher.contract import METRICS, PARENT_VARIABLE, TRIAL_SECONDS
 from launcher.spec.study import Study, Value
 from launcher.spec.tuning_job import trial_flags, trial_job
-from launcher.subprocesses import Process, end, signals_postponed
+from launcher.subprocesses import Process, clean_variables, end, signals_postponed
 from launcher.tuning import optuna_sampler, trials
 
 POLL_SECONDS = 0.2
@@ -19,22 +24,33 @@ DEFAULTS = "0"
 
 @dataclass
 class Search:
+    """A study with what its trials need, and those that run."""
+
     study: Study
+    folder: Path
+    """Of the study; holds the outputs of trial 7 in 7/."""
     custom_job: Mapping[str, Any]
-    folder: trials.StudyFolder
-    optuna_study: Any
+    package: Path
+    """The source distribution that every trial runs."""
+    mount: Path
+    project: Path
     console: Console
+    optuna_study: Any
     running: dict[str, Process] = field(default_factory=dict)
     optuna_trials: dict[str, Any] = field(default_factory=dict)
     """Optuna's trial of each that is running."""
-    reported_counts: dict[str, int] = field(default_factory=dict)
-    """How many measurements of each trial were reported to Optuna."""
+
+    def metric_file(self, trial: str) -> Path:
+        return self.folder / trial / "output.metrics"
+
+    def log(self, trial: str) -> Path:
+        return self.folder / trial / "output.log"
 
     def measured(self, trial: str) -> list[float]:
-        return trials.measurements(self.folder.metric_file(trial), self.study.options.metric)
+        return trials.measurements(self.metric_file(trial), self.study.options.metric)
 
     def invalid(self, trial: str) -> list[str]:
-        return trials.invalid(self.folder.metric_file(trial), self.study.options.metric)
+        return trials.invalid(self.metric_file(trial), self.study.options.metric)
 
     def value(self, trial: str) -> float | None:
         options = self.study.options
@@ -47,7 +63,7 @@ def search(work: Search, wanted: int, at_a_time: int) -> None:
     Raises `UserError` if too many fail. Interrupted trials are resumed with the study.
     """
     try:
-        has_ended = (work.folder.outputs(DEFAULTS) / METRICS).is_file()
+        has_ended = (work.folder / DEFAULTS / METRICS).is_file()
         if work.value(DEFAULTS) is None or not has_ended:
             launch(work, DEFAULTS, [])
         for trial in interrupted(work):
@@ -87,17 +103,29 @@ def propose(work: Search, trial: Any) -> None:
     trial.set_user_attr(optuna_sampler.FLAGS, flags)
     name = str(trial.number + 1)
     work.optuna_trials[name] = trial
-    known = work.optuna_study.get_trials(deepcopy=False)[trial.number].intermediate_values
-    work.reported_counts[name] = len(known)
     launch(work, name, flags)
 
 
 def launch(work: Search, trial: str, flags: list[str]) -> None:
     work.console.step("trial", f"{trial:>3} starts  {' '.join(flags) or '(the defaults)'}")
-    metric_file = str(work.folder.metric_file(trial))
-    job = trial_job(work.custom_job, trial, flags, metric_file)
+    job = trial_job(work.custom_job, trial, flags, str(work.metric_file(trial)))
     with signals_postponed():
-        work.running[trial] = trials.start(work.folder, trial, job)
+        work.running[trial] = start(work, trial, job)
+
+
+def start(work: Search, trial: str, custom_job: Mapping[str, Any]) -> Process:
+    """Start a trial as the CustomJob that the service would make of it; it ends with this process, however that ends.
+
+    It first waits for an earlier process of the same trial, which a killed study may have left for some seconds.
+    """
+    path = work.folder / trial / "job.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(custom_job, indent=1), encoding="utf-8")
+    command = [sys.executable, "-m", "launcher.executors.local", str(path)]
+    command += ["--mount", str(work.mount), "--package", str(work.package)]
+    variables = clean_variables(**{PARENT_VARIABLE: str(os.getpid())})
+    with work.log(trial).open("ab") as output:
+        return subprocesses.start(trial, command, work.project, variables, output)
 
 
 def watch(work: Search, trial: str) -> None:
@@ -105,9 +133,9 @@ def watch(work: Search, trial: str) -> None:
     optuna_trial, code = work.optuna_trials.get(trial), work.running[trial].code
     measured = work.measured(trial)
     if optuna_trial is not None:
-        for step in range(work.reported_counts[trial], len(measured)):
+        every = work.optuna_study.get_trials(deepcopy=False)
+        for step in range(len(every[optuna_trial.number].intermediate_values), len(measured)):
             optuna_trial.report(measured[step], step)
-        work.reported_counts[trial] = len(measured)
     if code is not None:
         conclude(work, trial, code)
     elif optuna_trial is not None and measured and optuna_trial.should_prune():
@@ -124,7 +152,7 @@ def conclude(work: Search, trial: str, code: int) -> None:
         return
     for text in work.invalid(trial)[:1]:
         work.console.warning(
-            f"trial {trial}: {text}; expected a finite number; see {work.folder.log(trial)}"
+            f"trial {trial}: {text}; expected a finite number; see {work.log(trial)}"
         )
     finish(work, trial, f"{work.study.options.metric} {value:.4f}", "COMPLETE", value)
 
@@ -132,7 +160,7 @@ def conclude(work: Search, trial: str, code: int) -> None:
 def check_metric(work: Search) -> None:
     """Raise `UserError` if the run with the defaults has ended well without the study's metric: no trial will have it."""
     metric = work.study.options.metric
-    names = trials.reported_names(work.folder.metric_file(DEFAULTS))
+    names = trials.reported_names(work.metric_file(DEFAULTS))
     if metric not in names:
         raise UserError(
             f"job.toml [study] metric is {metric}, and a run reported {', '.join(names) or 'nothing'}",
@@ -143,11 +171,11 @@ def check_metric(work: Search) -> None:
 
 def reason(work: Search, trial: str, code: int = 0) -> str:
     """Return why a trial has no result: its own last error, or what it reported in place of the metric."""
-    log = work.folder.log(trial).read_text(encoding="utf-8", errors="replace")
+    log = work.log(trial).read_text(encoding="utf-8", errors="replace")
     errors = [line for line in log.splitlines() if line.startswith("error: ")]
     if errors:
         return errors[-1].removeprefix("error: ")
-    metric, names = work.study.options.metric, trials.reported_names(work.folder.metric_file(trial))
+    metric, names = work.study.options.metric, trials.reported_names(work.metric_file(trial))
     if metric not in names:
         why = f"it reported {', '.join(names) or 'nothing'}, not {metric}"
     else:
@@ -175,5 +203,5 @@ def check_failures(work: Search, all_ended: bool = False) -> None:
         raise UserError(
             f"{len(failed)} of {len(ended)} trials failed, the last: {reason(work, number)}",
             f"at most {most} (failed_trials in job.toml), and a first trial that does not fail",
-            f"look at {work.folder.log(number)}",
+            f"look at {work.log(number)}",
         )

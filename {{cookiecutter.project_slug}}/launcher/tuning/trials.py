@@ -1,58 +1,18 @@
-"""The processes of a local study: each trial runs the CustomJob that the service would make of it, and is watched."""
+"""What the trials of a local study have reported, and how many of them this machine runs in parallel."""
 
 import contextlib
 import json
 import math
 import os
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from launcher import subprocesses
 from launcher.console import shown
-from launcher.contract import PARENT_VARIABLE
-from launcher.subprocesses import Process, clean_variables
 
 MEGABYTES_PER_TRIAL = 1_500
 # The trial gives its own replicas less than half of it.
-
-
-@dataclass(frozen=True)
-class StudyFolder:
-    project: Path
-    path: Path
-    """Holds the outputs of trial 7 in 7/."""
-    mount: Path
-    package: Path
-    """The source distribution that every trial runs."""
-
-    def outputs(self, trial: str) -> Path:
-        return self.path / trial
-
-    def metric_file(self, trial: str) -> Path:
-        return self.outputs(trial) / "output.metrics"
-
-    def log(self, trial: str) -> Path:
-        return self.outputs(trial) / "output.log"
-
-
-def start(study_folder: StudyFolder, trial: str, custom_job: Mapping[str, Any]) -> Process:
-    """Start a trial; it ends with this process, however that ends.
-
-    It first waits for an earlier process of the same trial, which a killed study may have left for some seconds.
-    """
-    folder = study_folder.outputs(trial)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "job.json"
-    path.write_text(json.dumps(custom_job, indent=1), encoding="utf-8")
-    command = [sys.executable, "-m", "launcher.executors.local", str(path)]
-    command += ["--mount", str(study_folder.mount), "--package", str(study_folder.package)]
-    variables = clean_variables(**{PARENT_VARIABLE: str(os.getpid())})
-    with study_folder.log(trial).open("ab") as output:
-        return subprocesses.start(trial, command, study_folder.project, variables, output)
 
 
 def records(path: Path) -> Iterator[dict[str, Any]]:
