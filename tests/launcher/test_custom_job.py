@@ -5,8 +5,8 @@ import json
 
 import pytest
 import yaml
+from launcher.commands.image import build_request
 from launcher.console import UserError
-from launcher.executors.vertex import builds
 from launcher.packaging.sdist import packed
 from launcher.spec.catalog import offered_tiers
 from launcher.spec.custom_job import (
@@ -117,7 +117,7 @@ def test_another_command_starts_no_known_module(command: list[str]) -> None:
 
 def test_the_request_for_an_image_names_its_content() -> None:
     job = on_tier("BASIC")
-    request = builds.build_request(job, "an/image:1", RUN.image_content)
+    request = build_request(job, "an/image:1", RUN.image_content)
     source = request["source"]["storageSource"]
     assert source["object"] == f"{job.cloud.name}/images/{RUN.image_content[:16]}.tar.gz"
     assert request["images"] == ["an/image:1"] and "an/image:1" in request["steps"][0]["args"]

@@ -17,8 +17,8 @@ from launcher.run_folders import best_arguments, next_study
 from launcher.spec.custom_job import RUN_LABEL
 from launcher.spec.study import Outcome, Study
 from launcher.subprocesses import Process
-from launcher.tuning import optuna_sampler, report, search, trials
-from launcher.tuning.trials import counted, measurements, most_in_parallel, reported_names
+from launcher.tuning import optuna_sampler, report, search
+from launcher.tuning.search import counted, measurements, most_in_parallel, reported_names
 
 from tests.launcher.samples import BATCH, DROPOUT, ENSEMBLE, QUIET, RATE, UNITS, study_of
 
@@ -305,7 +305,7 @@ def test_an_equal_study_resumes_and_another_starts_anew(tmp_path: Path) -> None:
 
 def test_parallel_trials_are_limited_by_cores_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.cpu_count", lambda: 4)
-    monkeypatch.setattr(trials, "memory_mb", lambda: 64_000)
+    monkeypatch.setattr(search, "memory_mb", lambda: 64_000)
     assert [most_in_parallel(wanted) for wanted in (1, 3, 100)] == [1, 3, 4]
-    monkeypatch.setattr(trials, "memory_mb", lambda: 1_000)
+    monkeypatch.setattr(search, "memory_mb", lambda: 1_000)
     assert most_in_parallel(3) == 1

@@ -10,28 +10,30 @@ from typing import Any
 
 import pytest
 from filelock import FileLock, Timeout
-from launcher.commands.cloud_jobs import resource_of
+from launcher.commands.cloud_jobs import fetch, metrics_text, metrics_texts, resource_of
 from launcher.console import UserError
-from launcher.executors.vertex import submissions
-from launcher.executors.vertex.errors import (
-    NoResponse,
-    RequestRefused,
-    message_of,
-    one_line,
-)
+from launcher.executors.vertex.follow import line_of, moment
 from launcher.executors.vertex.jobs import CloudJob, cloud_job
-from launcher.executors.vertex.logs import line_of, moment
-from launcher.executors.vertex.outputs import fetch, metrics_text, metrics_texts
-from launcher.executors.vertex.rest import is_loopback
 from launcher.executors.vertex.send import (
     LONGEST_FACTOR,
     MAX_CREATIONS,
     Request,
+    Stage,
+    Submission,
+    all_of,
     create_once,
+    digest_of,
     pauses,
+    save,
+)
+from launcher.executors.vertex.services import (
+    NoResponse,
+    RequestRefused,
+    is_loopback,
+    message_of,
+    one_line,
 )
 from launcher.executors.vertex.storage import raise_for_strangers
-from launcher.executors.vertex.submissions import Stage, Submission
 from launcher.files import locked, write_atomically
 from launcher.spec.custom_job import Run, custom_job_of
 
@@ -147,7 +149,7 @@ def submission(run: str = "20261124-153000-abcdef", **changes: Any) -> Submissio
 
 def test_jobs_that_differ_in_nothing_but_the_run_are_equal() -> None:
     def digest(name: str, *arguments: str, region: str = "us-central1") -> str:
-        return submissions.digest_of(sent_job(name, *arguments), "p", region)
+        return digest_of(sent_job(name, *arguments), "p", region)
 
     assert digest("one") == digest("two")
     assert digest("one") != digest("one", "--max-steps", "1")
@@ -172,12 +174,12 @@ def test_which_submission_is_resumed(earlier: Submission, again: bool, is_resume
 def test_submissions_are_read_newest_first_without_invalid_files(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    old = submissions.save(tmp_path, submission("20261124-153000-ffffff"))
-    new = submissions.save(tmp_path, submission("20261124-153001-000000", job=RESOURCE))
+    old = save(tmp_path, submission("20261124-153000-ffffff"))
+    new = save(tmp_path, submission("20261124-153001-000000", job=RESOURCE))
     (tmp_path / "20261125-000000-000000.json").write_text('{"run": "ha')
     (tmp_path / "20261125-000001-000000.json").write_text("{}")
     (tmp_path / "20261125-000002-000000.json").write_text('"text"')
-    assert submissions.all_of(tmp_path, QUIET) == [new, old]
+    assert all_of(tmp_path, QUIET) == [new, old]
     # One that cannot be read may be a job that runs.
     assert capsys.readouterr().err.count("so whether its job was sent is not known") == 3
     assert not list(tmp_path.glob("*.part"))

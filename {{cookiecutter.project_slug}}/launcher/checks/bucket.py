@@ -7,7 +7,7 @@ import itertools
 from typing import Any
 
 from launcher.console import Console, UserError
-from launcher.executors.vertex.errors import STORAGE, RequestRefused, explained
+from launcher.executors.vertex.services import STORAGE, RequestRefused, explained
 from launcher.executors.vertex.storage import CODE_MISSING, retrying
 from launcher.spec.job_file import Job
 

@@ -12,7 +12,7 @@ from launcher.checks.bucket import (
     raise_for_location,
 )
 from launcher.commands.session import Session
-from launcher.executors.vertex.errors import STORAGE, RequestRefused, explained
+from launcher.executors.vertex.services import STORAGE, RequestRefused, explained
 from launcher.executors.vertex.storage import retrying, storage_client
 from launcher.spec.job_file import Job
 

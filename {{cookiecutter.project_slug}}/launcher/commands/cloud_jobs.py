@@ -1,22 +1,28 @@
-"""The jobs that are in the cloud already: list them, cancel one, bring the results of one home."""
+"""The jobs that are in the cloud already: list them, cancel one, download the results of one."""
 
+import json
 import re
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 from launcher.checks.machines import region_finding
 from launcher.commands.session import Session
 from launcher.console import Console, UserError
-from launcher.contract import METRICS
-from launcher.executors.vertex import outputs, submissions
-from launcher.executors.vertex.jobs import CloudJob, JobService
+from launcher.contract import CONFIG, METRICS
+from launcher.executors.vertex import storage
+from launcher.executors.vertex.jobs import SUCCEEDED, CloudJob, JobService
+from launcher.executors.vertex.send import Submission, all_of
 from launcher.executors.vertex.storage import storage_client
-from launcher.executors.vertex.submissions import Submission
 from launcher.spec.job_file import Job
 
 NEWEST = ("", "latest")
 RESOURCE = re.compile(r"projects/[^/]+/locations/[^/]+/\w+/\d+")
 SHOWN_OF_TIME = len("2026-01-01T00:00:00")
 HEADINGS = ("ID", "STATE", "CREATED (UTC)", "RUN", "METRICS")
+FETCHED = ("model/", CONFIG, METRICS)
+MEASURES_OF_SPEED = {"rows_per_second", "wall_seconds"}
 
 
 def list_or_cancel(session: Session, kind: type[JobService]) -> int | None:
@@ -40,7 +46,7 @@ def list_jobs(job: Job, kind: type[JobService], console: Console) -> int:
         raise finding
     service = kind(job.cloud.project, job.cloud.region)
     jobs = service.list(f'display_name="{job.cloud.name}"')
-    metrics = outputs.metrics_texts(storage_client(job.cloud.project), jobs, console)
+    metrics = metrics_texts(storage_client(job.cloud.project), jobs, console)
     console.table(HEADINGS, map(row, jobs, metrics))
     return 0
 
@@ -63,7 +69,7 @@ def cancel_job(session: Session, wanted: str, kind: type[JobService]) -> int:
 def fetch_job(session: Session, wanted: str) -> int:
     _, job = found_job(session, wanted, JobService)
     folder = session.project.runs / (job.run or job.id)
-    outputs.fetch(storage_client(job.project), job, folder, session.console)
+    fetch(storage_client(job.project), job, folder, session.console)
     print((folder / METRICS).read_text(encoding="utf-8").rstrip())
     session.console.step("fetch", f"{session.project.shown_path(folder)}, from {job.output}")
     session.console.step("next", "nox -s predict")
@@ -72,7 +78,7 @@ def fetch_job(session: Session, wanted: str) -> int:
 
 def found_job(session: Session, wanted: str, kind: type[JobService]) -> tuple[JobService, CloudJob]:
     """Return a job by its number, its run's name or "latest", and its service; raise `UserError` if there is none."""
-    sent = submissions.all_of(session.project.submissions, session.console)
+    sent = all_of(session.project.submissions, session.console)
     resource = resource_of(sent, session.job, wanted, kind.collection)
     if resource:
         _, owner, _, region, _, _ = resource.split("/")
@@ -102,3 +108,52 @@ def resource_of(known: Sequence[Submission], job: Job, wanted: str, collection: 
     if wanted.isdecimal():
         return f"projects/{job.cloud.project}/locations/{job.cloud.region}/{collection}/{wanted}"
     return wanted if RESOURCE.fullmatch(wanted) else None
+
+
+def metrics_texts(client: Any, jobs: Sequence[CloudJob], console: Console) -> list[str]:
+    """Return the metrics of each job, "" for one that has left none; warn, once, if some cannot be read."""
+    refusals: list[UserError] = []
+
+    def text_of(job: CloudJob) -> str:
+        try:
+            return metrics_text(client, job)
+        except UserError as error:
+            refusals.append(error)
+            return ""
+
+    with ThreadPoolExecutor(storage.PARALLEL_REQUESTS) as pool:
+        texts = list(pool.map(text_of, jobs))
+    for refusal in refusals[:1]:
+        console.warning(refusal)
+    return texts
+
+
+def metrics_text(client: Any, job: CloudJob) -> str:
+    wanted = job.output and job.state == SUCCEEDED and not job.trials
+    content = storage.read_bytes(client, f"{job.output}/{METRICS}") if wanted else None
+    try:
+        metrics = dict(json.loads(content or b"{}"))
+    except (ValueError, TypeError):
+        return ""
+    numbers = {n: each for n, each in metrics.items() if isinstance(each, float)}
+    return ", ".join(f"{n} {numbers[n]:.4f}" for n in numbers if n not in MEASURES_OF_SPEED)
+
+
+def fetch(client: Any, job: CloudJob, folder: Path, console: Console) -> None:
+    """Download model, configuration and metrics of a job into a folder; raise `UserError` if it has not finished.
+
+    The metrics come last: their presence means that a run is complete.
+    """
+    remote = storage.list_objects(client, job.output) if job.output else {}
+    if METRICS not in remote:
+        raise UserError(
+            f"job {job.id} ({job.state.lower()}) has left no {METRICS} in {job.output or 'any bucket'}",
+            "a job that has succeeded",
+            "find one with nox -s submit -- --list",
+        )
+    wanted = [name for name in remote if name.startswith(FETCHED) and ".." not in name.split("/")]
+    wanted = [name for name in wanted if not name.endswith("/")]
+    with console.transfer("fetch", sum(remote[name].size for name in wanted)) as advance:
+        for name in sorted(wanted, key=FETCHED[-1].__eq__):
+            storage.download(remote[name], folder / name)
+            advance(remote[name].size)

@@ -1,19 +1,29 @@
-"""`nox -s image`: build the "own image" runtime with Cloud Build, so that no Docker is needed here."""
+"""`nox -s image`: build the "own image" runtime with Cloud Build, so that no Docker is needed here.
+
+Source: https://cloud.google.com/build/docs/api/reference/rest/v1/projects.builds
+"""
 
 import dataclasses
 import json
 import tempfile
+import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from launcher.checks.machines import machine_findings
 from launcher.commands.session import Session
-from launcher.console import Console, Refused
-from launcher.executors.vertex.builds import build_request, run_build
+from launcher.console import Console, Refused, UserError
+from launcher.executors.vertex.services import BUILDS, Rest, explained
 from launcher.executors.vertex.storage import storage_client, upload
 from launcher.packaging.sdist import digest, packed
 from launcher.project import image_files, run_of
-from launcher.spec.custom_job import image_uri
+from launcher.spec.custom_job import folder_uri, image_uri
 from launcher.spec.job_file import Job
+
+LONGEST_BUILD = "3600s"
+POLL_SECONDS = 5.0
+UNFINISHED = ("STATUS_UNKNOWN", "PENDING", "QUEUED", "WORKING")
 
 
 def image(session: Session) -> int:
@@ -45,3 +55,41 @@ def upload_context(job: Job, name: str, content: bytes, console: Console) -> Non
         path.write_bytes(content)
         upload(storage_client(job.cloud.project), path, uri)
     console.step("upload", uri)
+
+
+def build_request(job: Job, address: str, content: str) -> dict[str, Any]:
+    """Return the Build, as the JSON of the REST interface, whose context lies in the job's bucket."""
+    folder = folder_uri(job).removeprefix(f"gs://{job.cloud.bucket}/")
+    source = {"bucket": job.cloud.bucket, "object": f"{folder}/images/{content[:16]}.tar.gz"}
+    step = {
+        "name": "gcr.io/cloud-builders/docker",
+        "args": ["build", "--tag", address, "--file", "Dockerfile", "."],
+    }
+    return {
+        "source": {"storageSource": source},
+        "steps": [step],
+        "images": [address],
+        "timeout": LONGEST_BUILD,
+        "options": {"logging": "CLOUD_LOGGING_ONLY"},
+    }
+
+
+def run_build(job: Job, request: Mapping[str, Any], console: Console) -> None:
+    rest = Rest(BUILDS, job.cloud.project)
+    builds = f"v1/projects/{job.cloud.project}/locations/{job.cloud.region}/builds"
+    with explained("Cloud Build", BUILDS):
+        build = rest.call("POST", builds, json=request)["metadata"]["build"]
+    log = build.get("logUrl", "in Cloud Logging")
+    console.step("build", f"{build['id']}, log: {log}")
+    while build.get("status", UNFINISHED[0]) in UNFINISHED:
+        time.sleep(POLL_SECONDS)
+        with explained("Cloud Build", BUILDS):
+            build = rest.call("GET", f"{builds}/{build['id']}")
+    if build["status"] != "SUCCESS":
+        raise UserError(
+            f"the build ended as {build['status']} ({build.get('statusDetail', 'no detail')})",
+            f"an image in the Artifact Registry repository training in {job.cloud.region}",
+            f"read the log, {log}; the repository is made by: "
+            f"gcloud artifacts repositories create training --repository-format=docker "
+            f"--location={job.cloud.region} --project={job.cloud.project}",
+        )

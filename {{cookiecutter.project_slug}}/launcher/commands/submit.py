@@ -12,20 +12,16 @@ from launcher.commands.session import Session
 from launcher.commands.tiers import machine_text, pool_text
 from launcher.console import Console, Refused
 from launcher.contract import EXIT_INTERRUPTED
-from launcher.executors.vertex import storage, submissions
-from launcher.executors.vertex.follow import Follower, Log, follow, report_outcome
+from launcher.executors.vertex import storage
+from launcher.executors.vertex.follow import Log, follow, job_log, report_outcome
 from launcher.executors.vertex.jobs import CloudJob, JobService
-from launcher.executors.vertex.logs import job_log
-from launcher.executors.vertex.send import Request, send
-from launcher.executors.vertex.submissions import Stage, Submission
+from launcher.executors.vertex.send import Request, Stage, Submission, new_run_name, send
 from launcher.files import locked
 from launcher.project import NOT_PREPARED, prepared_fingerprint
 from launcher.spec.catalog import google_cloud
 from launcher.spec.custom_job import Run, custom_job_of, gcloud_file
 from launcher.spec.job_file import Job, duration_seconds
 
-POLLS_PER_PAUSE = 5
-"""The first pause before searching for a created job again is this many times shorter than a poll's."""
 ResourceOf = Callable[[Job, Run], dict[str, Any]]
 """Makes the CustomJob or the HyperparameterTuningJob of a run."""
 
@@ -50,9 +46,7 @@ def run_in_cloud(
     request, submission, job = deliver(session, kind, resource_of)
     if not options.wait and not job.has_ended:
         return 0
-    service = request.service
-    follower = Follower(service, log_of(service, job), session.console, options.poll_seconds)
-    ended = follow(follower, job)
+    ended = follow(request, log_of(request.service, job), job)
     if ended is None:
         return EXIT_INTERRUPTED
     code = report(ended, session.console)
@@ -70,7 +64,7 @@ def deliver(
     )  # first: nothing is built without credentials
     folder = session.project.submissions
     with locked(folder / "lock", "another submit of this project", console):
-        stale, run = session.check(), session.run(submissions.new_run_name())
+        stale, run = session.check(), session.run(new_run_name())
         if run.data_uri.endswith(NOT_PREPARED):
             raise storage.not_prepared()
         if stale:
@@ -81,7 +75,7 @@ def deliver(
             folder=folder,
             fill_bucket=functools.partial(fill_bucket, session, run),
             console=console,
-            pause_seconds=options.poll_seconds / POLLS_PER_PAUSE,
+            poll_seconds=options.poll_seconds,
             described=described(session),
         )
         return request, *send(request, options.again, options.wait)
@@ -103,7 +97,7 @@ def described(session: Session) -> dict[str, Any]:
 
 def show(session: Session, resource_of: ResourceOf, for_gcloud: bool = False) -> int:
     """Print the job, and nothing else, on standard output. Needs no credentials and no network."""
-    stale, run = session.check(), session.run(submissions.new_run_name())
+    stale, run = session.check(), session.run(new_run_name())
     console, cloud, resource = session.console, session.job.cloud, resource_of(session.job, run)
     if run.data_uri.endswith(NOT_PREPARED):
         console.step("data", "not prepared yet: its address will end in its fingerprint")

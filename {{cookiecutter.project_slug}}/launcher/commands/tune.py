@@ -16,16 +16,15 @@ from launcher.console import Console, Refused, UserError
 from launcher.contract import EXIT_FAILED, STATISTICS
 from launcher.executors.local.cluster import shrunk
 from launcher.executors.local.executor import mounted
-from launcher.executors.vertex.follow import report_failure
-from launcher.executors.vertex.jobs import SUCCEEDED, CloudJob
-from launcher.executors.vertex.tuning_jobs import TrialLog, TuningService, outcomes_of
+from launcher.executors.vertex.follow import TrialLog, report_failure
+from launcher.executors.vertex.jobs import SUCCEEDED, CloudJob, TuningService, outcomes_of
 from launcher.files import locked, read_json
 from launcher.project import Project
 from launcher.run_folders import STUDY_PREFIX, new_folder, next_study
 from launcher.spec.custom_job import custom_job_of, output_uri
 from launcher.spec.study import Study
 from launcher.spec.tuning_job import tuning_job
-from launcher.tuning import optuna_sampler, report, search, trials
+from launcher.tuning import optuna_sampler, report, search
 
 
 def tune(session: Session) -> int:
@@ -79,7 +78,7 @@ def tune_here(session: Session, study: Study) -> int:
         run.data_uri: Path(project.absolute(job.data.prepared)),
         output_uri(job, run.name): folder,
     }
-    wanted, at_a_time = wanted_trials(study), trials.most_in_parallel(study.options.parallel_trials)
+    wanted, at_a_time = wanted_trials(study), search.most_in_parallel(study.options.parallel_trials)
     note = f"{', resuming' if resumed else ''}; {wanted} trials, {at_a_time} in parallel"
     console.step("study", f"{project.shown_path(folder)}{note}")
     with locked(folder / "lock", "another nox -s tune on this study", console):

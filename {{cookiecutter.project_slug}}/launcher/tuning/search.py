@@ -1,25 +1,30 @@
 """A study on this machine: proposes, runs, watches and stops trials until enough have ended."""
 
+import contextlib
 import json
+import math
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from launcher import subprocesses
-from launcher.console import Console, UserError
+from launcher.console import Console, UserError, shown
 from launcher.contract import METRICS, PARENT_VARIABLE, TRIAL_SECONDS
 from launcher.spec.study import Study, Value
 from launcher.spec.tuning_job import trial_flags, trial_job
 from launcher.subprocesses import Process, clean_variables, end, signals_postponed
-from launcher.tuning import optuna_sampler, trials
+from launcher.tuning import optuna_sampler
 
 POLL_SECONDS = 0.2
 DEFAULTS = "0"
 """The name of the run without any of the study's flags, which the trials have to beat."""
+MEGABYTES_PER_TRIAL = 1_500
+# The trial gives its own replicas less than half of it.
 
 
 @dataclass
@@ -47,14 +52,14 @@ class Search:
         return self.folder / trial / "output.log"
 
     def measured(self, trial: str) -> list[float]:
-        return trials.measurements(self.metric_file(trial), self.study.options.metric)
+        return measurements(self.metric_file(trial), self.study.options.metric)
 
     def invalid(self, trial: str) -> list[str]:
-        return trials.invalid(self.metric_file(trial), self.study.options.metric)
+        return invalid(self.metric_file(trial), self.study.options.metric)
 
     def value(self, trial: str) -> float | None:
         options = self.study.options
-        return trials.counted(self.measured(trial), options.measurement, options.goal)
+        return counted(self.measured(trial), options.measurement, options.goal)
 
 
 def search(work: Search, wanted: int, at_a_time: int) -> None:
@@ -160,7 +165,7 @@ def conclude(work: Search, trial: str, code: int) -> None:
 def check_metric(work: Search) -> None:
     """Raise `UserError` if the run with the defaults has ended well without the study's metric: no trial will have it."""
     metric = work.study.options.metric
-    names = trials.reported_names(work.metric_file(DEFAULTS))
+    names = reported_names(work.metric_file(DEFAULTS))
     if metric not in names:
         raise UserError(
             f"job.toml [study] metric is {metric}, and a run reported {', '.join(names) or 'nothing'}",
@@ -175,7 +180,7 @@ def reason(work: Search, trial: str, code: int = 0) -> str:
     errors = [line for line in log.splitlines() if line.startswith("error: ")]
     if errors:
         return errors[-1].removeprefix("error: ")
-    metric, names = work.study.options.metric, trials.reported_names(work.metric_file(trial))
+    metric, names = work.study.options.metric, reported_names(work.metric_file(trial))
     if metric not in names:
         why = f"it reported {', '.join(names) or 'nothing'}, not {metric}"
     else:
@@ -205,3 +210,64 @@ def check_failures(work: Search, all_ended: bool = False) -> None:
             f"at most {most} (failed_trials in job.toml), and a first trial that does not fail",
             f"look at {work.log(number)}",
         )
+
+
+def records(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield what a trial has reported, in order, without a line that is incomplete."""
+    if path.is_file():
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            with contextlib.suppress(ValueError, TypeError):
+                yield dict(json.loads(line))
+
+
+def measurements(path: Path, metric: str) -> list[float]:
+    """Return what a trial has reported of a metric, in order, NaN for a text.
+
+    The service reads it from the same file.
+    """
+    return [as_number(record[metric]) for record in records(path) if metric in record]
+
+
+def invalid(path: Path, metric: str) -> list[str]:
+    """Return what a trial has reported of a metric that is no finite number."""
+    return [
+        f"{metric} is {shown(record[metric])} at step {record.get('global_step', '?')}"
+        for record in records(path)
+        if metric in record and not math.isfinite(as_number(record[metric]))
+    ]
+
+
+def as_number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return math.nan
+
+
+def reported_names(path: Path) -> list[str]:
+    others = {"checkpoint_path", "global_step", "timestamp", "trial"}
+    return [name for name in dict.fromkeys(chain(*records(path))) if name not in others]
+
+
+def counted(values: Sequence[float], measurement: str, goal: str) -> float | None:
+    """Return the measurement that counts, None if there is none or it is not finite."""
+    if not values:
+        return None
+    best = max if goal == "maximize" else min
+    finite = [value for value in values if math.isfinite(value)]
+    value = values[-1] if measurement == "last" else best(finite, default=math.nan)
+    return value if math.isfinite(value) else None
+
+
+def most_in_parallel(wanted: int) -> int:
+    """Return how many of the wanted parallel trials this machine has cores and memory for."""
+    cores = os.cpu_count() or 1
+    return max(1, min(wanted, cores, memory_mb() // MEGABYTES_PER_TRIAL))
+
+
+def memory_mb() -> int:
+    """Return the machine's memory in megabytes, a low guess where the system does not report it."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // (1 << 20)
+    except (AttributeError, OSError, ValueError):
+        return 8_192

@@ -1,41 +1,128 @@
-"""Following a job to its end: its state, its log, its outcome and its outputs."""
+"""Following a job to its end: its state, its log, its outcome and its outputs.
+
+Source of the log: https://cloud.google.com/logging/docs/reference/v2/rest/v2/entries/list
+"""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from itertools import islice
+from typing import Any
 
 from launcher.console import Console, UserError
 from launcher.contract import EXIT_FAILED, METRICS
 from launcher.executors.vertex import storage
-from launcher.executors.vertex.errors import JOBS, LOGGING, NoResponse, one_line
-from launcher.executors.vertex.jobs import SUCCEEDED, CloudJob, JobService
-from launcher.executors.vertex.logs import JobLog
-from launcher.executors.vertex.tuning_jobs import TrialLog
+from launcher.executors.vertex.jobs import SUCCEEDED, CloudJob, JobService, outcomes_of
+from launcher.executors.vertex.send import Request
+from launcher.executors.vertex.services import JOBS, LOGGING, NoResponse, Rest, one_line
+from launcher.spec.study import Outcome, Study
 
+PAGE_LINES = 1000
+MAXIMUM_LINES = 20_000
+TIMEOUT_SECONDS = 10.0
+LATE = timedelta(seconds=60)
+"""Lines arrive out of order, so each look starts that long before the newest line."""
+MICROSECOND_CHARACTERS = len("2026-01-01T00:00:00.000000")
 MAX_SILENCE_SECONDS = 1800.0
 """How long the job service may keep silent, as while a laptop sleeps, before following is given up."""
-Log = JobLog | TrialLog
-"""What is shown while a job runs."""
+
+
+class Log:
+    """What is shown while a job runs."""
+
+    role = JOBS["role"]
+    """What reading it needs."""
+    has_warned = False
+    """Whether the user knows that it cannot be read."""
+
+    def new_lines(self) -> Iterator[str]:
+        """Yield the lines since the last look; raises what the client raises if the service does not return them."""
+        raise NotImplementedError
 
 
 @dataclass
-class Follower:
+class JobLog(Log):
+    """The log of one job, read from where the last look ended."""
+
+    rest: Rest
+    job: CloudJob
+    since: datetime
+    """Nothing before it is asked for."""
+    seen: set[str] = field(default_factory=set)
+    role = LOGGING["role"]
+
+    def new_lines(self) -> Iterator[str]:
+        for entry in list(islice(self.entries(), MAXIMUM_LINES)):
+            if entry["insertId"] not in self.seen:
+                self.seen.add(entry["insertId"])
+                self.since = max(self.since, moment(entry["timestamp"]) - LATE)
+                yield line_of(entry)
+
+    def entries(self) -> Iterator[Mapping[str, Any]]:
+        since = self.since.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        job = f'resource.type="ml_job" AND resource.labels.job_id="{self.job.id}"'
+        request = {
+            "resourceNames": [f"projects/{self.job.project}"],
+            "filter": f'{job} AND timestamp>="{since}"',
+            "orderBy": "timestamp asc",
+            "pageSize": PAGE_LINES,
+        }
+        return self.rest.items("entries", "POST", "v2/entries:list", request)
+
+
+def job_log(_service: JobService, job: CloudJob) -> JobLog:
+    rest = Rest(LOGGING, job.project, seconds=TIMEOUT_SECONDS)
+    return JobLog(rest, job, moment(job.created))
+
+
+def line_of(entry: Mapping[str, Any]) -> str:
+    """Return an entry as one line, its replica first if it has one that is not the primary."""
+    structured = entry.get("jsonPayload", {})
+    text = str(entry.get("textPayload", structured.get("message", structured)))
+    replica = entry.get("resource", {}).get("labels", {}).get("task_name", "workerpool0-0")
+    prefix = "" if replica == "workerpool0-0" else f"{replica}: "
+    return prefix + text.rstrip()
+
+
+def moment(text: str) -> datetime:
+    """Return a time in UTC from RFC 3339, whose nanoseconds Python's own parser does not take."""
+    whole = text.rstrip("Z")[:MICROSECOND_CHARACTERS]
+    digits = whole if "." not in whole else whole.ljust(MICROSECOND_CHARACTERS, "0")
+    return datetime.fromisoformat(digits).replace(tzinfo=timezone.utc)
+
+
+@dataclass
+class TrialLog(Log):
     service: JobService
-    log: Log
-    console: Console
-    poll_seconds: float
-    has_warned: bool = False
+    job: CloudJob
+    study: Study
+    shown: dict[int, str] = field(default_factory=dict)
+
+    def new_lines(self) -> Iterator[str]:
+        # One for each trial that has begun or ended since the last look.
+        job = self.service.get(self.job.resource)
+        for outcome in outcomes_of(job, self.study):
+            line = trial_line(outcome, self.study.options.metric)
+            if self.shown.get(outcome.number) != line:
+                self.shown[outcome.number] = line
+                yield line
 
 
-def follow(follower: Follower, job: CloudJob) -> CloudJob | None:
+def trial_line(outcome: Outcome, metric: str) -> str:
+    value = "" if outcome.value is None else f", {metric} {outcome.value:.4f}"
+    return f"trial {outcome.number:>3} {outcome.state}{value}  {' '.join(outcome.flags)}"
+
+
+def follow(request: Request, log: Log, job: CloudJob) -> CloudJob | None:
     """Follow a job and return it when it has ended, None after Ctrl-C.
 
     Raises `NoResponse` after `MAX_SILENCE_SECONDS` of silence.
     """
-    console, command = follower.console, f"nox -s {follower.service.command} --"
+    console, command = request.console, f"nox -s {request.service.command} --"
     try:
         with console.status("job") as show:
-            return poll(follower, job, show)
+            return poll(request, log, job, show)
     except KeyboardInterrupt:
         console.always(
             f"stopped following: job {job.id} continues; {command} --wait follows it again,"
@@ -44,43 +131,41 @@ def follow(follower: Follower, job: CloudJob) -> CloudJob | None:
         return None
 
 
-def poll(follower: Follower, job: CloudJob, show: Callable[[str], None]) -> CloudJob:
-    silent_since, shown_state = 0.0, ""
+def poll(request: Request, log: Log, job: CloudJob, show: Callable[[str], None]) -> CloudJob:
+    console, silent_since, shown_state = request.console, 0.0, ""
     while True:
-        show_log(follower)
+        show_log(log, console)
         if job.state != shown_state:
             shown_state = job.state
-            follower.console.step("job", shown_state.lower())
+            console.step("job", shown_state.lower())
         if job.has_ended:
             # The last lines, which say why, reach the log later than the state does.
-            time.sleep(follower.poll_seconds)
-            show_log(follower)
+            time.sleep(request.poll_seconds)
+            show_log(log, console)
             return job
         show(shown_state.lower())
-        time.sleep(follower.poll_seconds)
+        time.sleep(request.poll_seconds)
         try:
-            job, silent_since = follower.service.get(job.resource), 0.0
+            job, silent_since = request.service.get(job.resource), 0.0
         except NoResponse as error:
             show(str(error))
             if not silent_since:
                 silent_since = time.monotonic()
-                text = "the job service does not respond; the job is still followed"
-                follower.console.warning(text)
+                console.warning("the job service does not respond; the job is still followed")
             if time.monotonic() - silent_since > MAX_SILENCE_SECONDS:
                 raise
 
 
-def show_log(follower: Follower) -> None:
+def show_log(log: Log, console: Console) -> None:
     try:
-        for line in follower.log.new_lines():
-            if not follower.console.quiet:
-                follower.console.always(f"  {line}")
+        for line in log.new_lines():
+            if not console.quiet:
+                console.always(f"  {line}")
     except Exception as error:  # whatever is wrong with the log, the job is still followed
-        if not follower.has_warned:
-            follower.has_warned = True
-            role = (LOGGING if isinstance(follower.log, JobLog) else JOBS)["role"]
-            follower.console.warning(
-                f"the job's log cannot be read ({one_line(str(error))}); expected {role};"
+        if not log.has_warned:
+            log.has_warned = True
+            console.warning(
+                f"the job's log cannot be read ({one_line(str(error))}); expected {log.role};"
                 " the job continues, and is still followed"
             )
 

@@ -1,20 +1,26 @@
-"""The job service: create, find, read and cancel jobs.
+"""The job service: create, find, read and cancel jobs; the outcomes of a study's trials.
 
-Source: https://cloud.google.com/vertex-ai/docs/reference/rest/v1/projects.locations.customJobs
+Sources: https://cloud.google.com/vertex-ai/docs/reference/rest/v1/projects.locations.customJobs and
+-/projects.locations.hyperparameterTuningJobs
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from launcher.executors.vertex.errors import JOBS, explained, one_line
-from launcher.executors.vertex.rest import Rest
+from launcher.executors.vertex.services import JOBS, Rest, explained, one_line
 from launcher.spec.custom_job import RUN_LABEL
+from launcher.spec.job_file import flag_name
+from launcher.spec.study import Outcome, Parameter, Study, Value
+from launcher.spec.tuning_job import trial_flags
 
 STATE_PREFIX = "JOB_STATE_"
 SUCCEEDED = "SUCCEEDED"
 ENDED = (SUCCEEDED, "FAILED", "CANCELLED", "EXPIRED", "PARTIALLY_SUCCEEDED")
 """States that stay. Source: https://cloud.google.com/vertex-ai/docs/reference/rest/v1/JobState"""
+STATES = {"SUCCEEDED": "complete", "INFEASIBLE": "failed"}
+"""Of trials that have ended; all others are running."""
 
 
 @dataclass(frozen=True)
@@ -99,3 +105,45 @@ class JobService:
     def cancel(self, resource: str) -> None:
         with explained(f"job {resource.rpartition('/')[2]} is not cancelled"):
             self.rest.call("POST", f"v1/{resource}:cancel")
+
+
+class TuningService(JobService):
+    collection = "hyperparameterTuningJobs"
+    command = "tune"
+
+
+def outcomes_of(job: CloudJob, study: Study) -> list[Outcome]:
+    return sorted((outcome_of(each, study) for each in job.trials), key=lambda each: each.number)
+
+
+def outcome_of(trial: Mapping[str, Any], study: Study) -> Outcome:
+    metrics = trial.get("finalMeasurement", {}).get("metrics", [])
+    names = {flag_name(name): name for name in study.parameters}
+    sent = {each["parameterId"]: each.get("value") for each in trial.get("parameters", [])}
+    named = {names.get(flag, flag): value for flag, value in sent.items()}
+    values = {name: typed(value, study.parameters.get(name)) for name, value in named.items()}
+    state = STATES.get(str(trial.get("state")), "running")
+    return Outcome(
+        number=int(trial["id"]),
+        state=state,
+        value=measured(metrics, study.options.metric) if state == "complete" else None,
+        values=values,
+        flags=tuple(trial_flags(values)),
+    )
+
+
+def measured(metrics: list[Mapping[str, Any]], metric: str) -> float | None:
+    """Return the value of a metric, None if it was not measured or is not finite."""
+    values = [float(each.get("value", 0.0)) for each in metrics if each.get("metricId") == metric]
+    return values[0] if values and math.isfinite(values[0]) else None
+
+
+def typed(value: Any, parameter: Parameter | None) -> Value:
+    """Return a value as the flag takes it: in JSON an integer may be any kind of number."""
+    if parameter is None or parameter.type == "categorical":
+        return str(value)
+    if parameter.type == "integer":
+        return int(value)
+    if parameter.type == "discrete":
+        return min(parameter.values, key=lambda each: abs(float(each) - float(value)))
+    return float(value)

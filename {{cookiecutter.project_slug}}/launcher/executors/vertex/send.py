@@ -5,7 +5,11 @@ Each step is recorded before the next, and the run's label is looked for before 
 
 import contextlib
 import dataclasses
+import enum
+import hashlib
+import json
 import random
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,17 +17,89 @@ from pathlib import Path
 from typing import Any
 
 from launcher.console import Console
-from launcher.executors.vertex import submissions
-from launcher.executors.vertex.errors import NoResponse, RequestRefused
 from launcher.executors.vertex.jobs import ENDED, CloudJob, JobService
+from launcher.executors.vertex.services import NoResponse, RequestRefused
 from launcher.executors.vertex.storage import CODE_MISSING
-from launcher.executors.vertex.submissions import Stage, Submission
+from launcher.files import write_atomically
 from launcher.spec.custom_job import RUN_LABEL
 
+DIGITS_OF_DIGEST = 32
 MAX_CREATIONS = 4
 MAX_LOOKUPS = 4
+POLLS_PER_PAUSE = 5
+"""The first pause before searching for a created job again is this many times shorter than a poll's."""
 LONGEST_FACTOR = 8
 """The longest pause, as a multiple of the first one."""
+
+
+class Stage(enum.IntEnum):
+    """How far a submission has come. Each stage is written to its file before the next one begins."""
+
+    PLANNED = 0
+    """The job may have been created, but no response says so."""
+    CREATED = 1
+    """The job's resource name is known."""
+    REPORTED = 2
+    """The user was shown the job."""
+    CONCLUDED = 3
+    """The command has ended: it reported the job's outcome or the refusal, or was not asked to wait."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """One run that was sent, or was about to be."""
+
+    run: str
+    digest: str
+    """Equal for jobs that differ in nothing but the run's name."""
+    project: str
+    region: str
+    custom_job: Mapping[str, Any]
+    """What was sent: a CustomJob, or a HyperparameterTuningJob."""
+    job: str | None = None
+    """The resource name that the service gave it; None while no response is known."""
+    state: str = ""
+    """The job's last known state; "" before the first response."""
+    stage: Stage = Stage.PLANNED
+    record: Mapping[str, Any] = field(default_factory=dict)
+    """The typed command, digests of package and data, uncommitted files, and the versions that were checked with."""
+
+    def is_open(self, again: bool) -> bool:
+        """Return whether a command for an equal job resumes this one; with `again`, only one that was never reported."""
+        return self.stage < (Stage.REPORTED if again else Stage.CONCLUDED)
+
+
+def new_run_name() -> str:
+    """Return a name for a run, unique enough for a label: the time in UTC, and six random digits."""
+    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
+
+
+def digest_of(custom_job: Mapping[str, Any], project: str, region: str) -> str:
+    """Return the digest of a job without its run's name and the address of its outputs."""
+    labels = {key: value for key, value in custom_job["labels"].items() if key != RUN_LABEL}
+    name = "jobSpec" if "jobSpec" in custom_job else "trialJobSpec"
+    spec = {k: v for k, v in custom_job[name].items() if k != "baseOutputDirectory"}
+    kept = [project, region, {**custom_job, "labels": labels, name: spec}]
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:DIGITS_OF_DIGEST]
+
+
+def save(folder: Path, submission: Submission) -> Submission:
+    """Write a submission to its file, completely or not at all, and return it."""
+    document = {**dataclasses.asdict(submission), "stage": submission.stage.name}
+    write_atomically(folder / f"{submission.run}.json", json.dumps(document, indent=2) + "\n")
+    return submission
+
+
+def all_of(folder: Path, console: Console) -> list[Submission]:
+    """Return the submissions that can be read, the newest first; warn of the others."""
+    found = []
+    for path in sorted(folder.glob("*.json"), reverse=True):
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+            found.append(Submission(**{**document, "stage": Stage[document["stage"]]}))
+        except (OSError, ValueError, TypeError, KeyError):
+            console.warning(f"{path} cannot be read, so whether its job was sent is not known")
+    return found
 
 
 @dataclass(frozen=True)
@@ -37,20 +113,21 @@ class Request:
     fill_bucket: Callable[[], None]
     """Uploads what the job reads; called only before a job is created."""
     console: Console
-    pause_seconds: float
+    poll_seconds: float
+    """How long to wait before the job's state is read again."""
     described: Mapping[str, Any] = field(default_factory=dict)
     """What is recorded of the run beside the job itself."""
 
     def planned(self) -> Submission:
         project, region = self.service.project, self.service.region
-        digest = submissions.digest_of(self.resource, project, region)
+        digest = digest_of(self.resource, project, region)
         run = self.resource["labels"][RUN_LABEL]
         return Submission(run, digest, project, region, self.resource, record=self.described)
 
     def record(self, submission: Submission, stage: Stage, job: CloudJob | None) -> Submission:
         state, resource = (job.state, job.resource) if job else ("", None)
         changed = dataclasses.replace(submission, stage=stage, state=state, job=resource)
-        return submissions.save(self.folder, changed)
+        return save(self.folder, changed)
 
 
 def send(request: Request, again: bool, waits: bool) -> tuple[Submission, CloudJob]:
@@ -77,7 +154,7 @@ def earlier_job(
 
     A concluded one is resumed only while its job runs, or if its outcome is wanted and was not reported yet.
     """
-    known = submissions.all_of(request.folder, request.console)
+    known = all_of(request.folder, request.console)
     earlier = next((each for each in known if each.digest == digest), None)
     if earlier is None:
         return None, None
@@ -128,7 +205,7 @@ def find_job(request: Request, run: str) -> CloudJob | None:
 
     Several, because a request without a response may still be at work. Raises `NoResponse` if the last one has none.
     """
-    for pause in pauses(request.pause_seconds, MAX_LOOKUPS):
+    for pause in pauses(request.poll_seconds / POLLS_PER_PAUSE, MAX_LOOKUPS):
         with contextlib.suppress(NoResponse):
             if job := request.service.find(run):
                 return job

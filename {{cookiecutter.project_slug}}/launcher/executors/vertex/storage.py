@@ -14,8 +14,7 @@ from typing import Any
 
 from launcher.console import Console, UserError
 from launcher.contract import STATISTICS
-from launcher.executors.vertex.errors import STORAGE, RequestRefused, explained
-from launcher.executors.vertex.rest import credentials, load
+from launcher.executors.vertex.services import STORAGE, RequestRefused, credentials, explained, load
 from launcher.packaging.sdist import SourceDistribution, archive_files, digest
 
 PARALLEL_REQUESTS = 8
