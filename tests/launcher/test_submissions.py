@@ -93,7 +93,7 @@ class Unrecorded(Request):
 def created_by(service: Service, may_exist: bool = False) -> CloudJob:
     """Return the job of a submission, with pauses close to 0."""
     service_: Any = service
-    request = Unrecorded(service_, {}, Path(), lambda: None, QUIET, 1e-4)
+    request = Unrecorded(service_, Path(), lambda: None, QUIET, 5e-4)
     return create_once(request, submission("a-run"), may_exist)
 
 

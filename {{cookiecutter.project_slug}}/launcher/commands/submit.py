@@ -15,7 +15,7 @@ from launcher.contract import EXIT_INTERRUPTED
 from launcher.executors.vertex import storage
 from launcher.executors.vertex.follow import Log, follow, job_log, report_outcome
 from launcher.executors.vertex.jobs import CloudJob, JobService
-from launcher.executors.vertex.send import Request, Stage, Submission, new_run_name, send
+from launcher.executors.vertex.send import Request, Stage, Submission, digest_of, new_run_name, send
 from launcher.files import locked
 from launcher.project import NOT_PREPARED, prepared_fingerprint
 from launcher.spec.catalog import google_cloud
@@ -59,26 +59,20 @@ def deliver(
 ) -> tuple[Request, Submission, CloudJob]:
     """Check, build, upload and create, while no other command of this project does."""
     job, options, console = session.job, session.options, session.console
-    service = kind(
-        job.cloud.project, job.cloud.region
-    )  # first: nothing is built without credentials
-    folder = session.project.submissions
+    project, region, folder = job.cloud.project, job.cloud.region, session.project.submissions
+    service = kind(project, region)  # first, so that nothing is built without credentials
     with locked(folder / "lock", "another submit of this project", console):
         stale, run = session.check(), session.run(new_run_name())
         if run.data_uri.endswith(NOT_PREPARED):
             raise storage.not_prepared()
         if stale:
             raise Refused(stale)
-        request = Request(
-            service=service,
-            resource=resource_of(job, run),
-            folder=folder,
-            fill_bucket=functools.partial(fill_bucket, session, run),
-            console=console,
-            poll_seconds=options.poll_seconds,
-            described=described(session),
-        )
-        return request, *send(request, options.again, options.wait)
+        fill = functools.partial(fill_bucket, session, run)
+        request = Request(service, folder, fill, console, options.poll_seconds)
+        resource, record = resource_of(job, run), described(session)
+        digest = digest_of(resource, project, region)
+        planned = Submission(run.name, digest, project, region, resource, record=record)
+        return request, *send(request, planned, options.again, options.wait)
 
 
 def described(session: Session) -> dict[str, Any]:

@@ -6,7 +6,7 @@ Source of the log: https://cloud.google.com/logging/docs/reference/v2/rest/v2/en
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
@@ -23,7 +23,6 @@ MAXIMUM_LINES = 20_000
 TIMEOUT_SECONDS = 10.0
 LATE = timedelta(seconds=60)
 """Lines arrive out of order, so each look starts that long before the newest line."""
-MICROSECOND_CHARACTERS = len("2026-01-01T00:00:00.000000")
 MAX_SILENCE_SECONDS = 1800.0
 """How long the job service may keep silent, as while a laptop sleeps, before following is given up."""
 
@@ -60,7 +59,9 @@ class JobLog(Log):
                 yield line_of(entry)
 
     def entries(self) -> Iterator[Mapping[str, Any]]:
-        since = self.since.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        from google.api_core.datetime_helpers import to_rfc3339
+
+        since = to_rfc3339(self.since)
         job = f'resource.type="ml_job" AND resource.labels.job_id="{self.job.id}"'
         request = {
             "resourceNames": [f"projects/{self.job.project}"],
@@ -87,9 +88,10 @@ def line_of(entry: Mapping[str, Any]) -> str:
 
 def moment(text: str) -> datetime:
     """Return a time in UTC from RFC 3339, whose nanoseconds Python's own parser does not take."""
-    whole = text.rstrip("Z")[:MICROSECOND_CHARACTERS]
-    digits = whole if "." not in whole else whole.ljust(MICROSECOND_CHARACTERS, "0")
-    return datetime.fromisoformat(digits).replace(tzinfo=timezone.utc)
+    from google.api_core.datetime_helpers import from_rfc3339
+
+    read: datetime = from_rfc3339(text)
+    return read
 
 
 @dataclass

@@ -104,10 +104,9 @@ def all_of(folder: Path, console: Console) -> list[Submission]:
 
 @dataclass(frozen=True)
 class Request:
-    """A job that is about to be sent."""
+    """How a job is sent."""
 
     service: JobService
-    resource: Mapping[str, Any]
     folder: Path
     """Where submissions are recorded."""
     fill_bucket: Callable[[], None]
@@ -115,14 +114,6 @@ class Request:
     console: Console
     poll_seconds: float
     """How long to wait before the job's state is read again."""
-    described: Mapping[str, Any] = field(default_factory=dict)
-    """What is recorded of the run beside the job itself."""
-
-    def planned(self) -> Submission:
-        project, region = self.service.project, self.service.region
-        digest = digest_of(self.resource, project, region)
-        run = self.resource["labels"][RUN_LABEL]
-        return Submission(run, digest, project, region, self.resource, record=self.described)
 
     def record(self, submission: Submission, stage: Stage, job: CloudJob | None) -> Submission:
         state, resource = (job.state, job.resource) if job else ("", None)
@@ -130,9 +121,10 @@ class Request:
         return save(self.folder, changed)
 
 
-def send(request: Request, again: bool, waits: bool) -> tuple[Submission, CloudJob]:
-    """Report and return the job of the request: that of an equal submission, or a new one."""
-    planned = request.planned()
+def send(
+    request: Request, planned: Submission, again: bool, waits: bool
+) -> tuple[Submission, CloudJob]:
+    """Report and return the planned job: that of an equal submission, or a new one."""
     earlier, job = earlier_job(request, planned.digest, again, waits)
     submission = earlier or planned
     if job is None:
