@@ -1,5 +1,6 @@
 """A model reaches the outputs only if another process predicts with it what training does."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -186,6 +187,24 @@ def test_the_loader_has_an_empty_home_and_ends_without_a_request(waiting: NewMod
     assert home.is_dir() and not list(home.iterdir())
     output, errors = waiting.loader.communicate("", timeout=120)
     assert waiting.loader.returncode == 0 and not output, errors
+
+
+@pytest.mark.parametrize(("trial", "waits_with"), [("", "True"), ("7", "False")])
+def test_the_loader_of_a_trial_waits_without_tensorflow(trial: str, waits_with: str) -> None:
+    program = (
+        "import sys; from trainer.publish import main; main(); print('tensorflow' in sys.modules)"
+    )
+    variables = {**os.environ, **({"CLOUD_ML_TRIAL_ID": trial} if trial else {})}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=Path(task.__file__).parents[1],
+        env=variables,
+        input="",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == waits_with
 
 
 SIGNALLED = """

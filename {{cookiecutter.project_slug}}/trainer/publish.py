@@ -210,7 +210,8 @@ def bound_operations(folder: Path) -> list[str]:
 
 def main() -> None:
     """Load a model and print its predictions as JSON, or why it cannot; end without a request."""
-    import tensorflow  # noqa: F401  before the request, because it takes the longest
+    if "CLOUD_ML_TRIAL_ID" not in os.environ:  # trials may share the memory of one machine
+        import tensorflow  # noqa: F401  before the request, because it takes the longest
 
     request = sys.stdin.readline()
     if not request:
