@@ -13,9 +13,11 @@ nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
 nox.options.sessions = ["tests", "lint"]
 
-GROUPS = nox.project.load_toml("pyproject.toml")["dependency-groups"]
+FOLDER = Path(__file__).parent
+GROUPS = nox.project.load_toml(FOLDER / "pyproject.toml")["dependency-groups"]
 """What the sessions need."""
-COMMANDS = json.loads(Path("launcher", "commands", "commands.json").read_text("utf-8"))["commands"]
+TABLES = (FOLDER / "launcher" / "commands" / "commands.json").read_text(encoding="utf-8")
+COMMANDS = json.loads(TABLES)["commands"]
 """The commands of the launcher, each of which is a session."""
 
 CI = ("lint", "workflows", "tests")
