@@ -39,7 +39,7 @@ def trainer_of(given: argparse.Namespace) -> tuple[Any, Any]:
     from trainer.training.train_step import Trainer
 
     window = Split(given.data / "train", schema, settings.memory_mb).all_rows()
-    with replicas.scope():
+    with replicas.strategy.scope():
         model = Model(schema, facts, settings)
         steps = PASSES * window.rows // given.batch_size
         optimizer = build_optimizer(model.network, settings, window.rows, steps)

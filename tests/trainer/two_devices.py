@@ -34,7 +34,7 @@ def trained(prepared: Path, strategy: Any, dropout: float) -> Trainer:
     settings = settings.for_rows(statistics.rows["train"])
     keras.utils.set_random_seed(settings.seed)
     replicas = Replicas(ClusterPosition(), strategy)
-    with replicas.scope():
+    with replicas.strategy.scope():
         model = Model(schema, statistics, settings)
         optimizer = build_optimizer(model.network, settings, 1_000, STEPS)
     trainer = Trainer(model, optimizer, settings, replicas)

@@ -56,7 +56,7 @@ def train_and_evaluate(
     one; nothing before reads that split.
     """
     splits = {name: Split(data_dir / name, schema, settings.memory_mb) for name in statistics.rows}
-    with replicas.replica_failures_reported(), replicas.scope():
+    with replicas.replica_failures_reported(), replicas.strategy.scope():
         model = Model(schema, statistics, settings)
         total_steps = loop.total_steps(splits["train"], settings)
         optimizer = build_optimizer(model.network, settings, statistics.rows["train"], total_steps)

@@ -26,15 +26,11 @@ class Replicas:
 
     def __init__(self, position: ClusterPosition, strategy: Any = None) -> None:
         self.position = position
-        self.strategy = strategy
+        self.strategy = strategy or tf.distribute.get_strategy()  # the default one, of one replica
 
     @property
     def count(self) -> int:
-        return int(self.strategy.num_replicas_in_sync) if self.strategy else 1
-
-    def scope(self) -> contextlib.AbstractContextManager[Any]:
-        """Return the context in which to create variables, so that every replica has them."""
-        return self.strategy.scope() if self.strategy else contextlib.nullcontext()
+        return int(self.strategy.num_replicas_in_sync)
 
     def index(self) -> Any:
         context = tf.distribute.get_replica_context()

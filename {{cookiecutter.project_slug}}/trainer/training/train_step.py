@@ -114,11 +114,7 @@ class Trainer:
     def vary_dropout(self) -> None:
         """Give each replica random states of its own for dropout: all start with those of the first."""
         if self.replicas.count > 1:
-            self._vary_dropout()
-
-    @tf.function  # type: ignore[untyped-decorator]
-    def _vary_dropout(self) -> None:
-        self.replicas.strategy.run(self._add_index_to_seeds)
+            tf.function(self.replicas.strategy.run)(self._add_index_to_seeds)
 
     def _add_index_to_seeds(self) -> None:
         for variable in self.model.network.variables:
@@ -168,8 +164,6 @@ class Trainer:
 
     def check_row_counts(self, trained: int, rows: int) -> None:
         """Raise `UserError` unless the rows that each replica has `trained` on add up to the `rows` of the batches."""
-        if self.replicas.count == 1:
-            return
         total = sum(self.replicas.gathered(trained))
         if abs(total - rows) > rows * ROUNDING:
             raise UserError(
@@ -201,8 +195,6 @@ class Trainer:
 
         Returns the loss and the number of rows, as far as this process has a part in them.
         """
-        if self.replicas.count == 1:
-            return self.update(numbers, codes, labels, batch, tf.size(batch, tf.int64))
         strategy = self.replicas.strategy
         results = strategy.run(self.train_step_on_replica, (numbers, codes, labels, batch))
         losses, counts = map(strategy.experimental_local_results, results)
@@ -262,8 +254,6 @@ class Trainer:
         begins = range(first, last, EVALUATION_ROWS)
         cuts = [slice(begin, min(begin + EVALUATION_ROWS, last)) for begin in begins]
         own = [self.predict(window.numbers[cut], window.codes[cut]).numpy() for cut in cuts]
-        if count == 1:
-            return np.concatenate(own)
         predictions = np.zeros((window.rows, self.model.output_count), np.float32)
         predictions[first:last] = np.concatenate(own) if own else 0.0
         return self.replicas.summed(predictions.reshape(-1)).reshape(predictions.shape)
