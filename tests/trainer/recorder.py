@@ -1,6 +1,7 @@
 """A monitor that records a run, for tests of the training loop."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ class Recorder(RunMonitor):
         if self.stop_after is not None and state.step >= self.stop_after:
             self.stop_after = None
             copies = [np.array(array) for array in trainer.arrays()]
-            self.kept = (copies, json.loads(json.dumps(state.as_json())))
+            self.kept = (copies, json.loads(json.dumps(asdict(state))))
             raise SystemExit(143)
 
     def warn(self, text: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from trainer import task
 from trainer.run.errors import UserError
-from trainer.run.identity import PACKAGE, check_identity, code_digests, identity_of
+from trainer.run.resume import PACKAGE, check_identity, code_digests, identity_of
 
 
 def run_task(prepared: Path, job_dir: Path, *options: str) -> int:

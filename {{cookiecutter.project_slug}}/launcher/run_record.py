@@ -25,7 +25,7 @@ from launcher.spec.custom_job import arguments_of
 FOLDER, FILE = RECORD.parts
 JOB_FILE, FEATURES = "job.toml", "trainer/features.py"
 DURATIONS = {"epochs", "max-steps", "max-minutes", "patience"}
-"""The flags that may differ in a resumed run; trainer/resume.py has the same list."""
+"""The flags that may differ in a resumed run; trainer/run/resume.py has the same list."""
 IGNORED = {*DURATIONS, "data-dir", "quiet", "verbose"}
 MOST_NAMED = 3
 

@@ -12,11 +12,11 @@ from trainer import features
 from trainer.arguments import parser, settings_of
 from trainer.data.schema import Schema, read_schema, unused_columns
 from trainer.data.statistics import Statistics, read_statistics
-from trainer.resume import check_metrics, finished_metrics, write_config
 from trainer.run.cluster import ClusterPosition, cluster_position
 from trainer.run.console import Console
 from trainer.run.errors import exit_code, exit_reported
 from trainer.run.outputs import Outputs, check_data_dir, outputs_of, sole_run, write_json
+from trainer.run.resume import check_metrics, finished_metrics, write_config
 from trainer.settings import Settings
 
 
@@ -36,12 +36,13 @@ def main(arguments: Sequence[str]) -> int:
     data_dir = check_data_dir(options.data_dir, os.environ)
     statistics = read_statistics(data_dir, schema)
     settings = settings_of(options).for_rows(statistics.rows["train"])
+    described, data = settings.as_json(), statistics.fingerprint
     outputs = outputs_of(options.job_dir, os.environ)
     with sole_run(outputs, position.is_chief):
-        metrics = finished_metrics(outputs, settings, statistics, console)
+        metrics = finished_metrics(outputs, described, data, console.warning)
         if metrics is None:
             if position.is_chief:
-                write_config(outputs, settings, data_dir, statistics, os.environ)
+                write_config(outputs, described, data_dir, data, os.environ)
             metrics = train(data_dir, outputs, schema, statistics, settings, position, console)
             metrics["wall_seconds"] = round(time.perf_counter() - started, 2)
             if position.is_chief:

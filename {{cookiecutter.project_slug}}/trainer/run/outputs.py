@@ -44,8 +44,6 @@ class Outputs:
 def local_path(address: str, environment: Mapping[str, str]) -> Path:
     """Return where `address` is read and written: `gs://bucket/x` lies below the mount of Cloud Storage.
 
-    A local run mounts links, which are followed, so that messages name the user's folders.
-
     Links are followed, so that messages name the folders that the user has and not the mount of a local run.
 
     Source: https://cloud.google.com/vertex-ai/docs/training/cloud-storage-file-system

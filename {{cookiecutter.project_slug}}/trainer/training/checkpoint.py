@@ -10,7 +10,7 @@ import io
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +38,6 @@ class State:
     total_seconds: float = 0.0
     stale_evaluations: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
-
-    def as_json(self) -> dict[str, Any]:
-        return asdict(self)
 
     def summary(self) -> dict[str, Any]:
         """Return what metrics.json holds about the length and pace of a run."""

@@ -85,7 +85,3 @@ def baseline_of(task: str, label: Label, labels: npt.NDArray[np.generic]) -> dic
         return metrics_of(task, np.full((len(labels), 1), label.mean), labels)
     shares = np.asarray(label.counts, np.float64) / sum(label.counts)
     return metrics_of(task, np.tile(shares, (len(labels), 1)), labels)
-
-
-def shown_metrics(metrics: Mapping[str, float]) -> str:
-    return "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())

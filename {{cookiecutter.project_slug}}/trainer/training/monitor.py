@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from dataclasses import asdict
 from types import FrameType
 from typing import Any
 
@@ -12,11 +13,11 @@ import tensorflow as tf
 
 from trainer.data.shards import Split
 from trainer.run.console import Console, Progress
-from trainer.run.identity import check_identity, identity_of
 from trainer.run.outputs import Outputs, report_to_tuning
+from trainer.run.resume import check_identity, identity_of
 from trainer.training import checkpoint
 from trainer.training.checkpoint import State
-from trainer.training.metrics import MAIN_METRIC, shown_metrics
+from trainer.training.metrics import MAIN_METRIC
 from trainer.training.train_step import Trainer
 
 LONGEST_SAVE_INTERVAL_SECONDS = 600.0
@@ -29,12 +30,7 @@ class RunMonitor:
     """Monitors one run; saves to `outputs` if this process is the one that `writes`."""
 
     def __init__(
-        self,
-        outputs: Outputs,
-        task: str,
-        data: str,
-        console: Console,
-        writes: bool,
+        self, outputs: Outputs, task: str, data: str, console: Console, writes: bool
     ) -> None:
         self.outputs = outputs
         self.identity = identity_of(data)
@@ -92,9 +88,8 @@ class RunMonitor:
             self.save_interval_seconds = 0.0  # the first evaluation is worth a checkpoint
         if self.writer is None:
             return
-        self.console.line(
-            f"eval     epoch {state.epoch}  step {state.step:,}  {shown_metrics(metrics)}"
-        )
+        shown = "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+        self.console.line(f"eval     epoch {state.epoch}  step {state.step:,}  {shown}")
         self.summarize(state.step, metrics)
         report_to_tuning(self.metric, metrics[self.metric], state.step, os.environ)
 
@@ -120,7 +115,7 @@ class RunMonitor:
             return
         started = time.perf_counter()
         try:
-            content = {**state.as_json(), "identity": self.identity}
+            content = {**asdict(state), "identity": self.identity}
             checkpoint.save(self.outputs.checkpoints, state.step, trainer.arrays(), content)
         except OSError as error:
             self.console.warning(
