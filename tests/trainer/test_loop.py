@@ -93,6 +93,21 @@ def test_steps_end_the_run_in_the_middle_of_an_epoch(
     assert monitor.state.step == monitor.total_steps == 7
 
 
+def test_an_ensemble_predicts_the_mean_of_members_that_differ(
+    prepared: Path, schema: Schema, statistics: Statistics
+) -> None:
+    model = Model(schema, statistics, replace(SETTINGS, ensemble=3))
+    window = Split(prepared / "eval", schema, SETTINGS.memory_mb).all_rows()
+    outputs = model.network([window.numbers, window.codes])
+    members = [model.activate(outputs[:, member]) for member in range(3)]
+    assert not np.allclose(members[0], members[1])
+    assert np.allclose(
+        model.predictions(window.numbers, window.codes), np.mean(members, axis=0), atol=1e-6
+    )
+    own = [model.member_losses(outputs[:, member], window.labels) for member in range(3)]
+    assert np.allclose(model.losses(outputs, window.labels), np.mean(own, axis=0), atol=1e-6)
+
+
 def test_an_ensemble_learns(prepared: Path, schema: Schema, statistics: Statistics) -> None:
     settings = replace(SETTINGS, ensemble=4, learning_rate=0.01)
     split, _ = splits_of(prepared, schema, settings)
@@ -203,6 +218,21 @@ def test_a_finished_run_is_not_trained_again_but_can_be_continued(
         metrics = json.loads((tmp_path / "job" / "metrics.json").read_text(encoding="utf-8"))
         steps.append((metrics["steps"], len(metrics["history"])))
     assert steps[0] == steps[1] and steps[2][1] == 3 and steps[2][0] == steps[0][0] * 3 // 2
+
+
+def test_each_evaluation_of_a_trial_is_reported_to_tuning(
+    prepared: Path, schema: Schema, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reports = tmp_path / "tuning" / "output.metrics"
+    monkeypatch.setenv("CLOUD_ML_HP_METRIC_FILE", str(reports))
+    monkeypatch.setenv("CLOUD_ML_TRIAL_ID", "4")
+    assert run_task(prepared, tmp_path / "job") == 0
+    metrics = json.loads((tmp_path / "job" / "metrics.json").read_text(encoding="utf-8"))
+    lines = reports.read_text(encoding="utf-8").splitlines()
+    assert len(lines) == len(metrics["history"]) == 2
+    name, record = MAIN_METRIC[schema.task], json.loads(lines[-1])
+    assert record["trial"] == "4"
+    assert float(record[name]) == pytest.approx(metrics["history"][-1][name])
 
 
 def test_verbose_shows_settings_and_devices(

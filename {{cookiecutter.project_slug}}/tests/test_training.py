@@ -2,7 +2,6 @@
 
 import json
 import signal
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,31 +10,10 @@ import pytest
 
 from trainer import task
 from trainer.data.schema import Schema
-from trainer.data.shards import Split
-from trainer.data.statistics import Statistics
-from trainer.model import Model
-from trainer.settings import Settings
 from trainer.training import checkpoint
 from trainer.training.checkpoint import State
 from trainer.training.metrics import MAIN_METRIC
 from trainer.training.monitor import RunMonitor
-
-SETTINGS = Settings(epochs=3, batch_size=64, hidden_units=(16, 8), dropout=0.1, seed=3)
-
-
-def test_an_ensemble_predicts_the_mean_of_members_that_differ(
-    prepared: Path, schema: Schema, statistics: Statistics
-) -> None:
-    model = Model(schema, statistics, replace(SETTINGS, ensemble=3))
-    window = Split(prepared / "eval", schema, SETTINGS.memory_mb).all_rows()
-    outputs = model.network([window.numbers, window.codes])
-    members = [model.activate(outputs[:, member]) for member in range(3)]
-    assert not np.allclose(members[0], members[1])
-    assert np.allclose(
-        model.predictions(window.numbers, window.codes), np.mean(members, axis=0), atol=1e-6
-    )
-    own = [model.member_losses(outputs[:, member], window.labels) for member in range(3)]
-    assert np.allclose(model.losses(outputs, window.labels), np.mean(own, axis=0), atol=1e-6)
 
 
 def run_task(prepared: Path, job_dir: Path, *options: str) -> int:
@@ -45,10 +23,8 @@ def run_task(prepared: Path, job_dir: Path, *options: str) -> int:
 
 
 def test_a_run_leaves_model_checkpoints_logs_metrics_and_config(
-    prepared: Path, schema: Schema, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    prepared: Path, schema: Schema, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("CLOUD_ML_HP_METRIC_FILE", str(tmp_path / "tuning" / "output.metrics"))
-    monkeypatch.setenv("CLOUD_ML_TRIAL_ID", "4")
     assert run_task(prepared, tmp_path / "job") == 0
     names = {path.name for path in (tmp_path / "job").iterdir()}
     assert names == {"model", "checkpoints", "logs", "metrics.json", "config.json"}
@@ -56,12 +32,6 @@ def test_a_run_leaves_model_checkpoints_logs_metrics_and_config(
     assert {MAIN_METRIC[schema.task], "loss", "steps", "rows_per_second", "wall_seconds"} <= set(
         metrics
     )
-    lines = (tmp_path / "tuning" / "output.metrics").read_text(encoding="utf-8").splitlines()
-    assert len(lines) == len(metrics["history"]) == 2
-    record = json.loads(lines[-1])
-    assert record["trial"] == "4"
-    last = metrics["history"][-1][MAIN_METRIC[schema.task]]
-    assert float(record[MAIN_METRIC[schema.task]]) == pytest.approx(last)
 
 
 def arrays(job_dir: Path) -> list[Any]:

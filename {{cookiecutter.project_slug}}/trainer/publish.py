@@ -119,13 +119,12 @@ def check_served(
 
 def scores_of(rows: Sequence[Mapping[str, Any]], schema: Schema) -> npt.NDArray[np.float64]:
     name = SCORES[schema.task]
-    for row in rows:
-        if name not in row:
-            raise UserError(
-                f"the exported model returns {', '.join(map(shown, row))}",
-                f"the output {name!r}",
-                "return it from Serving.predict in trainer/model.py",
-            )
+    if rows and name not in rows[0]:
+        raise UserError(
+            f"the exported model returns {', '.join(map(shown, rows[0]))}",
+            f"the output {name!r}",
+            "return it from Serving.predict in trainer/model.py",
+        )
     try:
         return np.array([row[name] for row in rows], np.float64)
     except (TypeError, ValueError) as error:
@@ -158,20 +157,16 @@ def check_parity(served: npt.NDArray[Any], trained: npt.NDArray[Any], schema: Sc
     """Raise `UserError` if the predictions are not those of the network for the same rows."""
     rows = min(len(served), len(trained))
     expected = trained[:rows] if schema.task == "multiclass" else trained[:rows, -1]
-    difference = largest_difference(served[:rows], expected)
+    difference = float("inf")
+    if served[:rows].shape == expected.shape:
+        scale = np.abs(expected).max(initial=1)
+        difference = np.abs(served[:rows] - expected).max(initial=0) / scale
     if not difference <= TOLERANCE:
         raise UserError(
             f"predictions of the exported model differ from the trained network by up to {difference:.2g} on the example rows",
             f"a difference of at most {TOLERANCE}",
             "make Serving in trainer/model.py compute what training computes, or run `nox -s prepare` again",
         )
-
-
-def largest_difference(served: npt.NDArray[Any], trained: npt.NDArray[Any]) -> float:
-    """Return the largest difference, relative to the largest value if that is above 1; infinite for other shapes."""
-    if served.shape != trained.shape:
-        return float("inf")
-    return float(np.abs(served - trained).max(initial=0) / max(1.0, np.abs(trained).max(initial=0)))
 
 
 def copy_model(folder: Path, target: Path) -> None:

@@ -1,6 +1,9 @@
 """A linear model of the same columns, solved in one pass over at most 100,000 rows: a bar for the network."""
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from trainer.data.shards import Split, Window
 from trainer.data.statistics import Label
@@ -18,20 +21,18 @@ def linear_baseline(task: str, label: Label, train: Split, test: Split) -> dict[
     milliseconds: a sum per column and one small system of equations per class.
     """
     classes = [1] if task == "binary" else range(len(label.classes))
-    window, tested = train.first_rows(), test.first_rows()
-    columns = window.numbers.shape[1] + window.codes.shape[1]
-    rows = MOST_PRODUCTS // (columns**2 * max(len(classes), 1))
-    if rows < FEWEST_ROWS:
+    shown, tested = train.first_rows(), test.first_rows()
+    columns = shown.numbers.shape[1] + shown.codes.shape[1]
+    most = MOST_PRODUCTS // (columns**2 * max(len(classes), 1))
+    if most < FEWEST_ROWS:
         return {}
-    shown, tested = (first(min(rows, MOST_ROWS), each) for each in (window, tested))
+    shown, tested = (first(min(most, MOST_ROWS), window) for window in (shown, tested))
     if task == "regression":
-        target = (shown.labels.astype(np.float64) - label.mean) / label.deviation
-        outputs = predicted(shown, tested, target)[:, None] * label.deviation + label.mean
-    else:
-        targets = [(shown.labels == each).astype(np.float64) for each in classes]
-        scores = np.stack([predicted(shown, tested, target) for target in targets], axis=1)
-        likely = np.clip(scores, 1e-6, 1 - 1e-6)
-        outputs = np.hstack([1 - likely, likely]) if task == "binary" else likely
+        outputs = predicted(shown, tested, shown.labels)[:, None]
+        return metrics_of(task, outputs, tested.labels)
+    scores = np.stack([predicted(shown, tested, shown.labels == each) for each in classes], axis=1)
+    likely = np.clip(scores, 1e-6, 1 - 1e-6)
+    outputs = np.hstack([1 - likely, likely]) if task == "binary" else likely
     return metrics_of(task, outputs, tested.labels)
 
 
@@ -39,8 +40,9 @@ def first(rows: int, window: Window) -> Window:
     return Window(window.numbers[:rows], window.codes[:rows], window.labels[:rows])
 
 
-def predicted(train: Window, test: Window, target: Array) -> Array:
-    """Return the predictions for the rows of `test`, [rows], of a regression of `target` on those of `train`."""
+def predicted(train: Window, test: Window, labels: npt.NDArray[Any]) -> Array:
+    """Return the predictions for the rows of `test`, [rows], of a regression of some labels of `train`."""
+    target = labels.astype(np.float64)
     mean = target.mean()
     means = [
         np.bincount(codes, target - mean) / (np.bincount(codes) + PRIOR_ROWS)
