@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from launcher import subprocesses
 from launcher.console import UserError
 from launcher.run_folders import best_arguments, next_study
 from launcher.spec.custom_job import RUN_LABEL
@@ -69,7 +68,7 @@ def fake_trainer(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
         flags = custom_job["jobSpec"]["workerPoolSpecs"][0]["containerSpec"]["args"]
         command = [sys.executable, "-c", program, str(folder), *flags]
         with work.log(trial).open("ab") as output:
-            return subprocesses.start(trial, command, folder, os.environ, output)
+            return Process(trial, command, folder, os.environ, output)
 
     monkeypatch.setattr(search, "start", start)
     return parts

@@ -10,7 +10,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import BinaryIO
@@ -61,7 +60,10 @@ def end_without_parent() -> None:
 
 
 def killed_with_parent() -> Callable[[], None] | None:
-    """Return what a child calls before its program starts, so that Linux kills it with this process; None elsewhere."""
+    """Return what a child calls before its program starts, so that Linux kills it with this process; None elsewhere.
+
+    It takes no lock, which another thread could hold while the child is made.
+    """
     if sys.platform != "linux":
         return None
     import ctypes
@@ -102,61 +104,56 @@ def clean_variables(**more: str) -> dict[str, str]:
     return {**kept, "PYTHONNOUSERSITE": "1", **more}
 
 
-@dataclass
-class Process:
-    name: str
-    child: "subprocess.Popen[bytes]"
-    has_session: bool
-    """Whether it has a session of its own, so that a signal to the launcher's group does not reach it."""
-    last_lines: deque[str] = field(default_factory=lambda: deque(maxlen=LAST_LINES))
-    """Of its output, if that is relayed."""
-    reader: threading.Thread | None = None
+class Process(subprocess.Popen[bytes]):
+    """A program whose output goes to this terminal, to a file, or, with `subprocess.PIPE`, to `relay`."""
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        folder: Path,
+        variables: Mapping[str, str],
+        output: BinaryIO | int | None = None,
+        stdin: int | None = subprocess.DEVNULL,
+        own_session: bool = True,
+    ) -> None:
+        """Start it; a signal to the launcher's group does not reach one that has a session of its own."""
+        self.name, self.own_session = name, own_session
+        self.last_lines: deque[str] = deque(maxlen=LAST_LINES)
+        self.reader: threading.Thread | None = None
+        super().__init__(
+            command,
+            cwd=folder,
+            env=variables,
+            stdin=stdin,
+            stdout=output,
+            stderr=subprocess.STDOUT if output is not None else None,
+            start_new_session=own_session,
+            preexec_fn=killed_with_parent(),
+        )
 
     @property
     def code(self) -> int | None:
         """The exit code, 128 + n if signal n ended it; None while it runs."""
-        code = self.child.poll()
+        code = self.poll()
         return code if code is None or code >= 0 else 128 - code
 
-    def kill(self) -> None:
+    def kill_session(self) -> None:
         """End it, and what it started in its session, without notice."""
-        if not self.has_session or os.name == "nt":
-            self.child.kill()
+        if not self.own_session or os.name == "nt":
+            self.kill()
         else:
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.child.pid, SIGKILL)
-        self.child.wait()
-
-
-def start(
-    name: str,
-    command: Sequence[str],
-    folder: Path,
-    variables: Mapping[str, str],
-    output: BinaryIO | int | None = None,
-    own_session: bool = True,
-    stdin: int | None = subprocess.DEVNULL,
-) -> Process:
-    """Start a program whose output goes to this terminal, to a file, or, with `subprocess.PIPE`, to `relay`."""
-    child = subprocess.Popen(
-        command,
-        cwd=folder,
-        env=variables,
-        stdin=stdin,
-        stdout=output,
-        stderr=subprocess.STDOUT if output is not None else None,
-        start_new_session=own_session,
-        preexec_fn=killed_with_parent(),  # noqa: PLW1509 - it takes no lock that a thread may hold
-    )
-    return Process(name, child, own_session)
+                os.killpg(self.pid, SIGKILL)
+        self.wait()
 
 
 def relay(process: Process, prefix: str) -> None:
     """Print each line of a process behind a prefix on standard error, and keep the last ones."""
 
     def read() -> None:
-        assert process.child.stdout is not None
-        for line in io.TextIOWrapper(process.child.stdout, "utf-8", "replace"):
+        assert process.stdout is not None
+        for line in io.TextIOWrapper(process.stdout, "utf-8", "replace"):
             text = line.rstrip("\n")
             process.last_lines.append(text)
             print(f"{prefix}{text}", file=sys.stderr, flush=True)
@@ -176,21 +173,22 @@ def end(
     with signals_postponed():
         running = [process for process in processes if process.code is None]
         if informed:
-            wait_until(time.monotonic() + grace_seconds, running)
+            wait_for(running, grace_seconds)
         for process in running:
-            process.child.terminate()
-        wait_until(time.monotonic() + grace_seconds, running)
+            process.terminate()
+        wait_for(running, grace_seconds)
         for process in running:
-            process.kill()  # with all that it started
+            process.kill_session()  # with all that it started
         for process in processes:
             if process.reader:
                 process.reader.join(POLL_SECONDS)
 
 
-def wait_until(deadline: float, processes: Sequence[Process]) -> None:
+def wait_for(processes: Sequence[Process], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
     for process in processes:
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.child.wait(max(0.0, deadline - time.monotonic()))
+            process.wait(max(0.0, deadline - time.monotonic()))
 
 
 def run_visible(
@@ -200,8 +198,8 @@ def run_visible(
     started: list[Process] = []
     try:
         with signals_postponed():
-            started.append(start(command[0], command, folder, variables, None, False, stdin))
-        started[0].child.wait()
+            started.append(Process(command[0], command, folder, variables, None, stdin, False))
+        started[0].wait()
     except KeyboardInterrupt as request:
         # A SIGTERM to the launcher reaches only the launcher.
         end(started, informed=not isinstance(request, Terminated))
@@ -214,7 +212,7 @@ def run_captured(
     folder: Path,
     variables: Mapping[str, str],
     show: bool = False,
-    given: str | None = None,
+    given: str = "",
 ) -> tuple[int, str]:
     """Run a program; return its exit code and, unless `show` sends it to standard error, its output."""
     done = subprocess.run(
@@ -222,7 +220,6 @@ def run_captured(
         cwd=folder,
         env=variables,
         input=given,
-        stdin=subprocess.DEVNULL if given is None else None,
         stdout=sys.stderr if show else subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",

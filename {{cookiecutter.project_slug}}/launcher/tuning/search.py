@@ -12,7 +12,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from launcher import subprocesses
 from launcher.console import Console, UserError, shown
 from launcher.contract import METRICS, PARENT_VARIABLE, TRIAL_SECONDS
 from launcher.spec.study import Study, Value
@@ -130,7 +129,7 @@ def start(work: Search, trial: str, custom_job: Mapping[str, Any]) -> Process:
     command += ["--mount", str(work.mount), "--package", str(work.package)]
     variables = clean_variables(**{PARENT_VARIABLE: str(os.getpid())})
     with work.log(trial).open("ab") as output:
-        return subprocesses.start(trial, command, work.project, variables, output)
+        return Process(trial, command, work.project, variables, output)
 
 
 def watch(work: Search, trial: str) -> None:

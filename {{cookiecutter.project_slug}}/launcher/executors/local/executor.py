@@ -33,7 +33,7 @@ from launcher.executors.local.cluster import (
 )
 from launcher.executors.local.used_paths import path_findings
 from launcher.spec.custom_job import arguments_of, program_of
-from launcher.subprocesses import Process, end, relay, run_visible, signals_postponed, start
+from launcher.subprocesses import Process, end, relay, run_visible, signals_postponed
 
 KEPT_VARIABLES = (
     *("COLORTERM", "COLUMNS", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH", "NO_COLOR", "PATH"),
@@ -146,7 +146,7 @@ def start_all(job: LocalJob) -> None:
         prefix = coloured(f"{member.name:<{width}} | ", colour) if len(members) > 1 else ""
         command, folder, variables = start_of(job, member, addresses)
         with signals_postponed():
-            process = start(member.name, command, folder, variables, subprocess.PIPE)
+            process = Process(member.name, command, folder, variables, subprocess.PIPE)
             job.started.append(process)
             relay(process, prefix)
 
@@ -211,7 +211,7 @@ def preempt(job: LocalJob, seconds: float) -> None:
     job.console.always(
         f"preempt  {victim.name} is killed after {seconds:g} s; all replicas restart"
     )
-    victim.kill()
+    victim.kill_session()
     end(job.started)
 
 
