@@ -82,6 +82,10 @@ def install(environment: Environment, distribution: SourceDistribution, console:
     return python_of(package)
 
 
+def is_complete(folder: Path) -> bool:
+    return (folder / STATE_FILE).is_file() and python_of(folder).exists()
+
+
 def settings_of_uv(variables: Mapping[str, str]) -> list[str]:
     """Return the variables and files of this machine that change what uv installs, without credentials.
 
@@ -93,26 +97,6 @@ def settings_of_uv(variables: Mapping[str, str]) -> list[str]:
     home = variables.get("XDG_CONFIG_HOME") or Path(variables.get("HOME", "/"), ".config")
     files = (Path(home, "uv", "uv.toml"), Path("/etc/uv/uv.toml"))
     return shown + [str(path) for path in files if path.is_file()]
-
-
-def newest(environment: Environment) -> Path | None:
-    """Return the interpreter of the requirements that were used last, None if there are none."""
-    folders = (environment.project / ".nox").glob(f"{environment.name}-*")
-    complete = sorted(filter(is_complete, folders), key=lambda folder: folder.stat().st_mtime)
-    return python_of(complete[-1]) if complete else None
-
-
-def is_complete(folder: Path) -> bool:
-    return (folder / STATE_FILE).is_file() and python_of(folder).exists()
-
-
-def python_of(folder: Path) -> Path:
-    return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-
-
-def site_packages(folder: Path) -> Path:
-    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    return folder / ("Lib" if os.name == "nt" else f"lib/{version}") / "site-packages"
 
 
 def install_requirements(
@@ -182,6 +166,22 @@ def find_program(name: str) -> str:
         expected = f"{name} in the launcher's environment"
         raise UserError(f"{name} was not found", expected, f"start with nox, or pip install {name}")
     return path
+
+
+def newest(environment: Environment) -> Path | None:
+    """Return the interpreter of the requirements that were used last, None if there are none."""
+    folders = (environment.project / ".nox").glob(f"{environment.name}-*")
+    complete = sorted(filter(is_complete, folders), key=lambda folder: folder.stat().st_mtime)
+    return python_of(complete[-1]) if complete else None
+
+
+def python_of(folder: Path) -> Path:
+    return folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def site_packages(folder: Path) -> Path:
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    return folder / ("Lib" if os.name == "nt" else f"lib/{version}") / "site-packages"
 
 
 def run_module(python: Path, arguments: Sequence[str], folder: Path) -> int:
