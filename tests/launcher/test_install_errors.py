@@ -1,7 +1,7 @@
 """What is reported when uv cannot install the requirements: its output, and the cause and the remedy in the message."""
 
 import pytest
-from launcher.packaging.install_errors import install_error
+from launcher.packaging.distributions import install_error
 
 NONE = "error: No solution found when resolving dependencies\n  cause: Because "
 USED = ", we can conclude that sample-trainer==0.1.0 cannot be used.\n         And because only sample-trainer[local]==0.1.0 is available and you require sample-trainer[local], we can conclude that your requirements are unsatisfiable.\n"

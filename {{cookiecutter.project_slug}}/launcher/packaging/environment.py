@@ -19,7 +19,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from launcher.console import Console, UserError
-from launcher.packaging.install_errors import install_error
+from launcher.packaging.distributions import install_error
 from launcher.packaging.sdist import SourceDistribution, building, error_line, prune
 from launcher.subprocesses import clean_variables, run_captured, run_visible
 

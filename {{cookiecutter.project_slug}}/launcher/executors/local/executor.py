@@ -14,13 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from launcher.console import Console, Refused, UserError, coloured
+from launcher.console import Console, Refused, UserError, coloured, shown
 from launcher.contract import (
     EXIT_FAILED,
-    EXIT_INTERRUPTED,
-    EXIT_USER_ERROR,
     METRICS,
     MOUNT_VARIABLE,
+    OWN_EXITS,
     SAVED_MODEL,
     TASK_MODULE,
 )
@@ -31,7 +30,6 @@ from launcher.executors.local.cluster import (
     replicas_of,
     variables_for,
 )
-from launcher.executors.local.used_paths import path_findings
 from launcher.spec.custom_job import arguments_of, program_of
 from launcher.subprocesses import Process, end, relay, run_visible, signals_postponed
 
@@ -45,6 +43,25 @@ START_MODULE = Path(__file__).with_name("start_module.py")
 HYPERTUNE = "/tmp/hypertune"
 COLOURS = ("cyan", "yellow", "magenta", "green", "blue", "red")
 POLL_SECONDS = 0.1
+PACKAGE = "add the file to the package, as package_data in setup.py, or put it into the bucket"
+PATH_MESSAGES = {
+    "writes": (
+        "training wrote {}",
+        "all outputs below the folder that --job-dir or AIP_MODEL_DIR names, because a cloud job loses the others",
+        "write to a path below that folder",
+    ),
+    "reads": (
+        "training read {}, which a machine in the cloud does not have",
+        "reads from the package, the prepared data and the outputs alone",
+        PACKAGE,
+    ),
+    "misses": (
+        "training looked for {}",
+        "nothing in the home folder, which is empty on a machine in the cloud",
+        PACKAGE,
+    ),
+}
+MOST_PATHS = 5
 
 
 @contextlib.contextmanager
@@ -126,7 +143,7 @@ def run_replicas(job: LocalJob, preempt_seconds: float) -> int:
 
 def report_sudden_end(code: int, console: Console) -> None:
     """Report an exit code that the trainer, which reports its own errors, does not have."""
-    if code in (0, EXIT_FAILED, EXIT_USER_ERROR, EXIT_INTERRUPTED):
+    if code in OWN_EXITS:
         return
     how = f"was killed by signal {code - 128}" if code > 128 else f"ended with exit code {code}"
     remedy = "look for os._exit, or a library that ends the process"
@@ -226,6 +243,27 @@ def exit_code_of_job(job: LocalJob, ended: Process) -> int:
         codes = ", ".join(f"{process.name} {process.code}" for process in job.started)
         job.console.step("ended", f"exit codes: {codes}")
     return (ended.code or 0) if ended is job.started[0] else EXIT_FAILED
+
+
+def path_findings(folder: Path, failed: bool) -> list[UserError]:
+    """Return what the replicas of a job that has ended used that only this machine has.
+
+    Of a failed job it is what they looked for in HOME, which may be why.
+    """
+    used: dict[str, set[str]] = {how: set() for how in PATH_MESSAGES}
+    for record in folder.glob("*/paths"):
+        for how, path in map(json.loads, record.read_text("utf-8").splitlines()):
+            used[how].add(path)
+    left = {f"{shown(path.name)} into its working folder" for path in folder.glob("*/work/*")}
+    used["writes"] = left.union(filter(os.path.exists, used["writes"]))
+    # Libraries look for settings of theirs in hidden folders.
+    used["misses"] = {path for path in used["misses"] if not path.startswith("~/.")}
+    found = [
+        UserError(PATH_MESSAGES[how][0].format(path), *PATH_MESSAGES[how][1:])
+        for how in (["misses"] if failed else ["writes", "reads"])
+        for path in sorted(used[how])
+    ]
+    return found[:MOST_PATHS]
 
 
 def check_finished(job: LocalJob) -> None:
