@@ -5,6 +5,7 @@ With it a run is repeated, and a stopped one is resumed only with the same code,
 
 import json
 import platform
+import re
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -56,10 +57,9 @@ def write(record: RunRecord, job_dir: Path, versions: Mapping[str, str]) -> None
         return
     folder.mkdir(exist_ok=True)
     content = package.read_bytes()
-    files = {package.name: content, JOB_FILE: record.job_file.read_bytes()}
-    files[Path(FEATURES).name] = archive_files(content).get(FEATURES, b"")
-    for name, data in files.items():
-        (folder / name).write_bytes(data)
+    (folder / package.name).write_bytes(content)
+    (folder / JOB_FILE).write_bytes(record.job_file.read_bytes())
+    (folder / Path(FEATURES).name).write_bytes(archive_files(content).get(FEATURES, b""))
     document = {
         "command": typed_command(),
         "package": package.name,
@@ -118,21 +118,17 @@ def changed_flags(
     before: Mapping[str, str], now: Mapping[str, str], job_dir: Path
 ) -> Iterator[str]:
     """Yield the flags with other values. One that was not given had the value that the run chose, as config.json says."""
-    chosen = chosen_settings(job_dir)
+    settings = read_json(job_dir / CONFIG).get("settings", {})
+    # A list is the flag's value without brackets and blanks.
+    chosen = {
+        name.replace("_", "-"): re.sub(r"[\[\] ]", "", str(settings[name])) for name in settings
+    }
     for name in sorted({*before, *now} - IGNORED):
         old, new = before.get(name, chosen.get(name)), now.get(name)
         if new is None:
             yield f"--{name} {old} is no longer given"
         elif old is None or comparable(old) != comparable(new):
             yield f"--{name} changed from {old or 'its default'} to {new}"
-
-
-def chosen_settings(job_dir: Path) -> dict[str, str]:
-    settings = read_json(job_dir / CONFIG).get("settings", {})
-    return {
-        name.replace("_", "-"): ",".join(map(str, value)) if isinstance(value, list) else str(value)
-        for name, value in settings.items()
-    }
 
 
 def flags_of(words: Sequence[str]) -> dict[str, str]:
