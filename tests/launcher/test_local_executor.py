@@ -121,7 +121,6 @@ def test_the_exit_code_of_the_primary_is_the_job_s(tmp_path: Path) -> None:
     assert run(job_of("import os; os._exit(4)", 1), tmp_path) == 4
 
 
-@pytest.mark.minute
 @pytest.mark.parametrize(
     ("code", "message"),
     [
@@ -138,6 +137,7 @@ def test_a_sudden_end_is_reported(
     assert message in error and ("error: " in error) == bool(message)
 
 
+@pytest.mark.minute
 def test_a_preempted_job_restarts_and_ends(tmp_path: Path) -> None:
     code = "import os, time; p = os.environ['GCS_ROOT'] + '/starts'; open(p, 'a').write('x'); time.sleep(2)"
     assert run(job_of(code, 1), tmp_path, preempt_seconds=1.0) == 0

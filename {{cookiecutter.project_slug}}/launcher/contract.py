@@ -21,7 +21,7 @@ SAVED_MODEL = "saved_model.pb"
 EXIT_FAILED = 1
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
-OWN_EXITS = (0, EXIT_FAILED, EXIT_USER_ERROR, EXIT_INTERRUPTED)
+EXITS = (0, EXIT_FAILED, EXIT_USER_ERROR, EXIT_INTERRUPTED)
 """Of the trainer, which reports why it ends with one of these."""
 
 # Each waits for the one before it, so each has to be longer.

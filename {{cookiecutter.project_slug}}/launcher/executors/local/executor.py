@@ -15,21 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from launcher.console import Console, Refused, UserError, coloured, shown
-from launcher.contract import (
-    EXIT_FAILED,
-    METRICS,
-    MOUNT_VARIABLE,
-    OWN_EXITS,
-    SAVED_MODEL,
-    TASK_MODULE,
-)
-from launcher.executors.local.cluster import (
-    Addresses,
-    Replica,
-    pools_of,
-    replicas_of,
-    variables_for,
-)
+from launcher.contract import EXIT_FAILED, EXITS, METRICS, MOUNT_VARIABLE, SAVED_MODEL, TASK_MODULE
+from launcher.executors.local.cluster import Replica, pools_of, replicas_of, variables_for
 from launcher.spec.custom_job import arguments_of, program_of
 from launcher.subprocesses import Process, end, relay, run_visible, signals_postponed
 
@@ -40,27 +27,11 @@ KEPT_VARIABLES = (
 """What a process needs, and what only changes how its output looks."""
 HOMES, TEMPORARY = ("HOME", "USERPROFILE"), ("TMPDIR", "TEMP", "TMP")
 START_MODULE = Path(__file__).with_name("start_module.py")
+USED_PATHS = Path(__file__).with_name("used_paths.json")
+"""What is reported of each kind of use that start_module.py records."""
 HYPERTUNE = "/tmp/hypertune"
 COLOURS = ("cyan", "yellow", "magenta", "green", "blue", "red")
 POLL_SECONDS = 0.1
-PACKAGE = "add the file to the package, as package_data in setup.py, or put it into the bucket"
-PATH_MESSAGES = {
-    "writes": (
-        "training wrote {}",
-        "all outputs below the folder that --job-dir or AIP_MODEL_DIR names, because a cloud job loses the others",
-        "write to a path below that folder",
-    ),
-    "reads": (
-        "training read {}, which a machine in the cloud does not have",
-        "reads from the package, the prepared data and the outputs alone",
-        PACKAGE,
-    ),
-    "misses": (
-        "training looked for {}",
-        "nothing in the home folder, which is empty on a machine in the cloud",
-        PACKAGE,
-    ),
-}
 MOST_PATHS = 5
 
 
@@ -143,7 +114,7 @@ def run_replicas(job: LocalJob, preempt_seconds: float) -> int:
 
 def report_sudden_end(code: int, console: Console) -> None:
     """Report an exit code that the trainer, which reports its own errors, does not have."""
-    if code in OWN_EXITS:
+    if code in EXITS:
         return
     how = f"was killed by signal {code - 128}" if code > 128 else f"ended with exit code {code}"
     remedy = "look for os._exit, or a library that ends the process"
@@ -168,7 +139,7 @@ def start_all(job: LocalJob) -> None:
             relay(process, prefix)
 
 
-def free_addresses(members: Sequence[Replica]) -> Addresses:
+def free_addresses(members: Sequence[Replica]) -> dict[int, list[str]]:
     """Return an address on this machine that nothing listens on for each replica, by pool."""
     addresses: dict[int, list[str]] = {}
     with contextlib.ExitStack() as listeners:
@@ -180,7 +151,7 @@ def free_addresses(members: Sequence[Replica]) -> Addresses:
 
 
 def start_of(
-    job: LocalJob, member: Replica, addresses: Addresses
+    job: LocalJob, member: Replica, addresses: Mapping[int, Sequence[str]]
 ) -> tuple[list[str], Path, dict[str, str]]:
     """Return the command, the working folder and the variables of a replica."""
     own = job.folder / member.name.replace(" ", "-")
@@ -250,7 +221,8 @@ def path_findings(folder: Path, failed: bool) -> list[UserError]:
 
     Of a failed job it is what they looked for in HOME, which may be why.
     """
-    used: dict[str, set[str]] = {how: set() for how in PATH_MESSAGES}
+    reports = json.loads(USED_PATHS.read_text(encoding="utf-8"))
+    used: dict[str, set[str]] = {how: set() for how in reports}
     for record in folder.glob("*/paths"):
         for how, path in map(json.loads, record.read_text("utf-8").splitlines()):
             used[how].add(path)
@@ -258,11 +230,10 @@ def path_findings(folder: Path, failed: bool) -> list[UserError]:
     used["writes"] = left.union(filter(os.path.exists, used["writes"]))
     # Libraries look for settings of theirs in hidden folders.
     used["misses"] = {path for path in used["misses"] if not path.startswith("~/.")}
-    found = [
-        UserError(PATH_MESSAGES[how][0].format(path), *PATH_MESSAGES[how][1:])
-        for how in (["misses"] if failed else ["writes", "reads"])
-        for path in sorted(used[how])
-    ]
+    found = []
+    for how in ["misses"] if failed else ["writes", "reads"]:
+        what, expected, remedy = reports[how]
+        found += [UserError(what.format(path), expected, remedy) for path in sorted(used[how])]
     return found[:MOST_PATHS]
 
 
