@@ -38,11 +38,12 @@ def new_folder(runs: Path, prefix: str = "") -> Path:
 def stopped_run(runs: Path) -> Path | None:
     """Return the newest run if it has not finished; it may be running still."""
     folders = numbered(runs)
-    newest = folders.get(max(folders, default=0))
-    if newest is None or (newest / METRICS).is_file():
+    if not folders:
         return None
-    # Another command has just made a folder without these.
-    return newest if (newest / RECORD).is_file() or (newest / CONFIG).is_file() else None
+    newest = folders[max(folders)]
+    # Without one of these it is a folder that another command has just made.
+    has_begun = any((newest / name).is_file() for name in (RECORD, CONFIG))
+    return newest if has_begun and not (newest / METRICS).is_file() else None
 
 
 def run_folder(run: str, runs: str) -> str:
