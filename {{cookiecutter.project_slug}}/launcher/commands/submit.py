@@ -13,7 +13,7 @@ from launcher.commands.tiers import machine_text, pool_text
 from launcher.console import Console, Refused
 from launcher.contract import EXIT_INTERRUPTED
 from launcher.executors.vertex import storage
-from launcher.executors.vertex.follow import Log, follow, job_log, report_outcome
+from launcher.executors.vertex.follow import JobLog, Log, follow, report_outcome
 from launcher.executors.vertex.jobs import CloudJob, JobService
 from launcher.executors.vertex.send import Request, Stage, Submission, digest_of, new_run_name, send
 from launcher.files import locked
@@ -29,7 +29,7 @@ ResourceOf = Callable[[Job, Run], dict[str, Any]]
 def submit(session: Session) -> int:
     if session.options.dry_run or session.options.gcloud:
         return show(session, custom_job_of, session.options.gcloud)
-    return run_in_cloud(session, JobService, custom_job_of, job_log, report_outcome)
+    return run_in_cloud(session, JobService, custom_job_of, JobLog, report_outcome)
 
 
 def run_in_cloud(

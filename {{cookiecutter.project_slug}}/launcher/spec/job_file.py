@@ -1,17 +1,16 @@
 """job.toml as typed, checked values."""
 
-import itertools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from launcher.console import UserError, nearest, shown
+from launcher.console import UserError, shown
 from launcher.contract import TASK_MODULE
 from launcher.spec.catalog import POOL_NAMES, Pool, Tier, offered_tiers
 from launcher.spec.study import Study, read_study
-from launcher.spec.toml_file import check_names, parse, section, subtable
+from launcher.spec.toml_file import check_names, one_of, parse, section, subtable
 
 Argument = str | int | float | bool
 
@@ -85,10 +84,8 @@ class Job:
         """Return the pools of the job's scale tier; raise `UserError` if there is no such tier."""
         name = self.cloud.scale_tier
         if name not in self.tiers:
-            guess = nearest(name, self.tiers)
-            fix = f"write {guess}" if guess else "correct scale_tier in job.toml, or --scale-tier"
-            expected = f"one of {', '.join(self.tiers)}"
-            raise UserError(f"the scale tier is {shown(name)}", expected, fix)
+            fix = "correct scale_tier in job.toml, or --scale-tier"
+            one_of("the scale tier", name, self.tiers, fix)
         if not self.tiers[name]:
             expected = f"a section [tiers.{name}.chief] in job.toml"
             fix = 'add it, with machine = "n1-standard-4" for example'
@@ -169,12 +166,11 @@ def flag_name(name: str) -> str:
 
 def argument_flags(arguments: Mapping[str, Argument]) -> list[str]:
     """Return the arguments as a command line: `--name value`, and `--name` alone for true."""
-    flags = [
-        [f"--{flag_name(name)}"] if value is True else [f"--{flag_name(name)}", str(value)]
-        for name, value in arguments.items()
-        if value is not False
-    ]
-    return [*itertools.chain(*flags)]
+    flags = []
+    for name, value in arguments.items():
+        if value is not False:
+            flags += [f"--{flag_name(name)}", *[str(value)] * (value is not True)]
+    return flags
 
 
 def duration_seconds(text: str) -> int:

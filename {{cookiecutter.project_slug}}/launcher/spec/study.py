@@ -4,13 +4,13 @@ Source of the vocabulary: https://cloud.google.com/vertex-ai/docs/reference/rest
 """
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from launcher.console import UserError, nearest, shown
+from launcher.console import UserError, shown
 from launcher.spec.catalog import google_cloud
-from launcher.spec.toml_file import check_names, section, subtable
+from launcher.spec.toml_file import check_names, one_of, section, subtable
 
 RANGES = ("double", "integer")
 """The types of parameters that have a least and a greatest value; others have a list."""
@@ -136,14 +136,6 @@ def number(value: object, where: str) -> float:
     if isinstance(value, int | float) and type(value) is not bool and math.isfinite(value):
         return float(value)
     raise UserError(f"{where} is {shown(value)}", "a finite number", "correct the value")
-
-
-def one_of(where: str, value: object, choices: Collection[str]) -> str:
-    if isinstance(value, str) and value in choices:
-        return value
-    guess = nearest(str(value), choices)
-    fix = f"write {guess}" if guess else "correct it"
-    raise UserError(f"{where} is {shown(value)}", f"one of {', '.join(choices)}", fix)
 
 
 @dataclass(frozen=True)

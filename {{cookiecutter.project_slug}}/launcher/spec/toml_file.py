@@ -1,10 +1,9 @@
 """Reading TOML into dataclasses: unknown names and wrong types are refused, with the nearest right spelling."""
 
 import dataclasses
-import json
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -128,6 +127,10 @@ def checked_value(value: Any, field: dataclasses.Field[Any], where: str) -> Any:
     return value
 
 
-def toml_value(value: str | int | float | bool) -> str:
-    # JSON's text, numbers and booleans are TOML's as well.
-    return json.dumps(value, ensure_ascii=False)
+def one_of(where: str, value: object, choices: Collection[str], fix: str = "correct it") -> str:
+    """Return `value` if it is one of the choices; raise `UserError` with the nearest one if it is not."""
+    if isinstance(value, str) and value in choices:
+        return value
+    guess = nearest(str(value), choices)
+    expected = f"one of {', '.join(choices)}"
+    raise UserError(f"{where} is {shown(value)}", expected, f"write {guess}" if guess else fix)

@@ -12,7 +12,6 @@ from typing import Any
 from launcher.console import Console, aligned
 from launcher.files import write_atomically
 from launcher.spec.study import RANGES, Outcome, Parameter, Study
-from launcher.spec.toml_file import toml_value
 from launcher.tuning.optuna_sampler import load_optuna
 from launcher.tuning.search import DEFAULTS
 
@@ -57,7 +56,9 @@ def write(
     if best is None:
         console.warning("no trial has a result, so there is nothing to compare")
         return None
-    arguments = [f"{name} = {toml_value(value)}\n" for name, value in best.values.items()]
+    # JSON's texts and numbers are TOML's as well.
+    values = {name: json.dumps(value, ensure_ascii=False) for name, value in best.values.items()}
+    arguments = [f"{name} = {value}\n" for name, value in values.items()]
     (folder / "best.toml").write_text("".join(["[arguments]\n", *arguments]), encoding="utf-8")
     images = draw(folder, study, outcomes) if drawn else []
     text = comparison(study, best, default, statistics or {})

@@ -5,7 +5,6 @@ Source of the log: https://cloud.google.com/logging/docs/reference/v2/rest/v2/en
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -16,7 +15,7 @@ from launcher.executors.vertex import storage
 from launcher.executors.vertex.jobs import SUCCEEDED, CloudJob, JobService, outcomes_of
 from launcher.executors.vertex.send import Request
 from launcher.executors.vertex.services import JOBS, LOGGING, NoResponse, Rest, one_line
-from launcher.spec.study import Outcome, Study
+from launcher.spec.study import Study
 
 PAGE_LINES = 1000
 MAXIMUM_LINES = 20_000
@@ -35,28 +34,36 @@ class Log:
     has_warned = False
     """Whether the user knows that it cannot be read."""
 
-    def new_lines(self) -> Iterator[str]:
-        """Yield the lines since the last look; raises what the client raises if the service does not return them."""
+    def __init__(self, service: JobService, job: CloudJob) -> None:
+        self.service, self.job = service, job
+        self.seen: set[str] = set()
+
+    def lines(self) -> Iterator[tuple[str, str]]:
+        """Yield the lines, each with what tells it from others; raises what the client raises without a response."""
         raise NotImplementedError
 
+    def new_lines(self) -> Iterator[str]:
+        """Yield the lines that no earlier look has found."""
+        for name, line in self.lines():
+            if name not in self.seen:
+                self.seen.add(name)
+                yield line
 
-@dataclass
+
 class JobLog(Log):
     """The log of one job, read from where the last look ended."""
 
-    rest: Rest
-    job: CloudJob
-    since: datetime
-    """Nothing before it is asked for."""
-    seen: set[str] = field(default_factory=set)
     role = LOGGING["role"]
 
-    def new_lines(self) -> Iterator[str]:
+    def __init__(self, service: JobService, job: CloudJob) -> None:
+        super().__init__(service, job)
+        self.rest = Rest(LOGGING, job.project, seconds=TIMEOUT_SECONDS)
+        self.since = moment(job.created)
+
+    def lines(self) -> Iterator[tuple[str, str]]:
         for entry in list(islice(self.entries(), MAXIMUM_LINES)):
-            if entry["insertId"] not in self.seen:
-                self.seen.add(entry["insertId"])
-                self.since = max(self.since, moment(entry["timestamp"]) - LATE)
-                yield line_of(entry)
+            self.since = max(self.since, moment(entry["timestamp"]) - LATE)
+            yield entry["insertId"], line_of(entry)
 
     def entries(self) -> Iterator[Mapping[str, Any]]:
         from google.api_core.datetime_helpers import to_rfc3339
@@ -70,11 +77,6 @@ class JobLog(Log):
             "pageSize": PAGE_LINES,
         }
         return self.rest.items("entries", "POST", "v2/entries:list", request)
-
-
-def job_log(_service: JobService, job: CloudJob) -> JobLog:
-    rest = Rest(LOGGING, job.project, seconds=TIMEOUT_SECONDS)
-    return JobLog(rest, job, moment(job.created))
 
 
 def line_of(entry: Mapping[str, Any]) -> str:
@@ -94,26 +96,19 @@ def moment(text: str) -> datetime:
     return read
 
 
-@dataclass
 class TrialLog(Log):
-    service: JobService
-    job: CloudJob
-    study: Study
-    shown: dict[int, str] = field(default_factory=dict)
+    """A line for each trial that has begun or ended."""
 
-    def new_lines(self) -> Iterator[str]:
-        # One for each trial that has begun or ended since the last look.
-        job = self.service.get(self.job.resource)
-        for outcome in outcomes_of(job, self.study):
-            line = trial_line(outcome, self.study.options.metric)
-            if self.shown.get(outcome.number) != line:
-                self.shown[outcome.number] = line
-                yield line
+    def __init__(self, service: JobService, job: CloudJob, study: Study) -> None:
+        super().__init__(service, job)
+        self.study = study
 
-
-def trial_line(outcome: Outcome, metric: str) -> str:
-    value = "" if outcome.value is None else f", {metric} {outcome.value:.4f}"
-    return f"trial {outcome.number:>3} {outcome.state}{value}  {' '.join(outcome.flags)}"
+    def lines(self) -> Iterator[tuple[str, str]]:
+        metric, job = self.study.options.metric, self.service.get(self.job.resource)
+        for each in outcomes_of(job, self.study):
+            value = "" if each.value is None else f", {metric} {each.value:.4f}"
+            line = f"trial {each.number:>3} {each.state}{value}  {' '.join(each.flags)}"
+            yield line, line
 
 
 def follow(request: Request, log: Log, job: CloudJob) -> CloudJob | None:
