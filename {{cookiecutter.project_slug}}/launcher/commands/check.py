@@ -1,20 +1,16 @@
 """`nox -s check`: everything that would fail in the cloud, all findings at once."""
 
-from typing import Any
-
 from launcher.checks.findings import findings, job_only_findings, report
 from launcher.checks.job_settings import ready_findings, table_warnings
 from launcher.checks.source import syntax_findings
 from launcher.commands.session import Session
-from launcher.console import Console, Refused, UserError
+from launcher.console import Refused, UserError
 from launcher.project import prepared_fingerprint
 from launcher.spec.custom_job import data_uri
-from launcher.spec.job_file import Job
 
 
 def check(session: Session) -> int:
     project, console, rest = session.project, session.console, session.arguments
-    needs_cloud = session.options.cloud
     try:
         job = session.job
     except UserError as error:
@@ -25,32 +21,23 @@ def check(session: Session) -> int:
         known = [*job_only_findings(project, job, rest), *syntax_findings(project.folder)]
         raise Refused([error, *known]) from error
     found, unready = findings(project, job, distribution, rest, console), ready_findings(job)
-    errors, warnings = (
-        found.errors,
-        [*unready, *table_warnings(job.data, project.folder), *found.stale, *found.warnings],
-    )
-    if needs_cloud and not unready:
-        from launcher.executors.vertex.storage import storage_client
-
+    errors = found.errors
+    warnings = [*unready, *table_warnings(job.data, project.folder), *found.stale, *found.warnings]
+    if session.options.cloud:
         prepared_uri = data_uri(job, prepared_fingerprint(project, job))
-        errors += found.stale + cloud_findings(
-            job, prepared_uri, storage_client(job.cloud.project), console
-        )
-    report(errors + (unready if needs_cloud else []), project, console)
+        errors += unready or [*found.stale, *cloud_findings(session, prepared_uri)]
+    report(errors, project, console)
     for finding in () if console.quiet else warnings:
         console.warning(finding)
     return 0
 
 
-def cloud_findings(job: Job, prepared_uri: str, client: Any, console: Console) -> list[UserError]:
+def cloud_findings(session: Session, prepared_uri: str) -> list[UserError]:
     """Return what is wrong with the bucket and the prepared data in it; print warnings about the bucket."""
+    # Imported here, because Google's client takes long.
     from launcher.checks.bucket import bucket_findings
-    from launcher.executors.vertex.storage import require_prepared
+    from launcher.executors.vertex.storage import prepared_findings, storage_client
 
-    if found := bucket_findings(job, client, console):
-        return found
-    try:
-        require_prepared(client, prepared_uri)
-    except UserError as error:
-        return [error]
-    return []
+    client = storage_client(session.job.cloud.project)
+    found = bucket_findings(session.job, client, session.console)
+    return found or prepared_findings(client, prepared_uri)

@@ -118,7 +118,7 @@ def cost_of(job: Job, trials: int) -> dict[str, str]:
 
 
 def fill_bucket(session: Session, run: Run) -> None:
-    client = storage.storage_client(session.job.cloud.project)
-    if findings := cloud_findings(session.job, run.data_uri, client, session.console):
+    if findings := cloud_findings(session, run.data_uri):
         raise Refused(findings)
+    client = storage.storage_client(session.job.cloud.project)
     storage.upload_package(client, session.package, run.package_uri, session.console)

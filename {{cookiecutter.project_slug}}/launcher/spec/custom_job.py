@@ -42,15 +42,19 @@ class Run:
 
 def custom_job_of(job: Job, run: Run) -> dict[str, Any]:
     """Return the CustomJob, as the JSON of the REST interface, that trains `job` as the run `run`."""
-    spec: dict[str, Any] = {
+    spec = {
         "workerPoolSpecs": worker_pools(job, run),
         "scheduling": scheduling(job),
         "baseOutputDirectory": {"outputUriPrefix": output_uri(job, run.name)},
+        "serviceAccount": job.cloud.service_account,
     }
-    if job.cloud.service_account:
-        spec["serviceAccount"] = job.cloud.service_account
     labels = {**job.labels, RUN_LABEL: run.name}
-    return {"displayName": job.cloud.name, "labels": labels, "jobSpec": spec}
+    return {"displayName": job.cloud.name, "labels": labels, "jobSpec": given(spec)}
+
+
+def given(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that have a value."""
+    return {name: value for name, value in fields.items() if value}
 
 
 def folder_uri(job: Job) -> str:
@@ -92,19 +96,19 @@ def worker_pools(job: Job, run: Run) -> list[dict[str, Any]]:
 
 def machine(pool: Pool, reservation: str) -> dict[str, Any]:
     """Return the machine of each replica. A TPU follows from the machine's type, a GPU is named beside it."""
-    spec: dict[str, Any] = {"machineType": pool.machine}
-    if pool.accelerator:
-        spec["acceleratorType"] = pool.accelerator
-        spec["acceleratorCount"] = pool.accelerator_count
-    if pool.tpu_topology:
-        spec["tpuTopology"] = pool.tpu_topology
-    if reservation:
-        spec["reservationAffinity"] = {
-            "reservationAffinityType": "SPECIFIC_RESERVATION",
-            "key": "compute.googleapis.com/reservation-name",
-            "values": [reservation],
-        }
-    return spec
+    affinity = {
+        "reservationAffinityType": "SPECIFIC_RESERVATION",
+        "key": "compute.googleapis.com/reservation-name",
+        "values": [reservation],
+    }
+    spec = {
+        "machineType": pool.machine,
+        "acceleratorType": pool.accelerator,
+        "acceleratorCount": pool.accelerator_count,
+        "tpuTopology": pool.tpu_topology,
+        "reservationAffinity": affinity if reservation else {},
+    }
+    return given(spec)
 
 
 def runtime_kind(job: Job) -> str:
@@ -117,10 +121,9 @@ def runtime_kind(job: Job) -> str:
 def program(job: Job, run: Run) -> dict[str, Any]:
     """Return what a machine starts, as the runtime of job.toml asks."""
     flags = ["--data-dir", run.data_uri, *argument_flags(job.arguments), *run.arguments]
-    variables = {**job.environment, **({REVISION_VARIABLE: run.revision} if run.revision else {})}
-    started: dict[str, Any] = {"args": flags}
-    if variables:
-        started["env"] = [{"name": name, "value": variables[name]} for name in variables]
+    variables = {**job.environment, **given({REVISION_VARIABLE: run.revision})}
+    env = [{"name": name, "value": value} for name, value in variables.items()]
+    started = {"args": flags, **given({"env": env})}
     if runtime_kind(job) == "executor":
         package = {"packageUris": [run.package_uri], "pythonModule": job.cloud.module}
         return {"pythonPackageSpec": {"executorImageUri": job.runtime.image, **package, **started}}
@@ -147,17 +150,15 @@ def image_uri(job: Job, run: Run) -> str:
 
 def scheduling(job: Job) -> dict[str, Any]:
     asked = job.scheduling
-    spec: dict[str, Any] = {
+    waits = asked.strategy == "flex_start"
+    spec = {
         "timeout": f"{duration_seconds(asked.timeout)}s",
         "strategy": asked.strategy.upper(),
+        "maxWaitDuration": f"{duration_seconds(asked.max_wait)}s" if waits else "",
+        "restartJobOnWorkerRestart": asked.restart_job_on_worker_restart,
+        "disableRetries": asked.disable_retries,
     }
-    if asked.strategy == "flex_start":
-        spec["maxWaitDuration"] = f"{duration_seconds(asked.max_wait)}s"
-    if asked.restart_job_on_worker_restart:
-        spec["restartJobOnWorkerRestart"] = True
-    if asked.disable_retries:
-        spec["disableRetries"] = True
-    return spec
+    return given(spec)
 
 
 def start_command(module: str, package_uri: str) -> list[str]:

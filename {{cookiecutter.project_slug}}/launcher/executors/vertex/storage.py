@@ -147,9 +147,13 @@ def not_prepared(what: str = "the data is not prepared") -> UserError:
     return UserError(what, "prepared data in the bucket", "nox -s prepare -- --upload")
 
 
-def require_prepared(client: Any, uri: str) -> None:
-    if find_object(client, f"{uri}/{STATISTICS}") is None:
-        raise not_prepared(f"the prepared data is not in the bucket: {uri} has no {STATISTICS}")
+def prepared_findings(client: Any, uri: str) -> list[UserError]:
+    """Return why a job cannot read the prepared data in the bucket."""
+    what = f"the prepared data is not in the bucket: {uri} has no {STATISTICS}"
+    try:
+        return [] if find_object(client, f"{uri}/{STATISTICS}") else [not_prepared(what)]
+    except UserError as error:
+        return [error]
 
 
 def upload_folder(client: Any, folder: Path, uri: str, console: Console) -> None:
