@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from launcher.console import UserError
+from launcher.spec.catalog import google_cloud
 
 LOG_IN = "gcloud auth application-default login"
 REQUEST = re.compile(r"^[A-Z]+ https?://\S+: ")
@@ -24,15 +25,14 @@ RETRYABLE_CODES = (408, 429)
 """Codes after which a request may be repeated. Source: https://cloud.google.com/storage/docs/retry-strategy"""
 FIRST_CODE_OF_SERVER = 500
 
-TABLES = json.loads(Path(__file__).with_name("services.json").read_text(encoding="utf-8"))
-ADVICE = TABLES["advice"]
+ADVICE = json.loads(Path(__file__).with_name("advice.json").read_text(encoding="utf-8"))
 """What is expected, and what to do, by the code of a refusal."""
 Service = Mapping[str, str]
-"""The address of a service, the variable that replaces it, its API, and the role that its requests need."""
-JOBS: Service = TABLES["services"]["jobs"]
-STORAGE: Service = TABLES["services"]["storage"]
-LOGGING: Service = TABLES["services"]["logging"]
-BUILDS: Service = TABLES["services"]["builds"]
+"""One of those in google_cloud.json."""
+JOBS: Service = google_cloud()["services"]["jobs"]
+STORAGE: Service = google_cloud()["services"]["storage"]
+LOGGING: Service = google_cloud()["services"]["logging"]
+BUILDS: Service = google_cloud()["services"]["builds"]
 SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 RESPONSE_SECONDS = 60.0
 """How long to wait for a response."""
