@@ -13,7 +13,7 @@ from conftest import Row
 
 from trainer.data.schema import Schema
 from trainer.data.shards import Split
-from trainer.data.statistics import read_statistics
+from trainer.data.statistics import Statistics
 from trainer.model import Model, export
 from trainer.preprocessing import sql
 from trainer.serving import SCORES, input_parameters
@@ -24,13 +24,12 @@ TOLERANCE = 1e-5
 
 @pytest.fixture(scope="module", params=[1, 3])
 def exported(
-    prepared: Path,
     schema: Schema,
+    statistics: Statistics,
     tmp_path_factory: pytest.TempPathFactory,
     request: pytest.FixtureRequest,
 ) -> tuple[Model, Path]:
     """A model with random weights, none of them zero, and its export; then an ensemble of three."""
-    statistics = read_statistics(prepared, schema)
     settings = Settings(hidden_units=(8,), ensemble=request.param)
     model = Model(schema, statistics, settings.for_rows(100))
     for variable in model.network.trainable_variables:

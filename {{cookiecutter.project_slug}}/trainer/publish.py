@@ -60,6 +60,12 @@ class NewModel:
         """Return the predictions of the other process for raw rows; raise `UserError` if it cannot load or call the model."""
         request = json.dumps([str(self.folder), rows])
         output, errors = self.loader.communicate(f"{request}\n")
+        if self.loader.returncode < 0:
+            raise UserError(
+                f"signal {-self.loader.returncode} ended the process that loads the exported model",
+                "a process that ends by itself",
+                "run the command again, on a machine with more memory if the system ended it",
+            )
         response = json.loads(output or "null")
         if isinstance(response, list):
             return response
