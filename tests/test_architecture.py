@@ -32,7 +32,7 @@ ALLOWED = {
     "launcher.run_folders": "console files",
     "launcher.spec": "console | tomli",
     "launcher.packaging": "console files subprocesses | packaging",
-    "launcher.project": "console files subprocesses run_folders spec packaging",
+    "launcher.project": "console files subprocesses spec packaging",
     "launcher.run_record": "console files subprocesses run_folders spec packaging project",
     "launcher.executors.local": "console files subprocesses run_folders spec packaging project",
     "launcher.executors.vertex": "console files subprocesses spec packaging project | google google_crc32c requests",

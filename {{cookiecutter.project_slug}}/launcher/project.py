@@ -1,10 +1,8 @@
 """The project's folder, what the launcher keeps in it, and what its commands share."""
 
-import dataclasses
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from launcher.console import Console, UserError
 from launcher.contract import STATISTICS
@@ -17,10 +15,9 @@ from launcher.packaging.sdist import (
     build_source_distribution,
     digest,
 )
-from launcher.run_folders import best_arguments
 from launcher.spec.catalog import kind_of
 from launcher.spec.custom_job import Run, data_uri, package_uri, starts_own_image
-from launcher.spec.job_file import Data, Job, flag_name, read_job
+from launcher.spec.job_file import Data, Job
 from launcher.subprocesses import clean_variables
 
 DOCKERFILES = {"cpu": "Dockerfile", "gpu": "Dockerfile.gpu", "tpu": "Dockerfile.tpu"}
@@ -72,18 +69,6 @@ class Project:
         flags += ["--max-rejected-share", str(data.max_rejected_share)]
         flags += ["--test", self.absolute(data.test)] if data.test else []
         return flags + ["--deduplicate"] * data.deduplicate
-
-
-def job_of(project: Project, *, trial: str | None = None, **replaced: str | None) -> Job:
-    """Return job.toml with the values that replace those of [cloud]; `trial` is `best` or the number of a trial."""
-    job = read_job(project.folder / "job.toml")
-    cloud: dict[str, Any] = {name: value for name, value in replaced.items() if value}
-    if trial:
-        values = best_arguments(project.runs, trial)
-        varied = set(map(flag_name, values))
-        kept = {name: v for name, v in job.arguments.items() if flag_name(name) not in varied}
-        job = dataclasses.replace(job, arguments={**kept, **values})
-    return dataclasses.replace(job, cloud=dataclasses.replace(job.cloud, **cloud))
 
 
 def build(project: Project, console: Console) -> SourceDistribution:

@@ -1,5 +1,6 @@
 """What the steps of a command share."""
 
+import dataclasses
 import functools
 from argparse import Namespace
 from collections.abc import Sequence
@@ -8,12 +9,13 @@ from dataclasses import dataclass
 from launcher.console import Console, Refused, UserError
 from launcher.packaging.environment import Environment, install, run_module
 from launcher.packaging.sdist import SourceDistribution
-from launcher.project import Project, build, job_of, run_of
+from launcher.project import Project, build, run_of
+from launcher.run_folders import best_arguments
 from launcher.spec.custom_job import Run
-from launcher.spec.job_file import Job
+from launcher.spec.job_file import Job, flag_name, read_job
 
-REPLACING = ("scale_tier", "region", "bucket", "trial")
-"""The options that replace values of job.toml."""
+REPLACING = ("scale_tier", "region", "bucket")
+"""The options that replace values of [job] in job.toml."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +31,15 @@ class Session:
 
     @functools.cached_property
     def job(self) -> Job:
-        """job.toml with the values that the options replace."""
-        given = vars(self.options).items()
-        return job_of(self.project, **{name: value for name, value in given if name in REPLACING})
+        """job.toml with the values that the options replace, and those of a trial of the newest study."""
+        job, given = read_job(self.project.folder / "job.toml"), vars(self.options)
+        cloud = {name: given[name] for name in REPLACING if given.get(name)}
+        if trial := given.get("trial"):
+            values = best_arguments(self.project.runs, trial)
+            varied = set(map(flag_name, values))
+            kept = {name: v for name, v in job.arguments.items() if flag_name(name) not in varied}
+            job = dataclasses.replace(job, arguments={**kept, **values})
+        return dataclasses.replace(job, cloud=dataclasses.replace(job.cloud, **cloud))
 
     @functools.cached_property
     def package(self) -> SourceDistribution:
