@@ -13,8 +13,7 @@ from launcher.spec.custom_job import (
     arguments_of,
     custom_job_of,
     gcloud_file,
-    parse_start_command,
-    program_of,
+    module_of,
     start_command,
     variables_of,
 )
@@ -48,7 +47,7 @@ def test_a_tpu_gets_an_image_of_one_s_own_and_no_accelerator_type() -> None:
     (pool,) = custom_job_of(on_tier("BASIC_TPU"), RUN)["jobSpec"]["workerPoolSpecs"]
     assert pool["machineSpec"] == {"machineType": "ct5lp-hightpu-4t", "tpuTopology": "2x2"}
     assert pool["containerSpec"]["imageUri"].endswith("-tpu:0123456789abcdef")
-    assert program_of(pool) == ("", "")
+    assert module_of(pool) == ""
 
 
 def test_a_stock_image_installs_the_package_from_the_mount() -> None:
@@ -56,13 +55,13 @@ def test_a_stock_image_installs_the_package_from_the_mount() -> None:
     shell, option, script, package = pool["containerSpec"]["command"]
     assert (shell, option, package) == ("/bin/sh", "-c", "/gcs/b/n/packages/0123/p.tar.gz")
     assert script.endswith('exec python -m trainer.task "$@"')
-    assert program_of(pool) == ("trainer.task", RUN.package_uri)
+    assert module_of(pool) == "trainer.task"
 
 
 def test_an_executor_image_gets_a_package_spec() -> None:
     (pool,) = custom_job_of(on_tier("BASIC", EXECUTOR), RUN)["jobSpec"]["workerPoolSpecs"]
     assert pool["pythonPackageSpec"]["packageUris"] == [RUN.package_uri]
-    assert program_of(pool) == ("trainer.task", RUN.package_uri)
+    assert module_of(pool) == "trainer.task"
     assert "containerSpec" not in pool
 
 
@@ -106,13 +105,13 @@ def test_gcloud_s_file_holds_the_same_job_and_names_its_command() -> None:
 
 @pytest.mark.parametrize("module", ["trainer.task", "a.b.c"])
 def test_the_start_command_is_read_as_it_was_written(module: str) -> None:
-    written = (module, "gs://b/n/packages/0123/p-1.tar.gz")
-    assert parse_start_command(start_command(*written)) == written
+    command = start_command(module, "gs://b/n/packages/0123/p-1.tar.gz")
+    assert module_of({"containerSpec": {"command": command}}) == module
 
 
 @pytest.mark.parametrize("command", [[], ["python"], ["/bin/sh", "-c", "exec python", "/gcs/b/p"]])
 def test_another_command_starts_no_known_module(command: list[str]) -> None:
-    assert parse_start_command(command) == ("", "")
+    assert module_of({"containerSpec": {"command": command}}) == ""
 
 
 def test_the_request_for_an_image_names_its_content() -> None:

@@ -6,7 +6,7 @@ https://cloud.google.com/vertex-ai/docs/reference/rest/v1/projects.locations.cus
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -167,18 +167,13 @@ def start_command(module: str, package_uri: str) -> list[str]:
     return ["/bin/sh", "-c", START.format(module=module), mounted]
 
 
-def parse_start_command(command: Sequence[str]) -> tuple[str, str]:
-    """Return the module and the package's address of a `start_command`; two empty texts for another command."""
-    match = STARTED.fullmatch(command[2]) if len(command) == 4 else None
-    return (match[1], "gs:/" + command[3].removeprefix(MOUNT)) if match else ("", "")
-
-
-def program_of(pool: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the module that a pool starts and the address of its package; empty if its image alone decides."""
+def module_of(pool: Mapping[str, Any]) -> str:
+    """Return the module that a pool starts, "" if its image alone decides."""
     if "pythonPackageSpec" in pool:
-        package = pool["pythonPackageSpec"]
-        return str(package["pythonModule"]), str(package["packageUris"][0])
-    return parse_start_command(pool["containerSpec"].get("command", []))
+        return str(pool["pythonPackageSpec"]["pythonModule"])
+    command = pool["containerSpec"].get("command", [])
+    match = STARTED.fullmatch(command[2]) if len(command) == 4 else None
+    return match[1] if match else ""
 
 
 def arguments_of(pool: Mapping[str, Any]) -> list[str]:

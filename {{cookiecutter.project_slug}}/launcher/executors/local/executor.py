@@ -17,7 +17,7 @@ from typing import Any
 from launcher.console import Console, Refused, UserError, coloured, shown
 from launcher.contract import EXIT_FAILED, EXITS, METRICS, MOUNT_VARIABLE, SAVED_MODEL, TASK_MODULE
 from launcher.executors.local.cluster import Replica, pools_of, replicas_of, variables_for
-from launcher.spec.custom_job import arguments_of, program_of
+from launcher.spec.custom_job import arguments_of, module_of
 from launcher.subprocesses import Process, end, relay, run_visible, signals_postponed
 
 KEPT_VARIABLES = (
@@ -165,10 +165,10 @@ def start_of(
     # Without these, packages of the user or of the working folder could be imported.
     variables |= {"PYTHONNOUSERSITE": "1", "PYTHONSAFEPATH": "1", "PYTHONFAULTHANDLER": "1"}
     pool = pools_of(job.custom_job)[member.pool]
-    module, _ = program_of(pool)
     roots = json.dumps([str(own), HYPERTUNE, *data_folders(job)])
     command = [str(job.python), str(START_MODULE), str(own / "paths"), roots]
-    return [*command, module or TASK_MODULE, *arguments_of(pool)], folder, variables
+    command += [module_of(pool) or TASK_MODULE, *arguments_of(pool)]
+    return command, folder, variables
 
 
 def data_folders(job: LocalJob) -> list[str]:
@@ -239,8 +239,7 @@ def path_findings(folder: Path, failed: bool) -> list[UserError]:
 
 def check_finished(job: LocalJob) -> None:
     """Raise `UserError` for a run without metrics or a model: a process can end with exit code 0 before it has finished."""
-    module, _ = program_of(pools_of(job.custom_job)[0])
-    if module != TASK_MODULE:
+    if module_of(pools_of(job.custom_job)[0]) != TASK_MODULE:
         return
     for name in (METRICS, f"model/{SAVED_MODEL}"):
         if not (job.local(job.output) / name).is_file():
