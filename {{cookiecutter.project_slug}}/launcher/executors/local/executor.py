@@ -35,17 +35,6 @@ POLL_SECONDS = 0.1
 MOST_PATHS = 5
 
 
-@contextlib.contextmanager
-def mounted(links: Mapping[str, Path]) -> Iterator[Path]:
-    """Yield a folder that stands for the mount of Cloud Storage, with links to local folders at gs:// addresses."""
-    with tempfile.TemporaryDirectory(prefix="gcs-") as name:
-        for address, folder in links.items():
-            link = Path(name) / address.removeprefix("gs://")
-            link.parent.mkdir(parents=True, exist_ok=True)
-            link.symlink_to(folder, target_is_directory=True)
-        yield Path(name)
-
-
 @dataclass(frozen=True)
 class LocalJob:
     """A CustomJob, what its replicas are started with, and their processes, the primary first."""
@@ -112,17 +101,6 @@ def run_replicas(job: LocalJob, preempt_seconds: float) -> int:
     return exit_code_of_job(job, ended or job.started[0])
 
 
-def report_sudden_end(code: int, console: Console) -> None:
-    """Report an exit code that the trainer, which reports its own errors, does not have."""
-    if code in EXITS:
-        return
-    how = f"was killed by signal {code - 128}" if code > 128 else f"ended with exit code {code}"
-    remedy = "look for os._exit, or a library that ends the process"
-    if code == 128 + signal.SIGKILL:
-        remedy = "if the machine ran out of memory, lower memory_mb or batch_size"
-    console.error(UserError(f"training {how}", "a run that ends with its metrics", remedy))
-
-
 def start_all(job: LocalJob) -> None:
     """Start every replica in place of those that were started."""
     job.started.clear()
@@ -137,17 +115,6 @@ def start_all(job: LocalJob) -> None:
             process = Process(member.name, command, folder, variables, subprocess.PIPE)
             job.started.append(process)
             relay(process, prefix)
-
-
-def free_addresses(members: Sequence[Replica]) -> dict[int, list[str]]:
-    """Return an address on this machine that nothing listens on for each replica, by pool."""
-    addresses: dict[int, list[str]] = {}
-    with contextlib.ExitStack() as listeners:
-        for member in members:
-            listener = listeners.enter_context(socket.create_server(("127.0.0.1", 0)))
-            port = listener.getsockname()[1]
-            addresses.setdefault(member.pool, []).append(f"127.0.0.1:{port}")
-    return addresses
 
 
 def start_of(
@@ -169,6 +136,17 @@ def start_of(
     command = [str(job.python), str(START_MODULE), str(own / "paths"), roots]
     command += [module_of(pool) or TASK_MODULE, *arguments_of(pool)]
     return command, folder, variables
+
+
+def free_addresses(members: Sequence[Replica]) -> dict[int, list[str]]:
+    """Return an address on this machine that nothing listens on for each replica, by pool."""
+    addresses: dict[int, list[str]] = {}
+    with contextlib.ExitStack() as listeners:
+        for member in members:
+            listener = listeners.enter_context(socket.create_server(("127.0.0.1", 0)))
+            port = listener.getsockname()[1]
+            addresses.setdefault(member.pool, []).append(f"127.0.0.1:{port}")
+    return addresses
 
 
 def data_folders(job: LocalJob) -> list[str]:
@@ -216,6 +194,17 @@ def exit_code_of_job(job: LocalJob, ended: Process) -> int:
     return (ended.code or 0) if ended is job.started[0] else EXIT_FAILED
 
 
+def report_sudden_end(code: int, console: Console) -> None:
+    """Report an exit code that the trainer, which reports its own errors, does not have."""
+    if code in EXITS:
+        return
+    how = f"was killed by signal {code - 128}" if code > 128 else f"ended with exit code {code}"
+    remedy = "look for os._exit, or a library that ends the process"
+    if code == 128 + signal.SIGKILL:
+        remedy = "if the machine ran out of memory, lower memory_mb or batch_size"
+    console.error(UserError(f"training {how}", "a run that ends with its metrics", remedy))
+
+
 def path_findings(folder: Path, failed: bool) -> list[UserError]:
     """Return what the replicas of a job that has ended used that only this machine has.
 
@@ -248,3 +237,14 @@ def check_finished(job: LocalJob) -> None:
                 "a run that writes its model and, last, its metrics",
                 "look for os._exit, or a return that is too early, in trainer/task.py or what it calls",
             )
+
+
+@contextlib.contextmanager
+def mounted(links: Mapping[str, Path]) -> Iterator[Path]:
+    """Yield a folder that stands for the mount of Cloud Storage, with links to local folders at gs:// addresses."""
+    with tempfile.TemporaryDirectory(prefix="gcs-") as name:
+        for address, folder in links.items():
+            link = Path(name) / address.removeprefix("gs://")
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(folder, target_is_directory=True)
+        yield Path(name)
