@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from launcher.console import UserError
-from launcher.project import Project, build
+from launcher.packaging.sdist import build_source_distribution
 
 from tests.launcher.samples import QUIET, write_files
 
@@ -14,9 +14,9 @@ def test_a_package_that_was_renamed_is_named(folder: str, tmp_path: Path) -> Non
     files = {f"{folder}/features.py": "", ".nox/x/trainer/features.py": "", "setup.py": "x"}
     write_files(tmp_path, files)
     with pytest.raises(UserError, match=f"no folder trainer/; .* rename {folder}/ to trainer/"):
-        build(Project(tmp_path), QUIET)
+        build_source_distribution(tmp_path, tmp_path / "packages", QUIET)
 
 
 def test_a_package_that_is_gone_is_to_be_restored(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is no folder trainer/; expected .*; restore it"):
-        build(Project(tmp_path), QUIET)
+        build_source_distribution(tmp_path, tmp_path / "packages", QUIET)

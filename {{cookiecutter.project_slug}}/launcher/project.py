@@ -4,17 +4,11 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from launcher.console import Console, UserError
+from launcher.console import UserError
 from launcher.contract import STATISTICS
 from launcher.files import read_json
 from launcher.packaging.environment import Environment
-from launcher.packaging.sdist import (
-    PACKAGE,
-    SourceDistribution,
-    archive_files,
-    build_source_distribution,
-    digest,
-)
+from launcher.packaging.sdist import SourceDistribution, archive_files, digest
 from launcher.spec.catalog import kind_of
 from launcher.spec.custom_job import Run, data_uri, package_uri, starts_own_image
 from launcher.spec.job_file import Data, Job
@@ -69,25 +63,6 @@ class Project:
         flags += ["--max-rejected-share", str(data.max_rejected_share)]
         flags += ["--test", self.absolute(data.test)] if data.test else []
         return flags + ["--deduplicate"] * data.deduplicate
-
-
-def build(project: Project, console: Console) -> SourceDistribution:
-    if not (project.folder / PACKAGE).is_dir():
-        raise without_package(project.folder)
-    distribution = build_source_distribution(project.folder, project.packages, console)
-    console.step("package", f"{distribution.path.name}, {len(distribution.files)} files")
-    return distribution
-
-
-def without_package(folder: Path) -> UserError:
-    """Return the error for a project whose package was renamed or moved."""
-    found = [*folder.glob("[!.]*/features.py"), *folder.glob("[!.]*/*/features.py")]
-    names = [path.parent.relative_to(folder).as_posix() for path in found]
-    return UserError(
-        f"there is no folder {PACKAGE}/",
-        f"the package in {PACKAGE}/, because its modules and the launcher import it by that name",
-        f"rename {names[0]}/ to {PACKAGE}/" if names else "restore it",
-    )
 
 
 def run_of(

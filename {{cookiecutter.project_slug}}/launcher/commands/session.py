@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from launcher.console import Console, Refused, UserError
 from launcher.packaging.environment import Environment, install, run_module
-from launcher.packaging.sdist import SourceDistribution
-from launcher.project import Project, build, run_of
+from launcher.packaging.sdist import SourceDistribution, build_source_distribution
+from launcher.project import Project, run_of
 from launcher.run_folders import best_arguments
 from launcher.spec.custom_job import Run
 from launcher.spec.job_file import Job, flag_name, read_job
@@ -43,7 +43,8 @@ class Session:
 
     @functools.cached_property
     def package(self) -> SourceDistribution:
-        return build(self.project, self.console)
+        project = self.project
+        return build_source_distribution(project.folder, project.packages, self.console)
 
     @property
     def verbosity(self) -> list[str]:

@@ -65,7 +65,9 @@ class SourceDistribution:
 def build_source_distribution(
     project: Path, packages: Path, console: Console
 ) -> SourceDistribution:
-    """Build `project` and return what was built, `stored` in `packages`; raise `UserError` if setup.py fails."""
+    """Build `project` and return what was built, `stored` in `packages`; raise `UserError` if that fails."""
+    if not (project / PACKAGE).is_dir():
+        raise without_package(project)
     setup = project / "setup.py"
     if not setup.is_file():
         raise UserError(f"{setup} is missing", "the file that makes the package", "restore it")
@@ -74,7 +76,20 @@ def build_source_distribution(
     with tempfile.TemporaryDirectory() as folder:
         with building(packages, console):
             archive = run_sdist(project, Path(folder), console)
-        return stored(archive, packages, console)
+        distribution = stored(archive, packages, console)
+    console.step("package", f"{archive.name}, {len(distribution.files)} files")
+    return distribution
+
+
+def without_package(folder: Path) -> UserError:
+    """Return the error for a project whose package was renamed or moved."""
+    found = [*folder.glob("[!.]*/features.py"), *folder.glob("[!.]*/*/features.py")]
+    names = [path.parent.relative_to(folder).as_posix() for path in found]
+    return UserError(
+        f"there is no folder {PACKAGE}/",
+        f"the package in {PACKAGE}/, because its modules and the launcher import it by that name",
+        f"rename {names[0]}/ to {PACKAGE}/" if names else "restore it",
+    )
 
 
 def building(packages: Path, console: Console) -> AbstractContextManager[None]:
