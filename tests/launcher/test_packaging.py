@@ -119,6 +119,14 @@ def test_an_invalid_setup_is_refused(tmp_path: Path, setup: str, message: str) -
         built(project)
 
 
+@pytest.mark.minute
+def test_a_setup_that_reads_a_file_which_does_not_travel_is_refused(tmp_path: Path) -> None:
+    files = {"setup.py": f"open('pins.txt')\n{SETUP}", "pins.txt": "", "trainer/__init__.py": ""}
+    distribution = built(write_files(tmp_path, files))
+    with pytest.raises(UserError, match=r"cannot be installed \(FileNotFoundError: .*'pins.txt'\)"):
+        install(environment_of(tmp_path), distribution, QUIET)
+
+
 def test_a_large_package_is_reported_with_its_largest_files(tmp_path: Path) -> None:
     archive = tmp_path / "sample-1.tar.gz"
     with tarfile.open(archive, "w") as file:
