@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from . import adult
-from .cells import MISSING, is_cast, is_missing_marker
+from .cells import MISSING, is_missing_marker
 from .data_file import PROMPT
 from .features_text import format_features, parse_features
 from .findings import column_findings, column_lines, label_lines, unused_lines
-from .inference import described, odd_share_is_small
+from .inference import described, described_dates, odd_share_is_small
 from .interview import show_while_asking
 from .labels import Label, Task, described_label, likely_label, why_no_label
 from .quoting import packed, parsed
@@ -22,7 +22,7 @@ from .refusal import advice, refusal, shown, spelt_as
 from .table import Column, read_table
 from .text import checked_text
 
-KINDS = ("numeric", "categorical", "hashed", "ignore")
+KINDS = ("numeric", "datetime", "categorical", "hashed", "ignore")
 # Preparation counts and reports a few invalid cells.
 MOST_NOT_NUMBERS_SHARE = 0.01
 
@@ -104,7 +104,8 @@ def inferred_features(data_path: str, label: str) -> str:
     kinds = inferred_kinds(data_path, label)
     if data_path:
         found = column_findings(read_table(data_path).columns, kinds)
-        show_while_asking([*column_lines(found), *unused_lines(found)])
+        notes = read_table(data_path).notes
+        show_while_asking([*notes, *column_lines(found), *unused_lines(found)])
     return format_features(kinds.items())
 
 
@@ -132,12 +133,17 @@ def checked_features(value: object, data_path: str, label: str) -> str:
     check_usable(kinds)
     if data_path:
         check_numbers(kinds, read_table(data_path).columns)
+        check_dates(kinds, read_table(data_path).columns)
     found = label_of(label, data_path)
     findings = column_findings(read_table(data_path).columns if data_path else {}, kinds)
     missing = [*found.missing, *(each for finding in findings.values() for each in finding.missing)]
-    lines = [*label_lines(label, found), *column_lines(findings), *unused_lines(findings)]
-    lines[:0] = read_table(data_path).notes if data_path else []
     options = reader_options(data_path)
+    lines = [
+        *(read_table(data_path).notes if data_path else []),
+        *label_lines(label, found),
+        *column_lines(findings),
+        *unused_lines(findings),
+    ]
     return packed(
         {
             "label": label,
@@ -146,6 +152,15 @@ def checked_features(value: object, data_path: str, label: str) -> str:
             "label_sql": found.sql,
             **options,
             "missing": list(dict.fromkeys([*options["missing"], *missing])),
+            "units": {
+                name: unit
+                for name, unit in [
+                    (label, found.unit),
+                    *((name, finding.unit) for name, finding in findings.items()),
+                ]
+                if unit
+            },
+            "day_first": [name for name, finding in findings.items() if finding.day_first],
             "columns": [
                 {
                     "name": name,
@@ -177,6 +192,7 @@ def reader_options(data_path: str) -> dict[str, Any]:
         return {
             "delimiter": adult.DELIMITER,
             "encoding": "utf-8",
+            "decimal": ".",
             "comment": adult.COMMENT,
             "header": adult.HEADER,
             "missing": adult.MISSING,
@@ -185,6 +201,7 @@ def reader_options(data_path: str) -> dict[str, Any]:
     return {
         "delimiter": table.delimiter,
         "encoding": table.encoding,
+        "decimal": table.decimal,
         "comment": table.comment,
         "header": table.header,
         "missing": MISSING,
@@ -233,7 +250,7 @@ def check_usable(kinds: Mapping[str, str]) -> None:
         raise refusal(
             "features",
             "every column is ignored",
-            "at least one numeric, categorical or hashed column",
+            "at least one numeric, datetime, categorical or hashed column",
             "change the kind of a column that is informative about the label",
         )
     if kinds.get("self", "ignore") != "ignore":
@@ -248,18 +265,30 @@ def check_usable(kinds: Mapping[str, str]) -> None:
 def check_numbers(kinds: Mapping[str, str], columns: Mapping[str, Column]) -> None:
     """Refuse a numeric column whose cells are not numbers."""
     for name in [name for name, kind in kinds.items() if kind == "numeric"]:
-        values = columns[name].values
+        column = columns[name]
         invalid = {
             value: count
-            for value, count in values.items()
-            if not is_cast(value) and not is_missing_marker(value)
+            for value, count in column.values.items()
+            if not column.is_cast(value) and not is_missing_marker(value)
         }
-        if sum(invalid.values()) > MOST_NOT_NUMBERS_SHARE * columns[name].present and not (
-            odd_share_is_small(columns[name])
+        if sum(invalid.values()) > MOST_NOT_NUMBERS_SHARE * column.present and not (
+            odd_share_is_small(column)
         ):
             raise refusal(
                 "features",
                 f"{shown(name)} is numeric, but contains {shown(next(iter(invalid)))}",
                 "numbers",
+                f"write {format_features([(name, 'categorical')])}, or clean the column",
+            )
+
+
+def check_dates(kinds: Mapping[str, str], columns: Mapping[str, Column]) -> None:
+    """Refuse a datetime column whose cells are not dates."""
+    for name in [name for name, kind in kinds.items() if kind == "datetime"]:
+        if not described_dates(columns[name]):
+            raise refusal(
+                "features",
+                f"{shown(name)} is datetime, but contains {shown(next(iter(columns[name].values), ''))}",
+                "dates, such as 2024-01-31, 31.01.2024 12:30 or 31 Jan 2024",
                 f"write {format_features([(name, 'categorical')])}, or clean the column",
             )

@@ -1,9 +1,10 @@
 """What is said about the columns of a table: at the prompts, after baking and, as comments, in `features.py`."""
 
+import dataclasses
 from collections.abc import Mapping
 
 from .features_text import format_name
-from .inference import Finding, counted_cells, described, described_numbers
+from .inference import Finding, counted_cells, described, described_dates, described_numbers
 from .labels import Label
 from .table import Column
 
@@ -23,6 +24,8 @@ def column_findings(columns: Mapping[str, Column], kinds: Mapping[str, str]) -> 
 def finding_of(column: Column, kind: str) -> Finding:
     if kind == "numeric":
         return described_numbers(column)
+    if kind == "datetime":
+        return described_dates(column) or Finding(kind)
     inferred = described(column)
     if inferred.kind == kind:
         return inferred
@@ -45,7 +48,8 @@ def unambiguous(
         return finding
     left = {cell: column.values[cell] for cell in finding.missing if cell not in kept}
     what = "a number in other columns; make it empty in the file if it means missing"
-    return Finding("numeric", counted_cells(column, left, what), tuple(kept))
+    note = counted_cells(column, left, what)
+    return dataclasses.replace(finding, note=note, missing=tuple(kept))
 
 
 def label_lines(name: str, label: Label) -> list[str]:

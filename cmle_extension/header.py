@@ -4,7 +4,7 @@ import itertools
 import re
 from collections.abc import Sequence
 
-from .cells import is_integer, is_missing_marker, is_number
+from .cells import is_integer, is_missing_marker, is_number, looks_numeric, number
 from .data_file import PROMPT
 from .refusal import refusal, shown
 
@@ -49,7 +49,7 @@ def first_data_cell(cells: Sequence[str], below: Sequence[Sequence[str]]) -> int
     pairs = zip(cells, below, strict=True)
     textual = [column for cell, column in pairs if cell and not looks_like_value(cell)]
     # Text above numbers can only be a name, even if its neighbours are named 2019 and 2020.
-    if any(column and all(map(is_number, column)) for column in textual):
+    if any(column and all(map(looks_numeric, column)) for column in textual):
         return None
     if are_numbered(cells, below):
         return None
@@ -65,7 +65,7 @@ def looks_like_value(cell: str) -> bool:
 
     An empty cell is a missing name, which is reported separately.
     """
-    return bool(cell) and (is_number(cell) or is_missing_marker(cell))
+    return bool(cell) and (looks_numeric(cell) or is_missing_marker(cell))
 
 
 def are_numbered(cells: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
@@ -73,7 +73,7 @@ def are_numbered(cells: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
     pairs = list(zip(cells, below, strict=True))
     numbers = [(int(float(cell)), column) for cell, column in pairs if is_integer(cell)]
     texts = [(cell, column) for cell, column in pairs if cell and not is_integer(cell)]
-    if not numbers or any(is_number(cell) or cell in column for cell, column in texts):
+    if not numbers or any(looks_numeric(cell) or cell in column for cell, column in texts):
         return False
     repeated = sum(str(number) in column for number, column in numbers)
     if 3 * repeated > len(numbers):
@@ -112,9 +112,9 @@ def are_names(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
     above_numbers = False
     for cell, column in zip(first, below, strict=True):
         known = [each for each in column[:COMPARED_ROWS] if not is_missing_marker(each)]
-        numbers = sum(map(is_number, known))
+        numbers = sum(map(looks_numeric, known))
         if known and 10 * numbers >= 9 * len(known):
-            if is_number(cell):
+            if looks_numeric(cell):
                 return False
             above_numbers = above_numbers or not is_missing_marker(cell)
         elif cell and cell in column:
@@ -139,20 +139,21 @@ def check_no_total(columns: Sequence[Sequence[str]]) -> None:
 
 def is_total(last: Sequence[str], above: Sequence[Sequence[str]]) -> bool:
     pairs = list(zip(last, above, strict=True))
-    texts = [(cell, column) for cell, column in pairs if not is_number(cell)]
+    texts = [(cell, column) for cell, column in pairs if not looks_numeric(cell)]
     words = [
         (cell, column) for cell, column in texts if TOTAL.fullmatch(cell) and cell not in column
     ]
     empty = any(not cell and any(column) for cell, column in texts)
     if words:
-        among_numbers = any(all(map(is_number, filter(None, column))) for _, column in words)
+        among_numbers = any(all(map(looks_numeric, filter(None, column))) for _, column in words)
         return empty or among_numbers or any(is_sum(*pair) for pair in pairs)
     return empty and not any(cell for cell, _ in texts) and any(is_sum(*pair) for pair in pairs)
 
 
 def is_sum(cell: str, above: Sequence[str]) -> bool:
     """Return whether a number is the sum of the numbers above it, but for rounding."""
-    if not is_number(cell):
+    if not looks_numeric(cell):
         return False
-    total = sum(float(each) for each in above if is_number(each))
-    return total != 0 and abs(float(cell) - total) <= ROUNDING * abs(total)
+    decimal = "." if is_number(cell) and all(map(is_number, filter(None, above))) else ","
+    total = sum(number(each, decimal) for each in above if is_number(each, decimal))
+    return total != 0 and abs(number(cell, decimal) - total) <= ROUNDING * abs(total)

@@ -1,14 +1,15 @@
 """Infers the kind of each column from a sample of the table, with the reason where it is not plain. Pure functions."""
 
 import functools
+import itertools
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .cells import is_cast, is_code, is_integer, is_missing_marker
+from .cells import NUMBER, SIMPLE_COMMA, days, is_code, is_integer, is_missing_marker
 from .header import NAMELESS
 from .refusal import shown
-from .table import Column
+from .table import Column, spread
 
 IDENTIFIER_NAME = re.compile(r"(?i:(?:.*[_ .-])?(?:id|index))|.*[a-z](?:Id|ID)")
 # Names of numbers that only identify the rows if no two rows have the same one.
@@ -27,6 +28,14 @@ MOST_REPEATED_WORDS = 2
 MOST_ODD_SHARE_OF_CODES = 0.005  # where the numbers are few, a rare word may be one more class
 MOST_NAMED = 3  # in a message
 MOST_ODD_WORDS = 20  # more are not listed in MISSING
+# Days are computed slowly, so of many dates a sample is read.
+SAMPLED_DATES = 300
+MOST_DATES = 1000
+DATE_LIKE = re.compile(  # and no version, such as 1.2.34
+    "[0-9]{4}|[0-9][/-][0-9]{1,2}[/-][0-9]|[0-9]{2}[.][0-9]{2}[.][0-9]{2}|[0-9][-/. ]*[A-Za-z]{3}"
+)
+DIGITS_OF_DATE = re.compile("(?:19|20)[0-9]{6}(?:[0-9]{6})?")
+
 FEWEST_CODES_SHARE = 0.02
 FEWEST_ROWS_OF_INDEX = 100  # of fewer numbers all may differ by chance
 
@@ -37,21 +46,25 @@ FEWEST_SENTINEL_SHARE = 0.002
 
 @dataclass(frozen=True)
 class Finding:
-    """The kind of a column, why if that is not plain, and the cells that are to be taken as missing."""
+    """The kind of a column, why if that is not plain, and how its cells are to be read."""
 
     kind: str
     note: str = ""
     missing: tuple[str, ...] = ()
+    unit: str = ""
+    day_first: bool = False
 
 
 def kind_of(column: Column) -> str:
-    """Return numeric, categorical, hashed or ignore."""
+    """Return numeric, datetime, categorical, hashed or ignore."""
     return described(column).kind
 
 
 @functools.lru_cache(maxsize=10_000)
 def described(column: Column) -> Finding:
     """Return the kind of a column, with its reason."""
+    if not is_hopeless(column) and (dates := described_dates(column)):
+        return dates
     if reason := why_unused(column):
         return Finding("ignore", reason)
     if is_numeric(column) and not IDENTIFIER_NAME.fullmatch(column.name):
@@ -61,10 +74,74 @@ def described(column: Column) -> Finding:
     return Finding(kind_of_text(column))
 
 
+@functools.lru_cache(maxsize=10_000)
 def described_numbers(column: Column) -> Finding:
-    """Return what is to be known about a column of numbers: which of its cells are none."""
+    """Return what is to be known about a column of numbers: how they are written, and which of its cells are none."""
     odd = odd_cells(column) | sentinels(column)
-    return Finding("numeric", counted_cells(column, odd, "taken as missing"), tuple(odd))
+    notes = [how_written(column), counted_cells(column, odd, "taken as missing")]
+    return Finding("numeric", "; ".join(filter(None, notes)), tuple(odd), column.unit)
+
+
+def how_written(column: Column) -> str:
+    """Return an example of numbers that are not written plainly, "" if they are."""
+    plain = SIMPLE_COMMA if column.decimal == "," else NUMBER
+    for text in column.sample:
+        if column.is_number(text) and not (plain.fullmatch(text) or NUMBER.fullmatch(text)):
+            unit = f", UNITS has {shown(column.unit)}" if column.unit else ""
+            return f"{shown(text)} is read as {column.number(text):.10g}{unit}"
+    return ""
+
+
+@functools.lru_cache(maxsize=10_000)
+def described_dates(column: Column) -> Finding | None:
+    """Return what is to be known about a column of dates, None if it is no such column."""
+    texts = [
+        text for text in spread([*column.values], SAMPLED_DATES) if not is_missing_marker(text)
+    ]
+    if not (texts and any(map(DATE_LIKE.search, texts[:5])) and may_hold_dates(column)):
+        return None
+    counts = [sum(days(text, order) is not None for text in texts) for order in (False, True)]
+    if max(counts) < (1 - MOST_ODD_SHARE) * len(texts) or len(texts) < 2:
+        return None
+    day_first = counts[1] > counts[0]
+    note = ""
+    if counts[0] == counts[1] and any(days(text, False) != days(text, True) for text in texts):
+        day_first = looks_day_first(column, texts)
+        example = next(text for text in texts if days(text, False) != days(text, True))
+        first, edit = ("day", "take it out of") if day_first else ("month", "add it to")
+        note = f"the {first} comes first, as in {shown(example)}; otherwise {edit} DAY_FIRST"
+    elif day_first:
+        note = f"the day comes first, as in {shown(texts[0])}"
+    odd = odd_dates(column, day_first)
+    notes = [note, counted_cells(column, odd, "taken as missing")]
+    return Finding("datetime", "; ".join(filter(None, notes)), tuple(odd), day_first=day_first)
+
+
+def may_hold_dates(column: Column) -> bool:
+    """Return whether numbers, if a column holds some, are all dates such as 20240131."""
+    numbers = [text for text in column.sample if column.is_number(text)]
+    return not column.numbers or all(map(DIGITS_OF_DATE.fullmatch, numbers))
+
+
+def looks_day_first(column: Column, texts: Sequence[str]) -> bool:
+    """Return whether the day comes first where no date is above the twelfth: the rows are sorted then, or points are used."""
+    cells = [cell for cell in column.cells[:SAMPLED_DATES] if days(cell, False) is not None]
+    falls = [
+        sum(
+            (days(after, order) or 0) < (days(before, order) or 0)
+            for before, after in itertools.pairwise(cells)
+        )
+        for order in (False, True)
+    ]
+    return falls[1] < falls[0] if falls[0] != falls[1] else "." in texts[0]
+
+
+def odd_dates(column: Column, day_first: bool) -> dict[str, int]:
+    """Return the number of each cell of a column of dates that is none, markers of missing values first."""
+    values = column.values
+    odd = [text for text in values if is_missing_marker(text)]
+    odd += [text for text in [*values][:MOST_DATES] if days(text, day_first) is None]
+    return {text: values[text] for text in list(dict.fromkeys(odd))[:MOST_ODD_WORDS]}
 
 
 def counted_cells(column: Column, cells: Mapping[str, int], what: str) -> str:
@@ -77,6 +154,11 @@ def counted_cells(column: Column, cells: Mapping[str, int], what: str) -> str:
     return (
         f"{count:,} of {len(column.cells):,} cells {'is' if count == 1 else 'are'} {named}, {what}"
     )
+
+
+def is_hopeless(column: Column) -> bool:
+    """Return whether a column has no values, no name or one value, whatever its cells are."""
+    return bool(column.reason or len(column.values) < 2 or NAMELESS.fullmatch(column.name))
 
 
 def why_unused(column: Column) -> str:
@@ -124,7 +206,7 @@ def odd_cells(column: Column) -> dict[str, int]:
     return {
         value: count
         for value, count in (column.values - column.numbers).items()
-        if not is_cast(value)
+        if not column.is_cast(value)
     }
 
 
@@ -141,16 +223,24 @@ def odd_share_is_small(column: Column) -> bool:
 
 def sentinels(column: Column) -> dict[str, int]:
     """Return the numbers such as -999 that mean a missing value: nines, repeated and far from all others."""
-    found: dict[str, int] = {}
-    numbers = {float(value): value for value in column.numbers}
-    for number in (min(numbers), max(numbers)) if numbers else ():
-        text, others = numbers[number], [each for each in numbers if each != number]
-        often = column.values[text] >= max(FEWEST_SENTINELS, FEWEST_SENTINEL_SHARE * column.present)
-        if SENTINEL.fullmatch(text) and often and len(others) > FEW_CATEGORIES:
-            gap = min(abs(number - min(others)), abs(number - max(others)))
-            if gap > max(others) - min(others):
-                found[text] = column.values[text]
-    return found
+    often = max(FEWEST_SENTINELS, FEWEST_SENTINEL_SHARE * column.present)
+    found = {
+        text: count
+        for text, count in column.numbers.items()
+        if count >= often and SENTINEL.fullmatch(text)
+    }
+    if not found:
+        return {}
+    others = [column.number(text) for text in column.numbers if text not in found]
+    if len(others) <= FEW_CATEGORIES:
+        return {}
+    low, high = min(others), max(others)
+    far = high - low
+    return {
+        text: count
+        for text, count in found.items()
+        if not low - far <= column.number(text) <= high + far
+    }
 
 
 def is_constant(column: Column) -> bool:

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from .cells import is_integer, is_missing_marker, is_number
+from .cells import is_integer, is_missing_marker, looks_numeric
 from .inference import Finding, described, described_numbers, is_numeric, near_unique, why_unused
 from .refusal import refusal, shown
-from .table import Column
+from .table import Column, spread
 
 WELL_KNOWN_LABELS = (
     "label",
@@ -22,6 +22,7 @@ WELL_KNOWN_LABELS = (
     "churn",
 )
 MOST_CLASSES = 1000
+MOST_READ = 5000  # numbers of a label; each is read slowly if it is not plain
 MOST_INTEGER_CLASSES = 20
 LARGEST_INTEGER_CLASS = 999  # a year or an amount is larger
 ROWS_PER_INTEGER_CLASS = 2
@@ -47,6 +48,7 @@ class Label:
     task: Task
     sql: str = ""
     missing: tuple[str, ...] = ()
+    unit: str = ""
     notes: tuple[str, ...] = ()
 
 
@@ -63,10 +65,13 @@ def likely_label(names: Sequence[str], usable: Callable[[str], bool] = bool) -> 
 
 def why_no_label(column: Column) -> str:
     """Return why a column is not proposed as the label, "" if it may be."""
+    found = described(column)
+    if found.kind == "datetime":
+        return "a date"
     if reason := why_unused(column):
         return reason
     if not is_numeric(column) and near_unique(column):
-        return described(column).note or "another value in nearly every row"
+        return found.note or "another value in nearly every row"
     return "one value" if len(column.values) < 2 else ""
 
 
@@ -84,7 +89,7 @@ def described_label(column: Column) -> Label:
         notes.append(folding_note(values, classes, sql))
     if task.name != "regression":
         notes += class_notes(classes, task, len(column.cells))
-    return Label(task, sql, cells.missing, tuple(filter(None, notes)))
+    return Label(task, sql, cells.missing, cells.unit, tuple(filter(None, notes)))
 
 
 def task_of(label: Column, folded: Counter[str] | None = None) -> Task:
@@ -121,7 +126,7 @@ def has_integer_classes(values: Mapping[str, int]) -> bool:
 
 
 def too_many_classes(label: Column) -> Exception:
-    text = next(value for value in label.values if not is_number(value))
+    text = next(value for value in label.values if not looks_numeric(value))
     return refusal(
         "label",
         f"the column {shown(label.name)} has {len(label.values)} different values in"
@@ -236,10 +241,10 @@ def described_task(column: Column, classes: Mapping[str, int], task: Task) -> st
     if task.name == "multiclass":
         edit = '; to predict a number, write TASK = "regression" in trainer/features.py'
         return f"multiclass, {len(classes)} classes{edit if is_numeric(column) else ''}"
-    numbers = [float(value) for value in column.numbers]
-    repeated = len(numbers) * ROWS_PER_INTEGER_CLASS <= column.present
+    numbers = [column.number(value) for value in spread([*column.numbers], MOST_READ)]
+    repeated = len(column.numbers) * ROWS_PER_INTEGER_CLASS <= column.present
     edit = '; to predict classes, write TASK = "multiclass" in trainer/features.py'
-    edit = edit if repeated and len(numbers) <= MOST_CLASSES else ""
+    edit = edit if repeated and len(column.numbers) <= MOST_CLASSES else ""
     return f"regression, numbers from {min(numbers):,.6g} to {max(numbers):,.6g}{edit}"
 
 

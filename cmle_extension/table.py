@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from .cells import BLANKS, MISSING, is_number
+from .cells import BLANKS, MISSING, decimal_of, is_code, is_number, number, unit_of
 from .data_file import PROMPT, named_files
 from .header import check_no_total, check_second_header, named
 from .reading import read_files
@@ -15,19 +15,23 @@ from .recorded import recorded_answers
 from .refusal import refusal, shown
 from .text import checked_text
 
+SAMPLED_ROWS = 2000
+SAMPLED_VALUES = 100
+
 
 @dataclass(frozen=True, eq=False)  # compared and cached by identity
 class Column:
     """The cells of a column in file order, without surrounding blanks.
 
     `starts` are the rows that do not follow the row before them in the file. Row 0 is one. `reason` is why the column
-    cannot be read, "" if it can.
+    cannot be read, "" if it can; `decimal` the decimal mark of the table.
     """
 
     name: str
     cells: tuple[str, ...]
     starts: tuple[int, ...] = (0,)
     reason: str = ""
+    decimal: str = "."
 
     @functools.cached_property
     def values(self) -> Counter[str]:
@@ -36,10 +40,32 @@ class Column:
         return Counter({value: count for value, count in counts.items() if value not in MISSING})
 
     @functools.cached_property
+    def sample(self) -> list[str]:
+        """At most a hundred of the values, evenly spread over their first occurrences."""
+        return spread(list(self.values))
+
+    @functools.cached_property
+    def unit(self) -> str:
+        """The text that is behind nearly all numbers, "" if there is none."""
+        return unit_of(self.sample, self.decimal)
+
+    @functools.cached_property
     def numbers(self) -> Counter[str]:
         """Number of occurrences of each value that is a number."""
-        counts = {value: count for value, count in self.values.items() if is_number(value)}
+        if 2 * sum(map(self.is_number, self.sample)) < len(self.sample):
+            return Counter()  # text, which the grammar of numbers need not read to its end
+        counts = {value: count for value, count in self.values.items() if self.is_number(value)}
         return Counter(counts)
+
+    def is_number(self, text: str) -> bool:
+        return is_number(text, self.decimal, self.unit)
+
+    def is_cast(self, text: str) -> bool:
+        """Return whether SQL reads text as a number: it does so for codes too."""
+        return self.is_number(text) or is_code(text)
+
+    def number(self, text: str) -> float:
+        return number(text, self.decimal, self.unit)
 
     @functools.cached_property
     def present(self) -> int:
@@ -56,6 +82,7 @@ class Table:
     comment: str = ""
     encoding: str = "utf-8"
     header: tuple[str, ...] = ()
+    decimal: str = "."
 
     @property
     def notes(self) -> list[str]:
@@ -71,6 +98,8 @@ class Table:
             notes.append(
                 f"table    it is not UTF-8 and is read as {self.encoding}: ENCODING in trainer/features.py"
             )
+        if self.decimal == ",":
+            notes.append('table    1.234,5 is a number: DECIMAL = "," in trainer/features.py')
         return notes
 
 
@@ -95,11 +124,18 @@ def cached_table(root: Path, files: tuple[tuple[Path, int, int], ...]) -> Table:
         check_rows(raw.names, columns)
     names = named(raw.names)
     check_names(names, ignore_case=raw.kind == "parquet")
+    samples = (spread([*dict.fromkeys(cells[:SAMPLED_ROWS])]) for cells in columns)
+    decimal = decimal_of(samples, raw.delimiter) if raw.kind != "parquet" else "."
     found = {
-        name: Column(name, cells, raw.starts, raw.reasons.get(name, ""))
+        name: Column(name, cells, raw.starts, raw.reasons.get(name, ""), decimal)
         for name, cells in zip(names, columns, strict=True)
     }
-    return Table(found, raw.delimiter, raw.comment, raw.encoding, tuple(raw.header))
+    return Table(found, raw.delimiter, raw.comment, raw.encoding, tuple(raw.header), decimal)
+
+
+def spread(values: list[str], most: int = SAMPLED_VALUES) -> list[str]:
+    """Return at most `most` of the values, evenly spread."""
+    return values[:: -(-len(values) // most) or 1]
 
 
 def check_rows(names: Sequence[str], columns: Sequence[Sequence[str]]) -> None:

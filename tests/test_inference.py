@@ -1,5 +1,6 @@
 """What is inferred from the cells of a table: kinds of columns, the label, the task, and the features."""
 
+import datetime
 import random
 from pathlib import Path
 from typing import Any
@@ -150,6 +151,108 @@ def test_odd_cells_among_many_numbers_are_missing(
 )
 def test_codes_among_numbers_are_no_quantities(cells: tuple[str, ...]) -> None:
     assert kind_of(column(*cells)) in ("categorical", "hashed", "ignore")
+
+
+@pytest.mark.parametrize(
+    ("written", "unit", "note"),
+    [
+        ("{:,}", "", "'1,007' is read as 1007"),
+        ("${:,}.50", "", "'$7.50' is read as 7.5"),
+        ("{} EUR", "", "'7 EUR' is read as 7"),
+        ("{}%", "", "'7%' is read as 0.07"),
+        ("({})", "", "'(7)' is read as -7"),
+        ("{} kg", "kg", "'7 kg' is read as 7, UNITS has 'kg'"),
+        ("{}km/h", "km/h", "UNITS has 'km/h'"),
+        ("{} °C", "°C", "UNITS has '°C'"),
+        ("{} m²", "m²", "UNITS has 'm²'"),
+        ("{}e3", "", ""),
+        ("+{}", "", ""),
+        ("{}.50", "", ""),
+    ],
+)
+def test_numbers_may_be_written_as_people_write_them(written: str, unit: str, note: str) -> None:
+    cells = [written.format(number * 1000 + 7) for number in range(40)]
+    cells[5] = "n/a"
+    found = described(column(*cells))
+    assert (found.kind, found.unit, found.missing) == ("numeric", unit, ("n/a",))
+    assert note in found.note
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        tuple(f"{number}{'ABCDEFGH'[number % 8]}" for number in range(60)),
+        tuple(f"{number} kg" if number % 2 else f"{number} g" for number in range(60)),
+        tuple(f"{number}_000" for number in range(60)),
+        tuple(f"0x{number:x}" for number in range(60)),
+    ],
+)
+def test_what_no_engine_reads_as_a_number_is_none(cells: tuple[str, ...]) -> None:
+    assert kind_of(column(*cells)) != "numeric"
+
+
+DAYS = [datetime.date(2024, 1, 1) + datetime.timedelta(days=5 * number) for number in range(60)]
+
+
+@pytest.mark.parametrize(
+    ("written", "day_first", "note"),
+    [
+        ("%Y-%m-%d", False, ""),
+        ("%Y-%m-%dT%H:%M:%SZ", False, ""),
+        ("%Y/%m/%d %H:%M", False, ""),
+        ("%Y%m%d", False, ""),
+        ("%d %B %Y", False, ""),
+        ("%b %d, %Y", False, ""),
+        ("%m/%d/%y", False, ""),
+        ("%d.%m.%Y", True, "the day comes first, as in '01.01.2024'"),
+        ("%d/%m/%Y 08:30", True, "the day comes first"),
+        ("%d-%b-%y", False, ""),
+    ],
+)
+def test_dates_are_dates_however_they_are_written(written: str, day_first: bool, note: str) -> None:
+    days = [day.strftime(written) for day in DAYS]
+    for cells in (days, days * 3, [*days, "-", "unknown"]):
+        found = described(column(*cells))
+        assert (found.kind, found.day_first) == ("datetime", day_first)
+        assert found.missing == (("-", "unknown") if "-" in cells else ())
+        assert found.note.startswith(note)
+
+
+@pytest.mark.parametrize(
+    ("cells", "day_first"),
+    [
+        (
+            ("1/5/2024", "1/12/2024", "2/3/2024", "2/11/2024"),
+            False,
+        ),  # sorted, if the month is first
+        (("5/1/2024", "12/1/2024", "3/2/2024", "11/2/2024"), True),
+        (("01.02.2024", "01.02.2024", "05.03.2024"), True),
+        (("01/02/2024", "01/02/2024", "05/03/2024"), False),
+    ],
+)
+def test_an_order_of_day_and_month_that_is_open_is_reported(
+    cells: tuple[str, ...], day_first: bool
+) -> None:
+    found = described(column(*cells))
+    assert (found.kind, found.day_first) == ("datetime", day_first)
+    edit = "otherwise take it out of DAY_FIRST" if day_first else "otherwise add it to DAY_FIRST"
+    assert edit in found.note
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ("10:30", "11:45", "10:30"),
+        ("1.2.3", "1.2.4", "1.2.3"),
+        ("1.2.34", "10.4.11", "1.2.34"),
+        ("2021", "2022", "2022"),
+        ("31/31/2024", "32/13/2024") * 3,
+        tuple(str(20_000_000 + 999 * number) for number in range(60)) * 2,
+        ("May", "June", "May"),
+    ],
+)
+def test_other_cells_are_no_dates(cells: tuple[str, ...]) -> None:
+    assert kind_of(column(*cells)) != "datetime"
 
 
 SHUFFLED = tuple(str(number * 37 % 151) for number in range(151))
@@ -306,8 +409,45 @@ def test_what_is_to_be_known_about_a_label_is_reported(
 
 
 @pytest.mark.parametrize(
+    ("rows", "decimal"),
+    [
+        (["1,5;2,25", "-0,5;10,5", "3,5;7,75"], ","),
+        (["1.234,5;7", "2.500,25;8", "17,5;9"], ","),
+        (["4,501;1,234", "7,634;2,345", "8,194;3,456"], ","),  # nothing has a point
+        (["1,234;4.5", "2,345;5.5", "3,456;6.5"], "."),
+        (["1.5;2.5", "2.5;3.5", "3.5;4.5"], "."),
+        (['"1,5 kg";7', '"2,5 kg";8', '"3,25 kg";9'], ","),
+        (['"1,234",4', '"2,345",5', '"3,456",6'], "."),
+        (['"0,234",4', '"0,345",5', '"3,456",6'], ","),
+    ],
+)
+def test_the_decimal_mark_is_that_of_the_table(
+    tmp_path: Path, rows: list[str], decimal: str
+) -> None:
+    mark = ";" if ";" in rows[0] else ","
+    rows = [f"{row}{mark}{'xy'[number % 2]}" for number, row in enumerate(rows * 5)]
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join([mark.join(["a", "b", "label"]), *rows]), encoding="utf-8")
+    table = parsed(checked_features(inferred_features(str(path), "label"), str(path), "label"))
+    assert table["decimal"] == decimal
+    assert [item["kind"] for item in table["columns"]] == ["numeric", "numeric"]
+    assert table["notes"][0].startswith("table ") == (decimal == ",")
+
+
+def test_units_and_orders_of_dates_reach_the_templates(tmp_path: Path) -> None:
+    rows = [f"{n} kg,{day:%d.%m.%Y},{n % 7}.5 EUR,{n % 9}.5 km" for n, day in enumerate(DAYS)]
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join(["a,b,c,way", *rows]), encoding="utf-8")
+    table = parsed(checked_features("c:numeric", str(path), "way"))
+    assert (table["units"], table["day_first"]) == ({"way": "km", "a": "kg"}, ["b"])
+    refused(lambda: checked_features("a:datetime", str(path), "way"), "'a' is datetime, but")
+    assert inferred_label(str(path)) == "way"
+
+
+@pytest.mark.parametrize(
     "last",
     [
+        tuple(f"{day}" for day in DAYS),
         tuple(map(str, range(60))),
         ("same",) * 60,
         ("",) * 60,
@@ -367,6 +507,9 @@ def test_the_default_features_describe_the_table(people: str) -> None:
             {"name": "city", "kind": "categorical", "note": ""},
             {"name": "self", "kind": "ignore", "note": "chosen by the answer"},
         ],
+        "units": {},
+        "decimal": ".",
+        "day_first": [],
         "notes": [
             "label    pay: regression, numbers from 0 to 49",
             "not used id: row numbers",
@@ -390,6 +533,9 @@ def test_the_sample_is_described_without_reading_it() -> None:
         "header": list(adult.HEADER),
         "missing": ["", "?"],
         "notes": [],
+        "units": {},
+        "decimal": ".",
+        "day_first": [],
     }
     assert [item["name"] for item in columns] == list(adult.HEADER[:-1])
     assert sum(item["kind"] == "numeric" for item in columns) == 6
