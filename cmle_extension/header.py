@@ -1,10 +1,11 @@
 """Whether the first line of a file is its header, and whether the rows below it are all rows."""
 
 import itertools
+import math
 import re
 from collections.abc import Sequence
 
-from .cells import is_integer, is_missing_marker, is_number, looks_numeric, number
+from .cells import NUMBER, is_integer, is_missing_marker, is_number, looks_numeric, number
 from .data_file import PROMPT
 from .refusal import refusal, shown
 
@@ -71,18 +72,19 @@ def looks_like_value(cell: str) -> bool:
 def are_numbered(cells: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
     """Return whether the numbers in the first line are names: years, or a sequence, above cells of another kind."""
     pairs = list(zip(cells, below, strict=True))
-    numbers = [(int(float(cell)), column) for cell, column in pairs if is_integer(cell)]
-    texts = [(cell, column) for cell, column in pairs if cell and not is_integer(cell)]
-    if not numbers or any(looks_numeric(cell) or cell in column for cell, column in texts):
+    numeric = [(cell, column) for cell, column in pairs if is_number(cell)]
+    texts = [(cell, column) for cell, column in pairs if cell and not is_number(cell)]
+    if not numeric or any(looks_like_value(cell) or cell in column for cell, column in texts):
         return False
-    repeated = sum(str(number) in column for number, column in numbers)
-    if 3 * repeated > len(numbers):
+    if 3 * sum(cell in column for cell, column in numeric) > len(numeric):
         return False
-    steps = {after[0] - before[0] for before, after in itertools.pairwise(numbers)}
+    numbers = [float(cell) if NUMBER.fullmatch(cell) else math.nan for cell, _ in numeric]
+    steps = {round(after - before, 6) for before, after in itertools.pairwise(numbers)}
     if len(numbers) >= FEWEST_IN_SEQUENCE and len(steps) == 1 and steps != {0}:
         return True
     return bool(texts) and all(
-        number in YEARS and not are_years(column) for number, column in numbers
+        number in YEARS and not are_years(column)
+        for number, (_, column) in zip(numbers, numeric, strict=True)
     )
 
 
@@ -123,15 +125,19 @@ def are_names(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
 
 
 def check_no_total(columns: Sequence[Sequence[str]]) -> None:
-    """Refuse a last row that sums up the rows above it."""
+    """Refuse a last row that sums up the rows above it, or is a note on them."""
     last = [column[-1] for column in columns]
     above = [column[:-1] for column in columns]
-    if len(above[0]) < FEWEST_ROWS or not is_total(last, above):
+    if len(above[0]) < FEWEST_ROWS:
+        return
+    total = is_total(last, above)
+    if not total and not is_note(last, above):
         return
     cells = ", ".join(shown(cell) for cell in last if cell)[:80]
+    what = "the total of the lines above it" if total else "a note on the table"
     raise refusal(
         PROMPT,
-        f"the last line looks like the total of the lines above it: {cells}",
+        f"the last line looks like {what}: {cells}",
         "rows of one kind",
         "remove it: sed '$d' old.csv > new.csv (and check the line that is the last then)",
     )
@@ -148,6 +154,16 @@ def is_total(last: Sequence[str], above: Sequence[Sequence[str]]) -> bool:
         among_numbers = any(all(map(looks_numeric, filter(None, column))) for _, column in words)
         return empty or among_numbers or any(is_sum(*pair) for pair in pairs)
     return empty and not any(cell for cell, _ in texts) and any(is_sum(*pair) for pair in pairs)
+
+
+def is_note(last: Sequence[str], above: Sequence[Sequence[str]]) -> bool:
+    """Return whether the last row is one text of several words, in a table whose other rows are not so empty."""
+    texts = [cell for cell in last if cell]
+    if len(last) < 3 or len(texts) != 1 or " " not in texts[0] or looks_numeric(texts[0]):
+        return False
+    return all(
+        sum(map(bool, row)) > 1 for row in itertools.islice(zip(*above, strict=True), COMPARED_ROWS)
+    )
 
 
 def is_sum(cell: str, above: Sequence[str]) -> bool:

@@ -11,7 +11,8 @@ from .header import NAMELESS
 from .refusal import shown
 from .table import Column, spread
 
-IDENTIFIER_NAME = re.compile(r"(?i:(?:.*[_ .-])?(?:id|index))|.*[a-z](?:Id|ID)")
+CODES = "zip(?:[_ .-]?code)?|post(?:al)?[_ .-]?code|plz|fips|isbn|ean|gtin|ssn|phone"
+IDENTIFIER_NAME = re.compile(rf"(?i:(?:.*[_ .-])?(?:id|index|{CODES}))|.*[a-z](?:Id|ID)")
 # Names of numbers that only identify the rows if no two rows have the same one.
 UNIQUE_NAME = re.compile(
     r"(?i:(?:.*[_ .-])?(?:uuid|guid|key|pk|seq|serial)|row([_ .-]?(?:num(?:ber)?|names?|no))?|#|s?[_ .-]?no\.?|nr\.?)"
@@ -103,18 +104,26 @@ def described_dates(column: Column) -> Finding | None:
     counts = [sum(days(text, order) is not None for text in texts) for order in (False, True)]
     if max(counts) < (1 - MOST_ODD_SHARE) * len(texts) or len(texts) < 2:
         return None
-    day_first = counts[1] > counts[0]
-    note = ""
-    if counts[0] == counts[1] and any(days(text, False) != days(text, True) for text in texts):
-        day_first = looks_day_first(column, texts)
-        example = next(text for text in texts if days(text, False) != days(text, True))
-        first, edit = ("day", "take it out of") if day_first else ("month", "add it to")
-        note = f"the {first} comes first, as in {shown(example)}; otherwise {edit} DAY_FIRST"
-    elif day_first:
-        note = f"the day comes first, as in {shown(texts[0])}"
+    day_first, note = order_of_days(column, texts, counts[1] - counts[0])
     odd = odd_dates(column, day_first)
     notes = [note, counted_cells(column, odd, "taken as missing")]
     return Finding("datetime", "; ".join(filter(None, notes)), tuple(odd), day_first=day_first)
+
+
+def order_of_days(column: Column, texts: Sequence[str], more: int) -> tuple[bool, str]:
+    """Return whether the day comes before the month, and a note unless it never comes second.
+
+    `more` is how many more of the texts are dates if it does.
+    """
+    numbered = [text for text in texts if days(text, False) != days(text, True)]
+    if more or not numbered:
+        return more > 0, f"the day comes first, as in {shown(texts[0])}" if more > 0 else ""
+    day_first = looks_day_first(column, texts)
+    first, edit = ("day", "take it out of") if day_first else ("month", "add it to")
+    return (
+        day_first,
+        f"the {first} comes first, as in {shown(numbered[0])}; otherwise {edit} DAY_FIRST",
+    )
 
 
 def may_hold_dates(column: Column) -> bool:

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from .cells import looks_numeric
 from .data_file import PROMPT
 from .refusal import refusal, shown
 
@@ -41,6 +42,8 @@ def check_layout(text: str, delimiters: Sequence[str]) -> None:
     delimiter = max(tables, key=lambda each: fit(tables[each]))
     rows = tables[delimiter]
     usual = usual_width(rows)
+    if padded := lines_of_few_cells(rows):
+        raise lines_above(padded, f"is not the header, {usual - 1} of its {usual} cells are empty")
     if usual < 2 or len(rows[0][1]) == usual:
         return
     if failure := misfit(rows[0][1], [row for _, row in rows[1:]], delimiter):
@@ -50,6 +53,17 @@ def check_layout(text: str, delimiters: Sequence[str]) -> None:
     )
     if all(len(row) < usual for _, row in rows[:above]):
         raise lines_above(start - 1, f"is not the header, which has {usual} cells")
+
+
+def lines_of_few_cells(rows: Sequence[tuple[int, Sequence[str]]]) -> int:
+    """Return the number of lines above the first row of names if the first has one cell alone, as in an exported sheet."""
+    filled = [sum(map(bool, map(str.strip, row))) for _, row in rows]
+    if not rows or len(rows[0][1]) < 3 or filled[0] != 1:
+        return 0
+    for (line, row), cells in zip(rows[1:], filled[1:], strict=True):
+        if cells >= len(row) - 1:
+            return 0 if any(map(looks_numeric, row)) else line - 1
+    return 0
 
 
 def lines_above(count: int, what: str) -> Exception:

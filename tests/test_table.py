@@ -430,8 +430,11 @@ TABLE = f"size,shape,label\n{ROWS}"
         ("Sales\n2024, May\n\n" + TABLE, ("remove the first 3 lines: tail -n +4 old.csv",)),
         (TABLE.replace("label\n", "label\ncm,,\n"), ("line 2 holds texts", "'cm'", "sed 2d old.csv")),
         (TABLE.replace("label\n", "label\nfloat,text,int\n"), ("'float', 'text', 'int'", "sed 2d ")),
-        ("body,,\n" + TABLE, ("line 2 holds texts", "remove line 1: sed 1d old.csv")),
+        ("body,,grade\n" + TABLE, ("line 2 holds texts", "remove line 1: sed 1d old.csv")),
+        ("body,,\n" + TABLE, ("line 1 is not the header", "remove the line: tail -n +2 old.csv")),
         (TABLE + "Total,,15\n", ("looks like the total", "'Total', '15'", "sed '$d' old.csv")),
+        ("Sales,,\nMay 2024,,\n,,\n" + TABLE, ("remove the first 3 lines: tail -n +4 old.csv",)),
+        (TABLE + "Source: the survey of May,,\n", ("looks like a note", "sed '$d' old.csv")),
         (TABLE + "450.0,,\n", ("looks like the total", "'450.0'")),
         (TABLE.replace("\n", ",\n").replace("label,", "label"), ("each line but the header ends", "sed 's/,\\r*$//'")),
         (TABLE.replace("label\n", "label,\n"), ("only the header ends", "sed '1s/,\\r*$//'")),
@@ -480,7 +483,15 @@ def test_lines_above_the_header_that_begin_with_a_mark_are_comments(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    "header", ["district,2018", "district,2018,2019", ",0,1,2", "site,1,2,3,4", "2018,2019,2020"]
+    "header",
+    [
+        "district,2018",
+        "district,2018,2019",
+        ",0,1,2",
+        "site,1,2,3,4",
+        "dose,0.5,1.0,1.5",
+        "2018,2019,2020",
+    ],
 )
 def test_numbers_may_be_names_of_columns(tmp_path: Path, header: str) -> None:
     names = header.split(",")
