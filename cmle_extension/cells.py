@@ -1,26 +1,13 @@
-"""How the generated project reads the text of a cell: by its own grammar, `trainer/data/cells.py`, which is loaded here."""
+"""How the generated project reads the text of a cell: by its own grammar, `trainer/data/cells.py`."""
 
 import functools
 import math
 import re
-import sys
 from collections.abc import Iterable
-from pathlib import Path
-from types import ModuleType
-from typing import Any
 
-SOURCE = Path(__file__).parent.parent / "{{cookiecutter.project_slug}}" / "trainer/data/cells.py"
+from .shared import trainer_module
 
-
-def loaded(path: Path) -> Any:
-    """Return the module at `path`. No bytecode is written beside it: it would be copied into each project."""
-    module = ModuleType(f"{__package__}.grammar")
-    sys.modules[module.__name__] = module  # where dataclasses look their module up
-    exec(compile(path.read_text(encoding="utf-8"), path, "exec"), module.__dict__)
-    return module
-
-
-GRAMMAR = loaded(SOURCE)
+GRAMMAR = trainer_module("cells")
 BLANKS: str = GRAMMAR.BLANKS
 LARGEST_FLOAT32: float = GRAMMAR.LARGEST_FLOAT32
 MISSING = ("", "?", "NA", "N/A", "NaN", "nan", "null", "NULL")

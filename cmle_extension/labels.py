@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from .cells import is_integer, is_missing_marker, looks_numeric
@@ -29,8 +29,11 @@ ROWS_PER_INTEGER_CLASS = 2
 MOST_NAMED = 8  # in a message
 FEWEST_ROWS_OF_CLASS = 10  # at a tenth of the rows for evaluation, one of them
 
-POSITIVE_WORDS = ("yes", "y", "true", "t", "positive", "pos")
-NEGATIVE_WORDS = ("no", "n", "false", "f", "negative", "neg", "0", "0.0", "-1", "-1.0")
+POSITIVE_WORDS = ("yes", "y", "true", "t", "positive", "pos", "ja", "oui", "si", "s\u00ed", "sim")
+NEGATIVE_WORDS = (
+    *("no", "n", "false", "f", "negative", "neg", "nein", "nee", "non", "n\u00e3o"),
+    *("0", "0.0", "-1", "-1.0"),
+)
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ def described_label(column: Column) -> Label:
     if sql and numeric and not has_integer_classes(classes):
         classes, sql = values, ""
     task = task_of(column, classes)
-    notes = [described_task(column, classes, task), cells.note]
+    notes = [described_task(column, classes, task, cells.missing), cells.note]
     if sql:
         notes.append(folding_note(values, classes, sql))
     if task.name != "regression":
@@ -163,7 +166,8 @@ def folded_classes(values: Mapping[str, int]) -> tuple[Counter[str], str]:
         if len(merged) < len(classes):
             classes, sql = merged, template.format(sql)
     rest = Counter({each: count for each, count in classes.items() if not is_missing_marker(each)})
-    if len(rest) == 2 and len(classes) > 2 and is_beside(classes - rest, rest):
+    few = len(rest) == 2 < len(classes) or are_yes_and_no(rest)
+    if few and is_beside(classes - rest, rest):
         for marker in classes - rest:
             sql = f"NULLIF({sql}, {literal(marker)})"
         classes = rest
@@ -233,7 +237,9 @@ def class_notes(classes: Mapping[str, int], task: Task, rows: int) -> Iterator[s
         yield rare_note(rare, classes, task)
 
 
-def described_task(column: Column, classes: Mapping[str, int], task: Task) -> str:
+def described_task(
+    column: Column, classes: Mapping[str, int], task: Task, missing: Collection[str]
+) -> str:
     """Return the task, with the edit that changes it where another one is as likely."""
     if task.name == "binary":
         other = next(each for each in classes if each != task.positive)
@@ -241,7 +247,8 @@ def described_task(column: Column, classes: Mapping[str, int], task: Task) -> st
     if task.name == "multiclass":
         edit = '; to predict a number, write TASK = "regression" in trainer/features.py'
         return f"multiclass, {len(classes)} classes{edit if is_numeric(column) else ''}"
-    numbers = [column.number(value) for value in spread([*column.numbers], MOST_READ)]
+    known = [value for value in column.numbers if value not in missing]
+    numbers = [column.number(value) for value in spread(known, MOST_READ)]
     repeated = len(column.numbers) * ROWS_PER_INTEGER_CLASS <= column.present
     edit = '; to predict classes, write TASK = "multiclass" in trainer/features.py'
     edit = edit if repeated and len(column.numbers) <= MOST_CLASSES else ""
