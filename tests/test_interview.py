@@ -14,8 +14,8 @@ from tests.bakery import ROOT
 
 SECONDS = 60
 STYLE = re.compile(r"\x1b\[[0-9;]*m")
-TABLE = "age,plan,zip,churn\n" + "".join(
-    f"{20 + number % 40},{'ab'[number % 2]},{number % 9:05d},{('no', 'yes')[number % 3 == 0]}\n"
+TABLE = "row,age,plan,zip,churn\n" + "".join(
+    f"{number},{20 + number % 40},{'ab'[number % 2]},{number % 9:05d},{('no', 'yes')[number % 3 == 0]}\n"
     for number in range(90)
 )
 
@@ -81,7 +81,9 @@ def test_an_invalid_answer_is_asked_for_again(interview: Interview, tmp_path: Pa
     assert "[3/10]" in after and "project_slug" not in after
     assert "data_path: " in interview.answer("customer.csv")[0]
     # The label's default is inferred from the corrected path, the columns leave out the corrected label.
-    interview.answer("customers.csv", "churned", "churn")
+    reported = interview.answer("customers.csv", "churned", "churn")[-1].splitlines()
+    assert "label    churn: binary, the probability of 'yes' (and not 'no')" in reported
+    assert "not used row: row numbers" in reported
     assert "age:numeric, plan:categorical" in interview.shown.replace("\r\n", " ")
     interview.answer("zip:text", "zip:hashed", "", "us-central9", "US-Central1")
     interview.answer("", "basic-gpuu", "basic-gpu", "skip")

@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,11 @@ import pytest
 from trainer.data.schema import Schema
 from trainer.data.shards import Split, Window
 from trainer.data.statistics import Label, Statistics
+from trainer.run.console import Console
 from trainer.run.errors import UserError
 from trainer.training.linear import linear_baseline
 from trainer.training.metrics import MAIN_METRIC, finite
-from trainer.training.summary import no_better
+from trainer.training.summary import no_better, report
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), np.float32("nan")])
@@ -37,6 +39,20 @@ def test_another_metric_that_is_not_finite_is_left_out_with_a_warning() -> None:
     metrics = {"auc": np.float64(0.5), "precision": float("nan"), "rows": np.int64(3)}
     assert finite(metrics, "auc", 7, warnings.append) == {"auc": 0.5, "rows": 3.0}
     assert warnings == ["the metric precision is nan at step 7, and is left out"]
+
+
+def test_the_summary_names_the_columns_that_are_not_used(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    done = {"steps": 1, "epochs": 1, "rows_per_second": 1.0, "wall_seconds": 1.0}
+    schema: Any = SimpleNamespace(task="binary", numeric=["age"], coded=[])
+    statistics: Any = SimpleNamespace(rows={"train": 9, "eval": 1})
+    outputs: Any = SimpleNamespace(model=tmp_path)
+    unused = {"row numbers": ["id", "row"], "the same value in every row": ["k"]}
+    report({**results(0.9, 0.4), **done}, outputs, statistics, schema, Console(), unused)
+    printed = "".join(capsys.readouterr())
+    assert "  not used  id, row: row numbers\n" in printed
+    assert "  not used  k: the same value in every row\n" in printed
 
 
 def results(auc: float, loss: float) -> dict[str, Any]:
