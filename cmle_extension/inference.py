@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .cells import NUMBER, SIMPLE_COMMA, days, is_code, is_integer, is_missing_marker
-from .header import NAMELESS
+from .header import NAMELESS, YEARS
 from .refusal import shown
 from .table import Column, spread
 
@@ -275,6 +275,8 @@ def is_row_number(column: Column) -> bool:
     if len(column.values) < len(column.cells) or not all(map(is_integer, column.cells)):
         return False
     numbers = [float(cell) for cell in column.cells]
+    if min(numbers) >= YEARS[0] and max(numbers) <= YEARS[-1]:
+        return False
     starts = set(column.starts)
     steps = {numbers[row] - numbers[row - 1] for row in range(1, len(numbers)) if row not in starts}
     if steps in ({1.0}, {-1.0}):

@@ -59,6 +59,7 @@ def repeated(values: int, rows: int) -> tuple[str, ...]:
         (("ann", "bob", "cid", "dan"), "ignore"),
         (("7", "8", "9", "10"), "ignore"),
         (("3", "2", "1", "0"), "ignore"),
+        (tuple(map(str, range(1960, 2020))), "numeric"),
         (repeated(1000, 6000), "categorical"),
         (repeated(1001, 6006), "hashed"),
         (repeated(100, 500), "categorical"),
