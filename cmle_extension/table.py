@@ -62,7 +62,7 @@ class Column:
 
     def is_cast(self, text: str) -> bool:
         """Return whether SQL reads text as a number: it does so for codes too."""
-        return self.is_number(text) or is_code(text)
+        return self.is_number(text) or is_code(text) or self.is_number(text.lstrip("+-0") or text)
 
     def number(self, text: str) -> float:
         return number(text, self.decimal, self.unit)

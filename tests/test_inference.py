@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cmle_extension import adult
+from cmle_extension.cells import READS_FORMATS
 from cmle_extension.dataset import (
     checked_data_path,
     checked_features,
@@ -25,6 +26,7 @@ from cmle_extension.table import Column
 from tests.refused import refused
 
 quick = settings(max_examples=60, deadline=None)
+reads_formats = pytest.mark.skipif(not READS_FORMATS, reason="preparation reads plain cells")
 MISSING = ["", "?", "NA", "N/A", "NaN", "nan", "null", "NULL"]
 
 
@@ -154,6 +156,7 @@ def test_codes_among_numbers_are_no_quantities(cells: tuple[str, ...]) -> None:
     assert kind_of(column(*cells)) in ("categorical", "hashed", "ignore")
 
 
+@reads_formats
 @pytest.mark.parametrize(
     ("written", "unit", "note"),
     [
@@ -195,6 +198,7 @@ def test_what_no_engine_reads_as_a_number_is_none(cells: tuple[str, ...]) -> Non
 DAYS = [datetime.date(2024, 1, 1) + datetime.timedelta(days=5 * number) for number in range(60)]
 
 
+@reads_formats
 @pytest.mark.parametrize(
     ("written", "day_first", "note"),
     [
@@ -219,6 +223,7 @@ def test_dates_are_dates_however_they_are_written(written: str, day_first: bool,
         assert found.note.startswith(note)
 
 
+@reads_formats
 @pytest.mark.parametrize(
     ("cells", "day_first"),
     [
@@ -412,6 +417,7 @@ def test_what_is_to_be_known_about_a_label_is_reported(
 # The answers about a table
 
 
+@reads_formats
 @pytest.mark.parametrize(
     ("rows", "decimal"),
     [
@@ -438,6 +444,7 @@ def test_the_decimal_mark_is_that_of_the_table(
     assert table["notes"][0].startswith("table ") == (decimal == ",")
 
 
+@reads_formats
 def test_units_and_orders_of_dates_reach_the_templates(tmp_path: Path) -> None:
     rows = [f"{n} kg,{day:%d.%m.%Y},{n % 7}.5 EUR,{n % 9}.5 km" for n, day in enumerate(DAYS)]
     path = tmp_path / "table.csv"
