@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 
@@ -11,6 +12,8 @@ from trainer.run.tracebacks import place_of, report
 EXIT_FAILED = 1
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
+STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM)
+"""The exit codes of a run that has saved its state after a signal, and is to be resumed."""
 STORAGE_FAULTS = {
     *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ESTALE),
@@ -56,6 +59,8 @@ def exit_reported() -> Iterator[None]:
     try:
         yield
     except SystemExit as error:
+        if error.code in STOPPED:
+            raise
         raise UserError(
             f"{place_of(error)} ends the process with sys.exit({error.code or 0!r}) before the run has finished",
             "a run that ends with metrics and a model",
