@@ -20,6 +20,7 @@ UNIQUE_NAME = re.compile(
 
 NEAR_UNIQUE_SHARE = 0.9
 MOST_CATEGORIES = 1000
+LONG_TEXT = 25  # characters on average
 FEW_CATEGORIES = 20  # categorical even in a table with few rows
 CATEGORY_SHARE = 0.2
 
@@ -39,6 +40,9 @@ DIGITS_OF_DATE = re.compile("(?:19|20)[0-9]{6}(?:[0-9]{6})?")
 
 FEWEST_CODES_SHARE = 0.02
 FEWEST_ROWS_OF_INDEX = 100  # of fewer numbers all may differ by chance
+
+# A number, and then something that no dates, times, ranges and codes have.
+NUMBER_LIKE = re.compile(r"[-+(~<>]?[^\w\s]?[0-9]+[.,' ]?[0-9., ]*[^0-9:/-]*[^:/-]*", re.ASCII)
 
 SENTINEL = re.compile(r"-?99+(?:\.0*)?")
 FEWEST_SENTINELS = 3
@@ -72,7 +76,7 @@ def described(column: Column) -> Finding:
         return described_numbers(column)
     if len(column.values) > 1 and near_unique(column):
         return Finding("ignore", why_no_category(column))
-    return Finding(kind_of_text(column))
+    return Finding(kind_of_text(column), unread_number(column))
 
 
 @functools.lru_cache(maxsize=10_000)
@@ -186,14 +190,27 @@ def why_unused(column: Column) -> str:
 def why_no_category(column: Column) -> str:
     """Return what a text column is that has another value in nearly every row."""
     texts = list(column.values)[:100]
+    long = sum(map(len, texts)) > LONG_TEXT * len(texts)
     if all(text[0] in "{[" and text[-1] in "}]" for text in texts):
         return "JSON, which is not read; write its values into columns of their own"
-    if (
-        sum(map(len, texts)) > 25 * len(texts)
-        or sum(" " in text for text in texts) > len(texts) / 2
-    ):
+    if not long and (unread := unread_number(column)):
+        return f"{unread}; they differ in nearly every row"
+    if long or sum(" " in text for text in texts) > len(texts) / 2:
         return "text that differs in nearly every row"
     return "identifiers, another one in nearly every row"
+
+
+def unread_number(column: Column) -> str:
+    """Return an example of cells that begin as numbers and are not read as such, "" if they are few, or few values."""
+    found = [
+        text
+        for text in column.sample
+        if NUMBER_LIKE.fullmatch(text) and not (column.is_number(text) or text.isdigit())
+    ]
+    many = len(column.values) > FEW_CATEGORIES and len(found) >= NEAR_UNIQUE_SHARE * len(
+        column.sample
+    )
+    return f"texts such as {shown(found[0])}, not read as numbers" if many else ""
 
 
 def is_numeric(column: Column) -> bool:

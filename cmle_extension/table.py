@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from .recorded import recorded_answers
 from .refusal import refusal, shown
 from .text import checked_text
 
+LEADING_ZEROS = re.compile("^([+-]?)0+(?=[0-9])")
 SAMPLED_ROWS = 2000
 SAMPLED_VALUES = 100
 
@@ -62,7 +64,9 @@ class Column:
 
     def is_cast(self, text: str) -> bool:
         """Return whether SQL reads text as a number: it does so for codes too."""
-        return self.is_number(text) or is_code(text) or self.is_number(text.lstrip("+-0") or text)
+        return (
+            self.is_number(text) or is_code(text) or self.is_number(LEADING_ZEROS.sub(r"\1", text))
+        )
 
     def number(self, text: str) -> float:
         return number(text, self.decimal, self.unit)

@@ -195,6 +195,29 @@ def test_what_no_engine_reads_as_a_number_is_none(cells: tuple[str, ...]) -> Non
     assert kind_of(column(*cells)) != "numeric"
 
 
+@pytest.mark.parametrize(
+    ("written", "reported"),
+    [
+        ("{}h 30m", "texts such as '0h 30m', not read as numbers"),
+        ("{},23,45", "texts such as '0,23,45', not read as numbers"),
+        ("<{}x2", "texts such as '<0x2', not read as numbers"),
+        ("{}-9", ""),
+        ("{}:30", ""),
+        ("{:05d}", ""),
+        ("A{}", ""),
+    ],
+)
+def test_texts_that_begin_as_numbers_are_reported(written: str, reported: str) -> None:
+    cells = tuple(written.format(number) for number in range(40))
+    assert described(column(*cells * 9)).note == reported
+    if reported:
+        found = described(column(*cells))
+        assert (found.kind, found.note) == (
+            "ignore",
+            f"{reported}; they differ in nearly every row",
+        )
+
+
 DAYS = [datetime.date(2024, 1, 1) + datetime.timedelta(days=5 * number) for number in range(60)]
 
 
