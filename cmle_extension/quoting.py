@@ -13,14 +13,15 @@ INVISIBLE = re.compile(
 JINJA_MARK = re.compile(r"\{(?=[{%#])")
 
 
-def quoted(value: str | list[str] | tuple[str, ...]) -> str:
-    """Return text, or a list of texts, as a literal that Python, TOML and YAML read as the same value.
+def quoted(value: str | list[str] | tuple[str, ...] | dict[str, str]) -> str:
+    """Return text, or a list or dictionary of texts, as a literal that Python and YAML, and TOML but for a dictionary, read.
 
-    Raises `TypeError` for other values: the three have no common literal for them.
+    Raises `TypeError` for other values.
     """
-    items = value if isinstance(value, (list, tuple)) else [value]
+    items = [*value, *value.values()] if isinstance(value, dict) else value
+    items = items if isinstance(items, (list, tuple)) else [items]
     if not all(isinstance(item, str) for item in items):
-        raise TypeError(f"quoted takes text or a list of texts, not {value!r}")
+        raise TypeError(f"quoted takes text, or a list or dictionary of texts, not {value!r}")
     return INVISIBLE.sub(escaped, json.dumps(value, ensure_ascii=False))
 
 

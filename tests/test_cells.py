@@ -121,7 +121,7 @@ def test_other_text_is_no_date(cell: str) -> None:
 def test_days_are_those_of_the_calendar() -> None:
     choose = random.Random(0)
     for _ in range(2000):
-        moment = datetime(1, 1, 1) + timedelta(seconds=choose.randrange(315537897600))
+        moment = datetime(1000, 1, 1) + timedelta(seconds=choose.randrange(283_000_000_000))
         expected = (moment - datetime(1970, 1, 1)) / timedelta(days=1)
         assert cells.days(moment.isoformat()) == pytest.approx(expected, abs=1e-9)
 

@@ -12,6 +12,7 @@ LABEL_SQL = {{ table.label_sql | quoted }}  # BigQuery SQL over `label`, such as
 
 # Every column of the table but the label, each with its kind:
 #   numeric      a number; missing values are allowed
+#   datetime     a date, with or without a time
 #   categorical  text with a vocabulary learnt from the training rows
 #   hashed       text with too many values for a vocabulary
 #   ignore       not used, neither for training nor for serving
@@ -26,6 +27,9 @@ COLUMNS: dict[str, str] = {
 }
 
 MISSING: list[str] = {{ table.missing | quoted }}  # cells that hold no value, after blanks are stripped
+DECIMAL = {{ table.decimal | default(".") | quoted }}  # "," where 1.234,5 is a number
+UNITS: dict[str, str] = {{ table.units | default({}) | quoted }}  # text behind the numbers of a column: {"weight": "kg"}
+DAY_FIRST: list[str] = {{ table.day_first | default([]) | quoted }}  # datetime columns in which 1/2/2024 is in February
 DELIMITER = {{ table.delimiter | quoted }}
 ENCODING = {{ table.encoding | default("utf-8") | quoted }}  # of text files; a byte order mark wins
 COMMENT = {{ table.comment | quoted }}  # lines that begin with it are skipped; "" skips none

@@ -1,6 +1,6 @@
 """The model, from prepared rows to the serving signature: data, network, loss, training, export."""
 
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from heapq import nsmallest
 from itertools import combinations
 from pathlib import Path
@@ -13,11 +13,12 @@ from trainer.data.schema import Schema
 from trainer.data.shards import Split
 from trainer.data.statistics import MISSING_CODE, UNSEEN_CODE, Statistics, vocabulary_codes
 from trainer.run.errors import UserError
-from trainer.serving import SIGNATURE, name_inputs, parameter_names
+from trainer.serving import SIGNATURE, TEXT_SIGNATURE, name_inputs, parameter_names
 from trainer.settings import Settings
-from trainer.training import loop
+from trainer.training import loop, text_cells
 from trainer.training.distribution import Replicas
 from trainer.training.layers import (
+    Calendar,
     Crosses,
     FusedEmbedding,
     Heads,
@@ -144,6 +145,10 @@ def build_network(schema: Schema, statistics: Statistics, settings: Settings) ->
         wide.append(
             keras.layers.Dense(outputs, use_bias=False, kernel_initializer="zeros")(encoded)
         )
+    if schema.dates:
+        waves = Calendar(len(schema.numeric) - len(schema.dates))(numbers)
+        deep.append(waves)
+        wide.append(keras.layers.Dense(outputs, use_bias=False, kernel_initializer="zeros")(waves))
     if schema.coded:
         counts = statistics.code_counts()
         embedded = FusedEmbedding(counts, settings.embedding_size, deviation=0.1)(codes)
@@ -232,36 +237,72 @@ class Serving(tf.Module):  # type: ignore[misc]
         # graph reads, which servers then cannot restore.
         self.weights = [variable.value for variable in model.network.variables]
 
-    def inputs(self) -> dict[str, Any]:
-        """Return the type of each input by parameter name: float32 or string, shape [rows]."""
-        types = {name: tf.float32 for name in self.schema.numeric} | {
-            name: tf.string for name in self.schema.coded
-        }
+    def inputs(self, signature: str) -> dict[str, Any]:
+        """Return the type of each input by parameter name: float32 or string, shape [rows]; `text` takes strings alone."""
+        numeric = self.schema.of_kind("numeric") if signature == SIGNATURE else ()
         return {
-            self.parameters[name]: tf.TensorSpec([None], types[name], self.parameters[name])
-            for name in types
+            self.parameters[name]: tf.TensorSpec(
+                [None], tf.float32 if name in numeric else tf.string, self.parameters[name]
+            )
+            for name in self.schema.used
         }
 
     def encoded(self, columns: dict[str, Any]) -> tuple[Any, Any]:
         """Return numbers, float32 [rows, numeric], and codes, int32 [rows, coded], of raw columns."""
-        numbers = [columns[self.parameters[name]] for name in self.schema.numeric]
         rows = tf.shape(next(iter(columns.values())))[0]
         return (
-            tf.stack(numbers, axis=1) if numbers else tf.zeros([rows, 0]),
+            self.numbers(columns) if self.schema.numeric else tf.zeros([rows, 0]),
             self.codes(columns) if self.schema.coded else tf.zeros([rows, 0], tf.int32),
         )
 
+    def numbers(self, columns: dict[str, Any]) -> Any:
+        """Return the numbers, float32 [rows, numeric], of columns of numbers or text: what `prepare` wrote for the same cells."""
+        alike: dict[
+            tuple[Any, ...], list[str]
+        ] = {}  # thousands of columns then need few operations
+        for name in self.schema.numeric:
+            given = columns[self.parameters[name]].dtype
+            key = (
+                given,
+                self.schema.units.get(name),
+                name in self.schema.day_first,
+                self.schema.columns[name],
+            )
+            alike.setdefault(key, []).append(name)
+        read = [
+            self.read(
+                names[0], tf.stack([columns[self.parameters[name]] for name in names], axis=1)
+            )
+            for names in alike.values()
+        ]
+        order = [name for names in alike.values() for name in names]
+        return tf.gather(tf.concat(read, 1), [*map(order.index, self.schema.numeric)], axis=1)
+
+    def read(self, name: str, cells: Any) -> Any:
+        """Return the numbers of cells, numbers or text, that are read as those of the column `name`."""
+        markers = self.schema.markers
+        if name in self.schema.dates:
+            return text_cells.days(cells, markers, name in self.schema.day_first)
+        if cells.dtype == tf.string:
+            unit = self.schema.units.get(name, "")
+            cells = text_cells.numbers(cells, markers, self.schema.decimal, unit)
+        missing = tf.constant(self.schema.marker_numbers(name), tf.float32)
+        return tf.where(tf.reduce_any(cells[..., None] == missing, axis=-1), float("nan"), cells)
+
     def codes(self, columns: dict[str, Any]) -> Any:
         """Return the codes, int32 [rows, coded], of the columns' text: what `prepare` wrote for the same text."""
-        texts = {name: columns[self.parameters[name]] for name in self.schema.coded}
-        # An unseen value of a vocabulary may have blanks around it, a hash never shows them; stripping all costs too much.
-        codes = self.codes_of(stripped(texts, self.hashed))
-        unseen = tf.reduce_any(codes == UNSEEN_CODE)
-        return tf.cond(unseen, lambda: self.codes_of(stripped(texts, texts)), lambda: codes)
+        texts = tf.stack([columns[self.parameters[name]] for name in self.schema.coded], axis=1)
+        # An unseen cell may be another form of a value, which a hash never shows; to read all as values costs too much.
+        hashed = [name in self.hashed for name in self.schema.coded]
+        unsure = tf.where((self.codes_of(texts) == UNSEEN_CODE) | hashed)
+        values = text_cells.value(tf.gather_nd(texts, unsure))
+        return self.codes_of(tf.tensor_scatter_nd_update(texts, unsure, values))
 
-    def codes_of(self, texts: dict[str, Any]) -> Any:
-        """Return the codes, int32 [rows, coded], of text that has no blanks around it."""
-        return tf.stack([self.code(name, texts[name]) for name in texts], axis=1)
+    def codes_of(self, texts: Any) -> Any:
+        """Return the codes, int32 [rows, coded], of text that is the value of its cell."""
+        columns = tf.unstack(texts, axis=1)
+        codes = [self.code(*each) for each in zip(self.schema.coded, columns, strict=True)]
+        return tf.stack(codes, axis=1)
 
     def code(self, name: str, text: Any) -> Any:
         """Return the codes, int32 [rows], of one column's text."""
@@ -282,16 +323,9 @@ class Serving(tf.Module):  # type: ignore[misc]
         return {"probabilities": predictions, "label": label}
 
 
-def stripped(texts: dict[str, Any], columns: Container[str]) -> dict[str, Any]:
-    """Return text, string [rows] by column, without blanks around it in some `columns`."""
-    return {
-        name: tf.strings.strip(text) if name in columns else text for name, text in texts.items()
-    }
-
-
 def code_table(vocabulary: Sequence[str], schema: Schema) -> Any:
     """Return the lookup from text to code: missing markers, then the vocabulary, and anything else is unseen."""
-    codes = vocabulary_codes(vocabulary) | dict.fromkeys(("", *schema.missing), MISSING_CODE)
+    codes = vocabulary_codes(vocabulary) | dict.fromkeys(schema.markers, MISSING_CODE)
     entries = tf.lookup.KeyValueTensorInitializer(
         list(codes), list(codes.values()), tf.string, tf.int32
     )
@@ -301,7 +335,7 @@ def code_table(vocabulary: Sequence[str], schema: Schema) -> Any:
 def export(
     model: Model, schema: Schema, statistics: Statistics, model_dir: Path, is_chief: bool
 ) -> None:
-    """Write the SavedModel with the signature `serving_default` on the raw columns, under their own names.
+    """Write the SavedModel with the signatures `serving_default` and `text` on the raw columns, under their own names.
 
     Raises `UserError` on a replica that is not the chief: all replicas have the same outputs.
     """
@@ -312,8 +346,10 @@ def export(
             "export where `replicas.position.is_chief` holds, as in trainer/model.py",
         )
     serving = Serving(model, schema, statistics)
-    signature = tf.function(serving.predict, autograph=False).get_concrete_function(
-        **serving.inputs()
-    )
-    tf.saved_model.save(serving, str(model_dir), signatures={SIGNATURE: signature})
+    predict = tf.function(serving.predict, autograph=False)
+    signatures = {
+        name: predict.get_concrete_function(**serving.inputs(name))
+        for name in (SIGNATURE, TEXT_SIGNATURE)
+    }
+    tf.saved_model.save(serving, str(model_dir), signatures=signatures)
     name_inputs(model_dir, serving.parameters)

@@ -11,7 +11,7 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Collection, Container, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from trainer import features
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str]) -> int:
             f"a folder with a {SAVED_MODEL}",
             "run `nox -s local_train` first",
         )
-    from trainer.serving import SIGNATURE, input_parameters, predictions
+    from trainer.serving import TEXT_SIGNATURE, input_parameters, predictions
     from trainer.training.tensorflow_setup import start_tensorflow
 
     start_tensorflow(seed=0)
@@ -52,11 +52,14 @@ def main(arguments: Sequence[str]) -> int:
     report_columns(rows, parameters, schema, Console())
     import tensorflow as tf
 
-    signature = tf.saved_model.load(str(options.model)).signatures[SIGNATURE]
-    types = signature.structured_input_signature[1]
-    texts = {name: types[parameter].dtype == tf.string for name, parameter in parameters.items()}
-    cells = checked_cells(rows, texts, ("", *schema.missing))
-    found = predictions(signature, parameters, cells)
+    signature = tf.saved_model.load(str(options.model)).signatures.get(TEXT_SIGNATURE)
+    if signature is None:
+        raise UserError(
+            f"{options.model} has no signature {TEXT_SIGNATURE!r}",
+            "a model that this version of the project has trained",
+            "run `nox -s local_train` again",
+        )
+    found = predictions(signature, parameters, checked_cells(rows, parameters, schema))
     write_lines(json.dumps(row, ensure_ascii=False) for row in found)
     return 0
 
@@ -114,18 +117,18 @@ def nearest(name: str, others: Sequence[str]) -> str:
 
 
 def checked_cells(
-    rows: Sequence[RawRow], texts: Mapping[str, bool], missing: Container[str]
-) -> list[dict[str, str | float]]:
+    rows: Sequence[RawRow], columns: Collection[str], schema: Schema
+) -> list[dict[str, str]]:
     """Return the cells of each row as the signature takes them; raise `UserError` for invalid ones, the first of many."""
-    from trainer.serving import cell
+    from trainer.serving import checked_cell
 
-    checked: list[dict[str, str | float]] = []
+    checked: list[dict[str, str]] = []
     invalid: list[UserError] = []
     for where, cells in rows:
         checked.append({})
-        for name, is_text in texts.items():
+        for name in columns:
             try:
-                checked[-1][name] = cell(cells.get(name), is_text, missing)
+                checked[-1][name] = checked_cell(cells.get(name), name, schema)
             except ValueError as error:
                 problem = f"{where}, column {shown(name)} is {shown(cells[name])}"
                 invalid.append(UserError(problem, str(error), "correct the cell"))

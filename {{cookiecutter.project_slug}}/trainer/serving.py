@@ -10,16 +10,18 @@ import keyword
 import math
 import re
 from collections import Counter
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from trainer.data import cells
+from trainer.data.schema import Schema
 from trainer.run.outputs import SAVED_MODEL
 
-SIGNATURE = "serving_default"
+SIGNATURE = "serving_default"  # takes numbers, and text for the other columns
+TEXT_SIGNATURE = "text"  # takes text for every column
 BATCH_SIZE = 1_024
 SCORES = {"binary": "probability", "multiclass": "probabilities", "regression": "prediction"}
-LARGEST_FLOAT32 = 3.4e38
 
 
 def parameter_names(columns: Sequence[str]) -> dict[str, str]:
@@ -47,15 +49,17 @@ def parameter_names(columns: Sequence[str]) -> dict[str, str]:
 
 
 def name_inputs(model_dir: Path, parameters: Mapping[str, str]) -> None:
-    """Rename the inputs of the exported signature from the parameters to the columns."""
+    """Rename the inputs of the exported signatures from the parameters to the columns."""
     saved = read_saved_model(model_dir)
-    inputs = saved.meta_graphs[0].signature_def[SIGNATURE].inputs
-    tensors = {
-        column: inputs[parameter].SerializeToString() for column, parameter in parameters.items()
-    }
-    inputs.clear()
-    for column, tensor in tensors.items():
-        inputs[column].ParseFromString(tensor)
+    for signature in (SIGNATURE, TEXT_SIGNATURE):
+        inputs = saved.meta_graphs[0].signature_def[signature].inputs
+        tensors = {
+            column: inputs[parameter].SerializeToString()
+            for column, parameter in parameters.items()
+        }
+        inputs.clear()
+        for column, tensor in tensors.items():
+            inputs[column].ParseFromString(tensor)
     (model_dir / SAVED_MODEL).write_bytes(saved.SerializeToString(deterministic=True))
 
 
@@ -92,26 +96,28 @@ def predictions(
             yield {name: json_value(values[index]) for name, values in sorted(outputs.items())}
 
 
-def cell(value: Any, is_text: bool, missing: Container[str] = ("",)) -> str | float:
-    """Return a raw value as the signature takes it: text, or a number that float32 holds; missing is "" or NaN.
+def cell(value: Any, is_text: bool) -> str | float:
+    """Return a value of a prepared row as the signature `serving_default` takes it: text or a number; missing is "" or NaN."""
+    return cell_text(value) if is_text else math.nan if value is None else float(value)
 
-    Raises `ValueError`, whose message is what was expected.
+
+def checked_cell(value: Any, name: str, schema: Schema) -> str:
+    """Return a raw value of a column as the signature `text` takes it, "" if it is missing.
+
+    Raises `ValueError`, whose message is what was expected, for one that the signature refuses.
     """
-    text = cell_text(value)
-    if is_text:
+    text = cell_text(value, schema.decimal)
+    if name in schema.coded or cells.stripped(text) in schema.markers:
         return text
-    if text.strip() in missing:
-        return math.nan
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.inf
-    if not abs(number) <= LARGEST_FLOAT32:
+    if name in schema.dates:
+        if cells.days(text, name in schema.day_first) is None:
+            raise ValueError("a date such as 2024-12-31, or an empty cell or null if it is missing")
+    elif cells.number(text, schema.decimal, schema.units.get(name, "")) is None:
         raise ValueError("a number, or an empty cell or null if it is missing")
-    return number
+    return text
 
 
-def cell_text(value: Any) -> str:
+def cell_text(value: Any, decimal: str = ".") -> str:
     """Return a value as preparation reads it from a table: a boolean in lower case, and "" for null and NaN."""
     if isinstance(value, str):
         # JSON can hold half a character, which TensorFlow refuses.
@@ -122,7 +128,9 @@ def cell_text(value: Any) -> str:
         raise ValueError("text, a number, true, false or null")
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value).replace(".", decimal) if isinstance(value, float) else str(value)
 
 
 def json_value(value: Any) -> Any:

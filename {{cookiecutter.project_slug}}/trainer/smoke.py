@@ -102,4 +102,9 @@ def made_up_rows(schema: Schema) -> dict[str, Any]:
     numbers = np.linspace(-2, 2, MADE_UP_ROWS, dtype=np.float32)
     numbers[0] = np.nan
     texts = np.array([*MADE_UP_VALUES, "", "never seen"] * MADE_UP_ROWS)[:MADE_UP_ROWS]
-    return {name: numbers for name in schema.numeric} | {name: texts for name in schema.coded}
+    dates = np.array(["2024-12-31", "1999-01-01 12:30", ""] * MADE_UP_ROWS)[:MADE_UP_ROWS]
+    return (
+        {name: numbers for name in schema.of_kind("numeric")}
+        | {name: dates for name in schema.dates}
+        | {name: texts for name in schema.coded}
+    )

@@ -7,6 +7,7 @@ This module imports the standard library alone: the template loads it by its pat
 
 import re
 from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 
 Rules = tuple[tuple[str, str], ...]
@@ -34,13 +35,14 @@ MONTHS = (
 )
 WEEKDAY = "(?i:mon|tue|tues|wed|thu|thur|thurs|fri|sat|sun|monday|tuesday|wednesday|thursday|friday|saturday|sunday)"
 DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
-LEAP_YEAR = "(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)"
+LEAP_YEAR = "(?:[1-9][0-9](?:0[48]|[2468][048]|[13579][26])|(?:[2468][048]|[13579][26])00)"
 CALENDAR_DATE = (
-    "(?:[0-9]{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"
+    "(?:[1-9][0-9]{3}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"
     f"|02-(?:0[1-9]|1[0-9]|2[0-8]))|{LEAP_YEAR}-02-29)"
 )
 SECONDS_PER_DAY = 86_400
-WORD = "[A-Za-z]{3}"
+EPOCH = date(1970, 1, 1).toordinal()
+WORD = "[A-Za-z]{3}|m[0-9]"  # or what the rules have made of a month
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def number_grammar(decimal: str = ".", unit: str = "") -> Grammar:
 
 @lru_cache
 def date_grammar(day_first: bool = False) -> Grammar:
-    """Return the grammar of dates and times; canonical is YYYY-MM-DD HH:MM:SS.f+HH:MM.
+    """Return the grammar of dates and times; canonical is `YYYY-MM-DD HH:MM+HH:MM SS.f`: date, time, zone, seconds.
 
     The character after the date is a blank, or `a` or `p` before hours of half a day.
     """
@@ -122,7 +124,7 @@ def date_grammar(day_first: bool = False) -> Grammar:
         (f"([^A-Za-z\\n]*)(?i:{name})[.]?((?:[^A-Za-z\\n]{ANY})?)", f"\\1m{month:02d}\\2")
         for month, name in enumerate(MONTHS, 1)
     )
-    time = f"{DATE}[ ap][0-9]{{2}}:[0-9]{{2}}"
+    time, seconds = f"{DATE}[ ap][0-9]{{2}}:[0-9]{{2}}", "([0-9]{2}(?:[.][0-9]*)?)"
     return Grammar(
         worded=(
             (f"{WEEKDAY}[.,]* +({ANY})", r"\1"),
@@ -146,7 +148,6 @@ def date_grammar(day_first: bool = False) -> Grammar:
             (f"y([0-9]{{2}})(-{ANY})", r"19\1\2"),
             (f"([0-9]{{4}})-([0-9])-({ANY})", r"\1-0\2-\3"),
             (f"([0-9]{{4}}-[0-9]{{2}})-([0-9]){rest}", r"\1-0\2\3"),
-            (f"({DATE})", r"\1 00:00:00+00:00"),
             (f"({DATE})(?:[Tt]|,? +)([0-9]:{ANY})", r"\1 0\2"),
             (f"({DATE})(?:[Tt]|,? +)([0-9]{{2}})([0-9]{{2}})([0-9]{{2}}){rest}", r"\1 \2:\3:\4\5"),
             (f"({DATE})(?:[Tt]|,? +)([0-9]{{2}}:{ANY})", r"\1 \2"),
@@ -154,12 +155,13 @@ def date_grammar(day_first: bool = False) -> Grammar:
             (f"({DATE}) ([0-9:.]+){BLANK}?(?i:p[.]?m[.]?)({ANY})", r"\1p\2\3"),
             (f"({time})((?:[^:0-9\\n]{ANY})?)", r"\1:00\2"),
             (f"({time}:[0-9]{{2}}),([0-9]+{ANY})", r"\1.\2"),
-            (f"({time}:[0-9]{{2}}(?:[.][0-9]*)?)(?: ?(?:Z|z|UTC|GMT))?", r"\1+00:00"),
-            (f"({time}:{ANY}[0-9.]) ?([-+])([0-9]{{2}}):?([0-9]{{2}})", r"\1\2\3:\4"),
-            (f"({time}:{ANY}[0-9.]) ?([-+])([0-9]{{2}})", r"\1\2\3:00"),
+            (f"({time}):{seconds}(?:{BLANK}?(?:Z|z|UTC|GMT))?", r"\1+00:00 \2"),
+            (f"({time}):{seconds}{BLANK}?([-+][0-9]{{2}})", r"\1\3:00 \2"),
+            (f"({time}):{seconds}{BLANK}?([-+][0-9]{{2}}):?([0-9]{{2}})", r"\1\3:\4 \2"),
+            (f"({DATE})", r"\1 00:00+00:00 00"),
         ),
-        valid=f"{CALENDAR_DATE}(?: (?:[01][0-9]|2[0-3])|[ap](?:0[1-9]|1[0-2])):[0-5][0-9]:[0-5][0-9](?:[.][0-9]*)?"
-        "[-+](?:0[0-9]|1[0-4]):[0-5][0-9]",
+        valid=f"{CALENDAR_DATE}(?: (?:[01][0-9]|2[0-3])|[ap](?:0[1-9]|1[0-2])):[0-5][0-9]"
+        "[-+](?:0[0-9]|1[0-4]):[0-5][0-9] [0-5][0-9](?:[.][0-9]*)?",
     )
 
 
@@ -184,21 +186,12 @@ def days(cell: str, day_first: bool = False) -> float | None:
     text = date_grammar(day_first).canonical(stripped(cell))
     if text is None:
         return None
-    year, month, day = int(text[:4]), int(text[5:7]), int(text[8:10])
+    zone = int(f"{text[16]}{text[17:19]}") * 60 + int(f"{text[16]}{text[20:22]}")
     hour = int(text[11:13]) if text[10] == " " else int(text[11:13]) % 12 + 12 * (text[10] == "p")
-    zone = int(text[-5:-3]) * 60 + int(text[-2:])
-    minutes = hour * 60 + int(text[14:16]) - (zone if text[-6] == "+" else -zone)
-    seconds = minutes * 60 + float(text[17:-6])
-    return days_from_civil(year, month, day) + seconds / SECONDS_PER_DAY
+    seconds = (hour * 60 + int(text[14:16]) - zone) * 60 + float(text[23:])
+    return date.fromisoformat(text[:10]).toordinal() - EPOCH + seconds / SECONDS_PER_DAY
 
 
-def days_from_civil(year: int, month: int, day: int) -> int:
-    """Return the days from 1970-01-01 to a date of the Gregorian calendar, by integer arithmetic alone.
-
-    The year is counted from March, so that the leap day is its last.
-    """
-    early = (14 - month) // 12
-    year, month = year + 4800 - early, month + 12 * early - 3
-    return (
-        day + (153 * month + 2) // 5 + 365 * year + year // 4 - year // 100 + year // 400 - 2472633
-    )
+def date_of(days: float) -> str:
+    """Return the date and time, UTC, that is `days` after 1970-01-01 00:00: the inverse of `days`, to a microsecond."""
+    return (datetime(1970, 1, 1) + timedelta(days=days)).isoformat(" ")

@@ -6,15 +6,16 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from trainer.data import cells
 from trainer.run.errors import UserError, shown
 
 VOCABULARY_KINDS = ("categorical",)
-KINDS = ("numeric", *VOCABULARY_KINDS, "hashed", "ignore")
+KINDS = ("numeric", "datetime", *VOCABULARY_KINDS, "hashed", "ignore")
 TASKS = ("binary", "multiclass", "regression")
 CHANGING = (
     r"\b(rand|random|now|today|(?:gen\w*_)?(?:random_)?uuid|current_\w+|session_user|getenv)\b"
@@ -25,6 +26,12 @@ SIZES = {
     "hash_buckets": ([1 << power for power in range(1, 25)], "a power of two from 2 to 16_777_216"),
     "boundaries": (range(2, 257), "2 to 256 quantile boundaries per numeric column"),
 }
+OPTIONAL = (
+    "encoding",
+    "decimal",
+    "units",
+    "day_first",
+)  # so that projects of earlier versions still train
 TEXTS = tuple[str, ...]
 KINDS_BY_NAME = dict[str, str]
 EXPECTED = {
@@ -52,13 +59,38 @@ class Schema:
     hash_buckets: int
     boundaries: int
     encoding: str = "utf-8"
+    decimal: str = "."
+    units: KINDS_BY_NAME = field(default_factory=dict)
+    day_first: TEXTS = ()
 
     def of_kind(self, *kinds: str) -> tuple[str, ...]:
         return tuple(name for name, kind in self.columns.items() if kind in kinds)
 
     @property
     def numeric(self) -> tuple[str, ...]:
-        return self.of_kind("numeric")
+        """Names of the columns that become a number: those of numbers, then those of dates."""
+        return self.of_kind("numeric") + self.dates
+
+    @property
+    def markers(self) -> tuple[str, ...]:
+        """Cells that hold no value, without blanks around them, in each form that they can have."""
+        return tuple(dict.fromkeys(("", *self.missing, *map(cells.value, self.missing))))
+
+    def marker_numbers(self, name: str) -> tuple[float, ...]:
+        """Return the missing markers of a numeric column, or label, that are numbers, such as -999."""
+        unit = self.units.get(name, "")
+        numbers = (cells.number(each, self.decimal, unit) for each in self.missing)
+        return () if name in self.dates else tuple(each for each in numbers if each is not None)
+
+    def value(self, cell: str) -> str | None:
+        """Return the value of a category that a cell holds, None if it is missing."""
+        held = cells.value(cell)
+        return None if held in self.markers else held
+
+    @property
+    def dates(self) -> tuple[str, ...]:
+        """Names of the columns that become days since 1970-01-01."""
+        return self.of_kind("datetime")
 
     @property
     def vocabulary(self) -> tuple[str, ...]:
@@ -86,7 +118,7 @@ def read_schema(features: ModuleType) -> Schema:
     values: dict[str, Any] = {}
     for name, wanted in Schema.__annotations__.items():
         if not hasattr(features, name.upper()):
-            if hasattr(Schema, name):  # a default, for a features.py of an earlier version
+            if name in OPTIONAL:
                 continue
             raise invalid(f"it has no {name.upper()}", EXPECTED[wanted], f"add {name.upper()}")
         value = getattr(features, name.upper())
@@ -180,7 +212,7 @@ def check_columns(schema: Schema) -> None:
     if not schema.used:
         raise invalid(
             "every column is ignored",
-            "at least one numeric, categorical or hashed column",
+            "at least one numeric, datetime, categorical or hashed column",
             "change the kind of a column that helps to predict the label",
         )
     if "self" in schema.used:
@@ -217,6 +249,7 @@ def check_format(schema: Schema) -> None:
             "the same labels on every machine and every day",
             "write the value itself",
         )
+    check_reading(schema)
     if schema.header:
         check_names("HEADER in trainer/features.py", schema.header, schema)
 
@@ -230,6 +263,30 @@ def check_encoding(name: str) -> None:
             "an encoding of text that Python knows",
             'write "utf-8", "utf-16", "latin-1" or "cp1252", for example',
         ) from None
+
+
+def check_reading(schema: Schema) -> None:
+    """Raise `UserError` for a decimal mark, a unit or an order of dates that no cell can have."""
+    check_choice("DECIMAL", schema.decimal, (".", ","))
+    numbers = (*schema.of_kind("numeric"), schema.label)
+    for where, names, allowed, kind in (
+        ("UNITS", schema.units, numbers, "numeric"),
+        ("DAY_FIRST", schema.day_first, schema.dates, "datetime"),
+    ):
+        for name in names:
+            if name not in allowed:
+                raise invalid(
+                    f"{where} names {shown(name)}, which is no {kind} column",
+                    f"columns of the kind {kind}",
+                    nearest(name, allowed),
+                )
+    for name, unit in schema.units.items():
+        if not isinstance(unit, str) or not unit or unit != unit.strip():
+            raise invalid(
+                f"UNITS has {shown(unit)} for {shown(name)}",
+                "the text behind the numbers, without blanks around it",
+                'write {"weight": "kg"}, for example',
+            )
 
 
 def check_names(where: str, names: Sequence[str], schema: Schema, remedy: str = "") -> None:

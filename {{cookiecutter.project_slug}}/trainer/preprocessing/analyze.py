@@ -60,7 +60,7 @@ def split_rows(connection: Any, request: Request) -> dict[str, int]:
 def label_statistics(connection: Any, schema: Schema) -> Label:
     """Return the classes of the training rows, the positive one last, or mean and deviation of a number."""
     if schema.task == "regression":
-        number = sql.number("label")
+        number = sql.cast("label")
         query = f"SELECT AVG({number}), STDDEV_POP({number}) FROM prepared WHERE split = 'train'"
         mean, deviation = sql.run(connection, query).fetchone()
         if not deviation:

@@ -4,7 +4,8 @@
 |--------------|----------------------------------------------------------|------------------------------------|
 | `p0` …       | each column of the file, text                            | view `whole`                       |
 | `c0` …       | each used column, text, in the order of `Schema.used`    | view `source`                      |
-| `x0` …       | each numeric column, FLOAT64                             | table `prepared`                   |
+| `d0` …       | each datetime column, canonical text                     | a part of the query on `source`    |
+| `x0` …       | each numeric or datetime column, FLOAT64                 | table `prepared`                   |
 | `t0` …       | each coded column, text, in the order of `Schema.coded`  | table `prepared`                   |
 | `k0` …       | each coded column, INT64 codes that replace its text     | table `prepared`, shards           |
 | `cells_0` …  | the distinct cells of a coded column                     | table (cell, value, train_rows)    |
@@ -19,6 +20,10 @@ def file_column(position: int) -> str:
 
 def raw_column(index: int) -> str:
     return f"c{index}"
+
+
+def date_column(index: int) -> str:
+    return f"d{index}"
 
 
 def number_column(index: int) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.data import files
+from trainer.data.cells import date_of
 from trainer.data.schema import Schema
 from trainer.data.statistics import Label, Statistics, vocabulary_codes, write_statistics
 from trainer.data.table_files import OTHER_ENCODING, damaged
@@ -353,8 +354,6 @@ def example(row: Sequence[Any], schema: Schema) -> dict[str, float | str | None]
     """Return the value of each used column, in the order of `features.py`, from numbers and then texts of a row."""
     count = len(schema.numeric)
     held = dict(zip(schema.numeric, row[:count], strict=True))
-    held |= {
-        name: sql.known_value(text, schema)
-        for name, text in zip(schema.coded, row[count:], strict=True)
-    }
+    held |= {name: date_of(held[name]) for name in schema.dates if held[name] is not None}
+    held |= {name: schema.value(text) for name, text in zip(schema.coded, row[count:], strict=True)}
     return {name: held[name] for name in schema.columns if name in held}

@@ -4,28 +4,41 @@ Input is a relation `source` with the used columns as text, `c0` … `cN` in the
 empty cell is '', never NULL.
 
 Work on each cell of each row costs most. So a number is cleaned only where it cannot be cast as it stands, and text is
-kept as it stands and cleaned once per value, where values are counted and coded.
+kept as it stands and cleaned once per value, where values are counted and coded. `trainer.data.cells` holds the rules.
 """
 
-import math
+from collections.abc import Iterator
 from typing import Any
 
+from trainer.data.cells import (
+    BLANKS,
+    CALENDAR_DATE,
+    LARGEST_FLOAT32,
+    SECONDS_PER_DAY,
+    VALUES,
+    WORD,
+    Grammar,
+    Rules,
+    date_grammar,
+    number_grammar,
+)
 from trainer.data.schema import Schema
 from trainer.data.statistics import MISSING_CODE, UNSEEN_CODE
 from trainer.preprocessing.columns import (
     code_column,
     codes_table,
+    date_column,
     number_column,
     raw_column,
     text_column,
 )
 
 SEPARATOR = "\x1f"  # between the cells of a row's text
-LARGEST_FLOAT32 = "3.4e38"
 SPLIT_PARTS = 10_000
+RULES_AT_ONCE = 12
+MIDNIGHT = " 00:00+00:00 00"  # after the date of a canonical date
 JOINS_AT_ONCE = 50  # thousands nest too deeply for DuckDB, and exceed BigQuery's limit of tables
 KEY = "CAST(CONCAT('0x', SUBSTR(TO_HEX(MD5(row_text)), 1, 15)) AS INT64)"  # 60 bits: never negative
-BLANKS = " \t\n\v\f\r"  # what `tf.strings.strip` strips in the serving signature
 
 
 def in_duckdb(text: str) -> str:
@@ -49,44 +62,114 @@ def literal(text: str) -> str:
 
 def stripped(column: str) -> str:
     """Return SQL for a text cell without surrounding blanks; cells that have none are not copied."""
-    edges = f"LEFT({column}, 1) <= ' ' OR RIGHT({column}, 1) <= ' '"
-    return f"IF({edges}, TRIM({column}, {literal(BLANKS)}), {column})"
-
-
-def markers(schema: Schema) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(("", *schema.missing)))
+    ascii_edges = (
+        f"LEFT({column}, 1) BETWEEN '!' AND '~' AND RIGHT({column}, 1) BETWEEN '!' AND '~'"
+    )
+    return f"IF({ascii_edges}, {column}, TRIM({column}, {literal(BLANKS)}))"
 
 
 def known(column: str, schema: Schema) -> str:
     """Return SQL for a cell without surrounding blanks, NULL where it is a missing marker."""
-    listed = ", ".join(map(literal, markers(schema)))
+    listed = ", ".join(map(literal, schema.markers))
     return f"IF({stripped(column)} IN ({listed}), NULL, {stripped(column)})"
 
 
-def known_value(cell: str, schema: Schema) -> str | None:
-    """Return in Python what `known` computes in SQL."""
-    value = cell.strip(BLANKS)
-    return None if value in markers(schema) else value
+def value(column: str, schema: Schema) -> str:
+    """Return SQL for the value of a category that a cell holds, NULL where it is missing."""
+    listed = ", ".join(map(literal, schema.markers))
+    held = replaced(stripped(column), VALUES)
+    return f"IF({held} IN ({listed}), NULL, {held})"
 
 
-def number(column: str) -> str:
-    """Return SQL for a text column as FLOAT64, NULL where it is no number."""
+def replaced(text: str, rules: Rules) -> str:
+    """Return SQL for text after each rule that matches it completely."""
+    for pattern, replacement in rules:
+        text = edited(text, f"^(?:{pattern})$", replacement)
+    return text
+
+
+def edited(text: str, pattern: str, replacement: str) -> str:
+    return f"REGEXP_REPLACE({text}, {literal(pattern)}, {literal(replacement)})"
+
+
+def canonical(text: str, grammar: Grammar) -> str:
+    """Return SQL for the canonical form of text; what is not valid begins with `x`, so that no cast takes it."""
+    return validated(replaced(text, grammar.rules), grammar)
+
+
+def validated(text: str, grammar: Grammar) -> str:
+    """Return SQL for text to which the rules of its grammar have been applied, with `x` before what is not valid."""
+    text = replaced(f"CONCAT('x', {text})", ((f"x({grammar.valid})", r"\1"),))
+    for pattern, replacement in grammar.edits:
+        text = edited(text, pattern, replacement)
+    return text
+
+
+def number(column: str, name: str, schema: Schema) -> str:
+    """Return SQL for a cell of a numeric column as FLOAT64, NULL where it is no number; what is missing may still be NaN."""
+    grammar = number_grammar(schema.decimal, schema.units.get(name, ""))
+    # Engines differ in what they cast: some take these, too.
+    loose = ["_", "+-", *("." for _ in range(schema.decimal == ","))]
+    is_loose = " OR ".join(f"STRPOS({column}, '{each}') > 0" for each in loose)
+    plain = f"IF({is_loose}, NULL, {cast(column)})"
+    odd = cast(canonical(stripped(column), grammar))
+    return f"IFNULL({plain}, IF({known(column, schema)} IS NULL, NULL, {odd}))"
+
+
+def cast(column: str) -> str:
     return f"SAFE_CAST({column} AS FLOAT64)"
 
 
-def raw_number(column: str, schema: Schema) -> str:
-    """Return SQL for a cell as FLOAT64, NULL where it is no number; what is missing may still be NaN."""
-    if any(is_finite_number(marker) for marker in markers(schema)):
-        return number(known(column, schema))
-    return f"IFNULL({number(column)}, {number(stripped(column))})"
+def dated(schema: Schema) -> tuple[list[str], str]:
+    """Return SQL of the relations that make the dates of `cleaned` canonical, and the name of the last.
+
+    Each applies a few rules to all date columns: sqlglot cannot parse an expression of all.
+    """
+    dates = (
+        date_steps(date_column(index), date_grammar(name in schema.day_first))
+        for index, name in date_columns(schema)
+    )
+    relations, last = [], "cleaned"
+    for number, step in enumerate(zip(*dates, strict=True)):
+        relations.append(f"dated_{number} AS (SELECT * REPLACE ({', '.join(step)}) FROM {last})")
+        last = f"dated_{number}"
+    return relations, last
 
 
-def is_finite_number(text: str) -> bool:
-    """Return whether a text, such as the missing marker -999, is a number to SQL as well."""
-    try:
-        return math.isfinite(float(text))
-    except ValueError:
-        return False
+def date_columns(schema: Schema) -> list[tuple[int, str]]:
+    """Return the index and the name of each datetime column."""
+    return [(index, name) for index, name in enumerate(schema.numeric) if name in schema.dates]
+
+
+def date_steps(column: str, grammar: Grammar) -> Iterator[str]:
+    """Yield SQL expressions that make a date canonical, as `cells.date_grammar` describes it, one after another."""
+    plain = f"REGEXP_CONTAINS({column}, {literal(f'^(?:{CALENDAR_DATE})$')})"
+    yield f"IF({plain}, CONCAT({column}, '{MIDNIGHT}'), {column}) AS {column}"
+    done = f"ENDS_WITH({column}, '{MIDNIGHT}')"
+    worded = f"REGEXP_CONTAINS({column}, {literal(WORD)})"
+    for condition, rules in (
+        (f"NOT {done} AND {worded}", grammar.worded),
+        (f"NOT {done}", grammar.rules),
+    ):
+        for first in range(0, len(rules), RULES_AT_ONCE):
+            text = replaced(column, rules[first : first + RULES_AT_ONCE])
+            yield f"IF({condition}, {text}, {column}) AS {column}"
+    yield f"{validated(column, grammar)} AS {column}"
+
+
+def days(text: str) -> str:
+    """Return SQL for the days from 1970-01-01 00:00 UTC to a canonical date, FLOAT64, NULL where it is none."""
+
+    def integer(first: int, length: int) -> str:
+        return f"SAFE_CAST(SUBSTR({text}, {first}, {length}) AS INT64)"
+
+    day = f"DATE_DIFF(SAFE_CAST(SUBSTR({text}, 1, 10) AS DATE), DATE '1970-01-01', DAY)"
+    half = f"IF(SUBSTR({text}, 11, 1) = ' ', {integer(12, 2)}, MOD({integer(12, 2)}, 12))"
+    afternoon = f"IF(SUBSTR({text}, 11, 1) = 'p', 12, 0)"
+    zone = f"IF(SUBSTR({text}, 17, 1) = '-', -1, 1) * ({integer(18, 2)} * 60 + {integer(21, 2)})"
+    minutes = f"(({half} + {afternoon}) * 60 + {integer(15, 2)} - {zone})"
+    seconds = f"({minutes} * 60 + {cast(f'SUBSTR({text}, 24)')})"
+    return f"{day} + {seconds} / {SECONDS_PER_DAY}"
 
 
 def finite(value: str) -> str:
@@ -96,21 +179,25 @@ def finite(value: str) -> str:
 
 def rejection(schema: Schema) -> str:
     """Return SQL for why a row cannot be used, NULL where it can; `x<index>` and `y` are the numbers of the row."""
-    numeric = [
-        (raw_column(index), number_column(index), name) for index, name in enumerate(schema.numeric)
+    cases = [
+        unusable(
+            number_column(index),
+            known(raw_column(index), schema),
+            raw_column(index),
+            name,
+            "date" if name in schema.dates else "finite number",
+        )
+        for index, name in enumerate(schema.numeric)
     ]
-    cases = [unusable(value, known(text, schema), text, name) for text, value, name in numeric]
     if schema.task == "regression":
-        cases.append(unusable("y", "label", "label", schema.label))
+        cases.append(unusable("y", "label", "label", schema.label, "finite number"))
     missing_label = f"WHEN label IS NULL THEN {literal(f'{schema.label}: the label is missing')}"
     return f"CASE {missing_label} {' '.join(cases)} ELSE NULL END"
 
 
-def unusable(value: str, text: str, shown_text: str, name: str) -> str:
+def unusable(value: str, text: str, shown_text: str, name: str, kind: str) -> str:
     """Return a branch of CASE for a cell that is neither missing nor a finite number."""
-    reason = (
-        f"CONCAT({literal(name)}, ': ', SUBSTR({shown_text}, 1, 60), ' is not a finite number')"
-    )
+    reason = f"CONCAT({literal(name)}, ': ', SUBSTR({shown_text}, 1, 60), ' is not a {kind}')"
     return f"WHEN NOT {finite(value)} AND {text} IS NOT NULL THEN {reason}"
 
 
@@ -123,28 +210,50 @@ def validated_rows(schema: Schema, deduplicate: bool) -> str:
     columns = [raw_column(index) for index in range(len(schema.used))]
     row = f"ARRAY_TO_STRING([{', '.join([*columns, 'label'])}], {literal(SEPARATOR)})"
     label = f"CAST({schema.label_sql} AS STRING)" if schema.label_sql else "label"
+    dates = [
+        f"{known(raw_column(index), schema)} AS {date_column(index)}"
+        for index, _ in date_columns(schema)
+    ]
+    relations, last = dated(schema)
     numbers = [
-        f"{raw_number(raw_column(index), schema)} AS {number_column(index)}"
-        for index in range(len(schema.numeric))
+        f"{days(date_column(index)) if name in schema.dates else number(raw_column(index), name, schema)}"
+        f" AS {number_column(index)}"
+        for index, name in enumerate(schema.numeric)
     ]
     unique = "QUALIFY ROW_NUMBER() OVER (PARTITION BY row_text ORDER BY row_key) = 1"
     return (
-        f"WITH cleaned AS (SELECT {', '.join(columns)}, {known('label', schema)} AS label, {row} AS row_text FROM source),"
-        f" labelled AS (SELECT {', '.join([*columns, *numbers])}, {label} AS label, row_text FROM cleaned),"
-        f" numbered AS (SELECT *, {number('label')} AS y FROM labelled),"
+        f"WITH cleaned AS (SELECT {', '.join([*columns, *dates])}, {known('label', schema)} AS label, {row} AS row_text FROM source),"
+        f" {''.join(f'{relation}, ' for relation in relations)}"
+        f" labelled AS (SELECT {', '.join([*columns, *numbers])}, {label} AS label, row_text FROM {last}),"
+        f" numbered AS (SELECT *, {number('label', schema.label, schema)} AS y FROM labelled),"
         f" validated AS (SELECT *, {rejection(schema)} AS reason, {KEY} AS row_key FROM numbered)"
-        f" SELECT {', '.join(kept_columns(schema))}, label, reason,"
+        f" SELECT {', '.join(kept_columns(schema))}, {kept_label(schema)} AS label, reason,"
         f" IF(reason IS NULL, NULL, row_text) AS cells, row_key FROM validated"
         f" {unique if deduplicate else ''}"
     )
+
+
+def kept_label(schema: Schema) -> str:
+    """Return SQL for the label: a number in a form that can be cast as it stands."""
+    if schema.task != "regression":
+        return "label"
+    number = f"IF({cast('label')} = y, label, IFNULL(CAST(y AS STRING), label))"
+    return f"IF({is_marker('y', schema.label, schema)}, NULL, {number})"
+
+
+def is_marker(number: str, name: str, schema: Schema) -> str:
+    """Return SQL for whether a number is a missing marker of its column, such as -999; not true of NULL."""
+    listed = ", ".join(map(str, schema.marker_numbers(name)))
+    return f"IFNULL({number} IN ({listed}), FALSE)" if listed else "FALSE"
 
 
 def kept_columns(schema: Schema) -> list[str]:
     """Return SQL for the columns that later steps read: numbers as such, the rest as text."""
     count = len(schema.numeric)
     numbers = [
-        f"IF({finite(number)}, {number}, NULL) AS {number}"
-        for number in map(number_column, range(count))
+        f"IF({finite(number_column(index))} AND NOT {is_marker(number_column(index), name, schema)},"
+        f" {number_column(index)}, NULL) AS {number_column(index)}"
+        for index, name in enumerate(schema.numeric)
     ]
     return numbers + [
         f"{raw_column(count + index)} AS {text_column(index)}" for index in range(len(schema.coded))
@@ -187,7 +296,7 @@ def cells(index: int, schema: Schema) -> str:
     """Return SQL for the distinct cells of a coded column: cell, value, number of training rows."""
     column = text_column(index)
     counted = f"SELECT {column} AS cell, COUNTIF(split = 'train') AS train_rows FROM prepared GROUP BY cell"
-    return f"SELECT cell, {known('cell', schema)} AS value, train_rows FROM ({counted}) AS counted"
+    return f"SELECT cell, {value('cell', schema)} AS value, train_rows FROM ({counted}) AS counted"
 
 
 def value_counts(counted: str, limit: int) -> str:
@@ -268,7 +377,7 @@ def encoded(schema: Schema, split: str) -> str:
     codes += map(joined_code, range(before, count))
     joins = [joined_codes(index) for index in range(before, count)]
     if schema.task == "regression":
-        label = f"{number('r.label')} AS label"
+        label = f"{cast('r.label')} AS label"
     else:
         label = "classes.code AS label"
         joins.append("JOIN classes ON classes.value = r.label")

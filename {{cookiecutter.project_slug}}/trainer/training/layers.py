@@ -35,6 +35,39 @@ class PiecewiseLinear(keras.layers.Layer):  # type: ignore[misc]
         return tf.concat([tf.reshape(filled, [-1, width]), tf.cast(missing, tf.float32)], axis=1)
 
 
+class Calendar(keras.layers.Layer):  # type: ignore[misc]
+    """Encodes dates by the sine and cosine of their hour, weekday and month; zeros for a missing one.
+
+    Input float32 [rows, columns], of which those from `first` are days since 1970-01-01, NaN where missing; output float32
+    [rows, dates * 6].
+    """
+
+    def __init__(self, first: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.first = first
+
+    def call(self, numbers: Any) -> Any:
+        dates = numbers[:, self.first :]
+        missing = tf.math.is_nan(dates)
+        known = tf.where(missing, 0.0, dates)
+        day = tf.cast(tf.floor(known), tf.int32)
+        hour = known - tf.floor(known)
+        weekday = tf.cast(day % 7, tf.float32) / 7
+        month = tf.cast(months(day), tf.float32) / 12
+        angles = 2 * np.pi * tf.stack([hour, weekday, month], axis=2)
+        waves = tf.concat([tf.sin(angles), tf.cos(angles)], axis=2)
+        waves = tf.where(missing[:, :, None], 0.0, waves)
+        return tf.reshape(waves, [-1, dates.shape[1] * waves.shape[2]])
+
+
+def months(days: Any) -> Any:
+    """Return the month, 0 for January, of days since 1970-01-01, int32, by Hinnant 2021, "chrono-Compatible Low-Level Date Algorithms"."""
+    of_era = (days + 719_468) % 146_097
+    year = (of_era - of_era // 1_460 + of_era // 36_524 - of_era // 146_096) // 365
+    of_year = of_era - (365 * year + year // 4 - year // 100)
+    return ((5 * of_year + 2) // 153 + 2) % 12
+
+
 class Crosses(keras.layers.Layer):  # type: ignore[misc]
     """Gives each pair of codes a code of its own, `left * count of right + right`, and puts it behind the codes.
 

@@ -1,0 +1,85 @@
+"""The grammar of `trainer.data.cells` as TensorFlow operations, for the serving signatures. Text is a string tensor of any shape."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from trainer.data.cells import (
+    BLANK,
+    LARGEST_FLOAT32,
+    SECONDS_PER_DAY,
+    VALUES,
+    Grammar,
+    Rules,
+    date_grammar,
+    number_grammar,
+)
+
+NO_DATE = "1970-01-01 00:00+00:00 00"  # in the place of a missing one, whose days are not used
+
+
+def stripped(text: Any) -> Any:
+    return tf.strings.regex_replace(text, f"^{BLANK}+|{BLANK}+$", "")
+
+
+def value(text: Any) -> Any:
+    """Return the values of categories that cells hold."""
+    return replaced(stripped(text), VALUES)
+
+
+def replaced(text: Any, rules: Rules) -> Any:
+    for pattern, replacement in rules:
+        text = tf.strings.regex_replace(text, f"^(?:{pattern})$", replacement)
+    return text
+
+
+def canonical(text: Any, grammar: Grammar) -> Any:
+    """Return the canonical form of text; what is not valid begins with `x`, so that its conversion fails."""
+    text = replaced(text, (*grammar.worded, *grammar.rules))
+    text = replaced(tf.strings.join(["x", text]), ((f"x({grammar.valid})", r"\1"),))
+    for pattern, replacement in grammar.edits:
+        text = tf.strings.regex_replace(text, pattern, replacement)
+    return text
+
+
+def is_missing(text: Any, markers: Sequence[str]) -> Any:
+    return tf.reduce_any(stripped(text)[..., None] == tf.constant(markers), axis=-1)
+
+
+def numbers(text: Any, markers: Sequence[str], decimal: str, unit: str) -> Any:
+    """Return the numbers of cells, float32, NaN where missing or too large; fail where a cell is no number."""
+    held = canonical(stripped(text), number_grammar(decimal, unit))
+    found = tf.strings.to_number(tf.where(is_missing(text, markers), "nan", held), tf.float64)
+    return tf.cast(tf.where(tf.abs(found) <= LARGEST_FLOAT32, found, float("nan")), tf.float32)
+
+
+def days(text: Any, markers: Sequence[str], day_first: bool) -> Any:
+    """Return the days from 1970-01-01 00:00 UTC to the dates of cells, float32, NaN where missing; fail where one is no date."""
+    missing = is_missing(text, markers)
+    held = tf.where(missing, NO_DATE, canonical(stripped(text), date_grammar(day_first)))
+
+    def integer(first: int, length: int) -> Any:
+        return tf.strings.to_number(tf.strings.substr(held, first, length), tf.int32)
+
+    half = tf.strings.substr(held, 10, 1)
+    hour = tf.where(half == " ", integer(11, 2), integer(11, 2) % 12)
+    hour += tf.where(half == "p", 12, 0)
+    zone = integer(17, 2) * 60 + integer(20, 2)
+    zone = tf.where(tf.strings.substr(held, 16, 1) == "-", -zone, zone)
+    seconds = tf.strings.to_number(tf.strings.substr(held, 23, 32), tf.float64)
+    seconds += tf.cast((hour * 60 + integer(14, 2) - zone) * 60, tf.float64)
+    day = days_from_civil(integer(0, 4), integer(5, 2), integer(8, 2))
+    found = tf.cast(tf.cast(day, tf.float64) + seconds / SECONDS_PER_DAY, tf.float32)
+    return tf.where(missing, float("nan"), found)
+
+
+def days_from_civil(year: Any, month: Any, day: Any) -> Any:
+    """Return the days from 1970-01-01 to dates of the Gregorian calendar, int32.
+
+    The year is counted from March, so that the leap day is its last. See Richards 2013, "Calendars".
+    """
+    early = (14 - month) // 12
+    year, month = year + 4800 - early, month + 12 * early - 3
+    leap_days = year // 4 - year // 100 + year // 400
+    return day + (153 * month + 2) // 5 + 365 * year + leap_days - 2_472_633
