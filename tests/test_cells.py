@@ -146,3 +146,8 @@ def test_a_code_is_no_quantity(cell: str) -> None:
 @pytest.mark.parametrize("cell", ["0", "0.5", "123456789012345", "0.1234567890123456"])
 def test_a_quantity_is_no_code(cell: str) -> None:
     assert not cells.CODE.fullmatch(cell)
+
+
+def test_rendering_changes_no_pattern() -> None:
+    source = (SOURCES / "trainer/data/cells.py").read_text(encoding="utf-8")
+    assert not [mark for mark in ("{{", "{%", "{#") if mark in source]

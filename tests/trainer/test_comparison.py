@@ -181,3 +181,29 @@ def test_rows_that_are_often_equal_are_no_training_rows(
         for name, half in zip(("t", "test"), halves, strict=True)
     )
     assert not [each for each in findings(tmp_path, train, "--test", str(test)) if "test" in each]
+
+
+def dated(path: Path, first: int, days: int) -> Path:
+    """Write a table whose dates begin `first` days after 2020 and cover `days` days."""
+    offsets = np.arange(ROWS) % days + first
+    dates = [str(np.datetime64("2020-01-01") + offset) for offset in offsets]
+    return table(path, day=dates, x=X, y=LABELS)
+
+
+@pytest.mark.parametrize(("first", "share"), [(900, "100%"), (365, "45%"), (-200, "30%")])
+def test_dates_outside_of_those_of_training_are_named(
+    first: int, share: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare(monkeypatch, {"day": "datetime", "x": "numeric"})
+    train, test = dated(tmp_path / "train", 0, 731), dated(tmp_path / "test", first, 731)
+    (found,) = findings(tmp_path, train, "--test", str(test))
+    assert "'day' is outside of the dates of training, 2020-01-01 to 2021-12-31, in " in found
+    assert share in found
+
+
+def test_dates_within_those_of_training_are_not_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare(monkeypatch, {"day": "datetime", "x": "numeric"})
+    train, test = dated(tmp_path / "train", 0, 731), dated(tmp_path / "test", 5, 731)
+    assert not findings(tmp_path, train, "--test", str(test))

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 from trainer import predict
+from trainer.data import cells
 from trainer.data.raw_rows import RawRow, read_raw_rows
 from trainer.data.schema import Schema
 from trainer.run.console import Console
 from trainer.run.errors import UserError
-from trainer.serving import cell
+from trainer.serving import checked_cell
 
 COLUMNS = {"age": False, "plan": True, "a, b": True}
 ROWS = [{"age": "39", "plan": "basic", "a, b": 'x "y"'}, {"age": "", "plan": "é", "a, b": " ?"}]
@@ -142,39 +143,44 @@ def test_rows_with_all_columns_report_nothing(
     assert capsys.readouterr().err == ""
 
 
-@pytest.mark.parametrize("value", [None, "", "  ", "?", " NA", float("nan")])
-def test_a_missing_number_is_nan(value: object) -> None:
-    assert str(cell(value, False, ("", "?", "NA"))) == "nan"
-
-
-@pytest.mark.parametrize(("value", "number"), [("39", 39), (" 4e1 ", 40), (7, 7), (b"1.5", 1.5)])
-def test_a_number_may_be_text(value: object, number: float) -> None:
-    assert cell(value, False) == number
+@pytest.mark.parametrize("value", [None, "", "  ", "?", " NA", float("nan"), "\u00a0"])
+def test_a_missing_number_stays_missing(value: object, table: Schema) -> None:
+    assert cells.stripped(checked_cell(value, "age", table)) in table.markers
 
 
 @pytest.mark.parametrize(
-    "value", ["abc", "1,234", "12 %", True, "inf", float("-inf"), 10**400, "1e39", [1], {"a": 1}]
+    ("value", "number"),
+    [("39", 39), (" 4e1 ", 40), (7, 7), (b"1.5", 1.5), ("1,234", 1234), ("12 %", 0.12)],
 )
-def test_a_cell_that_is_no_number_is_refused(value: object) -> None:
+def test_a_number_may_be_text(value: object, number: float, table: Schema) -> None:
+    assert cells.number(checked_cell(value, "age", table)) == number
+
+
+@pytest.mark.parametrize(
+    "value", ["abc", "1,23", "1_000", True, "inf", float("-inf"), 10**400, "1e39", [1], {"a": 1}]
+)
+def test_a_cell_that_is_no_number_is_refused(value: object, table: Schema) -> None:
     with pytest.raises(ValueError, match="a number"):
-        cell(value, False)
+        checked_cell(value, "age", table)
 
 
 @pytest.mark.parametrize(
     ("value", "text"),
     [(None, ""), (float("nan"), ""), (True, "true"), (12, "12"), (b"x", "x"), ("\ud800a", "?a")],
 )
-def test_a_value_is_text_as_in_a_table(value: object, text: str) -> None:
-    assert cell(value, True) == text
+def test_a_value_is_text_as_in_a_table(value: object, text: str, table: Schema) -> None:
+    assert checked_cell(value, "plan", table) == text
 
 
-def test_each_invalid_cell_is_reported_with_its_row(capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_invalid_cell_is_reported_with_its_row(
+    table: Schema, capsys: pytest.CaptureFixture[str]
+) -> None:
     rows: list[RawRow] = [
         ("rows.csv, row 1", {"age": "4"}),
         ("rows.csv, row 2", {"age": "old", "plan": ["a"]}),
     ]
     with pytest.raises(UserError) as caught:
-        predict.checked_cells(rows, COLUMNS, ("",))
+        predict.checked_cells(rows, COLUMNS, table)
     lines = [*capsys.readouterr().err.splitlines(), f"error: {caught.value}"]
     assert [line.partition("; ")[0] for line in lines] == [
         "error: rows.csv, row 2, column 'age' is 'old'",
@@ -183,9 +189,10 @@ def test_each_invalid_cell_is_reported_with_its_row(capsys: pytest.CaptureFixtur
 
 
 def test_only_the_first_of_many_invalid_cells_are_reported(
+    table: Schema,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     rows: list[tuple[str, dict[str, Any]]] = [("x", {"age": "old"})] * 1_000
     with pytest.raises(UserError):
-        predict.checked_cells(rows, COLUMNS, ("",))
+        predict.checked_cells(rows, COLUMNS, table)
     assert len(capsys.readouterr().err.splitlines()) < 30

@@ -87,9 +87,9 @@ def test_a_row_without_a_label_is_left_out_and_reported(
 def test_a_typo_in_a_number_is_rejected_with_its_reason(
     schema: Schema, rows: list[Row], tmp_path: Path
 ) -> None:
-    if not schema.numeric:
+    if not schema.of_kind("numeric"):
         pytest.skip("no numeric column")
-    name = schema.numeric[0]
+    name = schema.of_kind("numeric")[0]
     train = write_table(tmp_path / "train.data", schema, [*rows, {**rows[0], name: "4O"}])
     run(train, tmp_path / "output")
     assert "4O is not a finite number" in (tmp_path / "output" / files.REJECTS).read_text(
@@ -100,9 +100,9 @@ def test_a_typo_in_a_number_is_rejected_with_its_reason(
 def test_a_missing_marker_may_be_a_number(
     schema: Schema, rows: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if not schema.numeric:
+    if not schema.of_kind("numeric"):
         pytest.skip("no numeric column")
-    name = schema.numeric[0]
+    name = schema.of_kind("numeric")[0]
     marked = [{**row, name: "-999"} for row in rows]
     monkeypatch.setattr(features, "MISSING", ("-999",))
     run(write_table(tmp_path / "train.data", schema, marked), tmp_path / "output")
@@ -113,9 +113,9 @@ def test_a_missing_marker_may_be_a_number(
 def test_too_many_rejects_fail_and_leave_only_the_rejects(
     schema: Schema, rows: list[Row], tmp_path: Path
 ) -> None:
-    if not schema.numeric:
+    if not schema.of_kind("numeric"):
         pytest.skip("no numeric column")
-    invalid = [{**row, schema.numeric[0]: "4O"} for row in rows[:40]]
+    invalid = [{**row, schema.of_kind("numeric")[0]: "4O"} for row in rows[:40]]
     train = write_table(tmp_path / "train.data", schema, [*invalid, *rows[40:]])
     with pytest.raises(UserError, match=r"40 of 400 rows cannot be used \(10.00%\).*at most 1.00%"):
         run(train, tmp_path / "output")
@@ -267,8 +267,8 @@ def test_a_folder_with_other_files_is_left_alone(
 
 @pytest.mark.parametrize("cell", ["", " ", "\t?\n", " NA", "a b ", "\u00a0x", "\x1fx\x1f"])
 def test_a_value_is_the_same_in_python_and_in_sql(cell: str, schema: Schema) -> None:
-    query = sql.in_duckdb(f"SELECT {sql.known(sql.literal(cell), schema)}")
-    assert duckdb.connect().execute(query).fetchone() == (sql.known_value(cell, schema),)
+    query = sql.in_duckdb(f"SELECT {sql.value(sql.literal(cell), schema)}")
+    assert duckdb.connect().execute(query).fetchone() == (schema.value(cell),)
 
 
 def test_made_up_rows_differ_by_seed(schema: Schema) -> None:

@@ -35,6 +35,9 @@ DEFAULTS: dict[str, Any] = {
     "DELIMITER": ",",
     "COMMENT": "",
     "HEADER": [],
+    "DECIMAL": ".",
+    "UNITS": {},
+    "DAY_FIRST": [],
 }
 ANYWHERE = """
 import contextlib, json, locale, sys

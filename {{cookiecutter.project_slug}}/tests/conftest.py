@@ -15,6 +15,7 @@ from trainer.training.tensorflow_setup import start_tensorflow
 Row = dict[str, str]
 VALUES = ("red", " blue \t", "zitronengelb ✓", "a, b", 'say "so"', "it's")
 NUMBERS = ("1", "2.5", "-3e2", " 40 ", "0", "0", "123456.789")
+DATES = ("2024-01-15", "1999-12-31 23:59:59", "3 May 2021", "2024-02-29T10:30:00+05:30 ")
 CLASSES = ("first", "second", "third")
 
 
@@ -29,14 +30,20 @@ def made_up_rows(schema: Schema, count: int, seed: int) -> list[Row]:
     rows = []
     for _ in range(count):
         row = {name: cell(kind, choose) for name, kind in schema.columns.items()}
+        row |= {name: decimal(row[name], schema) for name in schema.of_kind("numeric")}
         number = len(row[schema.used[0]]) + choose.randrange(2)
         label = (
-            f"{number}.5"
+            decimal(f"{number}.5", schema)
             if schema.task == "regression"
             else classes_of(schema)[number % len(classes_of(schema))]
         )
         rows.append({**row, schema.label: label})
     return rows
+
+
+def decimal(number: str, schema: Schema) -> str:
+    """Return a number with the decimal mark of the table."""
+    return number.replace(".", schema.decimal)
 
 
 def cell(kind: str, choose: random.Random) -> str:
@@ -45,6 +52,8 @@ def cell(kind: str, choose: random.Random) -> str:
         return ""
     if kind == "numeric":
         return choose.choice(NUMBERS)
+    if kind == "datetime":
+        return choose.choice(DATES)
     if kind == "categorical":
         return choose.choice(VALUES)
     return choose.choice(("", " ", "\t")) + f"user {choose.randrange(300)}"

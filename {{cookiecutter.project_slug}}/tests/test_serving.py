@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 from conftest import Row
 
+from trainer.data import cells
 from trainer.data.schema import Schema
 from trainer.data.shards import Split
 from trainer.data.statistics import Statistics
@@ -51,10 +52,11 @@ def as_prepared(schema: Schema, rows: list[Row]) -> list[Row]:
 
 def raw_columns(schema: Schema, rows: list[Row]) -> dict[str, Any]:
     """Return raw cells as a client would send them: numbers, NaN where missing, and text as it stands."""
-    columns: dict[str, Any] = {
-        name: [float(row[name] or "nan") for row in rows] for name in schema.numeric
-    }
-    return columns | {name: [row[name] for row in rows] for name in schema.coded}
+    columns: dict[str, Any] = {name: [row[name] for row in rows] for name in schema.used}
+    for name in schema.of_kind("numeric"):
+        numbers = [cells.number(cell, schema.decimal) for cell in columns[name]]
+        columns[name] = np.array(numbers, np.float32)  # None becomes NaN
+    return columns
 
 
 def served(folder: Path, schema: Schema, batches: Sequence[list[Row]]) -> npt.NDArray[np.float32]:

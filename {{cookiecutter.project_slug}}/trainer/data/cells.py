@@ -19,13 +19,15 @@ LARGEST_FLOAT32 = 3.4e38
 CODE = re.compile("0[0-9]+|[0-9]{16,}")
 BLANK = f"[{BLANKS}]"
 ANY = r"[^\n]*"
+# Here, because two braces in a row are a placeholder of the template.
+TWO, THREE, FOUR, UP_TO_THREE = "[0-9]{2}", "[0-9]{3}", "[0-9]{4}", "[0-9]{1,3}"
 
 SYMBOLS = "$€£¥₹₽₩₺₴₫₪₦₱₿฿₡₲₵₸₼₾"
 ISO_4217 = (
     "AED|ARS|AUD|BGN|BRL|CAD|CHF|CLP|CNY|COP|CZK|DKK|EGP|EUR|GBP|HKD|HUF|IDR|ILS|INR|JPY|KRW|KZT|MXN|MYR|NGN|NOK|NZD|"
     "PEN|PHP|PKR|PLN|RON|RUB|SAR|SEK|SGD|THB|TRY|TWD|UAH|USD|VND|ZAR"
 )
-CURRENCY = f"(?:[A-Z]{{0,3}}[{SYMBOLS}]|{ISO_4217})"
+CURRENCY = "(?:[A-Z]{0,3}" + f"[{SYMBOLS}]|{ISO_4217})"
 SIGN = "[-+\u2212]"  # the last is the typographic minus
 QUOTES = "'\u2019"
 
@@ -95,8 +97,8 @@ def number_grammar(decimal: str = ".", unit: str = "") -> Grammar:
     point = "," if decimal == "," else r"\."
     end = r"([^\n]*[0-9.,)])"  # of the number, before what is removed
     separators = (f"[{comma}]", f"[{QUOTES}]", BLANK)
-    grouped = "|".join(f"(?:{each}[0-9]{{3}})+" for each in separators)
-    integer = f"(?:[0-9]{{1,3}}(?:{grouped})|[0-9]+)"
+    grouped = "|".join(f"(?:{each}{THREE})+" for each in separators)
+    integer = f"(?:{UP_TO_THREE}(?:{grouped})|[0-9]+)"
     units = [(f"{end}{BLANK}*{re.escape(unit)}(\\)?)", r"\1\2")] if unit else []
     return Grammar(
         rules=(
@@ -124,40 +126,40 @@ def date_grammar(day_first: bool = False) -> Grammar:
         (f"([^A-Za-z\\n]*)(?i:{name})[.]?((?:[^A-Za-z\\n]{ANY})?)", f"\\1m{month:02d}\\2")
         for month, name in enumerate(MONTHS, 1)
     )
-    time, seconds = f"{DATE}[ ap][0-9]{{2}}:[0-9]{{2}}", "([0-9]{2}(?:[.][0-9]*)?)"
+    time, seconds = f"{DATE}[ ap]{TWO}:{TWO}", "([0-9]{2}(?:[.][0-9]*)?)"
     return Grammar(
         worded=(
             (f"{WEEKDAY}[.,]* +({ANY})", r"\1"),
             *named,
-            (f"{ordinal}[-/. ]*m([0-9]{{2}})[-/., ]*{year}{rest}", r"y\3-\2-\1\4"),
-            (f"m([0-9]{{2}})[-/. ]*{ordinal}[-/., ]+{year}{rest}", r"y\3-\1-\2\4"),
-            (f"([0-9]{{4}})[-/. ]*m([0-9]{{2}})[-/. ]*{numbers}{rest}", r"\1-\2-\3\4"),
+            (f"{ordinal}[-/. ]*m({TWO})[-/., ]*{year}{rest}", r"y\3-\2-\1\4"),
+            (f"m({TWO})[-/. ]*{ordinal}[-/., ]+{year}{rest}", r"y\3-\1-\2\4"),
+            (f"({FOUR})[-/. ]*m({TWO})[-/. ]*{numbers}{rest}", r"\1-\2-\3\4"),
             ("m([0-9]{2})[-/., ]*([0-9]{4})", r"\2-\1-1"),
         ),
         rules=(
-            (f"([0-9]{{4}})[-/.]{numbers}[-/.]{numbers}{rest}", r"\1-\2-\3\4"),
+            (f"({FOUR})[-/.]{numbers}[-/.]{numbers}{rest}", r"\1-\2-\3\4"),
             ("([0-9]{4})[-/]([0-9]{1,2})", r"\1-\2-1"),
             ("([0-9]{8})([0-9]{6})", r"\1T\2"),
-            (f"([0-9]{{4}})([0-9]{{2}})([0-9]{{2}}){rest}", r"\1-\2-\3\4"),
+            (f"({FOUR})({TWO})({TWO}){rest}", r"\1-\2-\3\4"),
             (
                 f"{numbers}[-/.]{numbers}[-/.]{year}{rest}",
                 r"y\3-\2-\1\4" if day_first else r"y\3-\1-\2\4",
             ),
-            (f"y([0-9]{{4}}-{ANY})", r"\1"),
+            (f"y({FOUR}-{ANY})", r"\1"),
             (f"y([0-5][0-9]|6[0-8])(-{ANY})", r"20\1\2"),
-            (f"y([0-9]{{2}})(-{ANY})", r"19\1\2"),
-            (f"([0-9]{{4}})-([0-9])-({ANY})", r"\1-0\2-\3"),
-            (f"([0-9]{{4}}-[0-9]{{2}})-([0-9]){rest}", r"\1-0\2\3"),
+            (f"y({TWO})(-{ANY})", r"19\1\2"),
+            (f"({FOUR})-([0-9])-({ANY})", r"\1-0\2-\3"),
+            (f"({FOUR}-{TWO})-([0-9]){rest}", r"\1-0\2\3"),
             (f"({DATE})(?:[Tt]|,? +)([0-9]:{ANY})", r"\1 0\2"),
-            (f"({DATE})(?:[Tt]|,? +)([0-9]{{2}})([0-9]{{2}})([0-9]{{2}}){rest}", r"\1 \2:\3:\4\5"),
-            (f"({DATE})(?:[Tt]|,? +)([0-9]{{2}}:{ANY})", r"\1 \2"),
+            (f"({DATE})(?:[Tt]|,? +)({TWO})({TWO})({TWO}){rest}", r"\1 \2:\3:\4\5"),
+            (f"({DATE})(?:[Tt]|,? +)({TWO}:{ANY})", r"\1 \2"),
             (f"({DATE}) ([0-9:.]+){BLANK}?(?i:a[.]?m[.]?)({ANY})", r"\1a\2\3"),
             (f"({DATE}) ([0-9:.]+){BLANK}?(?i:p[.]?m[.]?)({ANY})", r"\1p\2\3"),
             (f"({time})((?:[^:0-9\\n]{ANY})?)", r"\1:00\2"),
-            (f"({time}:[0-9]{{2}}),([0-9]+{ANY})", r"\1.\2"),
+            (f"({time}:{TWO}),([0-9]+{ANY})", r"\1.\2"),
             (f"({time}):{seconds}(?:{BLANK}?(?:Z|z|UTC|GMT))?", r"\1+00:00 \2"),
-            (f"({time}):{seconds}{BLANK}?([-+][0-9]{{2}})", r"\1\3:00 \2"),
-            (f"({time}):{seconds}{BLANK}?([-+][0-9]{{2}}):?([0-9]{{2}})", r"\1\3:\4 \2"),
+            (f"({time}):{seconds}{BLANK}?([-+]{TWO})", r"\1\3:00 \2"),
+            (f"({time}):{seconds}{BLANK}?([-+]{TWO}):?({TWO})", r"\1\3:\4 \2"),
             (f"({DATE})", r"\1 00:00+00:00 00"),
         ),
         valid=f"{CALENDAR_DATE}(?: (?:[01][0-9]|2[0-3])|[ap](?:0[1-9]|1[0-2])):[0-5][0-9]"

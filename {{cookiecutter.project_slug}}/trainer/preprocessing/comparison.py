@@ -13,8 +13,15 @@ import numpy.typing as npt
 from pyarrow.parquet import ParquetFile
 
 from trainer.data import files
+from trainer.data.cells import date_of
 from trainer.data.schema import Schema
-from trainer.data.statistics import FIRST_VALUE_CODE, MISSING_CODE, UNSEEN_CODE, Statistics
+from trainer.data.statistics import (
+    FIRST_VALUE_CODE,
+    MISSING_CODE,
+    UNSEEN_CODE,
+    Numeric,
+    Statistics,
+)
 from trainer.run.errors import shown
 
 SAMPLE_ROWS = 1 << 14
@@ -30,7 +37,7 @@ EDITS = {
     "test": 'correct the test table, or give a column the kind "ignore" in trainer/features.py',
 }
 CHANCE = 1e-6
-LARGE_SHARE = 0.3
+LARGE_SHARE, FEW_OUTSIDE = 0.3, 0.01
 LARGE_FACTOR = 20.0
 # Between two distribution functions; 30 rows differ as much once in a million times.
 LARGE_DISTANCE = 0.5
@@ -46,7 +53,9 @@ def warnings_of(folder: Path, schema: Schema, statistics: Statistics) -> list[st
     for split in [*samples][1:]:
         for name in (*schema.used, schema.label):
             train, own, held_out = (samples[each][name] for each in ("train", split, "eval"))
-            if what := difference(train, own, held_out, name in statistics.vocabularies):
+            beyond = outside(own, statistics.numeric[name]) if name in schema.dates else ""
+            what = beyond or difference(train, own, held_out, name in statistics.vocabularies)
+            if what:
                 found.append(f"in the {split} split, {shown(name)} {what}; {EDITS[split]}")
     more = len(found) - MOST_WARNINGS
     return [*found[:MOST_WARNINGS], *([f"{more} more findings like these"] if more > 0 else [])]
@@ -147,6 +156,16 @@ def difference(train: Array, other: Array, held_out: Array, has_vocabulary: bool
     if is_constant(known, known_other):
         return "has several values (training: one)"
     return scale(known, known_other) if numeric else ""
+
+
+def outside(dates: Array, column: Numeric) -> str:
+    """Return how many of the days since 1970-01-01 lie outside of those of training, "" if hardly any do."""
+    first, last = np.array([column.minimum, column.maximum], np.float32)
+    share = np.mean((dates < first) | (dates > last))
+    if share <= FEW_OUTSIDE + 3 / len(dates):
+        return ""
+    known = " to ".join(date_of(day)[:10] for day in (column.minimum, column.maximum))
+    return f"is outside of the dates of training, {known}, in {share:.0%} of the rows"
 
 
 def is_constant(values: Array, others: Array) -> bool:
