@@ -349,12 +349,13 @@ def test_quoted_text_is_the_same_in_python_toml_yaml_and_json(value: str) -> Non
     assert yaml.safe_load(f"value: {literal}")["value"] == value
 
 
-def test_quoted_takes_lists_of_text_and_nothing_else() -> None:
+def test_quoted_takes_lists_and_dictionaries_of_text_and_nothing_else() -> None:
+    assert quoted({"weight": "kg"}) == '{"weight": "kg"}' and quoted({}) == "{}"
     assert ast.literal_eval(quoted(["", "?", '"'])) == ["", "?", '"']
     assert quoted(()) == "[]"
     assert quoted("é😀") == '"é😀"'
-    for other in (True, None, 3, [1]):
-        with pytest.raises(TypeError, match="takes text or a list of texts"):
+    for other in (True, None, 3, [1], {"weight": 1}):
+        with pytest.raises(TypeError, match="takes text, or a list or dictionary of texts"):
             quoted(other)  # type: ignore[arg-type]
 
 
