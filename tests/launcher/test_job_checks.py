@@ -124,12 +124,12 @@ def test_invalid_scheduling_is_reported(tier: str, asked: Scheduling, part: str)
 
 
 def test_the_strategies_of_a_tier_are_those_that_the_checks_accept() -> None:
-    for name, tier in offered_tiers().items():
-        for strategy in ("standard", "spot", "flex_start"):
-            job = job_of({"scale_tier": name}, scheduling=Scheduling(strategy=strategy))
-            if tier:
-                accepted = not any(machines.strategy_findings(job))
-                assert (strategy in scheduling_text(tier)) == accepted, (name, strategy)
+    pods = {"POD": {"chief": Pool("ct5lp-hightpu-4t", tpu_topology="2x4")}}
+    job = job_of(scheduling=Scheduling("spot"), tiers={**offered_tiers(), **pods})
+    assert scheduling_text(job, "BASIC") == "standard, spot, reservation"
+    assert scheduling_text(job, "L4") == "standard, spot, flex_start, reservation"
+    assert scheduling_text(job, "BASIC_TPU") == "standard, spot, reservation"
+    assert scheduling_text(job, "POD") == "standard, reservation"
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,11 @@
 """What a region offers: the scale tiers, their machines, and how they may be scheduled."""
 
-from launcher.checks.machines import region_finding
+import dataclasses
+
+from launcher.checks.machines import STRATEGIES, region_finding, strategy_findings
 from launcher.commands.session import Session
 from launcher.spec.catalog import Pool, Tier, accelerator_of, google_cloud
+from launcher.spec.job_file import Job, Scheduling
 
 HEADINGS = ("tier", "machines", "scheduling", "default quota")
 
@@ -16,7 +19,7 @@ def tiers(session: Session) -> int:
     console.step("region", f"{region}; as of {date}")
     named = {name: tier for name, tier in job.tiers.items() if tier}
     here, elsewhere = parted(named, region)
-    console.table(HEADINGS, [row_of(name, named[name]) for name in here])
+    console.table(HEADINGS, [row_of(job, name) for name in here])
     if elsewhere:
         print(f"\nnot in {region}:")
         console.table((), [(name, regions_text(named[name])) for name in elsewhere])
@@ -41,9 +44,10 @@ def regions_text(tier: Tier) -> str:
     return ", ".join(sorted(regions_of(tier) or ())) or "offered nowhere: see nox -s check"
 
 
-def row_of(name: str, tier: Tier) -> tuple[str, ...]:
+def row_of(job: Job, name: str) -> tuple[str, ...]:
+    tier = job.tiers[name]
     pools = ", ".join(pool_text(pool_name, pool) for pool_name, pool in tier.items())
-    return name, pools, scheduling_text(tier), quota_text(tier)
+    return name, pools, scheduling_text(job, name), quota_text(tier)
 
 
 def pool_text(name: str, pool: Pool) -> str:
@@ -56,17 +60,17 @@ def machine_text(pool: Pool) -> str:
     return f"{pool.machine}{accelerator}{topology}"
 
 
-def scheduling_text(tier: Tier) -> str:
-    """Return the strategies that a tier takes; reserved machines are a choice of their own.
+def scheduling_text(job: Job, name: str) -> str:
+    """Return the strategies with which the checks accept a tier; reserved machines are a choice of their own.
 
     Source: https://cloud.google.com/vertex-ai/docs/training/use-reservations
     """
-    taken = google_cloud()["flex_start_accelerators"]
-    machines = {(pool.machine, pool.accelerator_count) for pool in tier.values()}
-    flex = len(machines) == 1 and all(accelerator_of(pool) in taken for pool in tier.values())
-    several = any(pool.tpu_topology not in ("", "1x1", "2x2", "2x4") for pool in tier.values())
-    strategies = ["standard", *(() if several else ("spot",)), *(("flex_start",) if flex else ())]
-    return ", ".join([*strategies, "reservation"])
+    cloud = dataclasses.replace(job.cloud, scale_tier=name)
+    jobs = [
+        dataclasses.replace(job, cloud=cloud, scheduling=Scheduling(each)) for each in STRATEGIES
+    ]
+    accepted = [each.scheduling.strategy for each in jobs if not strategy_findings(each)]
+    return ", ".join([*accepted, "reservation"])
 
 
 def quota_text(tier: Tier) -> str:
