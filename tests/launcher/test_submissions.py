@@ -20,11 +20,11 @@ from launcher.executors.vertex.send import (
     Request,
     Stage,
     Submission,
-    all_of,
     create_once,
     digest_of,
     pauses,
     save,
+    submissions_in,
 )
 from launcher.executors.vertex.services import (
     NoResponse,
@@ -179,7 +179,7 @@ def test_submissions_are_read_newest_first_without_invalid_files(
     (tmp_path / "20261125-000000-000000.json").write_text('{"run": "ha')
     (tmp_path / "20261125-000001-000000.json").write_text("{}")
     (tmp_path / "20261125-000002-000000.json").write_text('"text"')
-    assert all_of(tmp_path, QUIET) == [new, old]
+    assert submissions_in(tmp_path, QUIET) == [new, old]
     # One that cannot be read may be a job that runs.
     assert capsys.readouterr().err.count("so whether its job was sent is not known") == 3
     assert not list(tmp_path.glob("*.part"))

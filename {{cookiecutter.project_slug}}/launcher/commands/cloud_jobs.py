@@ -13,7 +13,7 @@ from launcher.console import Console, UserError
 from launcher.contract import CONFIG, METRICS
 from launcher.executors.vertex import storage
 from launcher.executors.vertex.jobs import SUCCEEDED, CloudJob, JobService
-from launcher.executors.vertex.send import Submission, all_of
+from launcher.executors.vertex.send import Submission, submissions_in
 from launcher.executors.vertex.storage import storage_client
 from launcher.spec.job_file import Job
 
@@ -31,13 +31,13 @@ def list_or_cancel(session: Session, kind: type[JobService]) -> int | None:
     Raises `Refused` until job.toml names a project.
     """
     session.require_ready()
-    options = vars(session.options)
-    if options["list"]:
+    options = session.options
+    if options.list:
         return list_jobs(session.job, kind, session.console)
-    if options["cancel"] is not None:
-        return cancel_job(session, options["cancel"], kind)
-    if options.get("fetch") is not None:
-        return fetch_job(session, options["fetch"])
+    if options.cancel is not None:
+        return cancel_job(session, options.cancel, kind)
+    if getattr(options, "fetch", None) is not None:  # tune has no such option
+        return fetch_job(session, options.fetch)
     return None
 
 
@@ -78,7 +78,7 @@ def fetch_job(session: Session, wanted: str) -> int:
 
 def found_job(session: Session, wanted: str, kind: type[JobService]) -> tuple[JobService, CloudJob]:
     """Return a job by its number, its run's name or "latest", and its service; raise `UserError` if there is none."""
-    sent = all_of(session.project.submissions, session.console)
+    sent = submissions_in(session.project.submissions, session.console)
     resource = resource_of(sent, session.job, wanted, kind.collection)
     if resource:
         _, owner, _, region, _, _ = resource.split("/")

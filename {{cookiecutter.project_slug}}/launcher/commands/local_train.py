@@ -51,7 +51,7 @@ def new_record(session: Session) -> RunRecord:
     """Return what the job of job.toml runs here."""
     project, job, options = session.project, session.job, session.options
     data_folder = on_this_machine(options.data_dir or job.data.prepared, project)
-    run = session.run(RUN_NAME, *session.verbosity)
+    run = session.run_named(RUN_NAME, *session.verbosity)
     if options.data_dir:
         run = dataclasses.replace(run, data_uri=data_uri(job, "given"))
     custom_job = custom_job_of(job, run)

@@ -72,7 +72,7 @@ class Session:
             fix = f"leave out --{option}, or {flag}"
             raise UserError(f"{flag} beside --{option}", expected, fix)
 
-    def run(self, name: str, *flags: str) -> Run:
+    def run_named(self, name: str, *flags: str) -> Run:
         """Return a run of the package, whose arguments end in `flags`."""
         return run_of(self.project, self.job, self.package, name, [*self.arguments, *flags])
 

@@ -62,7 +62,7 @@ def deliver(
     project, region, folder = job.cloud.project, job.cloud.region, session.project.submissions
     service = kind(project, region)  # first, so that nothing is built without credentials
     with locked(folder / "lock", "another submit of this project", console):
-        stale, run = session.check(), session.run(new_run_name())
+        stale, run = session.check(), session.run_named(new_run_name())
         if run.data_uri.endswith(NOT_PREPARED):
             raise storage.not_prepared()
         if stale:
@@ -91,7 +91,7 @@ def described(session: Session) -> dict[str, Any]:
 
 def show(session: Session, resource_of: ResourceOf, for_gcloud: bool = False) -> int:
     """Print the job, and nothing else, on standard output. Needs no credentials and no network."""
-    stale, run = session.check(), session.run(new_run_name())
+    stale, run = session.check(), session.run_named(new_run_name())
     console, cloud, resource = session.console, session.job.cloud, resource_of(session.job, run)
     if run.data_uri.endswith(NOT_PREPARED):
         console.step("data", "not prepared yet: its address will end in its fingerprint")

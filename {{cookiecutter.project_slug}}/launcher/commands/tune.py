@@ -70,7 +70,7 @@ def tune_here(session: Session, study: Study) -> int:
     session.check()
     if code := run_prepare(session, "--reuse"):
         return code
-    run = session.run("study", "-q")
+    run = session.run_named("study", "-q")
     # Where the code is the same, it does not matter which revision it is called.
     digest = digest_of(custom_job_of(job, dataclasses.replace(run, revision="")), study)
     folder, resumed = next_study(project.runs, digest)

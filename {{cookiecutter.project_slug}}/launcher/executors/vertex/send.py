@@ -90,7 +90,7 @@ def save(folder: Path, submission: Submission) -> Submission:
     return submission
 
 
-def all_of(folder: Path, console: Console) -> list[Submission]:
+def submissions_in(folder: Path, console: Console) -> list[Submission]:
     """Return the submissions that can be read, the newest first; warn of the others."""
     found = []
     for path in sorted(folder.glob("*.json"), reverse=True):
@@ -146,7 +146,7 @@ def earlier_job(
 
     A concluded one is resumed only while its job runs, or if its outcome is wanted and was not reported yet.
     """
-    known = all_of(request.folder, request.console)
+    known = submissions_in(request.folder, request.console)
     earlier = next((each for each in known if each.digest == digest), None)
     if earlier is None:
         return None, None
