@@ -50,8 +50,7 @@ JOB = {
 def work_in(folder: Path, study: Study) -> search.Search:
     """Return a study in a folder, new or resumed."""
     folder.mkdir(exist_ok=True)
-    found = optuna_sampler.open_study(study, folder / "study.db")
-    return search.Search(study, folder, JOB, folder, folder, folder, QUIET, found)
+    return search.Search(study, folder, JOB, folder, folder, folder, QUIET)
 
 
 @pytest.fixture(autouse=True)

@@ -83,16 +83,8 @@ def tune_here(session: Session, study: Study) -> int:
     console.step("study", f"{project.shown_path(folder)}{note}")
     with locked(folder / "lock", "another nox -s tune on this study", console):
         with mounted(links) as mount:
-            work = search.Search(
-                study=study,
-                folder=folder,
-                custom_job=shrunk(custom_job_of(job, run)),
-                package=session.package.path,
-                mount=mount,
-                project=project.folder,
-                console=console,
-                optuna_study=optuna_sampler.open_study(study, folder / "study.db"),
-            )
+            custom_job, package = shrunk(custom_job_of(job, run)), session.package.path
+            work = search.Search(study, folder, custom_job, package, mount, project.folder, console)
             search.search(work, wanted, at_a_time)
         outcomes = optuna_sampler.outcomes(work.optuna_study)
         statistics = read_json(Path(project.absolute(job.data.prepared), STATISTICS))

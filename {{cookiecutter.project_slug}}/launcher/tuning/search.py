@@ -39,10 +39,13 @@ class Search:
     mount: Path
     project: Path
     console: Console
-    optuna_study: Any
+    optuna_study: Any = field(init=False)
     running: dict[str, Process] = field(default_factory=dict)
     optuna_trials: dict[str, Any] = field(default_factory=dict)
     """Optuna's trial of each that is running."""
+
+    def __post_init__(self) -> None:
+        self.optuna_study = optuna_sampler.open_study(self.study, self.folder / "study.db")
 
     def metric_file(self, trial: str) -> Path:
         return self.folder / trial / "output.metrics"
