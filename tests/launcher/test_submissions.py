@@ -29,6 +29,7 @@ from launcher.executors.vertex.send import (
 from launcher.executors.vertex.services import (
     NoResponse,
     RequestRefused,
+    Rest,
     is_loopback,
     message_of,
     one_line,
@@ -312,6 +313,30 @@ def test_metrics_of_one_job_that_cannot_be_read_leave_those_of_the_others(
     jobs = [dataclasses.replace(ACCEPTED, state="SUCCEEDED", output=each) for each in outputs]
     assert metrics_texts(None, jobs, QUIET) == ["auc 0.5000", "", "auc 0.5000", ""]
     assert capsys.readouterr().err.count("warning: reading gs://foreign/") == 1
+
+
+@pytest.mark.parametrize(("method", "field"), [("GET", "params"), ("POST", "json")])
+def test_lists_are_read_page_by_page(
+    monkeypatch: pytest.MonkeyPatch, method: str, field: str
+) -> None:
+    pages: list[dict[str, Any]] = [
+        {"nextPageToken": "2", "jobs": [1]},
+        {"nextPageToken": "3"},
+        {"jobs": [2]},
+    ]
+    asked: list[tuple[str, str, dict[str, Any]]] = []
+
+    def call(_: Rest, method: str, path: str, **content: dict[str, Any]) -> dict[str, Any]:
+        asked.append((method, path, content[field]))
+        return pages[len(asked) - 1]
+
+    monkeypatch.setattr(Rest, "__init__", lambda _: None)
+    monkeypatch.setattr(Rest, "call", call)
+    new_rest: Any = Rest
+    assert list(new_rest().items("jobs", method, "v1/jobs", {"filter": "f"})) == [1, 2]
+    tokens = [content.get("pageToken") for _, _, content in asked]
+    assert tokens == [None, "2", "3"]
+    assert all(content["filter"] == "f" for _, _, content in asked)
 
 
 @pytest.mark.parametrize("code", [400, 401, 403, 404, 418, 429])
