@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,12 +29,13 @@ LOCK = "requirements.lock"
 # Longer than the grace period in which the trainer saves a checkpoint after Ctrl-C.
 STOP_SECONDS = 20.0
 
+GOOGLE_TABLE = re.compile(r"""(?m)^\s*(train|test)\s*=\s*["']gs://""")
 WRITE_STAMP = "import pathlib, sys; pathlib.Path(sys.argv[1]).write_text(sys.argv[2])"
 
 
 def launch(session: nox.Session) -> None:
     """Run the launcher's command with the session's name."""
-    install_if_changed(session, group_of(session))
+    install_if_changed(session, group_of(session), *storage_client(session))
     # Standard error is not merged, so that standard output holds a command's results and nothing else.
     session.run(
         *("python", "-m", "launcher", session.name, *session.posargs),
@@ -125,6 +127,14 @@ def group_of(session: nox.Session) -> str:
     if calls_google and not arguments & {"--dry-run", "--gcloud", "-h", "--help"}:
         return "cloud"
     return "cloud" if arguments & {"--cloud", "--upload"} else "launcher"
+
+
+def storage_client(session: nox.Session) -> Iterator[str]:
+    """Yield the requirements of reading a table in Cloud Storage, if job.toml names one and this session may prepare it."""
+    job = FOLDER / "job.toml"
+    text = job.read_text(encoding="utf-8-sig") if job.is_file() else ""
+    if session.name in ("prepare", "local_train", "tune") and GOOGLE_TABLE.search(text):
+        yield from requirements_of("cloud")
 
 
 def requirements_of(group: str) -> Iterator[str]:

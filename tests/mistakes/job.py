@@ -102,7 +102,7 @@ PLANTS: tuple[Plant, ...] = (
     Plant("33 label", FEATURES, swap('"age": "numeric"', '"age": "numeric", "income": "categorical"'), "COLUMNS holds the label"),
     Plant("33 size", FEATURES, swap("BOUNDARIES = 24", "BOUNDARIES = 2_400"), "2 to 256"),
     Plant("33 renamed", FEATURES, swap("COLUMNS:", "FEATURES:"), "COLUMNS"),
-    Plant("34", JOB, key("train", '"gs://some-bucket/table.csv"'), "gcloud storage cp gs://some-bucket/table.csv data/table.csv"),
+    Plant("34", JOB, key("train", '"s3://some-bucket/table.csv"'), "copy it here, then write train = \"data/table.csv\""),
     Plant("34 test", JOB, key("test", '"https://example.com/test.csv.gz"'), 'write test = "data/test.csv.gz"'),
     Plant("34 prepared", JOB, key("prepared", '"gs://some-bucket/prepared"'), 'write prepared = "data/prepared"'),
     Plant("34 BigQuery", JOB, key("train", '"bq://project.dataset.table"'), "a path on this machine"),

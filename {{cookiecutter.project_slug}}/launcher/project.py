@@ -1,5 +1,6 @@
 """The project's folder, what the launcher keeps in it, and what its commands share."""
 
+import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,11 @@ class Project:
         return self.folder / ".nox" / "packages"
 
     @property
+    def copies(self) -> Path:
+        """Where copies of tables in Cloud Storage lie, by bucket and name."""
+        return self.folder / ".nox" / "tables"
+
+    @property
     def training(self) -> Environment:
         """What the cloud's machine has after it installed the package."""
         takes = "about a minute the first time"
@@ -51,6 +57,13 @@ class Project:
         """Return a path that holds from any folder: relative ones start at the project, URLs and - stay."""
         return path if "://" in path or path == "-" else str(self.folder / Path(path).expanduser())
 
+    def table(self, path: str) -> str:
+        """Return the path of a table: `$VAR` is expanded, and one in Cloud Storage becomes its copy here."""
+        if path.startswith("gs://"):
+            return str(self.copies / path.removeprefix("gs://"))
+        whole = self.absolute(path)
+        return whole if Path(whole).exists() else self.absolute(os.path.expandvars(path))
+
     def shown_path(self, path: str | Path) -> str:
         """Return a path relative to the project where it lies below it."""
         inside = Path(path).is_relative_to(self.folder)
@@ -58,10 +71,10 @@ class Project:
 
     def preparation_flags(self, data: Data) -> list[str]:
         """Return the flags of trainer.prepare for the tables and the options of job.toml."""
-        flags = ["--train", self.absolute(data.train), "--output", self.absolute(data.prepared)]
+        flags = ["--train", self.table(data.train), "--output", self.absolute(data.prepared)]
         flags += ["--eval-share", str(data.eval_share)]
         flags += ["--max-rejected-share", str(data.max_rejected_share)]
-        flags += ["--test", self.absolute(data.test)] if data.test else []
+        flags += ["--test", self.table(data.test)] if data.test else []
         return flags + ["--deduplicate"] * data.deduplicate
 
 

@@ -6,6 +6,7 @@ Sources: the entries of `sources` in google_cloud.json.
 import contextlib
 import datetime
 import fnmatch
+import glob
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 from launcher.checks.problem import Problem, findings_at, values_of, wrong
 from launcher.console import UserError, nearest, shown
 from launcher.contract import REVISION_VARIABLE
+from launcher.project import Project
 from launcher.spec.catalog import google_cloud, kind_of
 from launcher.spec.custom_job import RUN_LABEL, runtime_kind
 from launcher.spec.job_file import Data, Job, argument_flags, duration_seconds
@@ -230,31 +232,26 @@ def address_findings(data: Data) -> Iterator[UserError]:
     for key in ("train", "test", "prepared"):
         value = getattr(data, key)
         scheme, _, rest = value.rpartition("://")
-        if scheme:
+        if scheme and (scheme != "gs" or key == "prepared"):
             here = f"data/{rest.rpartition('/')[2] or 'prepared'}"
-            copy = f"gcloud storage cp {value} {here}" if scheme == "gs" else "copy it here"
-            fix = (
-                f'write {key} = "{here}"'
-                if key == "prepared"
-                else f'{copy}, then write {key} = "{here}"'
-            )
-            expected = "a path on this machine, where nox -s prepare reads and writes"
+            fix = f'write {key} = "{here}"'
+            fix = fix if key == "prepared" else f"copy it here, then {fix}"
+            expected = "a path on this machine, or the gs:// address of a table"
             yield wrong(f"[data] {key}", value, expected, fix)
 
 
-def table_warnings(data: Data, folder: Path) -> Iterator[UserError]:
+def table_warnings(data: Data, project: Project) -> Iterator[UserError]:
     """Yield the tables that are not on this machine, which a job with prepared data does not need."""
-    for key in ("train", "test"):
-        value = getattr(data, key)
-        path = folder / Path(value).expanduser()
-        if not value or "://" in value or path.is_file():
+    for key, value in data.tables.items():
+        path = Path(project.table(value))
+        if "://" in value or path.exists() or glob.glob(str(path), recursive=True):
             continue
         others = {each.name for each in path.parent.glob("*") if each.is_file()}
-        others -= {Path(each).name for each in (data.train, data.test)}
+        others -= {Path(each).name for each in data.tables.values()}
         guess = nearest(path.name, others)
         fix = f"write {Path(value).with_name(guess).as_posix()}" if guess else "correct the path"
-        what = f"job.toml [data] {key} is {shown(value)}, {'a folder' if path.is_dir() else 'which does not exist'}"
-        yield UserError(what, "a CSV or Parquet file", fix)
+        what = f"job.toml [data] {key} is {shown(value)}, which does not exist"
+        yield UserError(what, "a file, a folder or a pattern of files", fix)
 
 
 def path_findings(job: Job, arguments: Sequence[str], folder: Path) -> Iterator[UserError]:

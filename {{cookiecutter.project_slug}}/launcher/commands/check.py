@@ -22,7 +22,7 @@ def check(session: Session) -> int:
         raise Refused([error, *known]) from error
     found, unready = findings(project, job, distribution, rest, console), ready_findings(job)
     errors = found.errors
-    warnings = [*unready, *table_warnings(job.data, project.folder), *found.stale, *found.warnings]
+    warnings = [*unready, *table_warnings(job.data, project), *found.stale, *found.warnings]
     if session.options.cloud:
         prepared_uri = data_uri(job, prepared_fingerprint(project, job))
         errors += unready or [*found.stale, *cloud_findings(session, prepared_uri)]

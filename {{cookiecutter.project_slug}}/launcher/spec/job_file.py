@@ -65,6 +65,10 @@ class Data:
     test: str = ""
     deduplicate: bool = False
 
+    @property
+    def tables(self) -> dict[str, str]:
+        return {"train": self.train, **({"test": self.test} if self.test else {})}
+
 
 @dataclass(frozen=True)
 class Job:

@@ -5,7 +5,9 @@ Checksums are CRC32C in base64: https://cloud.google.com/storage/docs/data-valid
 
 import base64
 import contextlib
+import fnmatch
 import os
+import re
 import tarfile
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -116,6 +118,44 @@ def download(remote: Any, path: Path) -> None:
     if not is_same(partial, remote):
         raise UserError(f"{remote.name} arrived damaged", remote.crc32c, "run it again")
     os.replace(partial, path)
+
+
+def copy_table(client: Any, uri: str, copies: Path, console: Console) -> None:
+    """Copy the objects that an address, a folder or a pattern names, unless their generation is here.
+
+    Objects that are gone there are removed here.
+    """
+    bucket, _, pattern = uri.removeprefix("gs://").rstrip("/").partition("/")
+    fixed = re.split(r"[*?[]", pattern)[0]
+    with explained(f"listing {uri}", STORAGE):
+        found = list(client.bucket(bucket).list_blobs(prefix=fixed, retry=retrying()))
+    remote = {blob.name: blob for blob in found if is_named(blob.name, pattern)}
+    if not remote:
+        expected = "an object, a folder or a pattern of objects"
+        raise UserError(
+            f"there is no {uri}", expected, f"correct the address: gcloud storage ls {uri}"
+        )
+    here = [path for path in (copies / bucket).rglob("*") if path.is_file()]
+    for path in here:
+        name = path.relative_to(copies / bucket).as_posix()
+        if is_named(name, pattern) and name not in remote:
+            path.unlink()
+    size = sum(blob.size for blob in remote.values()) / MEGABYTE
+    console.step("data", f"{uri}: {len(remote)} objects, {size:.1f} MB")
+    for name, blob in remote.items():
+        path = copies / bucket / name
+        record = path.with_name(f".{path.name}.generation")
+        if path.is_file() and record.is_file() and record.read_text() == str(blob.generation):
+            continue
+        download(blob, path)
+        record.write_text(str(blob.generation), encoding="utf-8")
+
+
+def is_named(name: str, pattern: str) -> bool:
+    """Return whether a pattern, or the folder of that name, has an object; preparing reads those that it would read here."""
+    inside = not pattern or name.startswith(f"{pattern}/") or fnmatch.fnmatch(name, f"{pattern}/*")
+    hidden = any(part.startswith(".") for part in name.split("/"))
+    return not name.endswith("/") and not hidden and (inside or fnmatch.fnmatch(name, pattern))
 
 
 def upload_package(
