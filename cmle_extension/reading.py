@@ -56,7 +56,7 @@ def read_file(path: Path, share: int) -> RawTable:
     if not is_parquet:
         return read_text(path, share)
     if table_files.compression(path):
-        remedy = f"decompress it, as with gunzip {path.name}"
+        remedy = f"decompress it, with gunzip or unzip {path.name}"
         raise no_table(path, table_files.NoTable(path, "a compressed Parquet file", remedy))
     return read_parquet(path, share)
 

@@ -100,7 +100,7 @@ class Table:
             )
         if self.encoding != "utf-8":
             notes.append(
-                f"table    it is not UTF-8 and is read as {self.encoding}: ENCODING in trainer/features.py"
+                f"table    it is not UTF-8 and is read as {self.encoding}; if its letters look wrong, correct ENCODING in trainer/features.py"
             )
         if self.decimal == ",":
             notes.append('table    1.234,5 is a number: DECIMAL = "," in trainer/features.py')

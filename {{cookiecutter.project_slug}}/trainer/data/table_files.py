@@ -151,7 +151,10 @@ def text_of(path: Path, beginning: bytes, declared: str) -> tuple[str, str]:
     if text.count("\0") > LARGEST_NUL_SHARE * len(beginning):
         order = "le" if beginning[1:2] == b"\0" else "be"
         what = "UTF-16 without a mark or no text at all: it holds NUL bytes"
-        fix = f'write ENCODING = "utf-16-{order}" in trainer/features.py, or save it as UTF-8'
+        fix = (
+            f'write ENCODING = "utf-16-{order}" in trainer/features.py, or save it as UTF-8'
+            " (or remove them: tr -d '\\0' < FILE > new-FILE)"
+        )
         raise NoTable(path, what, fix)
     return text, encoding
 

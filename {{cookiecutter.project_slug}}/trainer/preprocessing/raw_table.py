@@ -92,10 +92,9 @@ def open_table(path: Path, schema: Schema, split: str) -> Table:
 def no_file(path: Path, split: str) -> Exception:
     """Return the error for a path that names no file: with the nearest name."""
     correct = f"correct `{split}` under [data] in job.toml"
-    if path.is_dir():
-        return NoTable(path, "a folder without a table", correct)
     if path.exists():
-        return NoTable(path, "a pipe or a device", f"copy its content to a file, and {correct}")
+        what = "a folder without a table" if path.is_dir() else "a pipe or a device"
+        return NoTable(path, what, f"copy its content to a file, and {correct}")
     names = [each.name for each in path.parent.iterdir()] if path.parent.is_dir() else []
     near = difflib.get_close_matches(path.name, names, n=1)
     guess = f", {path.parent / near[0]}?" if near else ""
@@ -108,7 +107,9 @@ def layout_of(path: Path, schema: Schema) -> Layout:
     if not beginning:
         raise NoTable(path, "empty", "name another under [data] in job.toml")
     if beginning.startswith(PARQUET) and how:
-        raise NoTable(path, "a compressed Parquet file", "decompress it, as with `gunzip`")
+        raise NoTable(
+            path, "a compressed Parquet file", "decompress it, with `gunzip FILE` or `unzip FILE`"
+        )
     if beginning.startswith(PARQUET):
         return Layout("parquet", parquet_names(path, schema))
     text, encoding = text_of(path, beginning, schema.encoding)
