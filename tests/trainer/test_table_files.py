@@ -14,7 +14,9 @@ import pyarrow.parquet
 import pytest
 from test_tables import CSV, declare, labels, parquet, prepared
 from trainer import features, prepare
+from trainer.data.schema import Schema
 from trainer.preprocessing import provenance
+from trainer.preprocessing.raw_table import open_table
 from trainer.run.errors import UserError
 
 
@@ -88,6 +90,9 @@ def test_names_of_folders_are_columns(
         else:
             written(inside, CSV.decode().encode("utf-16") if "16" in kind else CSV)
     statistics = prepared(folder)
+    declared = Schema("y", "binary", "yes", "", columns, (), ",", "", (), 1, 2, 2)
+    names = open_table(folder, declared, "train").names
+    assert names == ("x", "y", "Year", "place")  # in the order of the folders, not of a set
     year = statistics["numeric"]["Year"]
     assert (year["minimum"], year["maximum"], year["missing"]) == (2020, 2021, 0)
     assert statistics["vocabularies"]["place"] == ["a b"]
@@ -170,6 +175,16 @@ def test_json_lines_are_read_by_key(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert 20 < numbers["x"]["missing"] <= 40
 
 
+def test_files_of_json_lines_may_lack_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    declare(monkeypatch, {"x": "numeric", "late": "categorical"})
+    for number in range(3):
+        rows = [{"x": x, "y": y} for x, y in enumerate(labels(100), 100 * number)]
+        more = {"late": "a"} if number == 1 else {}
+        lines = "".join(json.dumps({**row, **more}) + "\n" for row in rows)
+        written(tmp_path / "parts" / f"{number}.jsonl", lines.encode())
+    assert rows_of(prepared(tmp_path / "parts")) == 300
+
+
 def test_a_line_that_is_no_object_is_rejected_with_its_number(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,8 +192,12 @@ def test_a_line_that_is_no_object_is_rejected_with_its_number(
     lines = [json.dumps({"x": x, "y": y}) for x, y in enumerate(labels(400))]
     lines[9], lines[19], lines[29] = '{"x": 1, "y": ', "[1, 2]", ""
     table = written(tmp_path / "t.jsonl", "\n".join(lines).encode() + b"\n")
-    assert rows_of(prepared(table)) == 397
-    found = [(name, line, text) for name, line, _, text in rejects(tmp_path)]
+    lines[39] = '{"x": null, "y": null}'
+    written(table, "\n".join(lines).encode() + b"\n")
+    assert rows_of(prepared(table)) == 396
+    reasons = [row[2] for row in rejects(tmp_path)]
+    assert reasons.count("y: the label is missing") == 1
+    found = [(name, line, text) for name, line, _, text in rejects(tmp_path) if line]
     assert [(name, line) for name, line, _ in found] == [("t.jsonl", "10"), ("t.jsonl", "20")]
     assert '""y"":' in found[0][2] and "[1, 2]" in found[1][2]
 

@@ -68,19 +68,21 @@ def open_table(path: Path, schema: Schema, split: str) -> Table:
     root, paths = files_of(path)
     if not paths:
         raise no_file(path, split)
+    layouts = [layout_of(each, schema) for each in paths]
+    # A row of JSON Lines, and so a file, may lack any key.
+    json_keys = tuple(dict.fromkeys(key for layout in layouts for key in layout.names))
     parts: dict[Layout, list[Path]] = {}
-    for each in paths:
-        parts.setdefault(layout_of(each, schema), []).append(each)
+    for layout, each in zip(layouts, paths, strict=True):
+        alike = replace(layout, names=json_keys) if layout.kind == "json" else layout
+        parts.setdefault(alike, []).append(each)
     if len({layout.kind for layout in parts}) > 1:
         remedy = "name one kind by a pattern such as *.csv"
         raise NoTable(path, "a folder of files of different kinds", remedy)
     keys = {tuple(partitions_of(each.relative_to(root))) for each in paths}
     if len(keys) > 1:
         raise NoTable(path, "in folders KEY=VALUE of different keys", "name those of one table")
-    if next(iter(parts)).kind == "json":  # a row, and so a file, may lack any key
-        names = tuple(dict.fromkeys(name for layout in parts for name in layout.names))
-        parts = {replace(layout, names=names): files for layout, files in parts.items()}
-    table = Table(path, root, parts, tuple(set(*keys) - set(next(iter(parts)).names)))
+    own = next(iter(parts)).names
+    table = Table(path, root, parts, tuple(key for key in keys.pop() if key not in own))
     # The train table has been checked before, so features.py fits that one.
     other = "give it the columns of the train table, or remove `test` under [data] in job.toml"
     for layout, files in parts.items():
@@ -197,9 +199,9 @@ def write_cells(path: Path, layout: Layout, target: Path) -> None:
     with opened(path) as source, target.open("w", encoding="utf-8", newline="") as plain:
         writer = csv.writer(plain, lineterminator="\n")
         for line in io.TextIOWrapper(source, layout.encoding, "replace"):
-            row = json_row(line.removeprefix("\ufeff"))
-            cells = [json_cell(row.get(name)) for name in layout.names] if row else [line.strip()]
-            writer.writerow(cells if any(cells) else [])
+            row, text = json_row(line.removeprefix("\ufeff")), line.strip()
+            cells = [json_cell(row.get(name)) for name in layout.names] if row else [text]
+            writer.writerow(cells if text else [])
 
 
 def source_sql(table: Table, schema: Schema) -> str:
