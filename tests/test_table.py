@@ -76,6 +76,7 @@ def written(folder: Path, content: str | bytes, name: str = "table.csv") -> str:
         ("a.CSV.bz2", bz2.compress(GOOD.encode())),
         ("a.csv.xz", lzma.compress(GOOD.encode())),
         ("a.zip", zipped("a.csv", "__MACOSX/._a.csv")),
+        ("orc.csv", GOOD.replace("age", "orchard", 1)),
         ("gzip.csv", gzip.compress(GOOD.encode())),
         ("no ending", GOOD),
         ("utf16.csv", GOOD.encode("utf-16")),
@@ -92,7 +93,8 @@ def written(folder: Path, content: str | bytes, name: str = "table.csv") -> str:
 def test_a_table_is_read_whatever_its_form(tmp_path: Path, name: str, content: str | bytes) -> None:
     path = checked_data_path(written(tmp_path, content, name))
     assert inferred_label(path) == "label"
-    assert inferred_features(path, "label") == "age:numeric, city:categorical"
+    features = inferred_features(path, "label")
+    assert features.replace("orchard", "age") == "age:numeric, city:categorical"
 
 
 def test_cells_may_hold_separators_quotes_and_line_ends(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ OTHER_FORMATS = (  # the first bytes of content in lower case, what it is then, 
     ((b"pk\3\4", b"7z\xbc\xaf", b"rar!"), "an archive", UNPACK),
     ((b"version https://git-lfs",), "a pointer of Git LFS", "run `git lfs pull`"),
     (
-        (b"arrow1\0", b"\x89hdf", b"sqlite format 3", b"orc", b"obj\1"),
+        (b"arrow1\0", b"\x89hdf", b"sqlite format 3", b"orc\n", b"obj\1"),
         "a table in another format",
         "write it as Parquet, as with `to_parquet` of pandas",
     ),
