@@ -11,12 +11,11 @@ from typing import Any
 
 import pytest
 from launcher.checks import (
-    calls,
     dependencies,
     entry_point,
     import_effects,
-    library_names,
     requirements,
+    uses,
 )
 from launcher.checks import (
     source as source_checks,
@@ -46,7 +45,7 @@ def of_python(version: str, folder: Path) -> list[UserError]:
     own = Source(folder)
     return [
         *source_checks.ruff_findings(own, version),
-        *library_names.version_findings(own.names, version),
+        *uses.version_findings(own.names, version),
     ]
 
 
@@ -426,7 +425,7 @@ def test_a_name_that_a_loaded_library_lacks_is_found(
 
 def test_a_name_that_a_library_lacks_is_reported_at_its_first_place(tmp_path: Path) -> None:
     write_module(tmp_path, "import numpy as np\nX = np.array\ndef f():\n    return np.arrray.x")
-    found = one(library_names.lacking_findings(names_of(tmp_path), {"numpy.arrray": "array"}))
+    found = one(uses.lacking_findings(names_of(tmp_path), {"numpy.arrray": "array"}))
     assert (
         found.startswith("trainer/a.py, line 4: uses numpy.arrray, which")
         and "write array" in found
@@ -459,7 +458,7 @@ def test_a_removed_name_is_reported_with_what_replaced_it(
     text: str, part: str, tmp_path: Path
 ) -> None:
     write_module(tmp_path, text)
-    assert part in one(library_names.replaced_findings(names_of(tmp_path), "removed"))
+    assert part in one(uses.replaced_findings(names_of(tmp_path), "removed"))
 
 
 @pytest.mark.parametrize(
@@ -474,7 +473,7 @@ def test_a_removed_name_is_reported_with_what_replaced_it(
 )
 def test_names_that_only_look_removed_are_not_reported(text: str, tmp_path: Path) -> None:
     write_module(tmp_path, text)
-    assert library_names.replaced_findings(names_of(tmp_path), "removed") == []
+    assert uses.replaced_findings(names_of(tmp_path), "removed") == []
 
 
 CALLED = """
@@ -530,12 +529,13 @@ bound = functools.partial(bound, 1)
 def test_a_call_that_does_not_fit_is_reported(text: str, problem: str, tmp_path: Path) -> None:
     write_module(tmp_path, text)
     write_files(tmp_path, {"trainer/model.py": CALLED})
-    found = calls.call_findings(Source(tmp_path))
+    found = [*uses.call_findings(Source(tmp_path))]
     assert problem in one(found) if problem else found == []
 
 
 def distribution_of(*lines: str, python: str = "") -> SourceDistribution:
-    return SourceDistribution(Path("x.tar.gz"), "x", lines, frozenset(), "", python)
+    required = (*lines, 'tensorflow; extra == "local"')
+    return SourceDistribution(Path("x.tar.gz"), "x", required, frozenset(), "", python)
 
 
 def test_requirements_by_path_or_address_are_reported(tmp_path: Path) -> None:
@@ -545,10 +545,10 @@ def test_requirements_by_path_or_address_are_reported(tmp_path: Path) -> None:
         "bar @ git+https://example.com/bar",
         'baz @ file:///tmp/baz ; extra == "local"',
     )
-    found = requirements.requirement_findings(distribution_of(*lines), "3.11")
+    found = [*requirements.requirement_findings(distribution_of(*lines), "", "3.11")]
     assert "foo @ file:///home/me/foo, a path" in one(found)
     assert "by its address" in one(
-        requirements.requirement_warnings(distribution_of(*lines), tmp_path)
+        [*requirements.requirement_warnings(distribution_of(*lines), tmp_path)]
     )
 
 
@@ -556,7 +556,7 @@ def test_requirements_by_path_or_address_are_reported(tmp_path: Path) -> None:
     "line", ["pathlib", "JSON>=1", "argparse; python_version < '3'", "concurrent"]
 )
 def test_a_part_of_python_is_no_requirement(line: str) -> None:
-    found = requirements.requirement_findings(distribution_of(line), "")
+    found = [*requirements.requirement_findings(distribution_of(line), "", "")]
     assert "which is a part of Python" in one(found)
 
 
@@ -573,7 +573,7 @@ def test_a_part_of_python_is_no_requirement(line: str) -> None:
 def test_python_requires_must_admit_the_python_of_the_job(
     requires: str, python: str, fits: bool
 ) -> None:
-    found = requirements.requirement_findings(distribution_of(python=requires), python)
+    found = [*requirements.requirement_findings(distribution_of(python=requires), "", python)]
     assert found == [] if fits else "python_requires" in one(found)
 
 
@@ -583,7 +583,7 @@ def test_a_distribution_that_was_compiled_here_is_reported(tmp_path: Path) -> No
             tmp_path, {f"{name}.dist-info/WHEEL": f"Wheel-Version: 1.0\nTag: cp311-cp311-{tag}\n"}
         )
     assert "uwsgi==2.0.21 has no wheel" in one(
-        requirements.requirement_warnings(distribution_of(), tmp_path)
+        [*requirements.requirement_warnings(distribution_of(), tmp_path)]
     )
 
 

@@ -60,7 +60,7 @@ def test_a_digest_covers_names_and_contents() -> None:
 def test_a_folder_without_init_is_found_even_after_it_had_one(tmp_path: Path) -> None:
     files = {"setup.py": SETUP, "trainer/__init__.py": "", "trainer/sub/x.py": ""}
     project = write_files(tmp_path, {**files, "trainer/sub/__init__.py": ""})
-    assert left_out_findings(project, built(project).files) == []
+    assert not [*left_out_findings(project, built(project).files)]
     (project / "trainer/sub/__init__.py").unlink()
     [finding] = left_out_findings(project, built(project).files)
     assert str(finding).startswith("trainer/sub/x.py is not in the source distribution; expected")
@@ -294,7 +294,7 @@ def test_the_tag_of_an_own_image_follows_the_package_and_the_dockerfile(tmp_path
 )
 def test_what_must_not_travel_is_found(tmp_path: Path, name: str, part: str) -> None:
     data = Data("my/table.csv", 0.1, 0.1, "ready")
-    found = shipped_findings([name, "setup.py"], data, tmp_path)
+    found = [*shipped_findings([name, "setup.py"], data, tmp_path)]
     assert [part in str(each) for each in found] == [True] * bool(part)
     if part:
         [both] = shipped_findings([name, name], data, tmp_path)

@@ -18,7 +18,7 @@ def test_the_job_is_valid() -> None:
 
 def test_the_source_distribution_holds_the_trainer_and_its_requirements(tmp_path: Path) -> None:
     distribution = build_source_distribution(ROOT, tmp_path, Console(quiet=True))
-    assert left_out_findings(ROOT, distribution.files) == []
+    assert not [*left_out_findings(ROOT, distribution.files)]
     folders = {name.partition("/")[0] for name in distribution.files if "/" in name}
     assert {name for name in folders if not name.endswith(".egg-info")} == {"trainer"}
     assert distribution.declared.keys() >= {"numpy", "pyarrow", "duckdb", "sqlglot"}

@@ -30,10 +30,9 @@ def create_command(job: Job, name: str) -> str:
 
 def existing(job: Job, client: Any) -> Any:
     """Return the bucket, None if there is none; raise `UserError` if it belongs to others."""
-    name = job.cloud.bucket
     try:
-        with explained(f"the bucket gs://{name}", STORAGE):
-            return client.get_bucket(name, retry=retrying())
+        with explained(f"the bucket gs://{job.cloud.bucket}", STORAGE):
+            return client.get_bucket(job.cloud.bucket, retry=retrying())
     except RequestRefused as refusal:
         if refusal.code == CODE_MISSING:
             return None
@@ -43,11 +42,10 @@ def existing(job: Job, client: Any) -> Any:
 
 
 def of_others(job: Job) -> UserError:
-    return UserError(
-        f"the bucket gs://{job.cloud.bucket} exists, but you may not look at it",
-        "a bucket of your own, and the permission storage.buckets.get on it",
-        "choose another name for bucket in job.toml, or ask its owner for roles/storage.admin",
-    )
+    what = f"the bucket gs://{job.cloud.bucket} exists, but you may not look at it"
+    expected = "a bucket of your own, and the permission storage.buckets.get on it"
+    fix = "choose another name for bucket in job.toml, or ask its owner for roles/storage.admin"
+    return UserError(what, expected, fix)
 
 
 def is_closed(bucket: Any) -> bool:
@@ -56,35 +54,21 @@ def is_closed(bucket: Any) -> bool:
     return uniform and access.public_access_prevention == ENFORCED
 
 
-def raise_for_location(job: Job, bucket: Any) -> None:
-    """Raise `UserError` unless the bucket is a regional one in the job's region."""
-    if misplaced := misplaced_finding(job, bucket):
-        raise misplaced
-
-
-def is_regional(bucket: Any) -> bool:
-    return bool(bucket.location_type == "region")
-
-
 def misplaced_finding(job: Job, bucket: Any) -> UserError | None:
     """Return why the bucket's place is wrong: it spans regions, which training does not take, or is in another one."""
-    place, choice = str(bucket.location), ""
-    if not is_regional(bucket):
+    region, place, choice = job.cloud.region, str(bucket.location), ""
+    if bucket.location_type != "region":
         what = f"is a {bucket.location_type} one ({place}), which training does not take"
-    elif place.lower() != job.cloud.region:
-        what = f"is in {place.lower()} but the job runs in {job.cloud.region}: reading is slow, and every GiB"
-        what += (
-            " that crosses is paid for (https://cloud.google.com/storage/pricing#network-egress)"
-        )
+    elif place.lower() != region:
+        what = f"is in {place.lower()} but the job runs in {region}: reading is slow, and every GiB that crosses"
+        what += " is paid for (https://cloud.google.com/storage/pricing#network-egress)"
         choice = f'; or region = "{place.lower()}"'
     else:
         return None
-    name = f"{job.cloud.bucket}-{job.cloud.region}"
-    return UserError(
-        f"the bucket gs://{job.cloud.bucket} {what}",
-        f"a regional bucket in {job.cloud.region}",
-        f'{create_command(job, name)}, then bucket = "{name}" in job.toml{choice}',
-    )
+    name = f"{job.cloud.bucket}-{region}"
+    fix = f'{create_command(job, name)}, then bucket = "{name}" in job.toml{choice}'
+    what = f"the bucket gs://{job.cloud.bucket} {what}"
+    return UserError(what, f"a regional bucket in {region}", fix)
 
 
 def bucket_findings(job: Job, client: Any, console: Console) -> list[UserError]:
@@ -98,7 +82,7 @@ def bucket_findings(job: Job, client: Any, console: Console) -> list[UserError]:
         fix = f"nox -s bucket, or: {create_command(job, job.cloud.bucket)}"
         return [UserError(what, f"a regional bucket in {job.cloud.region}", fix)]
     findings, misplaced = permission_findings(job, bucket), misplaced_finding(job, bucket)
-    if misplaced and not is_regional(bucket):
+    if misplaced and bucket.location_type != "region":
         findings.insert(0, misplaced)
     elif misplaced and not findings:
         console.warning(misplaced)
@@ -111,19 +95,17 @@ def permission_findings(job: Job, bucket: Any) -> list[UserError]:
     What the job's own identity may do cannot be asked from here.
     """
     address, wanted = f"gs://{job.cloud.bucket}", [*itertools.chain(*NEEDED.values())]
+    with explained(f"permissions on {address}", STORAGE):
+        held = bucket.test_iam_permissions(wanted, retry=retrying())
     # By default a job runs as an agent that may use every bucket of its own project.
     # Source: https://cloud.google.com/vertex-ai/docs/training/code-requirements
     identity = job.cloud.service_account or "the service's own agent"
     role = "roles/storage.objectAdmin"
+    expected = f"{role} for you and for {identity}, which cannot be checked from here"
     fix = f"gcloud storage buckets add-iam-policy-binding {address} --member=MEMBER --role={role}"
-    with explained(f"permissions on {address}", STORAGE):
-        held = bucket.test_iam_permissions(wanted, retry=retrying())
-    return [
-        UserError(
-            f"the bucket {address} cannot be {doing} from here: no {', '.join(lacking)}",
-            f"{role} for you and for {identity}, which cannot be checked from here",
-            fix,
-        )
-        for doing, permissions in NEEDED.items()
-        if (lacking := [permission for permission in permissions if permission not in held])
-    ]
+    found = []
+    for doing, permissions in NEEDED.items():
+        if lacking := ", ".join(each for each in permissions if each not in held):
+            what = f"the bucket {address} cannot be {doing} from here: no {lacking}"
+            found.append(UserError(what, expected, fix))
+    return found

@@ -3,12 +3,12 @@
 import functools
 import symtable
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from launcher.checks.names import BEYOND, Name, name_findings
+from launcher.checks.names import BEYOND, Name, module_name, name_findings
 from launcher.checks.problem import Problem
-from launcher.checks.source import Source, module_name
+from launcher.checks.source import Source
 from launcher.console import UserError, nearest
 from launcher.packaging.distributions import distribution_of
 from launcher.packaging.sdist import EXTRA, PACKAGE, python_files
@@ -86,33 +86,24 @@ def holds_module(folder: Path, name: str) -> bool:
 
 
 def own_import_findings(source: Source) -> list[UserError]:
-    own = functools.partial(own_name, contents_of(source.project))
-    return [*twin_findings(source.project), *name_findings(source.names, own)]
-
-
-def twin_findings(project: Path) -> list[UserError]:
-    """Return the modules that have a folder of the same name beside them, which Python imports instead."""
-    files = python_files(project)
+    """Return modules that Python never imports, as a folder has the same name, and imports of what does not exist."""
+    files, contents = python_files(source.project), contents_of(source.project)
     twins = [(name, f"{name.removesuffix('.py')}/__init__.py") for name in files]
-    return [
+    hidden = [
         UserError(f"{name} is never imported, because {init} exists", "one of them", "rename one")
         for name, init in twins
         if init in files
     ]
+    return hidden + name_findings(source.names, functools.partial(own_name, contents))
 
 
-def shadow_warnings(source: Source) -> list[UserError]:
-    """Return a warning for each module beside trainer/ that has the name of one that is imported from elsewhere."""
-    tops = sorted({each.top for each in source.names if each.imported and each.top not in OWN})
-    return [
-        UserError(
-            f"{name} beside trainer/ hides the module {name} that the package imports",
-            "a name of its own, because tests and scripts in this folder import the nearer one",
-            "rename it",
-        )
-        for name in tops
-        if holds_module(source.project, name)
-    ]
+def shadow_warnings(source: Source) -> Iterator[UserError]:
+    """Yield a warning for each module beside trainer/ that has the name of one that is imported from elsewhere."""
+    expected = "a name of its own, because tests and scripts in this folder import the nearer one"
+    for name in sorted({each.top for each in source.names if each.imported} - {*OWN}):
+        if holds_module(source.project, name):
+            what = f"{name} beside trainer/ hides the module {name} that the package imports"
+            yield UserError(what, expected, "rename it")
 
 
 def own_name(contents: Mapping[str, set[str]], each: Name) -> Problem | None:
@@ -125,8 +116,8 @@ def own_name(contents: Mapping[str, set[str]], each: Name) -> Problem | None:
         held = contents.get(module, {ANYTHING})
         if not held & {ANYTHING, part} and not part.startswith("__"):
             what, guess = f"imports {module}.{part}, which does not exist", nearest(part, held)
-            remedy = f"write {guess}" if guess else "correct the name"
-            return what, f"a module or name that {module} holds", remedy
+            fix = f"write {guess}" if guess else "correct the name"
+            return what, f"a module or name that {module} holds", fix
     return None
 
 

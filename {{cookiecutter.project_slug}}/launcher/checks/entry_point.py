@@ -3,7 +3,7 @@
 import ast
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,6 @@ from launcher.spec.job_file import Argument, Job, argument_flags, flag_name
 UNKNOWN = re.compile(r"unrecognized arguments: (--?[\w-]+)")
 REFUSED = re.compile(r"argument ([^:]+): (.*)", re.DOTALL)
 
-DATA_DIR = ("--data-dir", "gs://bucket/data")
-
 
 def entry_findings(module: str, source: Source) -> list[UserError]:
     where, names = f"job.toml [job] module = {shown(module)}", source.modules
@@ -27,13 +25,13 @@ def entry_findings(module: str, source: Source) -> list[UserError]:
     name = names.get(f"{module}.__main__") or names.get(module, "__init__.py")
     if name.endswith("__init__.py"):
         startable = (each for each in names if names[each] not in idle)
-        remedy = f"write {nearest(module, startable) or 'trainer.task'}"
+        fix = f"write {nearest(module, startable) or 'trainer.task'}"
         expected = "the dotted name of a module below trainer/"
-        return [UserError(f"{where}: there is no such module", expected, remedy)]
+        return [UserError(f"{where}: there is no such module", expected, fix)]
     if name in idle:
+        what = f"{where}: {name} does nothing when it is started"
         expected = 'an entry point in it, if __name__ == "__main__":'
-        remedy = "add it, or name another module"
-        return [UserError(f"{where}: {name} does nothing when it is started", expected, remedy)]
+        return [UserError(what, expected, "add it, or name another module")]
     return []
 
 
@@ -52,7 +50,7 @@ def responses(
     request = {
         "module": job.cloud.module,
         "alone": [*tried(job).values()],
-        "together": [*DATA_DIR, *argument_flags(job.arguments), *arguments],
+        "together": ["--data-dir", "gs://bucket/data", *argument_flags(job.arguments), *arguments],
         "prepare": project.preparation_flags(job.data),
     }
     answers, _ = ask(python, "arguments", request, '{"asked": ')
@@ -71,10 +69,10 @@ def tried(job: Job) -> dict[str, list[str]]:
     return flags
 
 
-def argument_findings(response: Mapping[str, Any], job: Job) -> list[UserError]:
-    """Return what the module's own parser objects to."""
+def argument_findings(response: Mapping[str, Any], job: Job) -> Iterator[UserError]:
+    """Yield what the module's own parser objects to."""
     if not response:
-        return []
+        return
     known, module = response["flags"], job.cloud.module
     objections = dict(zip(tried(job), response["alone"], strict=True))
     for name, value in job.arguments.items():
@@ -83,8 +81,9 @@ def argument_findings(response: Mapping[str, Any], job: Job) -> list[UserError]:
             objections[where(name, value)] = f"unrecognized arguments: --{flag_name(name)}"
     if not any(objections.values()):
         objections = {"the job's arguments": response["together"]}
-    stated = {place: message for place, message in objections.items() if message}
-    return [finding_of(message, place, module, known) for place, message in stated.items()]
+    for place, message in objections.items():
+        if message:
+            yield objection_finding(message, place, module, known)
 
 
 def where(name: str, value: Argument) -> str:
@@ -93,15 +92,15 @@ def where(name: str, value: Argument) -> str:
     return f"job.toml [arguments] {name} = {text}"
 
 
-def finding_of(message: str, place: str, module: str, known: Sequence[str]) -> UserError:
+def objection_finding(message: str, place: str, module: str, known: Sequence[str]) -> UserError:
     unknown, refused = UNKNOWN.match(message), REFUSED.match(message)
     if not unknown:
-        reason = f"{refused[1]}: {refused[2]}" if refused else message
+        reason = " ".join((f"{refused[1]}: {refused[2]}" if refused else message).split())
         expected = f"a value that python -m {module} --help describes"
-        return UserError(f"{place}: {' '.join(reason.split())}", expected, "correct the value")
-    guess, remedy = nearest(unknown[1], known), "remove it, or add the flag"
+        return UserError(f"{place}: {reason}", expected, "correct the value")
+    guess = nearest(unknown[1], known)
     if place.startswith("job.toml"):
         guess = guess.removeprefix("--").replace("-", "_")
+    what = f"{place}: {module} has no flag {unknown[1]}"
     expected = f"a flag that python -m {module} --help lists"
-    remedy = f"write {guess}" if guess else remedy
-    return UserError(f"{place}: {module} has no flag {unknown[1]}", expected, remedy)
+    return UserError(what, expected, f"write {guess}" if guess else "remove it, or add the flag")

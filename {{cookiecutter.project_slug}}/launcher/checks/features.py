@@ -11,6 +11,7 @@ from launcher.contract import TASK_MODULE
 from launcher.packaging.sdist import python_files
 from launcher.project import NOT_PREPARED, Project, prepared_fingerprint
 from launcher.spec.job_file import Job
+from launcher.spec.study import Options
 
 FEATURES = "trainer/features.py"
 REPORTING = "(report_to_tuning|report_hyperparameter_tuning_metric)"
@@ -21,20 +22,21 @@ def feature_findings(
     response: Mapping[str, Any], job: Job, project: Project
 ) -> Iterator[UserError]:
     """Yield what the trainer objects to in features.py, or the study's metric if the trainer never reports it."""
-    if "error" in response:
+    if "error" in response and response["known"]:
         what, _, rest = response["error"].partition("; expected ")
         expected, _, remedy = rest.rpartition("; ")
-        if not response["known"]:
-            what = f"{FEATURES} cannot be read ({what})"
-            expected, remedy = "the names and types that the file was made with", "restore it"
         yield UserError(what, expected, remedy)
+    elif "error" in response:
+        what = f"{FEATURES} cannot be read ({response['error']})"
+        yield UserError(what, "the names and types that the file was made with", "restore it")
     elif response and job.study and job.cloud.module == TASK_MODULE:
-        yield from metric_findings(response, job, project)
+        yield from metric_findings(response, job.study.options, project)
 
 
-def metric_findings(response: Mapping[str, Any], job: Job, project: Project) -> Iterator[UserError]:
-    assert job.study
-    options, metric = job.study.options, response["metric"]
+def metric_findings(
+    response: Mapping[str, Any], options: Options, project: Project
+) -> Iterator[UserError]:
+    metric = response["metric"]
     goal = "maximize" if response["rises"] else "minimize"
     if options.metric != metric and not is_reported(options.metric, project.folder):
         expected = f"{metric}, which the trainer reports for TASK = {shown(response['task'])}"
@@ -47,26 +49,18 @@ def metric_findings(response: Mapping[str, Any], job: Job, project: Project) -> 
 def is_reported(metric: str, project: Path) -> bool:
     """Return whether a module of the package itself reports a metric of this name to the study."""
     call = re.compile(rf"{REPORTING}\([^()]*[\"']{re.escape(metric)}[\"']")
-    return any(
-        call.search((project / file).read_text("utf-8", errors="replace"))
-        for file in python_files(project)
-    )
+    modules = python_files(project)
+    texts = ((project / file).read_text("utf-8", errors="replace") for file in modules)
+    return any(map(call.search, texts))
 
 
-def stale_findings(response: Mapping[str, Any], job: Job, project: Project) -> list[UserError]:
-    """Return why the prepared data is not what features.py, the tables and the options describe.
-
-    It cannot be compared with a table that is gone.
-    """
-    if prepared_fingerprint(project, job) == NOT_PREPARED:
-        return []
+def stale_findings(response: Mapping[str, Any], job: Job, project: Project) -> Iterator[UserError]:
+    """Yield why the prepared data is not what features.py, the tables and the options describe."""
     expected = f"data prepared from {FEATURES}, the tables and the options as they are now"
     fix = "nox -s prepare, with -- --upload before a job is submitted"
-    reasons = [text.replace(f"{project.folder}/", "") for text in response.get("stale", ())]
-    return [
-        UserError(
-            f"{job.data.prepared}{' was' if text.startswith('made') else ':'} {text}", expected, fix
-        )
-        for text in reasons
-        if not text.endswith(" is gone")
-    ]
+    is_prepared = prepared_fingerprint(project, job) != NOT_PREPARED
+    for text in response.get("stale", ()) if is_prepared else ():
+        if not text.endswith(" is gone"):  # what is gone cannot be compared
+            reason = text.replace(f"{project.folder}/", "")
+            verb = " was" if reason.startswith("made") else ":"
+            yield UserError(f"{job.data.prepared}{verb} {reason}", expected, fix)

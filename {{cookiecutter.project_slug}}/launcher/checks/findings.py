@@ -5,24 +5,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from launcher.checks.calls import call_findings
 from launcher.checks.dependencies import own_import_findings, shadow_warnings
 from launcher.checks.entry_point import argument_findings, entry_findings, responses
 from launcher.checks.features import feature_findings, stale_findings
 from launcher.checks.import_effects import import_findings
 from launcher.checks.job_settings import job_findings
-from launcher.checks.library_names import replaced_findings, version_findings
 from launcher.checks.machines import machine_findings
-from launcher.checks.requirements import (
-    requirement_findings,
-    requirement_warnings,
-    runtime_of,
-    tensorflow_findings,
-)
+from launcher.checks.requirements import requirement_findings, requirement_warnings, runtime_of
 from launcher.checks.secrets import file_findings, secret_findings
 from launcher.checks.shipped_files import data_findings, left_out_findings, shipped_findings
 from launcher.checks.source import Source, home_findings, ruff_findings, syntax_findings
 from launcher.checks.study import study_findings
+from launcher.checks.uses import call_findings, replaced_findings, version_findings
 from launcher.console import Console, Refused, UserError
 from launcher.packaging.environment import install, newest, site_packages
 from launcher.packaging.sdist import LARGE_MB, SourceDistribution, python_files, size_finding
@@ -40,27 +34,16 @@ class Findings:
     """About the package: what may fail in the cloud."""
 
 
-def require_sound(
-    project: Project,
-    job: Job,
-    distribution: SourceDistribution,
-    arguments: Sequence[str],
-    console: Console,
-) -> list[UserError]:
-    """Return why the prepared data is stale; raise `Refused` if something else would fail in the cloud."""
-    found = findings(project, job, distribution, arguments, console)
-    report(found.errors, project, console)
-    for finding in () if console.quiet else found.warnings:
-        console.warning(finding)
-    return found.stale
-
-
-def report(reasons: Sequence[UserError], project: Project, console: Console) -> None:
-    """Raise `Refused` for findings; without any, report how much was checked."""
-    if reasons:
-        raise Refused(reasons)
+def report(
+    project: Project, errors: Sequence[UserError], warnings: Sequence[UserError], console: Console
+) -> None:
+    """Raise `Refused` for errors; without any, report how much was checked, and the warnings."""
+    if errors:
+        raise Refused(errors)
     modules = len(python_files(project.folder))
     console.step("check", f"{modules} modules, job.toml and setup.py: nothing wrong")
+    for warning in () if console.quiet else warnings:
+        console.warning(warning)
 
 
 def findings(
@@ -72,7 +55,7 @@ def findings(
 ) -> Findings:
     """Return all that can be known to be wrong without the cloud, each once."""
     source, training = Source(project.folder), project.training
-    uninstallable = installation_findings(job, distribution)
+    uninstallable = [*requirement_findings(distribution, *runtime_of(job))]
     unfit = [*code_findings(source, job, distribution), *uninstallable]
     errors = [*job_only_findings(project, job, arguments), *unfit]
     errors += package_findings(source, job, distribution)
@@ -89,7 +72,7 @@ def findings(
         errors.append(error)
     errors += [*feature_findings(features, job, project), *argument_findings(flags, job)]
     once = list({str(error): error for error in errors}.values())
-    stale = stale_findings(features, job, project)
+    stale = [*stale_findings(features, job, project)]
     return Findings(once, stale, package_warnings(project, source, distribution))
 
 
@@ -100,13 +83,6 @@ def job_only_findings(project: Project, job: Job, arguments: Sequence[str]) -> l
         *secret_findings(job, arguments),
         *study_findings(job),
     ]
-
-
-def installation_findings(job: Job, distribution: SourceDistribution) -> list[UserError]:
-    """Return what keeps the package from being installed beside the job's TensorFlow."""
-    tensorflow, python = runtime_of(job)
-    found = tensorflow_findings(distribution.requirements, tensorflow)
-    return found + requirement_findings(distribution, python)
 
 
 def code_findings(source: Source, job: Job, distribution: SourceDistribution) -> list[UserError]:

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from launcher.checks.dependencies import OWN, absent_findings, package_of, required
-from launcher.checks.library_names import lacking_findings
+from launcher.checks.names import module_name
 from launcher.checks.probe import ask
 from launcher.checks.problem import Problem, findings_at
-from launcher.checks.source import Source, module_name
+from launcher.checks.source import Source
+from launcher.checks.uses import lacking_findings
 from launcher.console import UserError
-from launcher.files import write_atomically
+from launcher.files import read_json, write_atomically
 from launcher.packaging.sdist import SourceDistribution, error_line
 
-NOTE = "import_effects.json"
 CIRCLE = re.compile(r"partially initialized module '(trainer[\w.]*)'")
 FAILURES = (
     (r"'trainer\b", "correct the name"),
@@ -23,6 +23,7 @@ FAILURES = (
     (r"ImportError", "correct the name, or require a version that has it in setup.py"),
     (r"", "correct that line"),
 )
+"""The first pattern that the failure of an import has, and the remedy."""
 
 
 def import_findings(
@@ -47,22 +48,20 @@ def import_findings(
 
 def remembered(python: Path, request: dict[str, Any]) -> dict[str, Any]:
     """Return the response of the package's environment; it never changes, so it is asked once for each request."""
-    note = python.parent.parent / NOTE
-    if note.is_file():
-        known = json.loads(note.read_text(encoding="utf-8"))
-        if known["request"] == request:
-            return dict(known["response"])
-    response = asked(python, request)
-    write_atomically(note, json.dumps({"request": request, "response": response}))
-    return response
+    note = python.parent.parent / "import_effects.json"
+    known = read_json(note)
+    if known.get("request") != request:
+        known = {"request": request, "response": asked(python, request)}
+        write_atomically(note, json.dumps(known))
+    return dict(known["response"])
 
 
 def asked(python: Path, request: dict[str, Any]) -> dict[str, Any]:
     responses, output = ask(python, "import_effects", request, '{"absent": ')
     if not responses:
-        what, expected = f"{python} cannot run ({error_line(output)})", "the training environment"
-        remedy = f"remove the folder {python.parent.parent} and run the command again"
-        raise UserError(what, expected, remedy)
+        reason, folder = error_line(output), python.parent.parent
+        fix = f"remove the folder {folder} and run the command again"
+        raise UserError(f"{python} cannot run ({reason})", "the training environment", fix)
     return dict(responses[-1])
 
 
@@ -80,17 +79,15 @@ def effect_findings(effects: Iterable[tuple[str, int, str]]) -> list[UserError]:
 
 def problem_of(what: str, circle: Sequence[str]) -> Problem:
     if circle:
-        return (
-            f"{' and '.join(circle)} import each other",
-            "imports without a circle, because the first of them finds the other half loaded",
-            "move what both need into a third module, or import inside the function that needs it",
-        )
-    if what.startswith("fails"):
-        remedy = next(remedy for pattern, remedy in FAILURES if re.search(pattern, what))
-        where = "when it is imported in the training environment"
-        return f"{what}, {where}", "modules that can be imported there", remedy
-    return (
-        f"{what} when the module is imported",
-        "definitions only, because every replica, test and tool imports the module",
-        'move it into a function that is called below if __name__ == "__main__":',
-    )
+        what = f"{' and '.join(circle)} import each other"
+        expected = "imports without a circle, because the first of them finds the other half loaded"
+        fix = "move what both need into a third module, or import inside the function that needs it"
+    elif what.startswith("fails"):
+        fix = next(remedy for pattern, remedy in FAILURES if re.search(pattern, what))
+        what = f"{what}, when it is imported in the training environment"
+        expected = "modules that can be imported there"
+    else:
+        what = f"{what} when the module is imported"
+        expected = "definitions only, because every replica, test and tool imports the module"
+        fix = 'move it into a function that is called below if __name__ == "__main__":'
+    return what, expected, fix

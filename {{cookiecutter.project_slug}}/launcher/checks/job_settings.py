@@ -11,24 +11,16 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from launcher.checks.problem import Problem, findings_at, values_of, wrong
+from launcher.checks.problem import values_of, wrong
 from launcher.console import UserError, nearest, shown
 from launcher.contract import REVISION_VARIABLE
 from launcher.project import Project
 from launcher.spec.catalog import google_cloud, kind_of
-from launcher.spec.custom_job import RUN_LABEL, runtime_kind
+from launcher.spec.custom_job import RUN_LABEL
 from launcher.spec.job_file import Data, Job, argument_flags, duration_seconds
 
-PROJECT_ID = re.compile(r"([a-z0-9][a-z0-9.-]*[.][a-z]{2,}:)?[a-z][a-z0-9-]{4,28}[a-z0-9]")
 PLACEHOLDER_PROJECT = "your-project-id"
-SERVICE_ACCOUNT = re.compile(r"([a-z0-9-]+@[a-z0-9.-]+\.gserviceaccount\.com)?")
-RESERVATION = re.compile("(projects/[^/]+/zones/[^/]+/reservations/[^/]+)?")
-JOB_NAME = re.compile(r"[a-z][a-z0-9_-]*")
-LABEL = re.compile(r"[a-z][a-z0-9_-]*=[a-z0-9_-]*")
-VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-IMAGE = re.compile(r"[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)+([:@][A-Za-z0-9._:-]+)?")
 CPU_IMAGE = re.compile(r"(docker\.io/)?tensorflow/tensorflow:[0-9.]+")
-GOOGLE_IMAGES = re.compile(r"(us|europe|asia)-docker\.pkg\.dev/vertex-ai/training")
 HOME_PATH = re.compile(
     r"(~|\.{1,2}[\\/]|/(home|Users|root)/|file:|[A-Za-z]:[\\/]|\\\\|\$\{?(HOME|PWD|USER)\b).*"
 )
@@ -69,22 +61,29 @@ def ready_findings(job: Job) -> list[UserError]:
     return [unready] if job.cloud.project == PLACEHOLDER_PROJECT else []
 
 
+def fits(name: str, text: str) -> re.Match[str] | None:
+    """Return how a text fits one of the patterns of names."""
+    return re.fullmatch(google_cloud()["patterns"][name], text)
+
+
 def name_findings(job: Job) -> Iterator[UserError]:
     cloud, reservation = job.cloud, job.scheduling.reservation
-    if not PROJECT_ID.fullmatch(cloud.project):
+    if not fits("project", cloud.project):
         expected = "6 to 30 lower-case letters, digits or hyphens, a letter first, no hyphen last"
         near = cloud.project.rpartition("/")[2].lower()
-        known = near != cloud.project and PROJECT_ID.fullmatch(near)
-        fix = f'write project = "{near}"' if known else "copy the id from `gcloud projects list`"
+        fix = "copy the id from `gcloud projects list`"
+        fix = f'write project = "{near}"' if fits("project", near) else fix
         yield wrong("[job] project", cloud.project, expected, fix)
     longest = google_cloud()["limits"]["display_name_characters"]
-    if not JOB_NAME.fullmatch(cloud.name) or len(cloud.name) > longest:
+    if not fits("name", cloud.name) or len(cloud.name) > longest:
         expected = f"at most {longest} lower-case letters, digits, - and _, a letter first"
-        yield wrong("[job] name", cloud.name, expected, renamed("name", cloud.name))
-    if not SERVICE_ACCOUNT.fullmatch(cloud.service_account):
+        near = spelt(cloud.name).lstrip("0123456789-_")
+        fix = f'write name = "{near}"' if near not in ("", cloud.name) else "rename it"
+        yield wrong("[job] name", cloud.name, expected, fix)
+    if not fits("service account", cloud.service_account):
         expected = "NAME@PROJECT.iam.gserviceaccount.com"
         yield wrong("[job] service_account", cloud.service_account, expected, "correct it")
-    if not RESERVATION.fullmatch(reservation):
+    if not fits("reservation", reservation):
         expected = "projects/PROJECT/zones/ZONE/reservations/NAME"
         yield wrong("[scheduling] reservation", reservation, expected, "correct it")
 
@@ -92,12 +91,6 @@ def name_findings(job: Job) -> Iterator[UserError]:
 def spelt(text: str) -> str:
     """Return a text in lower-case letters, digits, - and _."""
     return re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-")
-
-
-def renamed(key: str, value: str) -> str:
-    """Return the remedy for a name that has to begin with a letter."""
-    near = spelt(value).lstrip("0123456789-_")
-    return f'write {key} = "{near}"' if near not in ("", value) else "rename it"
 
 
 def bucket_findings(name: str) -> list[UserError]:
@@ -108,21 +101,18 @@ def bucket_findings(name: str) -> list[UserError]:
 
 
 def broken_bucket_rule(name: str) -> str:
-    """Return the first rule for names of buckets that a name breaks, "" without one.
-
-    Source: https://cloud.google.com/storage/docs/buckets
-    """
+    """Return the first rule for names of buckets that a name breaks, "" without one."""
     rules = google_cloud()["bucket_names"]
     least, part = rules["minimum_length"], rules["maximum_component_length"]
     most = rules["maximum_length_with_dots" if "." in name else "maximum_length"]
     prefixes = tuple(rules["forbidden_prefixes"])
-    pattern, ip_address = re.compile(rules["pattern"]), re.compile(rules["ip_address_pattern"])
     spelling = "lower-case letters, digits, - _ and ., a letter or digit at both ends"
+    is_address = re.fullmatch(rules["ip_address_pattern"], name)
     broken = {
         "the bucket's name alone, without gs:// or a folder": "/" in name,
         f"{least} to {most} characters": not least <= len(name) <= most,
-        spelling: not pattern.fullmatch(name),
-        "a name that does not look like an IP address": ip_address.fullmatch(name),
+        spelling: not re.fullmatch(rules["pattern"], name),
+        "a name that does not look like an IP address": is_address,
         f"at most {part} characters between dots": max(map(len, name.split("."))) > part,
         "no dot beside a dot or a hyphen": any(map(name.count, rules["forbidden_sequences"])),
         f"a name that does not start with {prefixes[0]}": name.startswith(prefixes),
@@ -132,24 +122,20 @@ def broken_bucket_rule(name: str) -> str:
 
 
 def label_findings(labels: Mapping[str, str]) -> Iterator[UserError]:
-    """Yield what is wrong with the labels.
-
-    Source: https://cloud.google.com/vertex-ai/docs/reference/rest/v1/projects.locations.customJobs
-    """
     longest = google_cloud()["limits"]["label_characters"]
     expected = f"at most {longest} lower-case letters, digits, - and _, a letter first in the key"
     expected += f", which is not {RUN_LABEL}: the launcher sets that"
     for key, value in labels.items():
         if not is_label(key, value, longest):
+            near = spelt(key), spelt(value)
+            fix = f'write {near[0]} = "{near[1]}"' if is_label(*near, longest) else "rewrite it"
             what = f"job.toml [labels] {shown(key)} = {shown(value)}"
-            near = f'{spelt(key)} = "{spelt(value)}"'
-            is_near = is_label(spelt(key), spelt(value), longest)
-            yield UserError(what, expected, f"write {near}" if is_near else "rewrite it")
+            yield UserError(what, expected, fix)
 
 
 def is_label(key: str, value: str, longest: int) -> bool:
     short = max(len(key), len(value)) <= longest
-    return short and key != RUN_LABEL and bool(LABEL.fullmatch(f"{key}={value}"))
+    return short and key != RUN_LABEL and bool(fits("label", f"{key}={value}"))
 
 
 def limit_findings(job: Job, arguments: Sequence[str]) -> Iterator[UserError]:
@@ -165,7 +151,7 @@ def limit_findings(job: Job, arguments: Sequence[str]) -> Iterator[UserError]:
     reserved = [*google_cloud()["reserved_variables"], REVISION_VARIABLE]
     for name in names:
         where = f"job.toml [environment] {shown(name)}"
-        if not VARIABLE.fullmatch(name):
+        if not fits("variable", name):
             expected = "letters, digits and _, no digit first"
             near = re.sub(r"^[0-9]+|[^A-Za-z0-9_]", "_", name)
             yield UserError(f"{where} is not a valid variable name", expected, f"write {near}")
@@ -183,48 +169,38 @@ def duration_findings(key: str, text: str) -> Iterator[UserError]:
     yield wrong(f"[scheduling] {key}", text, expected, f'write {key} = "12h", for example')
 
 
-def runtime_findings(job: Job, today: datetime.date) -> list[UserError]:
-    try:
-        problem = runtime_problem(job, today)
-    except UserError:  # there is no such tier, which is a finding of its own
-        return []
-    return findings_at("job.toml [runtime] ", [problem] if problem else [])
-
-
-def runtime_problem(job: Job, today: datetime.date) -> Problem | None:
+def runtime_findings(job: Job, today: datetime.date) -> Iterator[UserError]:
     kind, image = job.runtime.kind, job.runtime.image
     if kind not in RUNTIMES:
+        what = f"job.toml [runtime] kind is {shown(kind)}"
         fix = f"write {nearest(kind, RUNTIMES) or 'auto'}"
-        return f"kind is {shown(kind)}", f"one of {', '.join(RUNTIMES)}", fix
-    kind, machines = runtime_kind(job), kind_of(job.tier())
-    if kind == "executor":
-        return executor_problem(image, today)
-    if kind == "stock" and machines == "tpu":
-        return "kind is 'stock'", "an image of your own, which a TPU needs", 'write "image"'
-    if image and not IMAGE.fullmatch(image):
-        expected = "an address such as REGION-docker.pkg.dev/PROJECT/REPOSITORY/NAME:TAG"
-        return f"image is {shown(image)}", expected, "correct it"
-    if machines == "gpu" and CPU_IMAGE.fullmatch(image):
-        expected = f"an image that can use the GPUs of {job.cloud.scale_tier}"
-        return f"image is {shown(image)}", expected, f"write {image}-gpu"
-    return None
+        yield UserError(what, f"one of {', '.join(RUNTIMES)}", fix)
+    with contextlib.suppress(UserError):  # there is no such tier, which is a finding of its own
+        machines = kind_of(job.tier())
+        if kind == "executor":
+            yield from executor_findings(image, today)
+        elif kind == "stock" and machines == "tpu":
+            what = "job.toml [runtime] kind is 'stock'"
+            yield UserError(what, "an image of your own, which a TPU needs", 'write "image"')
+        elif image and not fits("image", image):
+            expected = "an address such as REGION-docker.pkg.dev/PROJECT/REPOSITORY/NAME:TAG"
+            yield UserError(f"job.toml [runtime] image is {shown(image)}", expected, "correct it")
+        elif machines == "gpu" and CPU_IMAGE.fullmatch(image):
+            what, fix = f"job.toml [runtime] image is {shown(image)}", f"write {image}-gpu"
+            yield UserError(what, f"an image that can use the GPUs of {job.cloud.scale_tier}", fix)
 
 
-def executor_problem(image: str, today: datetime.date) -> Problem | None:
-    """Return what is wrong with an image that is to run a Python package.
-
-    Source: https://cloud.google.com/vertex-ai/docs/training/pre-built-containers
-    """
-    registry, _, tagged = image.rpartition("/")
-    name, listed = tagged.partition(":")[0], google_cloud()["executor_images"]
-    if name not in listed or not GOOGLE_IMAGES.fullmatch(registry):
+def executor_findings(image: str, today: datetime.date) -> Iterator[UserError]:
+    """Yield why an image cannot be the one that is to run a Python package."""
+    match, listed = fits("executor image", image), google_cloud()["executor_images"]
+    if not match or match[2] not in listed:
+        what = f"job.toml [runtime] image is {shown(image)}"
         expected = "an image of Google's list, such as us-docker.pkg.dev/vertex-ai/training/tf-cpu.2-17.py310:latest"
-        return f"image is {shown(image)}", expected, 'write one of them, or kind = "stock"'
-    if today > datetime.date.fromisoformat(ended := listed[name]["ended"]):
-        what = f"image: {name} is past its end of availability ({ended})"
+        yield UserError(what, expected, 'write one of them, or kind = "stock"')
+    elif today > datetime.date.fromisoformat(ended := listed[match[2]]["ended"]):
+        what = f"job.toml [runtime] image: {match[2]} is past its end of availability ({ended})"
         expected = "an image that is still offered; every TensorFlow image of the list has ended"
-        return what, expected, 'write kind = "stock", which needs no image of your own'
-    return None
+        yield UserError(what, expected, 'write kind = "stock", which needs no image of your own')
 
 
 def address_findings(data: Data) -> Iterator[UserError]:

@@ -54,22 +54,22 @@ def pool_problems(pool: Pool, region: str) -> Iterator[Problem]:
     """Yield what is wrong with the machines of one pool; a region "" is not compared."""
     if ended := ended_name(pool.accelerator):
         fact = google_cloud()["ended_accelerators"][ended]
-        expected = "an accelerator that is offered"
-        yield f"{ended} has ended ({fact['ended']})", expected, f"write {fact['instead']}"
+        expected, fix = "an accelerator that is offered", f"write {fact['instead']}"
+        yield f"{ended} has ended ({fact['ended']})", expected, fix
         return
     gpus, tpus = machine_table("gpu_machines"), machine_table("tpu_machines")
     accepted = [*google_cloud()["cpu_machines"], *gpus, *tpus]
     if pool.machine not in accepted:
         what = f"training does not accept the machine {shown(pool.machine)}"
-        fix = f"write {nearest(pool.machine, accepted) or 'n1-standard-4, for example'}"
-        yield what, f"one of the {len(accepted)} machine types that it does", fix
+        expected = f"one of the {len(accepted)} machine types that it does"
+        guess = nearest(pool.machine, accepted) or "n1-standard-4, for example"
+        yield what, expected, f"write {guess}"
     yield from accelerator_problems(pool, gpus)
     accelerator = accelerator_of(pool)
     offered = google_cloud()["accelerator_regions"].get(accelerator, [region])
     if region and region not in offered:
         what = f"{region} does not offer {accelerator} for training"
-        fix = "change region (and bucket), or the scale tier"
-        yield what, f"one of {', '.join(offered)}", fix
+        yield what, f"one of {', '.join(offered)}", "change region (and bucket), or the scale tier"
     _, shapes = tpus.get(pool.machine, ("", []))
     if pool.tpu_topology not in (shapes or [""]):
         expected = f"one of {', '.join(shapes)}" if shapes else "no topology: it has no TPU"
@@ -88,15 +88,12 @@ def ended_name(accelerator: str) -> str:
 
 def accelerator_problems(pool: Pool, implied: Mapping[str, tuple[str, int]]) -> Iterator[Problem]:
     machine, name, count = pool.machine, pool.accelerator, pool.accelerator_count
-    own, own_count = implied.get(machine, (name, count))
+    own = implied.get(machine, (name, count))
     known = google_cloud()["n1_gpu_counts"] | google_cloud()["gpu_machines"]
-    if (own, own_count) != (name, count):
-        what, expected = (
-            f"{machine} with {count} x {name or 'no accelerator'}",
-            f"{own_count} x {own}",
-        )
-        fix = f'write accelerator = "{own}" and accelerator_count = {own_count}'
-        yield what, f"{expected}, which this machine has", fix
+    if own != (name, count):
+        what = f"{machine} with {count} x {name or 'no accelerator'}"
+        expected = f"{own[1]} x {own[0]}, which this machine has"
+        yield what, expected, f'write accelerator = "{own[0]}" and accelerator_count = {own[1]}'
     elif machine in implied or not (name or count):
         return
     elif not name:
@@ -115,12 +112,12 @@ def accelerator_problems(pool: Pool, implied: Mapping[str, tuple[str, int]]) -> 
 
 def unknown_accelerator(name: str, known: Collection[str]) -> Problem:
     if name.upper().startswith("TPU"):
+        what = f"{name} cannot be attached to a machine"
         expected = f"a machine that has TPUs: {', '.join(machine_table('tpu_machines'))}"
-        fix = "take the scale tier BASIC_TPU as an example"
-        return f"{name} cannot be attached to a machine", expected, fix
+        return what, expected, "take the scale tier BASIC_TPU as an example"
     guess = nearest(name if name[:2].upper() == "NV" else f"NVIDIA_{name}", known)
-    fix = f"write {guess}" if guess else "correct the name"
-    return f"there is no accelerator {shown(name)}", f"one of {', '.join(known)}", fix
+    what = f"there is no accelerator {shown(name)}"
+    return what, f"one of {', '.join(known)}", f"write {guess}" if guess else "correct the name"
 
 
 def shape_problems(tier: Tier, module: str) -> Iterator[Problem]:
@@ -135,11 +132,9 @@ def shape_problems(tier: Tier, module: str) -> Iterator[Problem]:
     if replicas.get("evaluator", 1) > 1:
         yield f"{replicas['evaluator']} evaluators", "at most one", "write replicas = 1"
     if "parameter_server" in tier and module == TASK_MODULE:
-        yield (
-            "it has parameter servers",
-            "a chief and workers, because the trainer works by all-reduce, which has no use for them",
-            "remove the pool, and give its machines to worker",
-        )
+        what = "it has parameter servers"
+        expected = "a chief and workers, because the trainer works by all-reduce, which has no use for them"
+        yield what, expected, "remove the pool, and give its machines to worker"
 
 
 def strategy_findings(job: Job) -> list[UserError]:
@@ -172,8 +167,8 @@ def strategy_problems(job: Job) -> Iterator[Problem]:
         return
     if any(accelerator_of(pool) not in taken for pool in pools):
         what = f"{job.cloud.scale_tier} has none of its accelerators"
-        fix = "write standard, or choose a tier with one of them"
-        yield what, f"one of {', '.join(taken)}", fix
+        expected = f"one of {', '.join(taken)}"
+        yield what, expected, "write standard, or choose a tier with one of them"
     if len({(pool.machine, pool.accelerator, pool.accelerator_count) for pool in pools}) > 1:
         yield "the pools have different machines", "the same in every pool", "make them equal"
     if job.scheduling.reservation:

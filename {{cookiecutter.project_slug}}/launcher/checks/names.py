@@ -2,11 +2,13 @@
 
 import ast
 import functools
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import accumulate
 
-from launcher.checks.problem import Problem, findings_at
+from launcher.checks.problem import Problem
 from launcher.console import UserError
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
@@ -44,30 +46,26 @@ def name_findings(
     names: Iterable[Name], problem_of: Callable[[Name], Problem | None]
 ) -> list[UserError]:
     """Return each problem that names have, at the first place."""
-    places: dict[Problem, str] = {}
+    findings: dict[Problem, UserError] = {}
     for each in names:
         if not each.optional and (problem := problem_of(each)):
-            places.setdefault(problem, f"{each.place}: ")
-    return [each for problem in places for each in findings_at(places[problem], [problem])]
+            what, expected, remedy = problem
+            findings.setdefault(problem, UserError(f"{each.place}: {what}", expected, remedy))
+    return [*findings.values()]
 
 
 def listed_findings(names: Iterable[Name], problems: Mapping[str, Problem]) -> list[UserError]:
-    """Return the problems of names, which those below them have too."""
+    """Return the problems of names, and those of what they lie below: of a, a.b and a.b.c for a.b.c."""
 
     def listed(each: Name) -> Problem | None:
-        return next((problems[name] for name in prefixes(each.name) if name in problems), None)
+        prefixes = accumulate(each.name.split("."), "{}.{}".format)
+        return next((problems[name] for name in prefixes if name in problems), None)
 
     return name_findings(names, listed)
 
 
-def prefixes(name: str) -> list[str]:
-    """Return a, a.b and a.b.c of a.b.c."""
-    parts = name.split(".")
-    return [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
-
-
-def names_in(module: str, file: str, tree: ast.Module) -> list[Name]:
-    known, names = meanings(module, file, tree), []
+def names_in(file: str, tree: ast.Module) -> list[Name]:
+    known, names = meanings(file, tree), []
     for node, lazy, optional in walk(tree):
         for _, _, name in imports_in(node, file):
             names.append(Name(file, getattr(node, "lineno", 1), name, True, lazy, optional))
@@ -112,6 +110,10 @@ def imports_in(node: ast.AST, file: str) -> Iterator[tuple[str, str, str]]:
             yield alias.asname or alias.name, name, name
 
 
+def module_name(file: str) -> str:
+    return re.sub(r"(/__init__)?\.py$", "", file).replace("/", ".")
+
+
 def package_named(level: int, file: str) -> list[str]:
     """Return the parts of the package that the dots of a relative import name, `BEYOND` for too many dots."""
     folders = file.split("/")[:-1]
@@ -119,10 +121,10 @@ def package_named(level: int, file: str) -> list[str]:
     return [BEYOND] if beyond else folders[: len(folders) + 1 - level] if level else []
 
 
-def meanings(module: str, file: str, tree: ast.Module) -> dict[str, str]:
+def meanings(file: str, tree: ast.Module) -> dict[str, str]:
     """Return the full name of what each import, function and class of a module binds, if nothing rebinds it."""
     own = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
-    known = {name: f"{module}.{name}" for name in own}
+    known = {name: f"{module_name(file)}.{name}" for name in own}
     known |= {local: name for node in ast.walk(tree) for local, name, _ in imports_in(node, file)}
     for name in rebound(tree):
         known.pop(name, None)

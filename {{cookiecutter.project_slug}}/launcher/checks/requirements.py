@@ -5,7 +5,6 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from launcher.checks.problem import Problem, findings_at
 from launcher.console import UserError
 from launcher.packaging.sdist import EXTRA, SourceDistribution
 from launcher.spec.catalog import google_cloud, kind_of
@@ -20,7 +19,7 @@ TENSORFLOW = re.compile(
 PUBLIC_IMAGE = re.compile(r"(?:docker\.io/)?tensorflow/tensorflow:([0-9]+\.[0-9]+)\S*")
 MOST_PATCHES = 100
 BUILT_HERE = re.compile(r"^Tag: .*-linux_", re.MULTILINE)
-"""A tag that PyPI refuses, because such a wheel fits the machine that built it alone."""
+"""A tag that PyPI refuses, because such a wheel fits the machine that built it alone; only Linux has it."""
 REMEDY = "require one that PyPI has, or move its code below trainer/"
 
 
@@ -40,6 +39,25 @@ def runtime_of(job: Job) -> tuple[str, str]:
     return (entry["tensorflow"], entry["python"]) if entry else ("", "")
 
 
+def requirement_findings(
+    distribution: SourceDistribution, tensorflow: str, python: str
+) -> Iterator[UserError]:
+    """Yield the requirements that no job can install; the versions are those of its machines, or ""."""
+    yield from tensorflow_findings(distribution.requirements, tensorflow)
+    expected = "requirements that the machines of a job can install"
+    for line in distribution.requirements_of(""):
+        if "@ file:" in line:
+            yield UserError(f"setup.py requires {line}, a path on this machine", expected, REMEDY)
+    for name in distribution.declared:
+        if name.replace("-", "_") in sys.stdlib_module_names:
+            what = f"setup.py requires {name}, which is a part of Python"
+            yield UserError(what, expected, "remove it")
+    if python and not admits(distribution.python, python):
+        what = f'setup.py has python_requires="{distribution.python}"'
+        expected = f"a range with Python {python}, which the job's machines run"
+        yield UserError(what, expected, "widen it, or choose another image in job.toml [runtime]")
+
+
 def tensorflow_findings(requirements: Iterable[str], runtime: str) -> list[UserError]:
     """Return what is wrong with the TensorFlow that setup.py asks for; `runtime` is that of the machines, or ""."""
     from packaging.requirements import Requirement
@@ -53,17 +71,13 @@ def tensorflow_findings(requirements: Iterable[str], runtime: str) -> list[UserE
         text = line.partition(";")[0].strip()
         installed = installed or not extras or "local" in extras
         if not extras:
-            findings["installed"] = UserError(
-                f"setup.py installs {text} on the machines of the job",
-                "the TensorFlow that their image brings, because a second one would replace or break it",
-                'move it to EXTRAS["local"]',
-            )
+            what = f"setup.py installs {text} on the machines of the job"
+            expected = "the TensorFlow that their image brings, because a second one would replace or break it"
+            findings["installed"] = UserError(what, expected, 'move it to EXTRAS["local"]')
         elif runtime and "local" in extras and not admits(str(requirement.specifier), runtime):
-            findings["version"] = UserError(
-                f"setup.py asks for {text}, but the job's machines have TensorFlow {runtime}",
-                "the same version here and there",
-                f"write =={runtime}.* in setup.py, or name another image in job.toml [runtime]",
-            )
+            what = f"setup.py asks for {text}, but the job's machines have TensorFlow {runtime}"
+            fix = f"write =={runtime}.* in setup.py, or name another image in job.toml [runtime]"
+            findings["version"] = UserError(what, "the same version here and there", fix)
     if not installed:
         what = 'setup.py requires no TensorFlow in EXTRAS["local"]'
         expected = "the TensorFlow that this machine trains with"
@@ -79,45 +93,15 @@ def admits(specifier: str, version: str) -> bool:
     return any(parsed.contains(f"{version}.{patch}") for patch in range(MOST_PATCHES))
 
 
-def requirement_findings(distribution: SourceDistribution, python: str) -> list[UserError]:
-    """Return the requirements that no job can install; `python` is the version of its machines, or ""."""
-    return findings_at("setup.py ", requirement_problems(distribution, python))
-
-
-def requirement_problems(distribution: SourceDistribution, python: str) -> Iterator[Problem]:
-    expected = "requirements that the machines of a job can install"
+def requirement_warnings(distribution: SourceDistribution, packages: Path) -> Iterator[UserError]:
+    """Yield what some machine may fail to install; `packages` is the folder that all is installed in here."""
     for line in distribution.requirements_of(""):
-        if "@ file:" in line:
-            yield f"requires {line}, a path on this machine", expected, REMEDY
-    for name in distribution.declared:
-        if name.replace("-", "_") in sys.stdlib_module_names:
-            yield f"requires {name}, which is a part of Python", expected, "remove it"
-    if python and not admits(distribution.python, python):
-        expected = f"a range with Python {python}, which the job's machines run"
-        fix = "widen it, or choose another image in job.toml [runtime]"
-        yield f'has python_requires="{distribution.python}"', expected, fix
-
-
-def requirement_warnings(distribution: SourceDistribution, packages: Path) -> list[UserError]:
-    """Return what some machine may fail to install; `packages` is the folder that all is installed in here."""
-    lines = distribution.requirements_of("")
-    addresses = [
-        (
-            f"setup.py requires {line}, by its address",
-            "an address that the machines of a job can read without credentials, with git if it needs that",
-            REMEDY,
-        )
-        for line in lines
-        if "@ " in line and "@ file:" not in line
-    ]
-    return findings_at("", [*addresses, *built_here(packages)])
-
-
-def built_here(packages: Path) -> Iterator[Problem]:
-    """Yield the distributions that were compiled on this machine; only Linux tells them apart."""
+        if "@ " in line and "@ file:" not in line:
+            expected = "an address that the machines of a job can read without credentials, with git if it needs that"
+            yield UserError(f"setup.py requires {line}, by its address", expected, REMEDY)
     for wheel in sorted(packages.glob("*.dist-info/WHEEL")):
         if BUILT_HERE.search(wheel.read_text(encoding="utf-8", errors="replace")):
             name = wheel.parent.name.removesuffix(".dist-info").replace("-", "==")
             what = f"{name} has no wheel for this Python and was compiled here"
-            expected = "wheels, because the machines of a job may have no compiler"
-            yield what, expected, "require a version that has a wheel, or use an image of your own"
+            fix = "require a version that has a wheel, or use an image of your own"
+            yield UserError(what, "wheels, because the machines of a job may have no compiler", fix)

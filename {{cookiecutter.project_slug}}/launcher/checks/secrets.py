@@ -32,8 +32,6 @@ VALUES = re.compile(
     r'|"type":\s*"service_account"'
     r"|wandb\b.*\b[0-9a-f]{40}\b"
 )
-
-
 ALLOWED = "pragma: allowlist secret"
 """The comment by which detect-secrets, too, knows a line that holds none."""
 GUESSING = ("Base64HighEntropyString", "HexHighEntropyString", "IPPublicDetector")
@@ -42,16 +40,14 @@ MOST_BYTES = 1_000_000
 """A larger file is data, which would take seconds."""
 
 
-def secret_findings(job: Job, arguments: Sequence[str]) -> list[UserError]:
-    """Return one finding for each value of the job that looks like a secret; its text is never shown."""
+def secret_findings(job: Job, arguments: Sequence[str]) -> Iterator[UserError]:
+    """Yield each value of the job that looks like a secret; its text is never shown."""
     fix = "keep it in Secret Manager, give its name (projects/PROJECT/secrets/NAME/versions/latest) instead,"
     fix += " and let the code read it"
     expected = "none in a job, which everybody who may see it can read"
-    return [
-        UserError(f"{where} looks like a secret", expected, fix)
-        for where, name, value in values_of(job, arguments, "environment", "arguments", "labels")
-        if is_secret(name, str(value))
-    ]
+    for where, name, value in values_of(job, arguments, "environment", "arguments", "labels"):
+        if is_secret(name, str(value)):
+            yield UserError(f"{where} looks like a secret", expected, fix)
 
 
 def file_findings(project: Path, files: Iterable[str], note: Path) -> Iterator[UserError]:

@@ -2,7 +2,7 @@
 
 import fnmatch
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 from pathlib import Path, PurePosixPath
 
@@ -20,25 +20,23 @@ KEY = re.compile(
 )
 
 
-def left_out_findings(project: Path, shipped: frozenset[str]) -> list[UserError]:
-    """Return the modules that are not among the `shipped` files; those of a folder, or that lack the same `__init__.py`, once."""
+def left_out_findings(project: Path, shipped: frozenset[str]) -> Iterator[UserError]:
+    """Yield the modules that are not among the `shipped` files; those of a folder, or that lack the same `__init__.py`, once."""
     groups: dict[tuple[str, str], list[str]] = {}
     for name in python_files(project):
         if name not in shipped:
             init = missing_init(project, name)
             groups.setdefault((init, "" if init else name.rpartition("/")[0]), []).append(name)
-    return [left_out(names, init) for (init, _), names in groups.items()]
+    for (init, _), names in groups.items():
+        what = f"{first_of(names)} is not in the source distribution"
+        fix = 'write packages=find_packages(include=["trainer", "trainer.*"]) in setup.py'
+        fix = f"{fix}, and remove what excludes it from MANIFEST.in"
+        fix = f"create {init}, an empty file" if init else fix
+        yield UserError(what, "every module below trainer/ to travel to the cloud", fix)
 
 
-def left_out(names: Sequence[str], init: str) -> UserError:
-    more = f" (and {len(names) - 1} more)" if names[1:] else ""
-    fix = 'write packages=find_packages(include=["trainer", "trainer.*"]) in setup.py'
-    fix = f"{fix}, and remove what excludes it from MANIFEST.in"
-    return UserError(
-        f"{names[0]}{more} is not in the source distribution",
-        "every module below trainer/ to travel to the cloud",
-        f"create {init}, an empty file" if init else fix,
-    )
+def first_of(names: Sequence[str]) -> str:
+    return f"{names[0]} (and {len(names) - 1} more)" if names[1:] else names[0]
 
 
 def missing_init(project: Path, name: str) -> str:
@@ -50,49 +48,38 @@ def missing_init(project: Path, name: str) -> str:
 def data_findings(source: Source, shipped: frozenset[str]) -> list[UserError]:
     """Return the data files that a module names otherwise than they are named, or that are not `shipped`."""
     findings: dict[tuple[str, bool], UserError] = {}
-    data = [name for name in package_files(source.project) if not name.endswith((".py", ".pyc"))]
-    for (user, text, last), file in product(named_files(source), data):
-        name, pattern = Path(file).name, "*" in last
+    data = [each for each in package_files(source.project) if not each.endswith((".py", ".pyc"))]
+    split = [(user, text, re.split(r"[/\\]", text)[-1]) for user, text in source.texts()]
+    named = [each for each in split if FILE_NAME.fullmatch(each[2])]
+    for (user, text, last), file in product(named, data):
+        name, inside = Path(file).name, file.partition("/")[2]
         if not fnmatch.fnmatchcase(name.casefold(), last.casefold()):
             continue
-        if not pattern and (last != name or "\\" in text):
-            findings.setdefault((file, True), misnamed(file, user, text))
+        if "*" not in last and (last != name or "\\" in text):
+            what = f"{user} names {shown(text)}, which only Windows or macOS take for {file}"
+            expected = "the file's name, letter by letter, and / between folders"
+            misnamed = UserError(what, expected, f"write {shown(inside)}, or rename the file")
+            findings.setdefault((file, True), misnamed)
         elif file not in shipped:
-            findings.setdefault((file, False), unshipped(file, user))
+            what = f"{file} is named in {user} but is not in the source distribution"
+            package_data = {PACKAGE: [inside]}
+            fix = f"add package_data={package_data} to setup() in setup.py"
+            unshipped = UserError(what, "every file that the code opens to travel with it", fix)
+            findings.setdefault((file, False), unshipped)
     return list(findings.values())
 
 
-def named_files(source: Source) -> list[tuple[str, str, str]]:
-    """Return module, text and last part of each text in the code that may be a file's path or pattern."""
-    split = ((user, text, re.split(r"[/\\]", text)[-1]) for user, text in source.texts())
-    return [each for each in split if FILE_NAME.fullmatch(each[2])]
-
-
-def misnamed(file: str, user: str, text: str) -> UserError:
-    return UserError(
-        f"{user} names {shown(text)}, which only Windows or macOS take for {file}",
-        "the file's name, letter by letter, and / between folders",
-        f"write {shown(file.partition('/')[2])}, or rename the file",
-    )
-
-
-def unshipped(file: str, user: str) -> UserError:
-    package_data = {PACKAGE: [file.partition("/")[2]]}
-    return UserError(
-        f"{file} is named in {user} but is not in the source distribution",
-        "every file that the code opens to travel with it",
-        f"add package_data={package_data} to setup() in setup.py",
-    )
-
-
-def shipped_findings(files: Iterable[str], data: Data, project: Path) -> list[UserError]:
-    """Return a finding for each reason why files of the source distribution should not be in it."""
+def shipped_findings(files: Iterable[str], data: Data, project: Path) -> Iterator[UserError]:
+    """Yield a finding for each reason why files of the source distribution should not be in it."""
     tables = [project / path for path in (data.train, data.test, data.prepared) if path]
     found: dict[str, list[str]] = {}
     for name in sorted(files):
         if reason := reason_against(PurePosixPath(name), tables, project):
             found.setdefault(reason, []).append(name)
-    return [unwanted(reason, names) for reason, names in found.items()]
+    for reason, names in found.items():
+        what = f"the source distribution holds {first_of(names)}, {reason}"
+        fix = "remove it from setup.py or MANIFEST.in, or keep it outside trainer/"
+        yield UserError(what, "trainer/ and setup.py, with the files that they read", fix)
 
 
 def reason_against(name: PurePosixPath, tables: Iterable[Path], project: Path) -> str:
@@ -104,12 +91,3 @@ def reason_against(name: PurePosixPath, tables: Iterable[Path], project: Path) -
     if any((project / name).is_relative_to(table) for table in tables):
         return "which a job reads from the bucket"
     return "which stays on this machine" if name.parts[0] in STAYS else ""
-
-
-def unwanted(reason: str, names: list[str]) -> UserError:
-    more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
-    return UserError(
-        f"the source distribution holds {names[0]}{more}, {reason}",
-        "trainer/ and setup.py, with the files that they read",
-        "remove it from setup.py or MANIFEST.in, or keep it outside trainer/",
-    )

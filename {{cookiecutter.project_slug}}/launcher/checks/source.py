@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from launcher.checks.names import Name, names_in
+from launcher.checks.names import Name, module_name, names_in
 from launcher.console import UserError, shown
 from launcher.packaging.environment import find_program
 from launcher.packaging.sdist import python_files, syntax_finding
@@ -45,18 +45,13 @@ class Source:
     @functools.cached_property
     def names(self) -> list[Name]:
         """What the modules import and use."""
-        named = (names_in(module_name(file), file, tree) for file, tree in self.trees.items())
-        return [name for names in named for name in names]
+        return [name for file, tree in self.trees.items() for name in names_in(file, tree)]
 
     def texts(self) -> Iterator[tuple[str, str]]:
         """Yield the file and the value of each text in the code."""
         for file, tree in self.trees.items():
             constants = {each.value for each in ast.walk(tree) if isinstance(each, ast.Constant)}
             yield from ((file, each) for each in constants if isinstance(each, str))
-
-
-def module_name(file: str) -> str:
-    return re.sub(r"(/__init__)?\.py$", "", file).replace("/", ".")
 
 
 def syntax_findings(project: Path) -> list[UserError]:
@@ -89,11 +84,11 @@ def ruff_findings(source: Source, python: str) -> list[UserError]:
     findings: dict[tuple[str, str], UserError] = {}
     for each in json.loads(output or "[]"):
         file = Path(each["filename"]).relative_to(source.project.resolve()).as_posix()
+        what = f"{file}, line {each['location']['row']}: {each['message']}"
         kind, expected = "syntax", f"what Python 3.{minor} has, which the job's machines run"
         fix = "write it another way, or choose another image in job.toml [runtime]"
         if each["code"] == "F821":
             kind, expected = each["message"], "a defined name"
             fix = "correct the name, or import it"
-        what = f"{file}, line {each['location']['row']}: {each['message']}"
         findings.setdefault((file, kind), UserError(what, expected, fix))
     return [*findings.values()]

@@ -8,8 +8,8 @@ from launcher.checks.bucket import (
     create_command,
     existing,
     is_closed,
+    misplaced_finding,
     of_others,
-    raise_for_location,
 )
 from launcher.commands.session import Session
 from launcher.executors.vertex.services import STORAGE, RequestRefused, explained
@@ -27,7 +27,8 @@ def bucket(session: Session) -> int:
     cloud_bucket, state = existing(job, client), "exists,"
     if cloud_bucket is None:
         cloud_bucket, state = created(job, client), "created"
-    raise_for_location(job, cloud_bucket)
+    if misplaced := misplaced_finding(job, cloud_bucket):
+        raise misplaced
     console.step("bucket", f"gs://{job.cloud.bucket} {state} in {job.cloud.region}")
     if not is_closed(cloud_bucket):
         flags = "--uniform-bucket-level-access --public-access-prevention"

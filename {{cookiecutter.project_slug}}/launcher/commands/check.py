@@ -26,9 +26,7 @@ def check(session: Session) -> int:
     if session.options.cloud:
         prepared_uri = data_uri(job, prepared_fingerprint(project, job))
         errors += unready or [*found.stale, *cloud_findings(session, prepared_uri)]
-    report(errors, project, console)
-    for finding in () if console.quiet else warnings:
-        console.warning(finding)
+    report(project, errors, warnings, console)
     return 0
 
 

@@ -54,9 +54,11 @@ class Session:
     def check(self) -> list[UserError]:
         """Return why the prepared data is stale; raise `Refused` or `UserError` for what else would fail."""
         # Imported here, so that --help does not wait for the checks.
-        from launcher.checks.findings import require_sound
+        from launcher.checks.findings import findings, report
 
-        return require_sound(self.project, self.job, self.package, self.arguments, self.console)
+        found = findings(self.project, self.job, self.package, self.arguments, self.console)
+        report(self.project, found.errors, found.warnings, self.console)
+        return found.stale
 
     def require_ready(self) -> None:
         """Raise `Refused` until job.toml names a project and a bucket of one's own."""

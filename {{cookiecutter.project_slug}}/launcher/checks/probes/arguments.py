@@ -8,11 +8,11 @@ The module is stopped where it parses its flags; for one that does not use argpa
 
 import argparse
 import contextlib
+import faulthandler
 import json
 import os
 import runpy
 import sys
-import threading
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NoReturn
@@ -95,9 +95,7 @@ def main() -> None:
 
         return respond_instead
 
-    timer = threading.Timer(LONGEST_SECONDS, os._exit, (0,))
-    timer.daemon = True
-    timer.start()
+    faulthandler.dump_traceback_later(LONGEST_SECONDS, exit=True)
     sys.addaudithook(refuse_work)
     ask_features(request["prepare"])
     argparse.ArgumentParser.error = object_to  # type: ignore[assignment,method-assign]

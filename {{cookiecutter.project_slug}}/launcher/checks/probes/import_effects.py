@@ -33,6 +33,7 @@ WRITES = (
     *("os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.link", "os.symlink", "os.truncate"),
     *("os.chmod", "os.chown", "shutil.copyfile", "shutil.rmtree", "tempfile.mkdtemp"),
 )
+WRITING = os.O_WRONLY | os.O_RDWR
 SYSTEM = ("/usr/", "/etc/", "/proc/", "/sys/", "/dev/", "/System/", "/Library/")
 STARTS = ("os.system", "subprocess.Popen", "os.exec", "os.fork", "os.posix_spawn", "os.spawn")
 ACTIONS = {
@@ -83,11 +84,8 @@ class Guard(io.TextIOBase):
 
     def places(self, code: Iterable[tuple[str, int | None]]) -> list[tuple[str, int]]:
         """Return file and line of the code that is the package's."""
-        start = f"{self.package}{os.sep}"
-        own = ((name, line or 1) for name, line in code if name.startswith(start))
-        return [
-            (Path(name).relative_to(self.package.parent).as_posix(), line) for name, line in own
-        ]
+        own = ((Path(name), line or 1) for name, line in code if self.package in Path(name).parents)
+        return [(path.relative_to(self.package.parent).as_posix(), line) for path, line in own]
 
 
 def effect_of(event: str, arguments: tuple[Any, ...], package: Path) -> str:
@@ -98,16 +96,11 @@ def effect_of(event: str, arguments: tuple[Any, ...], package: Path) -> str:
         return ""
     name = os.fsdecode(arguments[0] or ".")
     path = os.path.abspath(name)
-    if event in WRITES or (event == "open" and writes(arguments)):
+    if event in WRITES or (event == "open" and int(arguments[2] or 0) & WRITING):
         return "" if path.startswith("/dev/") else f"writes {name}"
     installed = (folder for folder in sys.path if folder.endswith("site-packages"))
     own = (str(package), sys.prefix, sys.base_prefix, sys.exec_prefix, *installed)
     return "" if path.startswith((*own, *SYSTEM)) else f"reads {name}"
-
-
-def writes(arguments: tuple[Any, ...]) -> bool:
-    mode, flags = str(arguments[1] or ""), int(arguments[2] or 0)
-    return bool(set(mode) & set("wax+")) or bool(flags & (os.O_WRONLY | os.O_RDWR))
 
 
 def guard_methods(guard: Guard) -> None:
