@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from trainer import task
-from trainer.arguments import parser, settings_of
 from trainer.data.schema import Schema, check
 from trainer.run import errors
 from trainer.run.console import Console, Progress
@@ -109,17 +108,6 @@ def test_the_learning_rate_follows_the_batch_unless_it_is_given() -> None:
     rates = [Settings(batch_size=size).for_rows(1_000).learning_rate for size in (32, 256, 1024)]
     assert rates == sorted(set(rates))
     assert Settings(learning_rate=0.5).for_rows(1_000).learning_rate == 0.5
-
-
-@pytest.mark.parametrize(
-    "flag",
-    ["--epochs", "--max-steps", "--max-minutes", "--batch-size", "--learning-rate", "--patience"],
-)
-def test_a_flag_that_is_0_is_as_one_that_is_not_given(flag: str) -> None:
-    """As in job.toml files of earlier versions."""
-    given, absent = (settings_of(parser().parse_args(flags)) for flags in ([flag, "0"], []))
-    assert given == absent and getattr(given, flag[2:].replace("-", "_")) is None
-    assert settings_of(parser().parse_args([flag, "3"])) != absent
 
 
 def test_the_smoke_test_names_the_module_that_does_not_import(
