@@ -78,8 +78,8 @@ RUNS: tuple[Mistake, ...] = (
     local("66", MODEL, swap("        hidden = keras.layers.Dropout(", "        hidden = 0.0 * hidden\n        hidden = keras.layers.Dropout("), "of a linear model", "warning"),
     local("66 a rate too low", JOB, key("learning_rate", "1e-9"), "which predicting the same for every row gives", "warning"),
     local("66 overconfident", MODEL, swap("tf.sigmoid(-outputs), tf.sigmoid(outputs)", "tf.sigmoid(-90 * outputs), tf.sigmoid(90 * outputs)"), "test loss", "warning"),
-    local("67", METRICS, swap('return {"auc": auc(codes == 1, outputs[:, 1]), **metrics}', 'return {**metrics, "auc": float("nan")}'), "the metric auc is nan at step"),
+    local("67", METRICS, swap('return {"auc": area, **metrics}', 'return {**metrics, "auc": float("nan")}'), "the metric auc is nan at step"),
     local("67 text", METRICS, swap('"accuracy": float(', '"threshold": "half",\n        "accuracy": float('), "the metric threshold is 'half' at step"),
-    local("67 missing", METRICS, swap('return {"auc": auc(', 'return {"roc_auc": auc('), "the metric auc is missing at step"),
-    local("67 another metric", METRICS, swap('return {"auc": auc(', 'return {"lift": float("inf"), "auc": auc('), "the metric lift is inf at step", "warning"),
+    local("67 missing", METRICS, swap('return {"auc": area', 'return {"roc_auc": area'), "the metric auc is missing at step"),
+    local("67 another metric", METRICS, swap('return {"auc": area', 'return {"lift": float("inf"), "auc": area'), "the metric lift is inf at step", "warning"),
 )  # fmt: skip

@@ -133,7 +133,6 @@ CHANGES: dict[str, tuple[str, Callable[[Array], object], str]] = {
         lower,
         "has values that no training row has in 98% of the rows",
     ),
-    "one class": ("y", lambda y: np.full_like(y, "yes"), "'y' has one value (training: several)"),
 }
 
 

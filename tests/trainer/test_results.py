@@ -1,6 +1,7 @@
 """Numbers that mean nothing are reported: metrics that are none, and results that a constant or a linear model reaches."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,8 +13,9 @@ from trainer.data.shards import Split, Window
 from trainer.data.statistics import Label, Statistics
 from trainer.run.console import Console
 from trainer.run.errors import UserError
+from trainer.run.outputs import outputs_of
 from trainer.training.linear import linear_baseline
-from trainer.training.metrics import MAIN_METRIC, finite
+from trainer.training.metrics import MAIN_METRIC, finite, main_metric, metrics_of
 from trainer.training.summary import no_better, report
 
 
@@ -129,3 +131,53 @@ def test_many_columns_and_classes_have_no_linear_model(
 def test_the_linear_model_of_a_linear_label_is_exact() -> None:
     label = Label((), (), 3.0, 2.29)
     assert linear_baseline("regression", label, Rows(1, 0), Rows(2, 0))["rmse"] < 0.01
+
+
+@pytest.mark.parametrize("codes", [[1], [0, 0, 0], [1] * 50])
+def test_the_auc_of_one_class_is_undefined(codes: list[int]) -> None:
+    likely = np.random.default_rng(1).random(len(codes))
+    metrics = metrics_of("binary", np.stack([1 - likely, likely], axis=1), np.array(codes))
+    assert "auc" not in metrics and main_metric("binary", np.array(codes)) == "loss"
+    assert finite(metrics, "loss", 7, pytest.fail) == metrics
+
+
+def resampled_error(task: str, outputs: Any, labels: Any, name: str) -> float:
+    """Return the standard deviation of a metric over bootstrap samples of the rows."""
+    random = np.random.default_rng(3)
+    chosen = [random.integers(0, len(labels), len(labels)) for _ in range(300)]
+    return float(np.std([metrics_of(task, outputs[rows], labels[rows])[name] for rows in chosen]))
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_the_standard_error_is_that_of_other_samples(task: str) -> None:
+    random = np.random.default_rng(2)
+    labels = random.integers(0, 2, 400)
+    scores = labels + random.normal(size=400) ** 3
+    likely = 1 / (1 + np.exp(-scores))
+    outputs = np.stack([1 - likely, likely], axis=1) if task != "regression" else scores[:, None]
+    error = metrics_of(task, outputs, labels)["standard_error"]
+    expected = resampled_error(task, outputs, labels, MAIN_METRIC[task])
+    assert 0.6 * expected < error < 1.6 * expected
+
+
+@pytest.mark.parametrize(
+    ("found", "line"),
+    [
+        ({"auc": 0.9, "standard_error": 0.0417}, "0.9000 ± 0.0417"),
+        ({}, "warning: test auc is undefined: all rows of the split have one class"),
+    ],
+)
+def test_the_summary_shows_how_sure_a_result_is(
+    found: dict[str, float],
+    line: str,
+    schema: Schema,
+    statistics: Statistics,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    constant = {"loss": 0.6, "auc": 0.5} if found else {"loss": 0.6}
+    totals = {"steps": 1, "epochs": 1, "rows_per_second": 1.0, "wall_seconds": 1.0}
+    metrics = {**totals, **found, "loss": 0.4, "split": "test", "baseline": constant}
+    binary = replace(schema, task="binary")
+    report(metrics, outputs_of(str(tmp_path), {}), statistics, binary, Console())
+    assert line in capsys.readouterr().err

@@ -111,6 +111,11 @@ class Schema:
         """Names of all columns that training and serving read."""
         return self.numeric + self.coded
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of all columns of the table but the label, those that are used first."""
+        return self.used + self.of_kind("ignore")
+
 
 def read_schema(features: ModuleType) -> Schema:
     """Return the schema that the module `features` declares, or raise `UserError`."""

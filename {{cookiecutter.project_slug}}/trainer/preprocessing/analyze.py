@@ -66,7 +66,7 @@ def label_statistics(connection: Any, schema: Schema) -> Label:
         if not deviation:
             raise one_value(schema, str(mean))
         return Label((), (), *stable(mean, deviation))
-    counted = dict(sql.run(connection, sql.class_counts()).fetchall())
+    counted = dict(sql.run(connection, sql.class_counts("train")).fetchall())
     classes = sorted(counted)
     check_classes(classes, schema)
     if schema.task == "binary":

@@ -3,7 +3,7 @@
 | name         | what                                                     | in                                 |
 |--------------|----------------------------------------------------------|------------------------------------|
 | `p0` …       | each column of the file, text                            | view `whole`                       |
-| `c0` …       | each used column, text, in the order of `Schema.used`    | view `source`                      |
+| `c0` …       | each column, text, in the order of `Schema.sources`      | view `source`                      |
 | `d0` …       | each datetime column, canonical text                     | a part of the query on `source`    |
 | `x0` …       | each numeric or datetime column, FLOAT64                 | table `prepared`                   |
 | `t0` …       | each coded column, text, in the order of `Schema.coded`  | table `prepared`                   |

@@ -31,17 +31,19 @@ FEWEST_ROWS_FOR_LABEL = 100
 BINS = 256
 # How much of the label one column explains. In real tables the best column stays below `LONE`, or is followed by one
 # within `GAP`, as in the measures of flowers. A number is often close to another: income and spending, length and weight.
-SURE, SURE_OF_NUMBERS, LONE, GAP = 0.97, 0.99, 0.75, 0.3
+SURE, LONE = {"class": 0.97, "number": 0.99}, {"class": 0.75, "number": 0.95}
+GAP = 0.3
 EDITS = {
-    "eval": "equal rows are in one split, so use more columns, or write another eval_share in job.toml",
+    "eval": 'give the column the kind "ignore" in trainer/features.py, or the table more rows',
     "test": 'correct the test table, or give a column the kind "ignore" in trainer/features.py',
 }
+FEWEST_ROWS_OF_CLASS = 5
 CHANCE = 1e-6
-LARGE_SHARE, FEW_OUTSIDE = 0.3, 0.01
+LARGE_SHARE, ALL_UNSEEN, FEW_OUTSIDE = 0.3, 0.95, 0.01
 LARGE_FACTOR = 20.0
 # Between two distribution functions; 30 rows differ as much once in a million times.
 LARGE_DISTANCE = 0.5
-MOST_WARNINGS = 10
+MOST_WARNINGS, MOST_CLASSES = 10, 4
 
 Array = npt.NDArray[Any]
 
@@ -51,7 +53,7 @@ def warnings_of(folder: Path, schema: Schema, statistics: Statistics) -> list[st
     samples = {split: sample(folder / split, schema) for split in statistics.rows}
     found = [*revealing(samples["train"], schema)]
     for split in [*samples][1:]:
-        for name in (*schema.used, schema.label):
+        for name in (*schema.used, *([schema.label] if schema.task == "regression" else [])):
             train, own, held_out = (samples[each][name] for each in ("train", split, "eval"))
             beyond = outside(own, statistics.numeric[name]) if name in schema.dates else ""
             what = beyond or difference(train, own, held_out, name in statistics.vocabularies)
@@ -77,6 +79,19 @@ def sample(folder: Path, schema: Schema) -> dict[str, Array]:
     return columns
 
 
+def too_few(rows: int, classes: Mapping[str, int]) -> str:
+    """Return what a split has too few of to evaluate on: rows, or rows of its rarest classes; "" if it has enough."""
+    if rows < FEWEST_ROWS:
+        return f"{rows} row(s)"
+    rare = sorted(
+        (count, value) for value, count in classes.items() if count < FEWEST_ROWS_OF_CLASS
+    )
+    listed = ", ".join(f"{count} of {shown(value)}" for count, value in rare[:MOST_CLASSES])
+    return (
+        f"few rows of some classes: {listed}{', …' if rare[MOST_CLASSES:] else ''}" if rare else ""
+    )
+
+
 def revealing(columns: Mapping[str, Array], schema: Schema) -> Iterator[str]:
     """Yield a sentence for each column that alone gives the label: its copy, a code of it, a copy with noise."""
     labels, regression = columns[schema.label], schema.task == "regression"
@@ -84,12 +99,12 @@ def revealing(columns: Mapping[str, Array], schema: Schema) -> Iterator[str]:
         return
     labels = ranks(labels) if regression else labels
     found = {name: explained(groups(columns[name]), labels, regression) for name in schema.used}
-    sure = SURE_OF_NUMBERS if regression else SURE
-    others = sorted(share for share, _ in found.values() if share < sure)
+    kind = "number" if regression else "class"
+    others = sorted(share for share, _ in found.values() if share < SURE[kind])
     second = others[-2] if len(others) > 1 else 1.0
     for name, (share, what) in found.items():
-        lone = not regression and share >= LONE and share - second >= GAP
-        if share >= sure or lone:
+        lone = share >= LONE[kind] and share - second >= GAP
+        if share >= SURE[kind] or lone:
             ignored = f'{json.dumps(name, ensure_ascii=False)}: "ignore"'
             yield f"{shown(name)} alone {what}; if it is not known before the label, write {ignored} in trainer/features.py"
 
@@ -149,7 +164,7 @@ def difference(train: Array, other: Array, held_out: Array, has_vocabulary: bool
     if min(len(known), len(known_other)) < FEWEST_ROWS:
         return ""
     unseen = np.mean(other == UNSEEN_CODE) if has_vocabulary else 0.0
-    if unseen - np.mean(held_out == UNSEEN_CODE) > large:
+    if unseen > ALL_UNSEEN or unseen - np.mean(held_out == UNSEEN_CODE) > large:
         return f"has values that no training row has in {unseen:.0%} of the rows"
     if is_constant(known_other, known):
         return "has one value (training: several)"

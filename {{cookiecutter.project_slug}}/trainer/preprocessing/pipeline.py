@@ -26,6 +26,8 @@ from trainer.run.errors import UserError, shown
 ROW_GROUP_ROWS = 1 << 16
 GROUPS_PER_SHARD = 16
 EXAMPLE_ROWS = 10
+# Equal rows are in one split, unless their number decides the size and the content of the splits.
+FEWEST_DIFFERENT, MOST_COPIES, MOST_COPIES_SHARE = 0.25, 10, 0.01
 
 
 def prepare(request: Request, schema: Schema, console: Console) -> None:
@@ -101,6 +103,8 @@ class Preparation:
 
     def write(self, tables: dict[str, Table]) -> Statistics:
         rejected = sum(self.read_table(split, table) for split, table in tables.items())
+        self.divide_equal_rows()
+        self.place_classes()
         analyze.split_rows(self.connection, self.request)
         label = analyze.label_statistics(self.connection, self.schema)
         self.drop_unknown_labels(label)
@@ -161,11 +165,7 @@ class Preparation:
         import sqlglot
 
         validated = sql.validated_rows(self.schema, self.request.deduplicate)
-        query = (
-            sql.with_split(validated, self.request.eval_share)
-            if split == "train"
-            else sql.as_test(validated)
-        )
+        query = sql.with_split(validated, self.request.eval_share, split)
         target = "CREATE TABLE prepared AS" if split == "train" else "INSERT INTO prepared"
         try:
             query = sql.in_duckdb(query)
@@ -204,6 +204,38 @@ class Preparation:
             remedy = f"see {shown_path(self.request.rejects)}, then {fix}"
             raise UserError(found, f"at most {allowed:.2%}", remedy)
         self.console.warning(f"{found}; see {shown_path(self.request.output / files.REJECTS)}")
+
+    def divide_equal_rows(self) -> None:
+        """Split rows of very many copies copy by copy."""
+        rows = self.count("prepared WHERE split <> 'test'")
+        different, most = self.run(sql.equal_rows()).fetchone()
+        few = different < rows * FEWEST_DIFFERENT
+        limit = 1 if few else max(MOST_COPIES, int(rows * MOST_COPIES_SHARE))
+        if not rows or most <= limit:
+            return
+        share = self.request.eval_share
+        tables = (sql.divided(split, share, limit) for split in self.request.tables)
+        self.recreate(" UNION ALL ".join(tables))
+        self.console.line(
+            f"data     {different:,} of {rows:,} rows are different, so copies of a row are in both splits;"
+            " --deduplicate keeps one of each"
+        )
+
+    def recreate(self, query: str) -> None:
+        """Replace the table `prepared` by what a query over it returns."""
+        self.run(f"CREATE TABLE recreated AS {query}")
+        self.connection.execute("DROP TABLE prepared")
+        self.connection.execute("ALTER TABLE recreated RENAME TO prepared")
+
+    def place_classes(self) -> None:
+        """Give each class of two rows or more one to evaluate on, and each class one to train on."""
+        if self.schema.task == "regression" or not self.request.eval_share:
+            return
+        counted = self.run(sql.classes_by_split()).fetchall()
+        lacking = {label: 0 for label, train, held_out in counted if not train * held_out}
+        if lacking:
+            analyze.create_code_table(self.connection, "lacking", [lacking])
+            self.run(sql.place_classes())
 
     def drop_unknown_labels(self, label: Label) -> None:
         """Drop rows of the other splits whose class no training row has: no prediction could be right."""
@@ -246,9 +278,7 @@ class Preparation:
     def encode_first(self) -> None:
         """Replace text by codes in `prepared`, some columns at a time, until few enough are left."""
         for first in range(0, sql.coded_before(self.schema), sql.JOINS_AT_ONCE):
-            self.run(f"CREATE TABLE recoded AS {sql.with_codes(first)}")
-            self.connection.execute("DROP TABLE prepared")
-            self.connection.execute("ALTER TABLE recoded RENAME TO prepared")
+            self.recreate(sql.with_codes(first))
 
     def write_shards(self, split: str) -> None:
         """Write one split as Parquet files of at most `GROUPS_PER_SHARD` row groups."""
@@ -268,6 +298,7 @@ class Preparation:
                 writer.write_table(rows.rename_columns(target.names).cast(target))
 
     def compare_splits(self, statistics: Statistics) -> None:
+        self.findings += [*self.small_splits(statistics)]
         self.findings += comparison.warnings_of(self.folder, self.schema, statistics)
         # As many test rows as are equal within a table are equal by chance; that count takes ten times as long.
         share = self.number(sql.share_of_test_in_train()) if self.request.test else 0.0
@@ -279,6 +310,14 @@ class Preparation:
                 f"{share:.0%} of the test rows are rows of the train table, too, so their metrics do not show what"
                 " is learnt; name another `test` under [data] in job.toml, or remove it"
             )
+
+    def small_splits(self, statistics: Statistics) -> Iterator[str]:
+        """Yield a sentence for each split that is too small, or has too few rows of a class, to evaluate on."""
+        for split in [*statistics.rows][1:]:
+            counts = dict(self.run(sql.class_counts(split)).fetchall())
+            classes = {value: counts.get(value, 0) for value in statistics.label.classes}
+            if what := comparison.too_few(statistics.rows[split], classes):
+                yield f"the {split} split has {what}, so its metrics may be chance; give it more rows"
 
     def number(self, query: str) -> float:
         return float(self.run(query).fetchone()[0])

@@ -205,10 +205,10 @@ def write_cells(path: Path, layout: Layout, target: Path) -> None:
 
 
 def source_sql(table: Table, schema: Schema) -> str:
-    """Return DuckDB SQL for the used columns of the view `whole`: `c0` … `cN` and `label`."""
+    """Return DuckDB SQL for the columns of the view `whole`: `c0` … `cN` and `label`."""
     positions = {name: file_column(position) for position, name in enumerate(table.names)}
     columns = [
-        f"{positions[name]} AS {raw_column(index)}" for index, name in enumerate(schema.used)
+        f"{positions[name]} AS {raw_column(index)}" for index, name in enumerate(schema.sources)
     ]
     columns.append(f"{positions[schema.label]} AS label")
     return f"SELECT {', '.join(columns)} FROM whole"

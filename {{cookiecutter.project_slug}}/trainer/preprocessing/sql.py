@@ -1,13 +1,13 @@
 """The preparation as SQL in BigQuery's dialect; it runs in DuckDB, and unchanged where tables are larger.
 
-Input is a relation `source` with the used columns as text, `c0` … `cN` in the order of `Schema.used`, and `label`; an
-empty cell is '', never NULL.
+Input is a relation `source` with the columns as text, `c0` … `cN` in the order of `Schema.sources`, and `label`; an empty
+cell is '', never NULL.
 
 Work on each cell of each row costs most. So a number is cleaned only where it cannot be cast as it stands, and text is
 kept as it stands and cleaned once per value, where values are counted and coded. `trainer.data.cells` holds the rules.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from trainer.data.cells import (
@@ -34,11 +34,18 @@ from trainer.preprocessing.columns import (
 )
 
 SEPARATOR = "\x1f"  # between the cells of a row's text
-SPLIT_PARTS = 10_000
 RULES_AT_ONCE = 12
 MIDNIGHT = " 00:00+00:00 00"  # after the date of a canonical date
+NAMED = "'True', 'TRUE', 'False', 'FALSE', 'nan', 'NaN'"
+END = f"({SEPARATOR}|$)"
+PLAIN = (
+    (f"(:[0-9][0-9](?:[.][0-9]+)?)[+]00(?::00)?{END}", r"\1\2"),
+    (f"(?:[.]0+|([.][0-9]*[1-9])0+){END}", r"\1\2"),
+    (f" 00:00:00{END}", r"\1"),
+)
+SPLIT_PARTS = 10_000
+PART = f"MOD(row_key, {SPLIT_PARTS})"
 JOINS_AT_ONCE = 50  # thousands nest too deeply for DuckDB, and exceed BigQuery's limit of tables
-KEY = "CAST(CONCAT('0x', SUBSTR(TO_HEX(MD5(row_text)), 1, 15)) AS INT64)"  # 60 bits: never negative
 
 
 def in_duckdb(text: str) -> str:
@@ -205,10 +212,16 @@ def validated_rows(schema: Schema, deduplicate: bool) -> str:
     """Return SQL that casts and validates each row of `source`.
 
     Columns: `x0` … numbers, `t0` … text of the coded columns as it stands, `label`, `reason` (NULL for a valid row), `cells`
-    (the text of an invalid row) and `row_key`, an INT64 made of the MD5 of the row.
+    (the text of an invalid row), and two INT64: `row_key`, made of the MD5 of all columns of the table in the order of their
+    names, and `content_key`, of those that are used.
     """
-    columns = [raw_column(index) for index in range(len(schema.used))]
-    row = f"ARRAY_TO_STRING([{', '.join([*columns, 'label'])}], {literal(SEPARATOR)})"
+    columns = [raw_column(index) for index in range(len(schema.sources))]
+    by_name = dict(zip((*schema.sources, schema.label), (*columns, "label"), strict=True))
+    texts = [f"{row_text([by_name[name] for name in sorted(by_name)])} AS row_text"]
+    keys, both = f"{key('row_text')} AS row_key", "row_key, row_key AS content_key"
+    if len(schema.used) < len(columns):
+        texts.append(f"{row_text([*columns[: len(schema.used)], 'label'])} AS content")
+        keys, both = f"{keys}, {key('content')} AS content_key", "row_key, content_key"
     label = f"CAST({schema.label_sql} AS STRING)" if schema.label_sql else "label"
     dates = [
         f"{known(raw_column(index), schema)} AS {date_column(index)}"
@@ -220,15 +233,16 @@ def validated_rows(schema: Schema, deduplicate: bool) -> str:
         f" AS {number_column(index)}"
         for index, name in enumerate(schema.numeric)
     ]
-    unique = "QUALIFY ROW_NUMBER() OVER (PARTITION BY row_text ORDER BY row_key) = 1"
+    unique = "QUALIFY ROW_NUMBER() OVER (PARTITION BY content_key ORDER BY row_key) = 1"
     return (
-        f"WITH cleaned AS (SELECT {', '.join([*columns, *dates])}, {known('label', schema)} AS label, {row} AS row_text FROM source),"
+        f"WITH texts AS (SELECT *, {', '.join(texts)} FROM source),"
+        f" cleaned AS (SELECT {', '.join([*columns, *dates])}, {known('label', schema)} AS label, {keys} FROM texts),"
         f" {''.join(f'{relation}, ' for relation in relations)}"
-        f" labelled AS (SELECT {', '.join([*columns, *numbers])}, {label} AS label, row_text FROM {last}),"
+        f" labelled AS (SELECT {', '.join([*columns, *numbers])}, {label} AS label, {both} FROM {last}),"
         f" numbered AS (SELECT *, {number('label', schema.label, schema)} AS y FROM labelled),"
-        f" validated AS (SELECT *, {rejection(schema)} AS reason, {KEY} AS row_key FROM numbered)"
+        f" validated AS (SELECT *, {rejection(schema)} AS reason FROM numbered)"
         f" SELECT {', '.join(kept_columns(schema))}, {kept_label(schema)} AS label, reason,"
-        f" IF(reason IS NULL, NULL, row_text) AS cells, row_key FROM validated"
+        f" IF(reason IS NULL, NULL, {joined([*columns, 'label'])}) AS cells, row_key, content_key FROM validated"
         f" {unique if deduplicate else ''}"
     )
 
@@ -247,6 +261,37 @@ def is_marker(number: str, name: str, schema: Schema) -> str:
     return f"IFNULL({number} IN ({listed}), FALSE)" if listed else "FALSE"
 
 
+def joined(cells: Sequence[str]) -> str:
+    return f"ARRAY_TO_STRING([{', '.join(cells)}], {literal(SEPARATOR)})"
+
+
+def row_text(cells: Sequence[str]) -> str:
+    """Return SQL for the cells of a row as one text, with booleans in lower case and without NaN."""
+    found = " OR ".join(f"{cell} IN ({NAMED})" for cell in cells)
+    lower = [
+        f"IF({cell} IN ({NAMED}), REPLACE(LOWER({cell}), 'nan', ''), {cell})" for cell in cells
+    ]
+    return f"IF({found}, {joined(lower)}, {joined(cells)})"
+
+
+def key(text: str) -> str:
+    """Return SQL for an INT64 of 60 bits, so never negative, made of the MD5 of a row's text."""
+    digits = f"TO_HEX(MD5({plain(text)}))"
+    return f"CAST(CONCAT('0x', SUBSTR({digits}, 1, 15)) AS INT64)"
+
+
+def plain(text: str) -> str:
+    """Return SQL for a row's text as it counts in a key: 1.50 as 1.5, 3.0 as 3, and a time in UTC without its zone, or midnight.
+
+    CSV and Parquet files, and the programs that write them, differ in these.
+    """
+    found = f"STRPOS({text}, ':') > 0 OR REGEXP_CONTAINS({text}, r'[.][0-9]*0{END}')"
+    changed = text
+    for pattern, replacement in PLAIN:
+        changed = f"REGEXP_REPLACE({changed}, r'{pattern}', r'{replacement}')"
+    return f"IF({found}, {changed}, {text})"
+
+
 def kept_columns(schema: Schema) -> list[str]:
     """Return SQL for the columns that later steps read: numbers as such, the rest as text."""
     count = len(schema.numeric)
@@ -260,15 +305,51 @@ def kept_columns(schema: Schema) -> list[str]:
     ]
 
 
-def with_split(relation: str, eval_share: float) -> str:
-    """Return SQL that adds `split`: equal rows always fall on the same side, whatever their order."""
-    threshold = round(eval_share * SPLIT_PARTS)
-    part = f"MOD(row_key, {SPLIT_PARTS})"
-    return f"SELECT *, IF({part} < {threshold}, 'eval', 'train') AS split FROM ({relation}) AS read"
+def with_split(relation: str, eval_share: float, split: str) -> str:
+    """Return SQL that adds `split`: the rows of a train table are split by their key, in any order of them alike."""
+    by_key = f"IF({PART} < {round(eval_share * SPLIT_PARTS)}, 'eval', 'train')"
+    split = by_key if split == "train" else literal(split)
+    return f"SELECT *, {split} AS split FROM ({relation}) AS read"
 
 
-def as_test(relation: str) -> str:
-    return f"SELECT *, 'test' AS split FROM ({relation}) AS read"
+def equal_rows() -> str:
+    """Return SQL for one row about the train table: the number of different rows, and of the copies of the most frequent one."""
+    counted = "SELECT COUNT(*) AS copies FROM prepared WHERE split <> 'test' GROUP BY row_key"
+    return f"SELECT COUNT(*), MAX(copies) FROM ({counted}) AS counted"
+
+
+def divided(split: str, eval_share: float, limit: int) -> str:
+    """Return SQL for the rows of one table with a key of its own for each copy of a row that has more than `limit` copies."""
+    tables = "split = 'test'" if split == "test" else "split <> 'test'"
+    copies = "ROW_NUMBER() OVER (PARTITION BY row_key) AS copy, COUNT(*) OVER (PARTITION BY row_key) AS copies"
+    own_key = key(joined(["CAST(row_key AS STRING)", "CAST(copy AS STRING)"]))
+    rows = (
+        f"SELECT * EXCEPT (row_key, copy, copies), IF(copies > {limit} AND copy > 1, {own_key}, row_key) AS row_key"
+        f" FROM (SELECT * EXCEPT (split), {copies} FROM prepared WHERE {tables}) AS counted"
+    )
+    return with_split(rows, eval_share, split)
+
+
+def classes_by_split() -> str:
+    """Return SQL for the rows of each class in the train table: class, rows to train on, rows to evaluate on."""
+    return (
+        "SELECT label, COUNTIF(split = 'train'), COUNTIF(split = 'eval') FROM prepared"
+        " WHERE split <> 'test' GROUP BY label ORDER BY label"
+    )
+
+
+def place_classes() -> str:
+    """Return SQL that gives each class of the table `lacking` one row to evaluate on, if it has two; it trains on the others."""
+    rows = "SELECT DISTINCT label, row_key FROM prepared WHERE split <> 'test' AND label IN (SELECT value FROM lacking)"
+    window = f"OVER (PARTITION BY label ORDER BY {PART}, row_key)"
+    placed = (
+        f"SELECT label, row_key, ROW_NUMBER() {window} = 1 AND COUNT(*) OVER (PARTITION BY label) > 1 AS held_out"
+        f" FROM ({rows}) AS different"
+    )
+    return (
+        f"UPDATE prepared SET split = IF(placed.held_out, 'eval', 'train') FROM ({placed}) AS placed"
+        " WHERE prepared.split <> 'test' AND prepared.label = placed.label AND prepared.row_key = placed.row_key"
+    )
 
 
 def summary(schema: Schema) -> str:
@@ -283,13 +364,13 @@ def summary(schema: Schema) -> str:
 def sample(schema: Schema, share: float) -> str:
     """Return SQL for the numeric columns of a share of the training rows, chosen by their key."""
     columns = ", ".join(map(number_column, range(len(schema.numeric))))
-    part = f"MOD(DIV(row_key, {SPLIT_PARTS}), {SPLIT_PARTS})"
+    part = f"MOD(DIV(row_key, {SPLIT_PARTS}), {SPLIT_PARTS})"  # other digits than those of PART
     threshold = max(1, round(share * SPLIT_PARTS))
     return f"SELECT {columns} FROM prepared WHERE split = 'train' AND {part} < {threshold}"
 
 
-def class_counts() -> str:
-    return "SELECT label, COUNT(*) FROM prepared WHERE split = 'train' GROUP BY label"
+def class_counts(split: str) -> str:
+    return f"SELECT label, COUNT(*) FROM prepared WHERE split = {literal(split)} GROUP BY label"
 
 
 def cells(index: int, schema: Schema) -> str:
@@ -328,16 +409,16 @@ def examples(schema: Schema, split: str, count: int) -> str:
 
 def share_of_test_in_train() -> str:
     """Return SQL for the share of the different test rows that are rows of the train table, too."""
-    test = "SELECT DISTINCT row_key FROM prepared WHERE split = 'test'"
+    test = "SELECT DISTINCT content_key FROM prepared WHERE split = 'test'"
     return (
-        f"SELECT COUNT(DISTINCT row_key) / (SELECT COUNT(*) FROM ({test}) AS test) FROM prepared"
-        f" WHERE split <> 'test' AND row_key IN ({test})"
+        f"SELECT COUNT(DISTINCT content_key) / (SELECT COUNT(*) FROM ({test}) AS test) FROM prepared"
+        f" WHERE split <> 'test' AND content_key IN ({test})"
     )
 
 
 def share_of_equal_rows() -> str:
     """Return SQL for the share of rows of the train table that equal another row of it."""
-    counted = "SELECT COUNT(*) AS copies FROM prepared WHERE split <> 'test' GROUP BY row_key"
+    counted = "SELECT COUNT(*) AS copies FROM prepared WHERE split <> 'test' GROUP BY content_key"
     return f"SELECT SUM(IF(copies > 1, copies, 0)) / SUM(copies) FROM ({counted}) AS counted"
 
 

@@ -14,7 +14,7 @@ from trainer.run.errors import UserError, shown
 from trainer.settings import Settings
 from trainer.training.checkpoint import State
 from trainer.training.contract import check_model
-from trainer.training.metrics import MAIN_METRIC, finite, is_better
+from trainer.training.metrics import finite, is_better, main_metric
 from trainer.training.monitor import RunMonitor
 from trainer.training.train_step import Trainer
 
@@ -140,15 +140,15 @@ class Run:
         Raises `UserError` if the main metric is none of them.
         """
         metrics, labels = self.trainer.evaluate(split)
-        main, step = MAIN_METRIC[self.trainer.model.task], self.state.step
+        main, step = main_metric(self.trainer.model.task, labels), self.state.step
         return finite(metrics, main, step, self.monitor.warn), labels
 
     def evaluate(self) -> None:
         """Evaluate the eval split, add to the history, and keep the weights if they are the best so far."""
         started = time.perf_counter()
         state = self.state
-        metrics, _ = self.metrics(self.eval_split)
-        name = MAIN_METRIC[self.trainer.model.task]
+        metrics, labels = self.metrics(self.eval_split)
+        name = main_metric(self.trainer.model.task, labels)
         improved = all(is_better(name, metrics[name], earlier[name]) for earlier in state.history)
         state.history.append({"step": state.step, "epoch": state.epoch, **metrics})
         state.stale_evaluations = 0 if improved else state.stale_evaluations + 1

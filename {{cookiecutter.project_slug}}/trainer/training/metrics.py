@@ -12,6 +12,7 @@ from trainer.run.errors import UserError, shown
 
 Array = npt.NDArray[np.float64]
 SMALLEST_PROBABILITY = 1e-7
+STANDARD_ERROR = "standard_error"
 MAIN_METRIC = {"binary": "auc", "multiclass": "accuracy", "regression": "rmse"}
 HIGHER_IS_BETTER = {"auc": True, "accuracy": True, "rmse": False, "loss": False}
 
@@ -21,10 +22,8 @@ def is_better(metric: str, value: float, other: float) -> bool:
 
 
 def auc(positive: npt.NDArray[np.bool_], scores: Array) -> float:
-    """Return the area under the ROC curve, ties counted half; 0.5 if there is one class only. Shapes [rows]."""
+    """Return the area under the ROC curve of two classes, ties counted half. Shapes [rows]."""
     count = int(positive.sum())
-    if count in (0, len(positive)):
-        return 0.5
     _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
     mean_ranks = np.cumsum(counts) - (counts - 1) / 2
     ranks = mean_ranks[inverse][positive].sum()
@@ -35,21 +34,43 @@ def metrics_of(task: str, outputs: Array, labels: npt.NDArray[np.generic]) -> di
     """Return the metrics of a split.
 
     `outputs` are probabilities [rows, classes], or predictions [rows, 1] in the label's own unit; `labels` are class
-    codes or numbers [rows].
+    codes or numbers [rows]. AUC is undefined, and left out, where the rows are of one class. `STANDARD_ERROR` is that of the
+    main metric.
     """
+    rows = len(labels)
     if task == "regression":
         errors = outputs[:, 0] - labels.astype(np.float64)
         squared = float(np.mean(errors**2))
-        return {"rmse": squared**0.5, "mae": float(np.mean(np.abs(errors))), "loss": squared}
+        metrics = {"rmse": squared**0.5, "mae": float(np.mean(np.abs(errors))), "loss": squared}
+        error = float(np.std(errors**2)) / (2 * metrics["rmse"] * rows**0.5) if squared else 0.0
+        return {**metrics, STANDARD_ERROR: error}
     codes = labels.astype(np.int64)
     chosen = outputs[np.arange(len(codes)), codes]
     metrics = {
         "accuracy": float(np.mean(outputs.argmax(axis=1) == codes)),
         "loss": float(-np.mean(np.log(np.maximum(chosen, SMALLEST_PROBABILITY)))),
     }
-    if task == "binary":
-        return {"auc": auc(codes == 1, outputs[:, 1]), **metrics}
-    return metrics
+    if task == "multiclass":
+        variance = metrics["accuracy"] * (1 - metrics["accuracy"])
+        return {**metrics, STANDARD_ERROR: math.sqrt(variance / rows)}
+    if main_metric(task, labels) != "auc":
+        return metrics
+    area, positive = auc(codes == 1, outputs[:, 1]), int(np.sum(codes == 1))
+    metrics[STANDARD_ERROR] = auc_error(area, positive, rows - positive)
+    return {"auc": area, **metrics}
+
+
+def main_metric(task: str, labels: npt.NDArray[np.generic]) -> str:
+    """Return the metric that judges rows with these labels: the loss where AUC is undefined."""
+    undefined = task == "binary" and len(np.unique(labels)) < 2
+    return "loss" if undefined else MAIN_METRIC[task]
+
+
+def auc_error(area: float, positive: int, negative: int) -> float:
+    """Return the standard error of an AUC; source: Hanley and McNeil 1982, https://doi.org/10.1148/radiology.143.1.7063747."""
+    variance = area * (1 - area) + (positive - 1) * (area / (2 - area) - area**2)
+    variance += (negative - 1) * (2 * area**2 / (1 + area) - area**2)
+    return math.sqrt(max(variance, 0.0) / (positive * negative))
 
 
 def finite(

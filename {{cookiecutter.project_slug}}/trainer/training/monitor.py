@@ -17,7 +17,7 @@ from trainer.run.outputs import Outputs, report_to_tuning
 from trainer.run.resume import check_identity, identity_of
 from trainer.training import checkpoint
 from trainer.training.checkpoint import State
-from trainer.training.metrics import MAIN_METRIC
+from trainer.training.metrics import MAIN_METRIC, STANDARD_ERROR
 from trainer.training.train_step import Trainer
 
 LONGEST_SAVE_INTERVAL_SECONDS = 600.0
@@ -88,10 +88,12 @@ class RunMonitor:
             self.save_interval_seconds = 0.0  # the first evaluation is worth a checkpoint
         if self.writer is None:
             return
-        shown = "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+        names = (name for name in metrics if name != STANDARD_ERROR)
+        shown = "  ".join(f"{name} {metrics[name]:.4f}" for name in names)
         self.console.line(f"eval     epoch {state.epoch}  step {state.step:,}  {shown}")
         self.summarize(state.step, metrics)
-        report_to_tuning(self.metric, metrics[self.metric], state.step, os.environ)
+        if self.metric in metrics:
+            report_to_tuning(self.metric, metrics[self.metric], state.step, os.environ)
 
     def summarize(self, step: int, metrics: dict[str, float]) -> None:
         """Write what TensorBoard shows; nothing else depends on it."""

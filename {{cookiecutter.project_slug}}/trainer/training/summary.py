@@ -7,7 +7,7 @@ from trainer.data.schema import Schema
 from trainer.data.statistics import Statistics
 from trainer.run.console import Console, duration
 from trainer.run.outputs import Outputs
-from trainer.training.metrics import MAIN_METRIC, is_better
+from trainer.training.metrics import MAIN_METRIC, STANDARD_ERROR, is_better
 
 
 def report(
@@ -18,11 +18,12 @@ def report(
     console: Console,
     unused: Mapping[str, Sequence[str]],
 ) -> None:
-    name = MAIN_METRIC[schema.task]
+    name = MAIN_METRIC[schema.task] if MAIN_METRIC[schema.task] in metrics else "loss"
     rows = ", ".join(f"{count:,} {split}" for split, count in statistics.rows.items())
     inputs = f"{len(schema.numeric)} numeric, {len(schema.coded)} text columns"
     always = "the mean of the training rows" if name == "rmse" else "the most common class"
     baseline = f"{metrics['baseline'][name]:.4f} for {always}"
+    error = f" ± {metrics[STANDARD_ERROR]:.4f}" if STANDARD_ERROR in metrics else ""
     console.line("")
     console.table(
         [
@@ -33,12 +34,16 @@ def report(
                 "steps",
                 f"{metrics['steps']:,} in {metrics['epochs']} epochs, {metrics['rows_per_second']:,.0f} rows/s",
             ),
-            (f"{metrics['split']} {name}", f"{metrics[name]:.4f}  ({baseline})"),
+            (f"{metrics['split']} {name}", f"{metrics[name]:.4f}{error}  ({baseline})"),
             ("time", duration(metrics["wall_seconds"])),
             ("model", str(outputs.model.resolve())),
             ("next", "nox -s predict"),
         ]
     )
+    if name != MAIN_METRIC[schema.task]:
+        console.warning(
+            f"{metrics['split']} {MAIN_METRIC[schema.task]} is undefined: all rows of the split have one class"
+        )
     for text in no_better(metrics, name):
         console.warning(
             f"{text}; look at the label, the columns and the learning rate, or train for longer"
