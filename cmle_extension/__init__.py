@@ -26,7 +26,6 @@ from .dataset import (
     inferred_features,
     inferred_label,
     listed_features,
-    table_notes,
 )
 from .interview import asking_again
 from .names import checked_project_name, checked_slug, checked_smoke_test, suggested_slug
@@ -52,7 +51,6 @@ FILTERS = (
     quoted,
     suggested_bucket,
     suggested_slug,
-    table_notes,
 )
 
 

@@ -174,12 +174,6 @@ def checked_features(value: object, data_path: str, label: str) -> str:
     )
 
 
-def table_notes(table: str) -> list[str]:
-    """Return the lines on the label and the columns that baking ends with; of the result of `checked_features`."""
-    notes: list[str] = parsed(table).get("notes", [])  # a project of an older template has none
-    return notes
-
-
 def listed_features(table: str) -> str:
     """Return the columns and kinds of the result of `checked_features`, as one line."""
     columns = parsed(table)["columns"]

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 SMOKE_TEST = {{cookiecutter.__smoke_test | quoted}}
-NOTES: list[str] = {{cookiecutter.__table | table_notes | quoted}}
+NOTES: list[str] = {{(cookiecutter.__table | parsed).notes | default([]) | quoted}}
 NEEDED = ("numpy", "pyarrow", "tensorboard")
 LATER = "the project is complete; test it later with: nox -s smoke"
 REDRAW_SECONDS = 0.2

@@ -13,7 +13,7 @@ from tests.bakery import ROOT, SOURCES
 
 HOOK = (ROOT / "hooks" / "post_gen_project.py").read_text(encoding="utf-8")
 PLACEHOLDER = "{{cookiecutter.__smoke_test | quoted}}"
-NOTES = "{{cookiecutter.__table | table_notes | quoted}}"
+NOTES = "{{(cookiecutter.__table | parsed).notes | default([]) | quoted}}"
 # Stands for trainer/task.py, nox and uvx: prints how it was started.
 FAKE = """#!{python}
 import os, pathlib, sys
