@@ -5,11 +5,9 @@ import math
 import re
 from collections.abc import Iterable
 
-from .shared import DATA, trainer_module
+from .shared import trainer_module
 
 GRAMMAR = trainer_module("cells")
-# Dates and formatted numbers are proposed only where preparation reads them.
-READS_FORMATS = '"datetime"' in (DATA / "schema.py").read_text(encoding="utf-8")
 BLANKS: str = GRAMMAR.BLANKS
 LARGEST_FLOAT32: float = GRAMMAR.LARGEST_FLOAT32
 MISSING = ("", "?", "NA", "N/A", "NaN", "nan", "null", "NULL")
@@ -39,7 +37,7 @@ def is_number(text: str, decimal: str = ".", unit: str = "") -> bool:
     """Return whether text is a finite number that a float32 can hold, and no code."""
     if decimal == "." and NUMBER.fullmatch(text):
         return abs(float(text)) <= LARGEST_FLOAT32
-    if not READS_FORMATS or len(text) > LONGEST_NUMBER or is_code(text):
+    if len(text) > LONGEST_NUMBER or is_code(text):
         return False
     return has_form_of_number(text.translate(ZEROS), decimal, unit)
 
@@ -116,5 +114,5 @@ def is_missing_marker(text: str) -> bool:
 @functools.lru_cache(maxsize=100_000)
 def days(text: str, day_first: bool) -> float | None:
     """Return the days from 1970-01-01 to a date, None if text is none."""
-    found: float | None = GRAMMAR.days(text, day_first) if READS_FORMATS else None
+    found: float | None = GRAMMAR.days(text, day_first)
     return found

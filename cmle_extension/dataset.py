@@ -16,7 +16,7 @@ from .findings import column_findings, column_lines, label_lines, unused_lines
 from .inference import described, described_dates, odd_share_is_small
 from .interview import show_while_asking
 from .labels import Label, Task, described_label, likely_label, why_no_label
-from .quoting import packed, parsed
+from .quoting import packed, parsed, quoted
 from .recorded import answers_without_table, recorded_path
 from .refusal import advice, refusal, shown, spelt_as
 from .table import Column, read_table
@@ -137,6 +137,8 @@ def checked_features(value: object, data_path: str, label: str) -> str:
     found = label_of(label, data_path)
     findings = column_findings(read_table(data_path).columns if data_path else {}, kinds)
     missing = [*found.missing, *(each for finding in findings.values() for each in finding.missing)]
+    # As a literal: the filter of projects from before units takes no dictionary.
+    units = {label: found.unit} | {name: finding.unit for name, finding in findings.items()}
     options = reader_options(data_path)
     lines = [
         *(read_table(data_path).notes if data_path else []),
@@ -152,14 +154,7 @@ def checked_features(value: object, data_path: str, label: str) -> str:
             "label_sql": found.sql,
             **options,
             "missing": list(dict.fromkeys([*options["missing"], *missing])),
-            "units": {
-                name: unit
-                for name, unit in [
-                    (label, found.unit),
-                    *((name, finding.unit) for name, finding in findings.items()),
-                ]
-                if unit
-            },
+            "units": quoted({name: unit for name, unit in units.items() if unit}),
             "day_first": [name for name, finding in findings.items() if finding.day_first],
             "columns": [
                 {

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cmle_extension import adult
-from cmle_extension.cells import READS_FORMATS
 from cmle_extension.dataset import (
     checked_data_path,
     checked_features,
@@ -26,7 +25,6 @@ from cmle_extension.table import Column
 from tests.refused import refused
 
 quick = settings(max_examples=60, deadline=None)
-reads_formats = pytest.mark.skipif(not READS_FORMATS, reason="preparation reads plain cells")
 MISSING = ["", "?", "NA", "N/A", "NaN", "nan", "null", "NULL"]
 
 
@@ -156,7 +154,6 @@ def test_codes_among_numbers_are_no_quantities(cells: tuple[str, ...]) -> None:
     assert kind_of(column(*cells)) in ("categorical", "hashed", "ignore")
 
 
-@reads_formats
 @pytest.mark.parametrize(
     ("written", "unit", "note"),
     [
@@ -221,7 +218,6 @@ def test_texts_that_begin_as_numbers_are_reported(written: str, reported: str) -
 DAYS = [datetime.date(2024, 1, 1) + datetime.timedelta(days=5 * number) for number in range(60)]
 
 
-@reads_formats
 @pytest.mark.parametrize(
     ("written", "day_first", "note"),
     [
@@ -246,7 +242,6 @@ def test_dates_are_dates_however_they_are_written(written: str, day_first: bool,
         assert found.note.startswith(note)
 
 
-@reads_formats
 @pytest.mark.parametrize(
     ("cells", "day_first"),
     [
@@ -440,7 +435,6 @@ def test_what_is_to_be_known_about_a_label_is_reported(
 # The answers about a table
 
 
-@reads_formats
 @pytest.mark.parametrize(
     ("rows", "decimal"),
     [
@@ -467,13 +461,12 @@ def test_the_decimal_mark_is_that_of_the_table(
     assert table["notes"][0].startswith("table ") == (decimal == ",")
 
 
-@reads_formats
 def test_units_and_orders_of_dates_reach_the_templates(tmp_path: Path) -> None:
     rows = [f"{n} kg,{day:%d.%m.%Y},{n % 7}.5 EUR,{n % 9}.5 km" for n, day in enumerate(DAYS)]
     path = tmp_path / "table.csv"
     path.write_text("\n".join(["a,b,c,way", *rows]), encoding="utf-8")
     table = parsed(checked_features("c:numeric", str(path), "way"))
-    assert (table["units"], table["day_first"]) == ({"way": "km", "a": "kg"}, ["b"])
+    assert (table["units"], table["day_first"]) == ('{"way": "km", "a": "kg"}', ["b"])
     refused(lambda: checked_features("a:datetime", str(path), "way"), "'a' is datetime, but")
     assert inferred_label(str(path)) == "way"
 
@@ -541,7 +534,7 @@ def test_the_default_features_describe_the_table(people: str) -> None:
             {"name": "city", "kind": "categorical", "note": ""},
             {"name": "self", "kind": "ignore", "note": "chosen by the answer"},
         ],
-        "units": {},
+        "units": "{}",
         "decimal": ".",
         "day_first": [],
         "notes": [
@@ -567,7 +560,7 @@ def test_the_sample_is_described_without_reading_it() -> None:
         "header": list(adult.HEADER),
         "missing": ["", "?"],
         "notes": [],
-        "units": {},
+        "units": "{}",
         "decimal": ".",
         "day_first": [],
     }

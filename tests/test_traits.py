@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from cmle_extension.cells import READS_FORMATS
 from cmle_extension.dataset import (
     checked_data_path,
     checked_features,
@@ -182,19 +181,7 @@ def described(folder: Path, content: str) -> dict[str, Any]:
     return found
 
 
-FORMATS = ("is read as", "UNITS")
-
-
-def of_formats(found: tuple[str, str, list[str]]) -> bool:
-    """Return whether a trait is one of how numbers and dates are written."""
-    return found[1] == "datetime" or any(each in part for part in found[2] for each in FORMATS)
-
-
-def traits(table: dict[str, tuple[str, str, list[str]]]) -> list[str]:
-    return [name for name, found in table.items() if READS_FORMATS or not of_formats(found)]
-
-
-@pytest.mark.parametrize("trait", traits(KINDS))
+@pytest.mark.parametrize("trait", KINDS)
 def test_the_kind_of_a_column_is_what_a_person_would_choose(tmp_path: Path, trait: str) -> None:
     content, kind, parts = KINDS[trait]
     found = described(tmp_path, content)
@@ -206,7 +193,7 @@ def test_the_kind_of_a_column_is_what_a_person_would_choose(tmp_path: Path, trai
     assert lines.count("\n") == bool(parts), lines  # the label's line, and one of the column
 
 
-@pytest.mark.parametrize("trait", traits(LABELS))
+@pytest.mark.parametrize("trait", LABELS)
 def test_the_task_is_what_a_person_would_choose(tmp_path: Path, trait: str) -> None:
     content, task, parts = LABELS[trait]
     found = described(tmp_path, content)

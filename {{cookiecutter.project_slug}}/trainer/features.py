@@ -28,7 +28,7 @@ COLUMNS: dict[str, str] = {
 
 MISSING: list[str] = {{ table.missing | quoted }}  # cells that hold no value, after blanks are stripped
 DECIMAL = {{ table.decimal | default(".") | quoted }}  # "," where 1.234,5 is a number
-UNITS: dict[str, str] = {{ table.units | default({}) | quoted }}  # text behind the numbers of a column: {"weight": "kg"}
+UNITS: dict[str, str] = {{ table.units | default("{}") }}  # text behind the numbers of a column: {"weight": "kg"}
 DAY_FIRST: list[str] = {{ table.day_first | default([]) | quoted }}  # datetime columns in which 1/2/2024 is in February
 DELIMITER = {{ table.delimiter | quoted }}
 ENCODING = {{ table.encoding | default("utf-8") | quoted }}  # of text files; a byte order mark wins
