@@ -13,7 +13,7 @@ from .cells import MISSING, is_missing_marker
 from .data_file import PROMPT
 from .features_text import format_features, parse_features
 from .findings import column_findings, column_lines, label_lines, unused_lines
-from .inference import described, described_dates, odd_share_is_small
+from .inference import Finding, described, described_dates, odd_share_is_small
 from .interview import show_while_asking
 from .labels import Label, Task, described_label, likely_label, why_no_label
 from .quoting import packed, parsed, quoted
@@ -134,39 +134,39 @@ def checked_features(value: object, data_path: str, label: str) -> str:
     if data_path:
         check_numbers(kinds, read_table(data_path).columns)
         check_dates(kinds, read_table(data_path).columns)
+    return packed(description(data_path, label, kinds))
+
+
+def description(data_path: str, label: str, kinds: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the templates need to know of the table, whose columns have these kinds."""
     found = label_of(label, data_path)
-    findings = column_findings(read_table(data_path).columns if data_path else {}, kinds)
-    missing = [*found.missing, *(each for finding in findings.values() for each in finding.missing)]
-    # As a literal: the filter of projects from before units takes no dictionary.
-    units = {label: found.unit} | {name: finding.unit for name, finding in findings.items()}
+    findings = {name: Finding(kind) for name, kind in kinds.items()}
+    notes: list[str] = []
+    if data_path:
+        table = read_table(data_path)
+        findings = column_findings(table.columns, kinds)
+        notes = [*table.notes, *label_lines(label, found)]
+        notes += [*column_lines(findings), *unused_lines(findings)]
     options = reader_options(data_path)
-    lines = [
-        *(read_table(data_path).notes if data_path else []),
-        *label_lines(label, found),
-        *column_lines(findings),
-        *unused_lines(findings),
-    ]
-    return packed(
-        {
-            "label": label,
-            "task": found.task.name,
-            "positive": found.task.positive,
-            "label_sql": found.sql,
-            **options,
-            "missing": list(dict.fromkeys([*options["missing"], *missing])),
-            "units": quoted({name: unit for name, unit in units.items() if unit}),
-            "day_first": [name for name, finding in findings.items() if finding.day_first],
-            "columns": [
-                {
-                    "name": name,
-                    "kind": kind,
-                    "note": findings[name].note if name in findings else "",
-                }
-                for name, kind in kinds.items()
-            ],
-            "notes": lines if data_path else [],
-        }
-    )
+    missing = [*options["missing"], *found.missing]
+    missing += [cell for finding in findings.values() for cell in finding.missing]
+    units = {label: found.unit} | {name: finding.unit for name, finding in findings.items()}
+    return {
+        "label": label,
+        "task": found.task.name,
+        "positive": found.task.positive,
+        "label_sql": found.sql,
+        **options,
+        "missing": list(dict.fromkeys(missing)),
+        # As a literal: the filter of projects from before units takes no dictionary.
+        "units": quoted({name: unit for name, unit in units.items() if unit}),
+        "day_first": [name for name, finding in findings.items() if finding.day_first],
+        "columns": [
+            {"name": name, "kind": finding.kind, "note": finding.note}
+            for name, finding in findings.items()
+        ],
+        "notes": notes,
+    }
 
 
 def listed_features(table: str) -> str:
