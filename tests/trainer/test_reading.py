@@ -135,7 +135,7 @@ def by_sql(texts: Sequence[str], table: Schema) -> list[tuple[Any, ...]]:
         f" SELECT IF({is_number} AND {known} IS NOT NULL, x, NULL), {sql.days('d0')}, {sql.value('cell', table)}"
         " FROM read ORDER BY position"
     )
-    return connection.execute(sql.in_duckdb(query)).fetchall()
+    return [*connection.execute(sql.in_duckdb(query)).fetchall()]
 
 
 def test_sql_reads_cells_as_python_does(texts: list[str], table: Schema) -> None:
@@ -154,6 +154,7 @@ def test_sql_reads_cells_as_python_does(texts: list[str], table: Schema) -> None
 def test_the_graph_reads_cells_as_python_does(name: str, texts: list[str], table: Schema) -> None:
     unit, markers = table.units.get("number", ""), table.markers
     read: Callable[[Any], Any]
+    python: Callable[[str], float | None]
     if name == "number":
         grammar = cells.number_grammar(table.decimal, unit)
         read = lambda cell: text_cells.numbers(cell, markers, table.decimal, unit)  # noqa: E731
@@ -168,7 +169,9 @@ def test_the_graph_reads_cells_as_python_does(name: str, texts: list[str], table
         assert found == grammar.canonical(cells.stripped(text)), text
     known = [text for text in texts if python(text) is not None or cells.stripped(text) in markers]
     expected = [math.nan if cells.stripped(text) in markers else python(text) for text in known]
-    np.testing.assert_array_equal(tf.function(read)(tf.constant(known)), np.float32(expected))
+    np.testing.assert_array_equal(
+        tf.function(read)(tf.constant(known)), np.array(expected, np.float32)
+    )
 
 
 def test_the_graph_reads_values_as_python_does(texts: list[str]) -> None:

@@ -69,9 +69,7 @@ def literal(text: str) -> str:
 
 def stripped(column: str) -> str:
     """Return SQL for a text cell without surrounding blanks; cells that have none are not copied."""
-    ascii_edges = (
-        f"LEFT({column}, 1) BETWEEN '!' AND '~' AND RIGHT({column}, 1) BETWEEN '!' AND '~'"
-    )
+    ascii_edges = f"{column} BETWEEN '!' AND '~' AND RIGHT({column}, 1) BETWEEN '!' AND '~'"
     return f"IF({ascii_edges}, {column}, TRIM({column}, {literal(BLANKS)}))"
 
 
@@ -115,12 +113,15 @@ def validated(text: str, grammar: Grammar) -> str:
 def number(column: str, name: str, schema: Schema) -> str:
     """Return SQL for a cell of a numeric column as FLOAT64, NULL where it is no number; what is missing may still be NaN."""
     grammar = number_grammar(schema.decimal, schema.units.get(name, ""))
-    # Engines differ in what they cast: some take these, too.
-    loose = ["_", "+-", *("." for _ in range(schema.decimal == ","))]
-    is_loose = " OR ".join(f"STRPOS({column}, '{each}') > 0" for each in loose)
-    plain = f"IF({is_loose}, NULL, {cast(column)})"
     odd = cast(canonical(stripped(column), grammar))
-    return f"IFNULL({plain}, IF({known(column, schema)} IS NULL, NULL, {odd}))"
+    plain, bare = plain_number(column, schema), plain_number(stripped(column), schema)
+    return f"IFNULL({plain}, IF({known(column, schema)} IS NULL, NULL, IFNULL({bare}, {odd})))"
+
+
+def plain_number(text: str, schema: Schema) -> str:
+    """Return SQL for text that can be cast as it stands; engines differ about 1_000 and what is before -, such as +-1."""
+    dotted = f" OR STRPOS({text}, '.') > 0" if schema.decimal == "," else ""
+    return f"IF({text} < '-' OR STRPOS({text}, '_') > 0{dotted}, NULL, {cast(text)})"
 
 
 def cast(column: str) -> str:
