@@ -1,11 +1,12 @@
 """The commands of the launcher."""
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from launcher.__main__ import main
-from launcher.commands.options import COMMANDS, OPTIONS, TABLES
+from launcher.commands.options import COMMANDS, OPTIONS, TABLES, Options
 
 from tests.bakery import SOURCES
 
@@ -31,3 +32,4 @@ def test_a_command_reads_no_option_that_it_does_not_take(path: Path) -> None:
 def test_each_option_belongs_to_a_command() -> None:
     listed = {option for command in COMMANDS.values() for option in command["options"]}
     assert {*listed, *TABLES["common_options"]} == set(OPTIONS)
+    assert {field.name for field in fields(Options)} == set(OPTIONS)

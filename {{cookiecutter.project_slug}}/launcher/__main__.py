@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from launcher.commands.options import COMMANDS, parse
+from launcher.commands.options import COMMANDS, Options, parse
 from launcher.console import Console, Refused, UserError
 from launcher.contract import EXIT_INTERRUPTED, EXIT_USER_ERROR
 
@@ -39,7 +39,7 @@ def run(name: str, arguments: Sequence[str]) -> int:
     return EXIT_USER_ERROR
 
 
-def start(name: str, options: argparse.Namespace, rest: list[str], console: Console) -> int:
+def start(name: str, options: Options, rest: list[str], console: Console) -> int:
     """Import a command and run it."""
     from launcher.commands.session import Session
     from launcher.project import Project

@@ -36,7 +36,7 @@ def list_or_cancel(session: Session, kind: type[JobService]) -> int | None:
         return list_jobs(session.job, kind, session.console)
     if options.cancel is not None:
         return cancel_job(session, options.cancel, kind)
-    if getattr(options, "fetch", None) is not None:  # tune has no such option
+    if options.fetch is not None:
         return fetch_job(session, options.fetch)
     return None
 

@@ -28,7 +28,7 @@ NOT_WITH_LIKE = ("scale_tier", "region", "data_dir", "all_replicas", "trial")
 def local_train(session: Session) -> int:
     project, options, console = session.project, session.options, session.console
     if options.like:
-        record = repeated(session)
+        record = repeated(session, options.like)
     else:
         session.check()
         if not options.data_dir and (code := run_prepare(session, "--reuse")):
@@ -70,11 +70,11 @@ def new_record(session: Session) -> RunRecord:
     )
 
 
-def repeated(session: Session) -> RunRecord:
+def repeated(session: Session, like: str) -> RunRecord:
     """Return what an earlier run was, with more flags behind its own; raise `UserError` if that cannot run again."""
-    project, options = session.project, session.options
+    project = session.project
     session.refuse_beside("like", NOT_WITH_LIKE, "the code, settings and data of that run")
-    earlier = Path(on_this_machine(run_folder(options.like, "runs"), project))
+    earlier = Path(on_this_machine(run_folder(like, "runs"), project))
     record, name = run_record.read(earlier), project.shown_path(earlier)
     if record is None:
         raise UserError(

@@ -7,6 +7,7 @@ import argparse
 import importlib
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,39 @@ COMMANDS, OPTIONS = TABLES["commands"], TABLES["options"]
 TYPES = {"int": int, "float": float}
 
 
-def parse(name: str, arguments: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+@dataclass(frozen=True)
+class Options:
+    """The values of all options; those that a command does not have keep their defaults."""
+
+    quiet: bool = False
+    verbose: bool = False
+    scale_tier: str | None = None
+    region: str | None = None
+    bucket: str | None = None
+    trial: str | None = None
+    dry_run: bool = False
+    upload: bool = False
+    job_dir: str | None = None
+    data_dir: str | None = None
+    like: str | None = None
+    all_replicas: bool = False
+    preempt: float = 0.0
+    model: str | None = None
+    input: str | None = None
+    cloud: bool = False
+    wait: bool = False
+    again: bool = False
+    cancel: str | None = None
+    list: bool = False
+    poll_seconds: float = 5.0
+    gcloud: bool = False
+    fetch: str | None = None
+    local: bool = False
+    trials: int | None = None
+    parallel: int | None = None
+
+
+def parse(name: str, arguments: Sequence[str]) -> tuple[Options, list[str]]:
     """Return a command's options and the other arguments; raise `UserError` where there must be none."""
     command = COMMANDS[name]
     rest_to = command.get("rest_to", "")
@@ -39,7 +72,7 @@ def parse(name: str, arguments: Sequence[str]) -> tuple[argparse.Namespace, list
     if rest and not rest_to:
         expected = f"the options that nox -s {name} -- --help lists"
         raise UserError(f"unknown argument {rest[0]}", expected, "remove it")
-    return options, rest
+    return Options(**vars(options)), rest
 
 
 def add_option(
@@ -50,6 +83,7 @@ def add_option(
         settings["type"] = TYPES[type]
     names = [short] if short else []
     settings.setdefault("help", argparse.SUPPRESS)
+    settings["default"] = getattr(Options, name)
     parser.add_argument(*names, f"--{name.replace('_', '-')}", **settings)
 
 

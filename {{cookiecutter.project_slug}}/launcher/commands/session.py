@@ -2,10 +2,10 @@
 
 import dataclasses
 import functools
-from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from launcher.commands.options import Options
 from launcher.console import Console, Refused, UserError
 from launcher.packaging.environment import Environment, install, run_module
 from launcher.packaging.sdist import SourceDistribution, build_source_distribution
@@ -23,8 +23,7 @@ class Session:
     """One command in a project."""
 
     project: Project
-    options: Namespace
-    """The command's options in commands.json."""
+    options: Options
     arguments: list[str]
     """The others of the command line, for the trainer."""
     console: Console
@@ -33,8 +32,8 @@ class Session:
     def job(self) -> Job:
         """job.toml with the values that the options replace, and those of a trial of the newest study."""
         job, given = read_job(self.project.folder / "job.toml"), vars(self.options)
-        cloud = {name: given[name] for name in REPLACING if given.get(name)}
-        if trial := given.get("trial"):
+        cloud = {name: given[name] for name in REPLACING if given[name]}
+        if trial := self.options.trial:
             values = best_arguments(self.project.runs, trial)
             varied = set(map(flag_name, values))
             kept = {name: v for name, v in job.arguments.items() if flag_name(name) not in varied}
