@@ -179,5 +179,5 @@ def test_the_summary_shows_how_sure_a_result_is(
     totals = {"steps": 1, "epochs": 1, "rows_per_second": 1.0, "wall_seconds": 1.0}
     metrics = {**totals, **found, "loss": 0.4, "split": "test", "baseline": constant}
     binary = replace(schema, task="binary")
-    report(metrics, outputs_of(str(tmp_path), {}), statistics, binary, Console())
+    report(metrics, outputs_of(str(tmp_path), {}), statistics, binary, Console(), {})
     assert line in capsys.readouterr().err
