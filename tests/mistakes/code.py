@@ -1,6 +1,7 @@
 """Mistakes in the package: imports, requirements, entry point."""
 
 from tests.mistakes.changes import (
+    FEATURES,
     JOB,
     LAYERS,
     SETUP,
@@ -28,6 +29,7 @@ WHAT = {
     44: "a function of `model.py` that is called otherwise than it is defined",
     45: "a requirement that only this machine can install",
     46: "a misspelt name of a library, also inside a function",
+    48: "a debugger, or a format or comparison that cannot be meant",
 }
 
 PLANTS: tuple[Plant, ...] = (
@@ -62,6 +64,14 @@ PLANTS: tuple[Plant, ...] = (
     Plant("41 relative", LAYERS, last("def f():\n    from ..data.schema import Schem"), "write Schema"),
     Plant("41 undefined", LAYERS, last("def f(rows):\n    return rosw"), "Undefined name `rosw`"),
     Plant("41 eager", LAYERS, last("X = UNDEFINED"), "Undefined name `UNDEFINED`"),
+    Plant("48", LAYERS, last("def f():\n    breakpoint()"), "`breakpoint` used; expected no debugger"),
+    Plant("48 pdb", LAYERS, last("def f():\n    import pdb; pdb.set_trace()"), "`pdb.set_trace` used"),
+    Plant("48 format", LAYERS, last("def f(x):\n    return '%s %s' % (x,)"), "has 2 placeholder(s) but 1"),
+    Plant("48 log", LAYERS, last("import logging\ndef f(x):\n    logging.info('%s %s', x)"), "Not enough arguments"),
+    Plant("48 comparison", LAYERS, last("def f(x):\n    return x is 'a'"), "to compare constant literals"),
+    Plant("50 a function that is not there", FEATURES, swap("RTRIM(label", "RTRIMM(label"), "LABEL_SQL is"),
+    Plant("50 another column", FEATURES, swap("RTRIM(label", "RTRIM(income"), "SQL over the column `label`"),
+    Plant("23 drive", LAYERS, last("def f():\n    return open('C:/Users/me/t.csv')"), "a path on this machine"),
     Plant("42 version", SETUP, swap('"numpy>=1.26"', '"numpy>=99"'), "a version of numpy that https://pypi.org"),
     Plant("42", SETUP, swap('"numpy>=1.26"', '"numpy>=1.26", "tensorlow"'), "write tensorflow"),
     Plant("42 conflict", SETUP, swap('"numpy>=1.26"', '"numpy<1.26", "numpy>=1.26"'), "numpy<1.26 and numpy>=1.26"),

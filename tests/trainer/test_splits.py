@@ -5,7 +5,7 @@ import datetime
 import decimal
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ COLORS = np.array(["red", "green", "blue"])
 COUNTS = [None if number % 7 == 0 else number for number in range(ROWS)]
 
 
-def write(path: Path, columns: Mapping[str, Sequence[Any]], as_csv: bool = True) -> Path:
+def write(path: Path, columns: Mapping[str, Any], as_csv: bool = True) -> Path:
     if not as_csv:
         pyarrow.parquet.write_table(pyarrow.table(dict(columns)), path)
         return path

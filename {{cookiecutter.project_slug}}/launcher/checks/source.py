@@ -18,8 +18,17 @@ from launcher.subprocesses import clean_variables, run_captured
 
 HOME = re.compile(
     r"(/home/|/Users/|file://)\S+|[A-Za-z]:(\\[\w .-]+){2,}|[A-Za-z]:\\[\w .-]+\.\w+"
+    r"|[A-Z]:(/[\w .-]+){2,}"
     r"|~/(?!\.)\S*\.\w+"  # a hidden folder is a program's own, and others may be made by the job
 )
+
+RUFF_RULES = "E9,F5,F63,F7,F82,PLE,T100"
+"""Syntax, undefined names, formats and comparisons that cannot be meant, and debuggers: https://docs.astral.sh/ruff/rules"""
+CORRECTIONS = {
+    "F821": ("a defined name", "correct the name, or import it"),
+    "T100": ("no debugger, because nobody types commands to a job", "remove it"),
+}
+OTHER_CORRECTION = ("code that does what it says", "correct that line")
 
 
 @dataclass(frozen=True)
@@ -72,23 +81,25 @@ def home_findings(source: Source) -> list[UserError]:
 
 
 def ruff_findings(source: Source, python: str) -> list[UserError]:
-    """Return the undefined names and, once for each file, syntax that the job's Python does not have.
+    """Return what would fail where it runs and, once for each file, syntax that the job's Python does not have.
 
     `python` is its version, such as 3.10, or "" for that of this process.
     """
     minor = python.partition(".")[2] or str(sys.version_info[1])
     command = [find_program("ruff"), "check", "--isolated", "--no-cache", "--quiet"]
-    command += ["--output-format", "json", "--select", "E9,F821"]
+    command += ["--output-format", "json", "--select", RUFF_RULES]
     command += ["--target-version", f"py3{minor}", *source.trees]
     _, output = run_captured(command, source.project, clean_variables())
     findings: dict[tuple[str, str], UserError] = {}
     for each in json.loads(output or "[]"):
+        if each["message"].startswith("Import for"):  # of a debugger, which does nothing by itself
+            continue
         file = Path(each["filename"]).relative_to(source.project.resolve()).as_posix()
         what = f"{file}, line {each['location']['row']}: {each['message']}"
         kind, expected = "syntax", f"what Python 3.{minor} has, which the job's machines run"
         fix = "write it another way, or choose another image in job.toml [runtime]"
-        if each["code"] == "F821":
-            kind, expected = each["message"], "a defined name"
-            fix = "correct the name, or import it"
+        if each["code"] != "invalid-syntax":
+            kind = each["message"]
+            expected, fix = CORRECTIONS.get(each["code"], OTHER_CORRECTION)
         findings.setdefault((file, kind), UserError(what, expected, fix))
     return [*findings.values()]

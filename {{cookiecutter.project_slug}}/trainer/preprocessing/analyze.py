@@ -47,6 +47,8 @@ def split_rows(connection: Any, request: Request) -> dict[str, int]:
         remedies["test"] = (
             "give it rows with labels that training has, or remove `test` from job.toml"
         )
+    if not counted:
+        remedies["train"] = "correct LABEL, LABEL_SQL or MISSING in trainer/features.py"
     for split, remedy in remedies.items():
         if not counted.get(split):
             raise UserError(

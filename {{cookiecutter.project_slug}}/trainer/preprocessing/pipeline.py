@@ -33,6 +33,7 @@ FEWEST_DIFFERENT, MOST_COPIES, MOST_COPIES_SHARE = 0.25, 10, 0.01
 def prepare(request: Request, schema: Schema, console: Console) -> None:
     """Write the prepared data to a folder beside `request.output`, and replace that only when it is complete."""
     started = time.perf_counter()
+    sql.check_label_sql(schema)
     tables = {split: open_table(path, schema, split) for split, path in request.tables.items()}
     partial = request.output.with_name(request.output.name + ".partial")
     if partial.exists():  # left by a process that was killed
@@ -342,25 +343,11 @@ def unreadable(table: Table, schema: Schema, error: Exception) -> Exception:
         )
     if re.search("gzip|zstd", reason, re.IGNORECASE):
         return damaged(table.path, error)
-    if schema.label_sql and is_about_sql(error):
-        return UserError(
-            f"trainer/features.py: LABEL_SQL is {shown(schema.label_sql)} ({reason})",
-            "BigQuery SQL over the column `label`",
-            'correct it, or write "" to take the label as it is',
-        )
     return UserError(
         f"{table.path} cannot be read ({reason})",
         f"a Parquet file, or UTF-8 text with columns separated by {shown(schema.delimiter)}",
         "convert the file, or correct DELIMITER in trainer/features.py",
     )
-
-
-def is_about_sql(error: Exception) -> bool:
-    import duckdb
-    import sqlglot
-
-    faults = (sqlglot.errors.SqlglotError, duckdb.ParserException, duckdb.BinderException)
-    return isinstance(error, (*faults, duckdb.CatalogException))
 
 
 def row_groups(batches: Iterable[Any]) -> Iterator[Any]:

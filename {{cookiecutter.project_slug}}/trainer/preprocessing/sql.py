@@ -32,6 +32,7 @@ from trainer.preprocessing.columns import (
     raw_column,
     text_column,
 )
+from trainer.run.errors import UserError, shown
 
 SEPARATOR = "\x1f"  # between the cells of a row's text
 RULES_AT_ONCE = 12
@@ -57,6 +58,23 @@ def in_duckdb(text: str) -> str:
 
 def run(connection: Any, query: str) -> Any:
     return connection.execute(in_duckdb(query))
+
+
+def check_label_sql(schema: Schema) -> None:
+    """Raise `UserError` for a LABEL_SQL that is no SQL over `label`; no table is read."""
+    import duckdb
+    import sqlglot
+
+    label = f"CAST({schema.label_sql or 'label'} AS STRING)"
+    query = f"SELECT {label} FROM (SELECT '' AS label) AS labels"
+    try:
+        duckdb.connect().execute(f"EXPLAIN {in_duckdb(query)}")
+    except (sqlglot.errors.SqlglotError, duckdb.ProgrammingError) as error:
+        raise UserError(
+            f"trainer/features.py: LABEL_SQL is {shown(schema.label_sql)} ({str(error).splitlines()[0]})",
+            "BigQuery SQL over the column `label`",
+            'correct it, or write "" to take the label as it is',
+        ) from error
 
 
 def literal(text: str) -> str:
