@@ -70,14 +70,8 @@ def stale_reasons(arguments: Sequence[str]) -> list[str]:
 
     Raises `UserError` for an invalid features.py.
     """
-    request, schema = request_of(parser().parse_args(arguments)), read_schema(features)
-    reasons = provenance.stale_reasons(request, schema)
-    # What is current was made with this LABEL_SQL; otherwise a second goes into libraries.
-    if reasons and schema.label_sql:
-        from trainer.preprocessing.sql import check_label_sql
-
-        check_label_sql(schema)
-    return reasons
+    request = request_of(parser().parse_args(arguments))
+    return provenance.stale_reasons(request, read_schema(features))
 
 
 def request_of(options: argparse.Namespace) -> Request:
