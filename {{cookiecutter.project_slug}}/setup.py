@@ -14,8 +14,8 @@ EXTRAS = {
         "tensorflow-cpu==2.21.*; sys_platform == 'linux' and platform_machine == 'x86_64'",
         "tensorflow==2.21.*; sys_platform != 'linux' or platform_machine != 'x86_64'",
     ],
-    # For trainer.prepare only; training does not need them.
-    "prepare": ["duckdb>=1.5", "sqlglot>=26"],
+    # For trainer.prepare only; training does not need them. Before sqlglot 28, REGEXP_REPLACE replaced one match only.
+    "prepare": ["duckdb>=1.5", "sqlglot>=28"],
 }
 
 setup(

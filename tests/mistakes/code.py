@@ -69,8 +69,6 @@ PLANTS: tuple[Plant, ...] = (
     Plant("48 format", LAYERS, last("def f(x):\n    return '%s %s' % (x,)"), "has 2 placeholder(s) but 1"),
     Plant("48 log", LAYERS, last("import logging\ndef f(x):\n    logging.info('%s %s', x)"), "Not enough arguments"),
     Plant("48 comparison", LAYERS, last("def f(x):\n    return x is 'a'"), "to compare constant literals"),
-    Plant("50 a function that is not there", FEATURES, swap("RTRIM(label", "RTRIMM(label"), "LABEL_SQL is"),
-    Plant("50 another column", FEATURES, swap("RTRIM(label", "RTRIM(income"), "SQL over the column `label`"),
     Plant("23 drive", LAYERS, last("def f():\n    return open('C:/Users/me/t.csv')"), "a path on this machine"),
     Plant("42 version", SETUP, swap('"numpy>=1.26"', '"numpy>=99"'), "a version of numpy that https://pypi.org"),
     Plant("42", SETUP, swap('"numpy>=1.26"', '"numpy>=1.26", "tensorlow"'), "write tensorflow"),

@@ -97,7 +97,7 @@ PLANTS: tuple[Plant, ...] = (
     Plant("19 length", JOB, key("bucket", f'"{"b" * 64}"'), "3 to 63"),
     Plant("23", JOB, under("environment", 'TABLE = "/home/me/t.csv"'), "a gs:// address"),
     Plant("23 relative", JOB, under("environment", 'TABLE = "data/adult.data.gz"'), "a gs:// address"),
-    Plant("33", FEATURES, swap('"age": "numeric"', '"age": "number"'), "expected one of numeric, categorical"),
+    Plant("33", FEATURES, swap('"age": "numeric"', '"age": "number"'), "expected one of numeric, datetime, categorical"),
     Plant("33 task", FEATURES, swap('TASK = "binary"', 'TASK = "classification"'), "expected one of binary, multiclass"),
     Plant("33 label", FEATURES, swap('"age": "numeric"', '"age": "numeric", "income": "categorical"'), "COLUMNS holds the label"),
     Plant("33 size", FEATURES, swap("BOUNDARIES = 24", "BOUNDARIES = 2_400"), "2 to 256"),

@@ -169,7 +169,7 @@ def test_a_run_ends_with_the_weights_of_its_best_evaluation(
     trainer = Trainer(model, build_optimizer(model.network, SETTINGS, 1_000, 10), SETTINGS)
     best = [variable.numpy() for variable in trainer.weights]
     values = (1.0, 2.0) if schema.task == "regression" else (2.0, 1.0)
-    found = iter([({MAIN_METRIC[schema.task]: value}, None) for value in values])
+    found = iter([({MAIN_METRIC[schema.task]: value}, np.array([0, 1])) for value in values])
     monkeypatch.setattr(trainer, "evaluate", lambda split: next(found))
     run = Run(trainer, *splits_of(prepared, schema, SETTINGS), SETTINGS, Recorder())
     for _ in values:
