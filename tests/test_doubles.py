@@ -54,14 +54,22 @@ def test_the_executor_of_a_project_runs_jobs(
     lines: list[str] = []
     cancelled, codes = threading.Event(), list[int]()
     runner = executor.executor_runner(project, tmp_path / "root", sys.executable)
-    job = {"displayName": "penguins", "labels": {"run": run}}
+    job = {
+        "displayName": "penguins",
+        "labels": {"run": run},
+        "jobSpec": {
+            "workerPoolSpecs": [{"pythonPackageSpec": {"packageUris": ["gs://bucket/one.tar.gz"]}}]
+        },
+    }
     thread = threading.Thread(target=lambda: codes.append(runner(job, lines.append, cancelled)))
     thread.start()
     wait_until(lambda: len(lines) == 3)
     if run != "quick":
         cancelled.set()
     thread.join(15)
-    assert lines[0] == f"{project} penguins {['--mount', str(tmp_path / 'root')]}"
+    root = tmp_path / "root"
+    options = ["--mount", str(root), "--package", str(root / "bucket" / "one.tar.gz")]
+    assert lines[0] == f"{project} penguins {options}"
     assert codes == [code]
     end = time.monotonic() + 2
     with pytest.raises(ProcessLookupError):
