@@ -47,16 +47,12 @@ TRAINER_TESTS = Path(__file__).parent / "trainer"
 # These do not depend on the answers.
 SAME_FOR_ALL = (
     "test_project",
-    "test_locks",
-    "test_optimizer",
-    "test_provenance",
-    "test_schema",
-    "test_tables",
-    "test_task",
-)
-# Several processes train there for a minute, in a way that depends on the task alone: once for each task is enough.
-TOGETHER = "test_distributed"
-TRAINED_TOGETHER = ("comma.csv-multiclass", "table.parquet-regression")
+    *("test_comparison", "test_identity", "test_locks", "test_optimizer", "test_provenance"),
+    *("test_schema", "test_signature", "test_splits", "test_table_files", "test_tables", "test_task"),
+)  # fmt: skip
+# Whole runs, which depend on the task alone: once for each task is enough.
+OF_A_TASK = ("test_distributed", "test_loop", "test_publish")
+FIRST_OF_TASK = ("comma.csv-multiclass", "table.parquet-regression")
 
 
 @pytest.fixture(scope="module")
@@ -341,7 +337,7 @@ def commands_of(name: str, tools: Path) -> list[list[str]]:
     """Return the commands of a project's types and tests, without tests that other projects have run."""
     commands = [[str(tools / "lint" / "bin" / "mypy")]]
     if name in TESTED:
-        modules = SAME_FOR_ALL if name in TRAINED_TOGETHER else (*SAME_FOR_ALL, TOGETHER)
+        modules = SAME_FOR_ALL if name in FIRST_OF_TASK else (*SAME_FOR_ALL, *OF_A_TASK)
         left_out = [f"--ignore=tests/{module}.py" for module in modules]
         python = str(tools / "tests" / "bin" / "python")
         commands.append([python, "-m", "pytest", "-q", "-x", *left_out])

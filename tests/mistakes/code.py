@@ -1,7 +1,6 @@
 """Mistakes in the package: imports, requirements, entry point."""
 
 from tests.mistakes.changes import (
-    FEATURES,
     JOB,
     LAYERS,
     SETUP,
