@@ -42,7 +42,10 @@ def shards(folder: Path) -> bytes:
 
 @pytest.mark.parametrize("name", ["parts", "parts/*.csv*", "parts/**/*", "part?", "pa[r]ts/[a-z]*"])
 def test_the_files_of_a_folder_or_a_pattern_are_one_table(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     declare(monkeypatch, {"x": "numeric"})
     folder = tmp_path / "in [brackets]"
@@ -52,7 +55,8 @@ def test_the_files_of_a_folder_or_a_pattern_are_one_table(
     written(folder / "parts" / "a.csv", CSV)
     written(folder / "parts" / "c.csv.gz", gzip.compress(b"y,x\nyes,1000\nno,2000\n"))
     output = tmp_path / "output"
-    assert prepare.main(["--train", str(folder / name), "--output", str(output), "-q"]) == 0
+    assert prepare.main(["--train", str(folder / name), "--output", str(output)]) == 0
+    assert "a.csv', " in (said := capsys.readouterr().err) and "c.csv.gz'\n" in said
     statistics = json.loads((output / "statistics.json").read_text(encoding="utf-8"))
     assert rows_of(statistics) == 92
     assert statistics["numeric"]["x"]["missing"] == 0

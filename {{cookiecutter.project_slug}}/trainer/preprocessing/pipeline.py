@@ -26,6 +26,7 @@ from trainer.run.errors import UserError, shown
 ROW_GROUP_ROWS = 1 << 16
 GROUPS_PER_SHARD = 16
 EXAMPLE_ROWS = 10
+MOST_FILES_SHOWN = 5
 # Equal rows are in one split, unless their number decides the size and the content of the splits.
 FEWEST_DIFFERENT, MOST_COPIES, MOST_COPIES_SHARE = 0.25, 10, 0.01
 
@@ -135,7 +136,10 @@ class Preparation:
 
         Raises `UserError` beyond the rejected share that is allowed.
         """
-        self.console.line(f"data     reading {shown_path(table.path)}")
+        found = [] if table.path.is_file() else [shown(each) for each in table.files]
+        more = [f"and {len(found) - MOST_FILES_SHOWN} more"] * (len(found) > MOST_FILES_SHOWN)
+        names = f": {', '.join([*found[:MOST_FILES_SHOWN], *more])}" if found else ""
+        self.console.line(f"data     reading {shown_path(table.path)}{names}")
         table = as_plain(table, self.spill / split)
         before = self.count("prepared") if split == "test" else 0
         self.validate_rows(table, split)

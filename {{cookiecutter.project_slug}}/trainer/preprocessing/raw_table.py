@@ -62,6 +62,12 @@ class Table:
     def names(self) -> tuple[str, ...]:
         return next(iter(self.parts)).names + self.partitions
 
+    @property
+    def files(self) -> list[str]:
+        """The paths of the files from `root`, in order."""
+        paths = [path for files in self.parts.values() for path in files]
+        return sorted(str(path.relative_to(self.root)) for path in paths)
+
 
 def open_table(path: Path, schema: Schema, split: str) -> Table:
     """Return the table at `path`; raise `NoTable` or `UserError` if it cannot be read or lacks a column of the schema."""
