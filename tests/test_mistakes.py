@@ -28,6 +28,7 @@ HEAD = """# Mistakes and the commands that report them
 
 `tests/test_mistakes.py` plants each mistake in a freshly baked project, and variants that the checks were not written for; `nox -s drills`
 writes this page. The seconds are those of the complete command on two cores, with built environments and little else running.
+Each area has its range of numbers, so that some are not used.
 
 | | mistake | command | seconds | message |
 |---|---|---|---|---|
