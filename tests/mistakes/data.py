@@ -75,7 +75,7 @@ RUNS: tuple[Mistake, ...] = (
     local("24", FEATURES, without("age"), "has a column 'age' that trainer/features.py does not name"),
     local("24 a column that is not there", FEATURES, swap('"age": ', '"agee": '), "did you mean 'age'?"),
     local("24 another type", FEATURES, swap('"workclass": "categorical"', '"workclass": "numeric"'), "is not a finite number"),
-    local("24 an empty split", JOB, key("eval_share", "0.0"), "the eval split has no rows"),
+    local("24 an empty split", JOB, key("eval_share", "0.0"), "eval_share is 0.0; expected a share above 0"),
     preparing("50", FEATURES, swap('"age": "numeric"', '"age": "number"'), "the kind of column 'age' is 'number'"),
     preparing("50 a column twice", FEATURES, swap('"sex":', '"age":'), "'age' is a key twice"),
     preparing("50 a text for a list", FEATURES, swap("MISSING: list[str] = [", 'MISSING = "?" or ['), "write MISSING = ['?']"),
