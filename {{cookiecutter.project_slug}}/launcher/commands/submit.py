@@ -9,11 +9,11 @@ from launcher import run_record
 from launcher.commands.check import cloud_findings
 from launcher.commands.cloud_jobs import list_or_cancel
 from launcher.commands.session import Session
-from launcher.commands.tiers import machine_text, pool_text
+from launcher.commands.tiers import machine_text, machines_text
 from launcher.console import Console, Refused
 from launcher.contract import EXIT_INTERRUPTED
 from launcher.executors.vertex import storage
-from launcher.executors.vertex.follow import JobLog, Log, follow, report_outcome
+from launcher.executors.vertex.follow import Log, follow, job_log, report_outcome
 from launcher.executors.vertex.jobs import CloudJob, JobService
 from launcher.executors.vertex.send import Request, Stage, Submission, digest_of, new_run_name, send
 from launcher.files import locked
@@ -29,7 +29,7 @@ ResourceOf = Callable[[Job, Run], dict[str, Any]]
 def submit(session: Session) -> int:
     if session.options.dry_run or session.options.gcloud:
         return show(session, custom_job_of, session.options.gcloud)
-    return run_in_cloud(session, JobService, custom_job_of, JobLog, report_outcome)
+    return run_in_cloud(session, JobService, custom_job_of, job_log, report_outcome)
 
 
 def run_in_cloud(
@@ -108,11 +108,10 @@ def show(session: Session, resource_of: ResourceOf, for_gcloud: bool = False) ->
 def cost_of(job: Job, trials: int) -> dict[str, str]:
     """Return the machines of a job, its longest time, and what these cost at most: prices are Google's to tell."""
     tier, hours = job.tier(), duration_seconds(job.scheduling.timeout) / 3600
-    machines = ", ".join(pool_text(name, pool) for name, pool in tier.items())
     each = " + ".join(f"{pool.replicas} x {machine_text(pool)}" for pool in tier.values())
     times, longest = (f"{trials} trials x ", " each") if trials > 1 else ("", "")
     return {
-        "machines": f"{machines}; at most {hours:g} hours{longest} (timeout in job.toml)",
+        "machines": f"{machines_text(tier)}; at most {hours:g} hours{longest} (timeout in job.toml)",
         "cost": f"at most {times}{hours:g} hours x ({each}), at the prices per hour of {google_cloud()['prices']}",
     }
 

@@ -19,17 +19,22 @@ def tiers(session: Session) -> int:
     console.step("region", f"{region}; as of {date}")
     named = {name: tier for name, tier in job.tiers.items() if tier}
     here, elsewhere = parted(named, region)
-    console.table(HEADINGS, [row_of(job, name) for name in here])
+    console.table(
+        HEADINGS,
+        [(n, machines_text(t), scheduling_text(job, n), quota_text(t)) for n, t in here.items()],
+    )
     if elsewhere:
         print(f"\nnot in {region}:")
-        console.table((), [(name, regions_text(named[name])) for name in elsewhere])
+        nowhere = "offered nowhere: see nox -s check"
+        console.table((), [(n, ", ".join(sorted(r)) or nowhere) for n, r in elsewhere.items()])
     return 0
 
 
-def parted(named: dict[str, Tier], region: str) -> tuple[list[str], list[str]]:
+def parted(named: dict[str, Tier], region: str) -> tuple[dict[str, Tier], dict[str, set[str]]]:
+    """Return the tiers that a region offers, and the regions that offer each of the others."""
     offered = {name: regions_of(tier) for name, tier in named.items()}
-    here = [name for name, regions in offered.items() if regions is None or region in regions]
-    return here, [name for name in named if name not in here]
+    elsewhere = {n: each for n, each in offered.items() if each is not None and region not in each}
+    return {name: tier for name, tier in named.items() if name not in elsewhere}, elsewhere
 
 
 def regions_of(tier: Tier) -> set[str] | None:
@@ -40,18 +45,8 @@ def regions_of(tier: Tier) -> set[str] | None:
     return set.intersection(*needed) if needed else None
 
 
-def regions_text(tier: Tier) -> str:
-    return ", ".join(sorted(regions_of(tier) or ())) or "offered nowhere: see nox -s check"
-
-
-def row_of(job: Job, name: str) -> tuple[str, ...]:
-    tier = job.tiers[name]
-    pools = ", ".join(pool_text(pool_name, pool) for pool_name, pool in tier.items())
-    return name, pools, scheduling_text(job, name), quota_text(tier)
-
-
-def pool_text(name: str, pool: Pool) -> str:
-    return f"{pool.replicas} {name} {machine_text(pool)}"
+def machines_text(tier: Tier) -> str:
+    return ", ".join(f"{pool.replicas} {name} {machine_text(pool)}" for name, pool in tier.items())
 
 
 def machine_text(pool: Pool) -> str:

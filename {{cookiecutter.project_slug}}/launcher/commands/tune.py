@@ -16,7 +16,7 @@ from launcher.console import Console, Refused, UserError
 from launcher.contract import EXIT_FAILED, STATISTICS
 from launcher.executors.local.cluster import shrunk
 from launcher.executors.local.executor import mounted
-from launcher.executors.vertex.follow import TrialLog, report_failure
+from launcher.executors.vertex.follow import report_failure, trial_log
 from launcher.executors.vertex.jobs import SUCCEEDED, CloudJob, TuningService, outcomes_of
 from launcher.files import locked, read_json
 from launcher.project import Project
@@ -38,7 +38,7 @@ def tune(session: Session) -> int:
         expected = "--local by itself: a local study is followed to its end, and the same command resumes it"
         session.refuse_beside("local", ("wait", "again", "list", "cancel"), expected)
         return tune_here(session, study)
-    log_of = functools.partial(TrialLog, study=study)
+    log_of = functools.partial(trial_log, study=study)
     report_ended = functools.partial(report_study, session.project, study)
     return run_in_cloud(session, TuningService, resource_of, log_of, report_ended)
 
@@ -78,7 +78,10 @@ def tune_here(session: Session, study: Study) -> int:
         run.data_uri: Path(project.absolute(job.data.prepared)),
         output_uri(job, run.name): folder,
     }
-    wanted, at_a_time = wanted_trials(study), search.most_in_parallel(study.options.parallel_trials)
+    wanted, at_a_time = study.options.trials, study.options.parallel_trials
+    if study.options.algorithm == "grid":  # which may have fewer
+        wanted = sum(1 for _ in itertools.islice(optuna_sampler.grid(study), wanted))
+    at_a_time = search.most_in_parallel(at_a_time)
     note = f"{', resuming' if resumed else ''}; {wanted} trials, {at_a_time} in parallel"
     console.step("study", f"{project.shown_path(folder)}{note}")
     with locked(folder / "lock", "another nox -s tune on this study", console):
@@ -94,13 +97,6 @@ def tune_here(session: Session, study: Study) -> int:
         return EXIT_FAILED
     console.step("next", "nox -s local_train -- --trial best, or submit -- --trial best")
     return 0
-
-
-def wanted_trials(study: Study) -> int:
-    """Return how many trials are run: those that are asked for, or all of a smaller grid."""
-    if study.options.algorithm != "grid":
-        return study.options.trials
-    return sum(1 for _ in itertools.islice(optuna_sampler.grid(study), study.options.trials))
 
 
 def digest_of(custom_job: dict[str, Any], study: Study) -> str:

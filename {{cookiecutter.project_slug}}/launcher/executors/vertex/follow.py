@@ -4,7 +4,8 @@ Source of the log: https://cloud.google.com/logging/docs/reference/v2/rest/v2/en
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -26,21 +27,17 @@ MAX_SILENCE_SECONDS = 1800.0
 """How long the job service may keep silent, as while a laptop sleeps, before following is given up."""
 
 
+@dataclass
 class Log:
     """What is shown while a job runs."""
 
-    role = JOBS["role"]
+    lines: Callable[[], Iterable[tuple[str, str]]]
+    """Returns lines, each with what tells it from others; raises what the client raises without a response."""
+    role: str = JOBS["role"]
     """What reading it needs."""
-    has_warned = False
+    seen: set[str] = field(default_factory=set)
+    has_warned: bool = False
     """Whether the user knows that it cannot be read."""
-
-    def __init__(self, service: JobService, job: CloudJob) -> None:
-        self.service, self.job = service, job
-        self.seen: set[str] = set()
-
-    def lines(self) -> Iterator[tuple[str, str]]:
-        """Yield the lines, each with what tells it from others; raises what the client raises without a response."""
-        raise NotImplementedError
 
     def new_lines(self) -> Iterator[str]:
         """Yield the lines that no earlier look has found."""
@@ -50,33 +47,27 @@ class Log:
                 yield line
 
 
-class JobLog(Log):
-    """The log of one job, read from where the last look ended."""
+def job_log(_service: JobService, job: CloudJob) -> Log:
+    """Return the log of one job, read from where the last look ended."""
+    rest, since = Rest(LOGGING, job.project, seconds=TIMEOUT_SECONDS), moment(job.created)
 
-    role = LOGGING["role"]
-
-    def __init__(self, service: JobService, job: CloudJob) -> None:
-        super().__init__(service, job)
-        self.rest = Rest(LOGGING, job.project, seconds=TIMEOUT_SECONDS)
-        self.since = moment(job.created)
-
-    def lines(self) -> Iterator[tuple[str, str]]:
-        for entry in list(islice(self.entries(), MAXIMUM_LINES)):
-            self.since = max(self.since, moment(entry["timestamp"]) - LATE)
-            yield entry["insertId"], line_of(entry)
-
-    def entries(self) -> Iterator[Mapping[str, Any]]:
+    def lines() -> Iterator[tuple[str, str]]:
         from google.api_core.datetime_helpers import to_rfc3339
 
-        since = to_rfc3339(self.since)
-        job = f'resource.type="ml_job" AND resource.labels.job_id="{self.job.id}"'
+        nonlocal since
+        named = f'resource.type="ml_job" AND resource.labels.job_id="{job.id}"'
         request = {
-            "resourceNames": [f"projects/{self.job.project}"],
-            "filter": f'{job} AND timestamp>="{since}"',
+            "resourceNames": [f"projects/{job.project}"],
+            "filter": f'{named} AND timestamp>="{to_rfc3339(since)}"',
             "orderBy": "timestamp asc",
             "pageSize": PAGE_LINES,
         }
-        return self.rest.items("entries", "POST", "v2/entries:list", request)
+        entries = rest.items("entries", "POST", "v2/entries:list", request)
+        for entry in list(islice(entries, MAXIMUM_LINES)):
+            since = max(since, moment(entry["timestamp"]) - LATE)
+            yield entry["insertId"], line_of(entry)
+
+    return Log(lines, LOGGING["role"])
 
 
 def line_of(entry: Mapping[str, Any]) -> str:
@@ -96,19 +87,16 @@ def moment(text: str) -> datetime:
     return read
 
 
-class TrialLog(Log):
-    """A line for each trial that has begun or ended."""
+def trial_log(service: JobService, job: CloudJob, study: Study) -> Log:
+    """Return a line for each trial that has begun or ended."""
 
-    def __init__(self, service: JobService, job: CloudJob, study: Study) -> None:
-        super().__init__(service, job)
-        self.study = study
-
-    def lines(self) -> Iterator[tuple[str, str]]:
-        metric, job = self.study.options.metric, self.service.get(self.job.resource)
-        for each in outcomes_of(job, self.study):
-            value = "" if each.value is None else f", {metric} {each.value:.4f}"
+    def lines() -> Iterator[tuple[str, str]]:
+        for each in outcomes_of(service.get(job.resource), study):
+            value = "" if each.value is None else f", {study.options.metric} {each.value:.4f}"
             line = f"trial {each.number:>3} {each.state}{value}  {' '.join(each.flags)}"
             yield line, line
+
+    return Log(lines)
 
 
 def follow(request: Request, log: Log, job: CloudJob) -> CloudJob | None:
