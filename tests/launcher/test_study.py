@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from launcher.checks.study import study_findings, tier_findings
 from launcher.console import UserError
-from launcher.executors.local.cluster import Replica, tf_config
+from launcher.executors.local.cluster import TASK_TYPES, Replica, cluster_spec
 from launcher.spec.custom_job import arguments_of, custom_job_of, variables_of
 from launcher.spec.study import Parameter, read_study
 from launcher.spec.tuning_job import study_spec, trial_flags, trial_job, tuning_job
@@ -106,8 +106,8 @@ def test_a_trial_has_its_flags_last_its_variables_and_a_folder_of_its_own() -> N
     assert trial["jobSpec"]["baseOutputDirectory"]["outputUriPrefix"].endswith("/jobs/run-1/7")
     assert json.dumps(trained) == before
     chief, addresses = Replica(0, 0), {0: ["a:1"], 1: ["b:1"]}
-    assert tf_config(trial, chief, addresses)["task"]["trial"] == "7"
-    assert "trial" not in tf_config(trained, chief, addresses)["task"]
+    assert cluster_spec(trial, chief, addresses, TASK_TYPES)["task"]["trial"] == "7"
+    assert "trial" not in cluster_spec(trained, chief, addresses, TASK_TYPES)["task"]
 
 
 @pytest.mark.parametrize(

@@ -80,26 +80,19 @@ def variables_for(
     spec = cluster_spec(custom_job, replica, addresses, POOL_NAMES)
     variables["CLUSTER_SPEC"] = json.dumps(spec)
     if sum(map(len, addresses.values())) > 1:
-        variables[CLUSTER_VARIABLE] = json.dumps(tf_config(custom_job, replica, addresses))
+        spec = cluster_spec(custom_job, replica, addresses, TASK_TYPES)
+        spec["cluster"].pop("evaluator", None)
+        variables[CLUSTER_VARIABLE] = json.dumps(spec)
     return {**variables, **variables_of(pools_of(custom_job)[replica.pool])}
 
 
 def cluster_spec(
     custom_job: Mapping[str, Any], replica: Replica, addresses: Addresses, names: Sequence[str]
 ) -> dict[str, Any]:
-    """Return the content of CLUSTER_SPEC, with `names` for the pools."""
+    """Return the content of CLUSTER_SPEC or TF_CONFIG, with `names` for the pools."""
     task: dict[str, Any] = {"type": names[replica.pool], "index": replica.index}
     if trial := variables_of(pools_of(custom_job)[0]).get(TRIAL_VARIABLE):
         task["trial"] = trial
     cluster = {names[pool]: list(hosts) for pool, hosts in addresses.items()}
     job = custom_job["jobSpec"]
     return {"cluster": cluster, "environment": "cloud", "task": task, "job": job}
-
-
-def tf_config(
-    custom_job: Mapping[str, Any], replica: Replica, addresses: Addresses
-) -> dict[str, Any]:
-    """Return the content of TF_CONFIG: that of CLUSTER_SPEC with TensorFlow's names, without evaluators."""
-    document = cluster_spec(custom_job, replica, addresses, TASK_TYPES)
-    document["cluster"].pop("evaluator", None)
-    return document
