@@ -48,12 +48,6 @@ def of_others(job: Job) -> UserError:
     return UserError(what, expected, fix)
 
 
-def is_closed(bucket: Any) -> bool:
-    access = bucket.iam_configuration
-    uniform = bool(access.uniform_bucket_level_access_enabled)
-    return uniform and access.public_access_prevention == ENFORCED
-
-
 def misplaced_finding(job: Job, bucket: Any) -> UserError | None:
     """Return why the bucket's place is wrong: it spans regions, which training does not take, or is in another one."""
     region, place, choice = job.cloud.region, str(bucket.location), ""

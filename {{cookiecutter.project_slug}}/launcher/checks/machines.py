@@ -161,7 +161,8 @@ def strategy_findings(job: Job) -> list[UserError]:
 def strategy_problems(job: Job) -> Iterator[Problem]:
     pools, taken = job.tier().values(), google_cloud()["flex_start_accelerators"]
     strategy = job.scheduling.strategy
-    if strategy == "spot" and any(map(is_tpu_pod, pools)):
+    large = [pool for pool in pools if pool.tpu_topology not in ("", "1x1", "2x2")]
+    if strategy == "spot" and any(pool.machine.endswith("-4t") for pool in large):
         yield "with a TPU pod", "a TPU of one host", 'write strategy = "standard"'
     if strategy != "flex_start":
         return
@@ -173,7 +174,3 @@ def strategy_problems(job: Job) -> Iterator[Problem]:
         yield "the pools have different machines", "the same in every pool", "make them equal"
     if job.scheduling.reservation:
         yield "with a reservation", "one of the two", 'write reservation = ""'
-
-
-def is_tpu_pod(pool: Pool) -> bool:
-    return pool.tpu_topology not in ("", "1x1", "2x2") and pool.machine.endswith("-4t")

@@ -46,7 +46,8 @@ def secret_findings(job: Job, arguments: Sequence[str]) -> Iterator[UserError]:
     fix += " and let the code read it"
     expected = "none in a job, which everybody who may see it can read"
     for where, name, value in values_of(job, arguments, "environment", "arguments", "labels"):
-        if is_secret(name, str(value)):
+        is_named = WORDS.search(name.strip("-").replace("-", "_"))
+        if VALUES.search(str(value)) or (is_named and not HARMLESS.fullmatch(str(value))):
             yield UserError(f"{where} looks like a secret", expected, fix)
 
 
@@ -82,9 +83,3 @@ def secret_lines(path: Path, content: bytes) -> list[int]:
     texts = enumerate(content.decode(errors="replace").splitlines(), 1)
     lines |= {at for at, text in texts if VALUES.search(text) and ALLOWED not in text}
     return sorted(lines)
-
-
-def is_secret(name: str, value: str) -> bool:
-    """Return whether a value looks like a secret, by itself or by its name."""
-    named = WORDS.search(name.strip("-").replace("-", "_"))
-    return bool(VALUES.search(value) or (named and not HARMLESS.fullmatch(value)))

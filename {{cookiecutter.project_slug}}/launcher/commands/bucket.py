@@ -7,7 +7,6 @@ from launcher.checks.bucket import (
     ENFORCED,
     create_command,
     existing,
-    is_closed,
     misplaced_finding,
     of_others,
 )
@@ -30,7 +29,9 @@ def bucket(session: Session) -> int:
     if misplaced := misplaced_finding(job, cloud_bucket):
         raise misplaced
     console.step("bucket", f"gs://{job.cloud.bucket} {state} in {job.cloud.region}")
-    if not is_closed(cloud_bucket):
+    access = cloud_bucket.iam_configuration
+    uniform = access.uniform_bucket_level_access_enabled
+    if not uniform or access.public_access_prevention != ENFORCED:
         flags = "--uniform-bucket-level-access --public-access-prevention"
         command = f"gcloud storage buckets update gs://{job.cloud.bucket} {flags}"
         console.warning(f"single objects of it may be made public; to prevent it: {command}")

@@ -2,17 +2,19 @@
 
 import dataclasses
 import functools
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from launcher.commands.options import Options
 from launcher.console import Console, Refused, UserError
-from launcher.packaging.environment import Environment, install, run_module
+from launcher.packaging.environment import Environment, install
 from launcher.packaging.sdist import SourceDistribution, build_source_distribution
 from launcher.project import Project, run_of
 from launcher.run_folders import best_arguments
 from launcher.spec.custom_job import Run
 from launcher.spec.job_file import Job, flag_name, read_job
+from launcher.subprocesses import clean_variables, run_visible
 
 REPLACING = ("scale_tier", "region", "bucket")
 """The options that replace values of [job] in job.toml."""
@@ -79,5 +81,8 @@ class Session:
 
     def run_module(self, environment: Environment, module: str, *arguments: str) -> int:
         """Install the package and run one of its modules; return the exit code."""
-        python = install(environment, self.package, self.console)
-        return run_module(python, [module, *arguments], self.project.folder)
+        python = str(install(environment, self.package, self.console))
+        # A start in the project's folder would import trainer/ from there: Python 3.10 knows only the option against it.
+        isolated = ["-I"] if sys.version_info < (3, 11) else []
+        command = [python, *isolated, "-m", module, *arguments]
+        return run_visible(command, self.project.folder, clean_variables(PYTHONSAFEPATH="1"))

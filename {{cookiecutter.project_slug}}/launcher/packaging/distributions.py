@@ -33,17 +33,13 @@ def distribution_of(package: str) -> str:
     return canonicalize_name(distributions()["modules"].get(package, package))
 
 
-def distribution_like(name: str) -> str:
-    """Return the distribution that a name most likely stands for, or ""."""
-    modules = distributions()["modules"]
-    return modules.get(name) or nearest(name, [*modules.values(), *distributions()["popular"]])
-
-
 def install_error(output: str, purpose: str) -> UserError:
     """Return the cause of a failed installation; `purpose` names the environment."""
     text = of_setup(" ".join(NOISE.sub(" ", MARKER.sub("", output)).split()))
     names, meaning, remedy = cause_in(text)
-    guess = distribution_like(names[0]) if names else ""
+    modules, popular = (distributions()[key] for key in ("modules", "popular"))
+    known = [*modules.values(), *popular]
+    guess = modules.get(names[0]) or nearest(names[0], known) if names else ""
     facts = {"python": PYTHON, "guess": f": write {guess}" if guess else ""}
     what = meaning.format(*names, **facts) or reason_of(text)
     expected = f"requirements in setup.py that can be installed together with Python {PYTHON}"

@@ -13,7 +13,7 @@ import re
 import shutil
 import sys
 import sysconfig
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -21,7 +21,7 @@ from pathlib import Path
 from launcher.console import Console, UserError
 from launcher.packaging.distributions import install_error
 from launcher.packaging.sdist import SourceDistribution, building, error_line, prune
-from launcher.subprocesses import clean_variables, run_captured, run_visible
+from launcher.subprocesses import clean_variables, run_captured
 
 STATE_FILE = "launcher.json"
 """What an environment was built from; written last, so an incomplete environment has none."""
@@ -182,11 +182,3 @@ def python_of(folder: Path) -> Path:
 def site_packages(folder: Path) -> Path:
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     return folder / ("Lib" if os.name == "nt" else f"lib/{version}") / "site-packages"
-
-
-def run_module(python: Path, arguments: Sequence[str], folder: Path) -> int:
-    """Run a module of the package that an interpreter's environment holds; return its exit code."""
-    # A start in the project's folder would import trainer/ from there: Python 3.10 knows only the option against it.
-    isolated = ["-I"] if sys.version_info < (3, 11) else []
-    cleaned = clean_variables(PYTHONSAFEPATH="1")
-    return run_visible([str(python), *isolated, "-m", *arguments], folder, cleaned)

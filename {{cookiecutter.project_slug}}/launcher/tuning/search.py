@@ -57,7 +57,13 @@ class Search:
         return measurements(self.metric_file(trial), self.study.options.metric)
 
     def invalid(self, trial: str) -> list[str]:
-        return invalid(self.metric_file(trial), self.study.options.metric)
+        """Return what a trial has reported of the metric that is no finite number."""
+        metric = self.study.options.metric
+        return [
+            f"{metric} is {shown(record[metric])} at step {record.get('global_step', '?')}"
+            for record in records(self.metric_file(trial))
+            if metric in record and not math.isfinite(as_number(record[metric]))
+        ]
 
     def value(self, trial: str) -> float | None:
         options = self.study.options
@@ -228,15 +234,6 @@ def measurements(path: Path, metric: str) -> list[float]:
     The service reads it from the same file.
     """
     return [as_number(record[metric]) for record in records(path) if metric in record]
-
-
-def invalid(path: Path, metric: str) -> list[str]:
-    """Return what a trial has reported of a metric that is no finite number."""
-    return [
-        f"{metric} is {shown(record[metric])} at step {record.get('global_step', '?')}"
-        for record in records(path)
-        if metric in record and not math.isfinite(as_number(record[metric]))
-    ]
 
 
 def as_number(value: Any) -> float:
