@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from launcher.console import UserError
-from launcher.run_folders import best_arguments, next_study
+from launcher.runs import best_arguments, next_study
 from launcher.spec.custom_job import RUN_LABEL
 from launcher.spec.study import Outcome, Study
 from launcher.subprocesses import Process

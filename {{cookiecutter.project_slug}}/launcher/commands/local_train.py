@@ -4,7 +4,7 @@ import dataclasses
 import os
 from pathlib import Path
 
-from launcher import run_record
+from launcher import runs
 from launcher.commands.prepare import run_prepare
 from launcher.commands.session import Session
 from launcher.console import Console, UserError
@@ -14,8 +14,7 @@ from launcher.executors.local.executor import mounted, run_custom_job
 from launcher.packaging.environment import install
 from launcher.packaging.sdist import stored
 from launcher.project import Project, fingerprint_of
-from launcher.run_folders import new_folder, run_folder, stopped_run
-from launcher.run_record import RunRecord
+from launcher.runs import RunRecord, new_folder, run_folder, stopped_run
 from launcher.spec.custom_job import custom_job_of, data_uri
 from launcher.spec.job_file import read_job
 from launcher.spec.tuning_job import with_more
@@ -36,11 +35,11 @@ def local_train(session: Session) -> int:
         record = new_record(session)
     distribution = stored(record.package, project.packages, console)
     python = install(project.training, distribution, console)
-    versions = run_record.versions_of(project.training.requirements(distribution))
-    if changed := run_record.changed_versions(record.versions, versions):
+    versions = runs.versions_of(project.training.requirements(distribution))
+    if changed := runs.changed_versions(record.versions, versions):
         console.warning(f"{options.like} ran with {changed}, so the metrics may differ")
     job_dir = job_folder(project, options.job_dir, record, console)
-    run_record.write(record, job_dir, versions)
+    runs.write(record, job_dir, versions)
     output = record.custom_job["jobSpec"]["baseOutputDirectory"]["outputUriPrefix"]
     links = {record.flags["data-dir"]: Path(record.data_folder), output: job_dir}
     with mounted(links) as mount:
@@ -62,10 +61,10 @@ def new_record(session: Session) -> RunRecord:
     return RunRecord(
         custom_job,
         session.package.path,
-        project.folder / run_record.JOB_FILE,
+        project.folder / runs.JOB_FILE,
         data_folder,
         fingerprint_of(data_folder),
-        run_record.uncommitted(project),
+        runs.uncommitted(project),
         {},
     )
 
@@ -75,7 +74,7 @@ def repeated(session: Session, like: str) -> RunRecord:
     project = session.project
     session.refuse_beside("like", NOT_WITH_LIKE, "the code, settings and data of that run")
     earlier = Path(on_this_machine(run_folder(like, "runs"), project))
-    record, name = run_record.read(earlier), project.shown_path(earlier)
+    record, name = runs.read(earlier), project.shown_path(earlier)
     if record is None:
         raise UserError(
             f"{name} does not record what it was",
@@ -83,7 +82,7 @@ def repeated(session: Session, like: str) -> RunRecord:
             "correct --like",
         )
     prepared = project.absolute(read_job(record.job_file).data.prepared)
-    data_folder = run_record.data_folder_of(record, name, prepared)
+    data_folder = runs.data_folder_of(record, name, prepared)
     session.console.step("like", f"{name}, its package, settings and data")
     job = with_more(record.custom_job, [*session.arguments, *session.verbosity], {})
     return dataclasses.replace(record, custom_job=job, data_folder=data_folder)
@@ -92,7 +91,7 @@ def repeated(session: Session, like: str) -> RunRecord:
 def job_folder(project: Project, named: str | None, record: RunRecord, console: Console) -> Path:
     """Return the folder that the run writes to: the named one, that of an equal run to resume, or a new one."""
     earlier = Path(on_this_machine(named, project)) if named else stopped_run(project.runs)
-    changed = ", ".join(run_record.differences(record, earlier)) if earlier else ""
+    changed = ", ".join(runs.differences(record, earlier)) if earlier else ""
     if changed and named:
         raise UserError(
             f"{project.shown_path(earlier or named)} holds another run: {changed}",

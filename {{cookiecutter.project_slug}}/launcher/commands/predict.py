@@ -5,7 +5,7 @@ from pathlib import Path
 from launcher.commands.session import Session
 from launcher.console import UserError
 from launcher.contract import EXAMPLES, PREDICT_MODULE
-from launcher.run_folders import newest_model
+from launcher.runs import newest_model
 
 
 def predict(session: Session) -> int:

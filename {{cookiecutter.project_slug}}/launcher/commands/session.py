@@ -11,7 +11,7 @@ from launcher.console import Console, Refused, UserError
 from launcher.packaging.environment import Environment, install
 from launcher.packaging.sdist import SourceDistribution, build_source_distribution
 from launcher.project import Project, run_of
-from launcher.run_folders import best_arguments
+from launcher.runs import best_arguments
 from launcher.spec.custom_job import Run
 from launcher.spec.job_file import Job, flag_name, read_job
 from launcher.subprocesses import clean_variables, run_visible

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from launcher import run_record
+from launcher import runs
 from launcher.commands.check import cloud_findings
 from launcher.commands.cloud_jobs import list_or_cancel
 from launcher.commands.session import Session
@@ -80,12 +80,12 @@ def described(session: Session) -> dict[str, Any]:
     project, data = session.project, session.job.data
     requirements = project.training.requirements(session.package)
     return {
-        "command": run_record.typed_command(),
+        "command": runs.typed_command(),
         "package": session.package.content,
         "data": {"id": prepared_fingerprint(project, session.job), "folder": data.prepared},
         "table": [project.absolute(path) for path in (data.train, data.test) if path],
-        "uncommitted": run_record.uncommitted(project),
-        "versions": run_record.versions_of(requirements),
+        "uncommitted": runs.uncommitted(project),
+        "versions": runs.versions_of(requirements),
     }
 
 

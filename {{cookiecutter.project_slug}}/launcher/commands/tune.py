@@ -20,7 +20,7 @@ from launcher.executors.vertex.follow import report_failure, trial_log
 from launcher.executors.vertex.jobs import SUCCEEDED, CloudJob, TuningService, outcomes_of
 from launcher.files import locked, read_json
 from launcher.project import Project
-from launcher.run_folders import STUDY_PREFIX, new_folder, next_study
+from launcher.runs import STUDY_PREFIX, new_folder, next_study
 from launcher.spec.custom_job import custom_job_of, output_uri
 from launcher.spec.study import Study
 from launcher.spec.tuning_job import tuning_job

@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from launcher import run_folders, run_record
+from launcher import runs
 from launcher.commands.local_train import job_folder
 from launcher.console import UserError
 from launcher.packaging.sdist import packed
 from launcher.project import Project, git_revision
-from launcher.run_folders import new_folder, newest_model, stopped_run
-from launcher.run_record import RunRecord, flags_of
+from launcher.runs import RunRecord, flags_of, new_folder, newest_model, stopped_run
 from launcher.spec.custom_job import custom_job_of
 
 from tests.launcher.samples import QUIET, RUN, job_of, write_files
@@ -39,7 +38,7 @@ def record_of(
 def started(folder: Path, *flags: str) -> Path:
     """Return the folder of a run that was stopped after its first checkpoint."""
     job_dir = new_folder(folder / "runs")
-    run_record.write(record_of(folder, *flags), job_dir, {"python": "3"})
+    runs.write(record_of(folder, *flags), job_dir, {"python": "3"})
     settings = {"dropout": 0.1, "seed": 1, "hidden_units": [64, 32], "epochs": 9}
     write_files(job_dir, {"config.json": json.dumps({"settings": settings}), "checkpoints/1": ""})
     return job_dir
@@ -47,10 +46,10 @@ def started(folder: Path, *flags: str) -> Path:
 
 def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     job_dir = started(tmp_path, "--dropout", "0.1")
-    found, written = run_record.read(job_dir), record_of(tmp_path, "--dropout", "0.1")
+    found, written = runs.read(job_dir), record_of(tmp_path, "--dropout", "0.1")
     assert found and (found.custom_job, found.data_id) == (written.custom_job, "data-1")
     assert found.package.read_bytes() == written.package.read_bytes()
-    assert run_record.changed_versions(found.versions, {"python": "4"}) == "python 3 (now 4)"
+    assert runs.changed_versions(found.versions, {"python": "4"}) == "python 3 (now 4)"
     document = json.loads((job_dir / "record/run.json").read_text())
     assert document["uncommitted"] == ["M trainer/model.py"]
     assert {"job.toml", "features.py"} < {path.name for path in (job_dir / "record").iterdir()}
@@ -59,9 +58,9 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
 def test_half_a_record_is_none(tmp_path: Path) -> None:
     job_dir = started(tmp_path)
     (job_dir / "record/x-1.tar.gz").unlink()
-    assert run_record.read(job_dir) is None
+    assert runs.read(job_dir) is None
     (job_dir / "record/run.json").write_text('{"job": {}}')
-    assert run_record.read(job_dir) is None
+    assert runs.read(job_dir) is None
 
 
 @pytest.mark.parametrize(
@@ -104,19 +103,19 @@ def test_another_run_gets_the_next_number(
 def test_other_code_or_data_is_another_run(tmp_path: Path) -> None:
     job_dir = started(tmp_path)
     model = record_of(tmp_path, files={**FILES, "trainer/model.py": "UNITS = 2"})
-    assert run_record.differences(model, job_dir) == ["trainer/model.py changed"]
+    assert runs.differences(model, job_dir) == ["trainer/model.py changed"]
     more = {f"trainer/{name}.py": "" for name in "abcde"}
-    assert run_record.differences(record_of(tmp_path, files={**FILES, **more}), job_dir) == [
+    assert runs.differences(record_of(tmp_path, files={**FILES, **more}), job_dir) == [
         "trainer/a.py, trainer/b.py, trainer/c.py and 2 more files changed"
     ]
     data = record_of(tmp_path, data="data-2")
-    assert run_record.differences(data, job_dir) == ["the prepared data changed"]
+    assert runs.differences(data, job_dir) == ["the prepared data changed"]
 
 
 def test_a_folder_of_an_unknown_run_gets_no_record(tmp_path: Path) -> None:
     write_files(tmp_path, {"mine/config.json": "{}"})
-    run_record.write(record_of(tmp_path), tmp_path / "mine", {})
-    assert run_record.read(tmp_path / "mine") is None
+    runs.write(record_of(tmp_path), tmp_path / "mine", {})
+    assert runs.read(tmp_path / "mine") is None
 
 
 def test_a_tree_that_git_cannot_read_is_not_a_clean_one(
@@ -124,17 +123,17 @@ def test_a_tree_that_git_cannot_read_is_not_a_clean_one(
 ) -> None:
     project = Project(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert run_record.uncommitted(project) is None and git_revision(project) == ""
+    assert runs.uncommitted(project) is None and git_revision(project) == ""
     subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
     author = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
     commit = ["git", *author, "commit", "--quiet", "--allow-empty", "--message", "first"]
     subprocess.run(commit, cwd=tmp_path, check=True)
     monkeypatch.setenv("GIT_TRACE", "1")  # it writes to standard error, as warnings of git do
-    assert run_record.uncommitted(project) == [] and len(git_revision(project)) == 40
+    assert runs.uncommitted(project) == [] and len(git_revision(project)) == 40
     write_files(tmp_path, {"new.py": ""})
-    assert run_record.uncommitted(project) == ["?? new.py"]
+    assert runs.uncommitted(project) == ["?? new.py"]
     monkeypatch.setenv("PATH", "")
-    assert run_record.uncommitted(project) is None
+    assert runs.uncommitted(project) is None
 
 
 def test_flags_are_read_as_the_trainer_reads_them() -> None:
@@ -158,7 +157,7 @@ def test_two_runs_that_start_together_get_two_folders(
 ) -> None:
     records = [record_of(tmp_path, "--seed", seed) for seed in "12"]
     # Both look for the newest folder before either has made its own.
-    monkeypatch.setattr(run_folders, "numbered", lambda *_: {})
+    monkeypatch.setattr(runs, "numbered", lambda *_: {})
     folders = [job_folder(Project(tmp_path), None, record, QUIET) for record in records]
     monkeypatch.undo()
     assert [folder.name for folder in folders] == ["0001", "0002"]
