@@ -166,7 +166,7 @@ def parsed(body: Json, kind: str = "CustomJob") -> Json:
 
 def name_problems(job: Json, limits: Json) -> Problems:
     name = job.get("displayName", "")
-    if not 1 <= len(name) <= limits["display_name_characters"]:
+    if not 1 <= len(name) <= 128:
         yield "display_name", "The display name must have 1 to 128 characters"
     labels = job.get("labels", {})
     if len(labels) > MOST_LABELS:

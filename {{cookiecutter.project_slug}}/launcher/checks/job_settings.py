@@ -62,30 +62,25 @@ def ready_findings(job: Job) -> list[UserError]:
 
 
 def fits(name: str, text: str) -> re.Match[str] | None:
-    """Return how a text fits one of the patterns of names."""
+    """Return how a text fits one of the patterns of the catalog."""
     return re.fullmatch(google_cloud()["patterns"][name], text)
 
 
+def misnamed(key: str, value: str, near: str = "") -> Iterator[UserError]:
+    """Yield a finding for a name that does not follow the catalog's rule for its key; `near` may follow it."""
+    rule = google_cloud()["names"][key]
+    if not re.fullmatch(rule["pattern"], value):
+        fits_better = near and re.fullmatch(rule["pattern"], near)
+        fix = f'write {key.split()[-1]} = "{near}"' if fits_better else rule["remedy"]
+        yield wrong(key, value, rule["expected"], fix)
+
+
 def name_findings(job: Job) -> Iterator[UserError]:
-    cloud, reservation = job.cloud, job.scheduling.reservation
-    if not fits("project", cloud.project):
-        expected = "6 to 30 lower-case letters, digits or hyphens, a letter first, no hyphen last"
-        near = cloud.project.rpartition("/")[2].lower()
-        fix = "copy the id from `gcloud projects list`"
-        fix = f'write project = "{near}"' if fits("project", near) else fix
-        yield wrong("[job] project", cloud.project, expected, fix)
-    longest = google_cloud()["limits"]["display_name_characters"]
-    if not fits("name", cloud.name) or len(cloud.name) > longest:
-        expected = f"at most {longest} lower-case letters, digits, - and _, a letter first"
-        near = spelt(cloud.name).lstrip("0123456789-_")
-        fix = f'write name = "{near}"' if near not in ("", cloud.name) else "rename it"
-        yield wrong("[job] name", cloud.name, expected, fix)
-    if not fits("service account", cloud.service_account):
-        expected = "NAME@PROJECT.iam.gserviceaccount.com"
-        yield wrong("[job] service_account", cloud.service_account, expected, "correct it")
-    if not fits("reservation", reservation):
-        expected = "projects/PROJECT/zones/ZONE/reservations/NAME"
-        yield wrong("[scheduling] reservation", reservation, expected, "correct it")
+    cloud = job.cloud
+    yield from misnamed("[job] project", cloud.project, cloud.project.rpartition("/")[2].lower())
+    yield from misnamed("[job] name", cloud.name, spelt(cloud.name).lstrip("0123456789-_"))
+    yield from misnamed("[job] service_account", cloud.service_account)
+    yield from misnamed("[scheduling] reservation", job.scheduling.reservation)
 
 
 def spelt(text: str) -> str:
@@ -172,31 +167,29 @@ def duration_findings(key: str, text: str) -> Iterator[UserError]:
 def runtime_findings(job: Job, today: datetime.date) -> Iterator[UserError]:
     kind, image = job.runtime.kind, job.runtime.image
     if kind not in RUNTIMES:
-        what = f"job.toml [runtime] kind is {shown(kind)}"
         fix = f"write {nearest(kind, RUNTIMES) or 'auto'}"
-        yield UserError(what, f"one of {', '.join(RUNTIMES)}", fix)
+        yield wrong("[runtime] kind", kind, f"one of {', '.join(RUNTIMES)}", fix)
     with contextlib.suppress(UserError):  # there is no such tier, which is a finding of its own
         machines = kind_of(job.tier())
         if kind == "executor":
             yield from executor_findings(image, today)
         elif kind == "stock" and machines == "tpu":
-            what = "job.toml [runtime] kind is 'stock'"
-            yield UserError(what, "an image of your own, which a TPU needs", 'write "image"')
-        elif image and not fits("image", image):
-            expected = "an address such as REGION-docker.pkg.dev/PROJECT/REPOSITORY/NAME:TAG"
-            yield UserError(f"job.toml [runtime] image is {shown(image)}", expected, "correct it")
+            expected = "an image of your own, which a TPU needs"
+            yield wrong("[runtime] kind", kind, expected, 'write "image"')
+        elif image and (misnamed_image := [*misnamed("[runtime] image", image)]):
+            yield from misnamed_image
         elif machines == "gpu" and CPU_IMAGE.fullmatch(image):
-            what, fix = f"job.toml [runtime] image is {shown(image)}", f"write {image}-gpu"
-            yield UserError(what, f"an image that can use the GPUs of {job.cloud.scale_tier}", fix)
+            expected = f"an image that can use the GPUs of {job.cloud.scale_tier}"
+            yield wrong("[runtime] image", image, expected, f"write {image}-gpu")
 
 
 def executor_findings(image: str, today: datetime.date) -> Iterator[UserError]:
     """Yield why an image cannot be the one that is to run a Python package."""
     match, listed = fits("executor image", image), google_cloud()["executor_images"]
     if not match or match[2] not in listed:
-        what = f"job.toml [runtime] image is {shown(image)}"
         expected = "an image of Google's list, such as us-docker.pkg.dev/vertex-ai/training/tf-cpu.2-17.py310:latest"
-        yield UserError(what, expected, 'write one of them, or kind = "stock"')
+        fix = 'write one of them, or kind = "stock"'
+        yield wrong("[runtime] image", image, expected, fix)
     elif today > datetime.date.fromisoformat(ended := listed[match[2]]["ended"]):
         what = f"job.toml [runtime] image: {match[2]} is past its end of availability ({ended})"
         expected = "an image that is still offered; every TensorFlow image of the list has ended"
