@@ -47,13 +47,10 @@ def list_jobs(job: Job, kind: type[JobService], console: Console) -> int:
     service = kind(job.cloud.project, job.cloud.region)
     jobs = service.list(f'display_name="{job.cloud.name}"')
     metrics = metrics_texts(storage_client(job.cloud.project), jobs, console)
-    console.table(HEADINGS, map(row, jobs, metrics))
+    times = [each.created[:SHOWN_OF_TIME].replace("T", " ") for each in jobs]
+    rows = zip(jobs, times, metrics, strict=True)
+    console.table(HEADINGS, [(each.id, each.state, at, each.run, text) for each, at, text in rows])
     return 0
-
-
-def row(job: CloudJob, metrics: str) -> tuple[str, ...]:
-    created = job.created[:SHOWN_OF_TIME].replace("T", " ")
-    return (job.id, job.state, created, job.run, metrics)
 
 
 def cancel_job(session: Session, wanted: str, kind: type[JobService]) -> int:

@@ -57,7 +57,10 @@ def new_record(session: Session) -> RunRecord:
     if not options.all_replicas:
         replicas, custom_job = len(replicas_of(custom_job)), shrunk(custom_job)
         here = len(replicas_of(custom_job))
-        report_replicas(job.cloud.scale_tier, replicas, here, session.console)
+        fewer = f", {here} of its {replicas} replicas (all: --all-replicas)" * (here < replicas)
+        if replicas > 1:
+            text = f"{job.cloud.scale_tier}{fewer}; {here} processes share this machine"
+            session.console.step("tier", text)
     return RunRecord(
         custom_job,
         session.package.path,
@@ -121,10 +124,3 @@ def on_this_machine(path: str, project: Project) -> str:
     if path.startswith("gs://"):
         return f"{os.environ.get(MOUNT_VARIABLE, MOUNT)}/{path.removeprefix('gs://')}"
     return project.absolute(path)
-
-
-def report_replicas(tier: str, replicas: int, here: int, console: Console) -> None:
-    if replicas > 1:
-        fewer = f", {here} of its {replicas} replicas (all: --all-replicas)"
-        share = f"; {here} processes share this machine"
-        console.step("tier", f"{tier}{fewer if here < replicas else ''}{share}")
