@@ -9,15 +9,10 @@ from typing import Any
 from launcher.console import Console, UserError
 from launcher.executors.vertex.services import STORAGE, RequestRefused, explained
 from launcher.executors.vertex.storage import CODE_MISSING, retrying
+from launcher.spec.catalog import google_cloud
 from launcher.spec.job_file import Job
 
 CODE_FORBIDDEN, CODE_CONFLICT = 403, 409
-NEEDED = {
-    "read": ("storage.objects.get", "storage.objects.list"),
-    "written to": ("storage.objects.create", "storage.objects.delete"),
-}
-"""Source: https://cloud.google.com/storage/docs/access-control/iam-permissions"""
-
 ENFORCED = "enforced"
 
 
@@ -88,7 +83,8 @@ def permission_findings(job: Job, bucket: Any) -> list[UserError]:
 
     What the job's own identity may do cannot be asked from here.
     """
-    address, wanted = f"gs://{job.cloud.bucket}", [*itertools.chain(*NEEDED.values())]
+    address, needed = f"gs://{job.cloud.bucket}", google_cloud()["bucket_permissions"]
+    wanted = [*itertools.chain(*needed.values())]
     with explained(f"permissions on {address}", STORAGE):
         held = bucket.test_iam_permissions(wanted, retry=retrying())
     # By default a job runs as an agent that may use every bucket of its own project.
@@ -98,7 +94,7 @@ def permission_findings(job: Job, bucket: Any) -> list[UserError]:
     expected = f"{role} for you and for {identity}, which cannot be checked from here"
     fix = f"gcloud storage buckets add-iam-policy-binding {address} --member=MEMBER --role={role}"
     found = []
-    for doing, permissions in NEEDED.items():
+    for doing, permissions in needed.items():
         if lacking := ", ".join(each for each in permissions if each not in held):
             what = f"the bucket {address} cannot be {doing} from here: no {lacking}"
             found.append(UserError(what, expected, fix))

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from launcher.checks.problem import values_of, wrong
+from launcher.checks.source import PATHS
 from launcher.console import UserError, nearest, shown
 from launcher.contract import REVISION_VARIABLE
 from launcher.project import Project
@@ -21,18 +22,6 @@ from launcher.spec.job_file import Data, Job, argument_flags, duration_seconds
 
 PLACEHOLDER_PROJECT = "your-project-id"
 CPU_IMAGE = re.compile(r"(docker\.io/)?tensorflow/tensorflow:[0-9.]+")
-HOME_PATH = re.compile(
-    r"(~|\.{1,2}[\\/]|/(home|Users|root)/|file:|[A-Za-z]:[\\/]|\\\\|\$\{?(HOME|PWD|USER)\b).*"
-)
-CLOUD_PATH = re.compile(r"(gs://|/gcs/|/dev/).*")
-IMAGE_PATH = re.compile(r"/((usr|opt|etc|lib\w*|bin|sbin|app|workspace)(/.*)?)?")
-"""Of a library or a program, which is on other machines, too."""
-TABLE = re.compile(
-    r"[^=]*(data|table|csv)[^=]*=/(?!tmp/).*|.*=/(?!tmp/).*\.(csv|tsv|parquet|data|npz|tfrecords?)\b.*",
-    re.IGNORECASE,
-)
-"""A name and an absolute path that one reads, where any other may be an output or a part of an address."""
-NAMES_A_PATH = re.compile(r".*(file|dir|path|folder|data|table|csv).*", re.IGNORECASE)
 RUNTIMES = ("auto", "stock", "image", "executor")
 
 
@@ -71,7 +60,7 @@ def misnamed(key: str, value: str, near: str = "") -> Iterator[UserError]:
     rule = google_cloud()["names"][key]
     if not re.fullmatch(rule["pattern"], value):
         fits_better = near and re.fullmatch(rule["pattern"], near)
-        fix = f'write {key.split()[-1]} = "{near}"' if fits_better else rule["remedy"]
+        fix = f'write {key.partition(" ")[2]} = "{near}"' if fits_better else rule["remedy"]
         yield wrong(key, value, rule["expected"], fix)
 
 
@@ -226,7 +215,7 @@ def table_warnings(data: Data, project: Project) -> Iterator[UserError]:
 def path_findings(job: Job, arguments: Sequence[str], folder: Path) -> Iterator[UserError]:
     for where, name, value in values_of(job, arguments, "arguments", "environment"):
         # A variable may name what is in the image.
-        in_image = "[environment]" in where and IMAGE_PATH.fullmatch(str(value))
+        in_image = "[environment]" in where and re.fullmatch(PATHS["image"], str(value))
         if isinstance(value, str) and not in_image and is_local(name, value, folder):
             what = f"{where} names a path on this machine ({shown(value)})"
             fix = "copy the file to the bucket and write its gs:// address"
@@ -235,12 +224,12 @@ def path_findings(job: Job, arguments: Sequence[str], folder: Path) -> Iterator[
 
 def is_local(name: str, value: str, folder: Path) -> bool:
     """Return whether a text is a path that exists on this machine only."""
-    if not value or CLOUD_PATH.fullmatch(value):
+    if not value or re.fullmatch(PATHS["bucket"], value):
         return False
-    if HOME_PATH.fullmatch(value) or TABLE.fullmatch(f"{name}={value}"):
+    if re.fullmatch(PATHS["machine"], value) or re.fullmatch(PATHS["table"], f"{name}={value}"):
         return True
-    looks_like_it = NAMES_A_PATH.fullmatch(name) or any(mark in value for mark in "/\\.")
+    looks_like_it = re.fullmatch(PATHS["name"], name) or any(mark in value for mark in "/\\.")
     with contextlib.suppress(OSError, ValueError):
         found = looks_like_it and (folder / value).exists()
-        return bool(found and not IMAGE_PATH.fullmatch(value))
+        return bool(found and not re.fullmatch(PATHS["image"], value))
     return False

@@ -11,31 +11,12 @@ from launcher.console import UserError
 from launcher.files import read_json, write_atomically
 from launcher.spec.job_file import Job
 
-WORDS = re.compile(
-    r"(^|_)(TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY)(_|$)",
-    re.IGNORECASE,
-)
-# What is no secret though its name sounds like it: a number, a switch, an address, a name in Secret Manager.
-HARMLESS = re.compile(
-    r"-?[0-9.]*|true|false|none|gs://.*|/.*|(projects/[^/]+/)?secrets/[^/]+(/versions/[^/]+)?",
-    re.IGNORECASE,
-)
-VALUES = re.compile(
-    r"-----BEGIN [A-Z ]*PRIVATE KEY"
-    r"|\bAIza[0-9A-Za-z_-]{35}|\bya29\.[0-9A-Za-z_-]{20}|\bGOCSPX-[0-9A-Za-z_-]{20}"  # Google
-    r"|\b(AKIA|ASIA)[0-9A-Z]{16}\b"  # AWS
-    r"|\b(ghp|gho|ghs|github_pat)_[0-9A-Za-z_]{20}|\bglpat-[0-9A-Za-z_-]{20}"
-    r"|\bhf_[0-9A-Za-z]{30}|\bxox[abpr]-[0-9A-Za-z-]{10}"
-    r"|\bsk-([\w-]*[_-])?(?=([A-Za-z]*\d){3})[0-9A-Za-z]{20}"  # no words, joined by hyphens
-    r"|\beyJ[0-9A-Za-z_-]{10,}\.eyJ[0-9A-Za-z_-]{10,}\."  # a JSON web token
-    r"|\w+://[^\s/:@]+:(?!(?:password|passwd|pass|secret|x+|\*+)@)[^\s/:@{}<>$]+@"  # an address with a password
-    r'|"type":\s*"service_account"'
-    r"|wandb\b.*\b[0-9a-f]{40}\b"
-)
+TABLE = read_json(Path(__file__).with_name("secrets.json"))
+"""The patterns of names and values."""
+NAMES, HARMLESS = (re.compile(TABLE[key], re.IGNORECASE) for key in ("names", "harmless"))
+VALUES = re.compile("|".join(TABLE["values"].values()))
 ALLOWED = "pragma: allowlist secret"
 """The comment by which detect-secrets, too, knows a line that holds none."""
-GUESSING = ("Base64HighEntropyString", "HexHighEntropyString", "IPPublicDetector")
-"""Detectors that take every digest, revision or address for a secret."""
 MOST_BYTES = 1_000_000
 """A larger file is data, which would take seconds."""
 
@@ -46,7 +27,7 @@ def secret_findings(job: Job, arguments: Sequence[str]) -> Iterator[UserError]:
     fix += " and let the code read it"
     expected = "none in a job, which everybody who may see it can read"
     for where, name, value in values_of(job, arguments, "environment", "arguments", "labels"):
-        is_named = WORDS.search(name.strip("-").replace("-", "_"))
+        is_named = NAMES.search(name.strip("-").replace("-", "_"))
         if VALUES.search(str(value)) or (is_named and not HARMLESS.fullmatch(str(value))):
             yield UserError(f"{where} looks like a secret", expected, fix)
 
@@ -78,7 +59,7 @@ def secret_lines(path: Path, content: bytes) -> list[int]:
     from detect_secrets.settings import default_settings
 
     with default_settings() as settings:
-        settings.disable_plugins(*GUESSING)
+        settings.disable_plugins(*TABLE["detectors_left_out"])
         lines = {each.line_number for each in scan_file(str(path))}
     texts = enumerate(content.decode(errors="replace").splitlines(), 1)
     lines |= {at for at, text in texts if VALUES.search(text) and ALLOWED not in text}

@@ -12,16 +12,13 @@ from pathlib import Path
 
 from launcher.checks.names import Name, module_name, names_in
 from launcher.console import UserError, shown
+from launcher.files import read_json
 from launcher.packaging.environment import find_program
 from launcher.packaging.sdist import python_files, syntax_finding
 from launcher.subprocesses import clean_variables, run_captured
 
-HOME = re.compile(
-    r"(/home/|/Users/|file://)\S+|[A-Za-z]:(\\[\w .-]+){2,}|[A-Za-z]:\\[\w .-]+\.\w+"
-    r"|[A-Z]:(/[\w .-]+){2,}"
-    r"|~/(?!\.)\S*\.\w+"  # a hidden folder is a program's own, and others may be made by the job
-)
-
+PATHS = read_json(Path(__file__).with_name("paths.json"))
+"""The patterns of texts that are paths, here or elsewhere."""
 RUFF_RULES = "E9,F5,F63,F7,F82,PLE,T100"
 """Syntax, undefined names, formats and comparisons that cannot be meant, and debuggers: https://docs.astral.sh/ruff/rules"""
 CORRECTIONS = {
@@ -72,7 +69,7 @@ def home_findings(source: Source) -> list[UserError]:
     """Return a finding for each file that names a path on this machine."""
     findings: dict[str, UserError] = {}
     for file, text in sorted(source.texts()):
-        if HOME.fullmatch(text):
+        if re.fullmatch(PATHS["constant"], text):
             what = f"{file} names {shown(text)}, a path on this machine"
             expected = "a flag of the module, whose value a cloud job can read"
             fix = "add a flag, and give it a gs:// address in job.toml [arguments]"

@@ -28,27 +28,12 @@ from typing import Any
 
 LONGEST_SECONDS = 60
 ENDS = "ends the process"
-READS = ("open", "os.listdir", "os.scandir", "glob.glob")
-WRITES = (
-    *("os.mkdir", "os.remove", "os.rename", "os.rmdir", "os.link", "os.symlink", "os.truncate"),
-    *("os.chmod", "os.chown", "shutil.copyfile", "shutil.rmtree", "tempfile.mkdtemp"),
-)
 WRITING = os.O_WRONLY | os.O_RDWR
-SYSTEM = ("/usr/", "/etc/", "/proc/", "/sys/", "/dev/", "/System/", "/Library/")
-STARTS = ("os.system", "subprocess.Popen", "os.exec", "os.fork", "os.posix_spawn", "os.spawn")
-ACTIONS = {
-    **dict.fromkeys(STARTS, "starts a program"),
-    **dict.fromkeys(("socket.connect", "socket.getaddrinfo"), "opens a network connection"),
-    "builtins.input": "waits for input",
-}
-METHODS = (
-    ("keras", "Model", "fit", "trains a model"),
-    ("keras", "Model", "evaluate", "runs a model"),
-    ("keras", "Model", "predict", "runs a model"),
-    ("tensorflow.python.lib.io.file_io", "FileIO", "__init__", "opens a file"),
-    ("tensorflow.python.data.ops.iterator_ops", "OwnedIterator", "__init__", "reads a data set"),
-)
-"""Python methods, by module and class, before code that raises no audit events."""
+TABLE: dict[str, Any] = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
+"""Audit events that read, write or act, the folders of the system, and Python methods, by module and class, before code
+that raises no audit events."""
+READS, WRITES, SYSTEM = (tuple(TABLE[key]) for key in ("reads", "writes", "system"))
+ACTIONS = {event: what for what, events in TABLE["actions"].items() for event in events}
 
 Effect = tuple[str, int, str]
 
@@ -91,7 +76,7 @@ class Guard(io.TextIOBase):
 def effect_of(event: str, arguments: tuple[Any, ...], package: Path) -> str:
     """Return what an audited event does, "" if it is allowed."""
     if event in ACTIONS:
-        return ACTIONS[event]
+        return str(ACTIONS[event])
     if event not in (*READS, *WRITES) or not arguments or isinstance(arguments[0], int):
         return ""
     name = os.fsdecode(arguments[0] or ".")
@@ -104,8 +89,8 @@ def effect_of(event: str, arguments: tuple[Any, ...], package: Path) -> str:
 
 
 def guard_methods(guard: Guard) -> None:
-    """Make the `METHODS` of the modules that are loaded stop if the package calls them."""
-    for module, class_name, method, what in METHODS:
+    """Make the methods of the table in the modules that are loaded stop if the package calls them."""
+    for module, class_name, method, what in TABLE["methods"]:
         owner = getattr(sys.modules.get(module), class_name, object)
         if hasattr(owner, method) and owner is not object:  # other versions may lack it
             setattr(owner, method, stopping(guard, getattr(owner, method), what))

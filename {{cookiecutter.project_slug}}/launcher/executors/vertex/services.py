@@ -54,7 +54,7 @@ class RequestRefused(UserError):
         expected, remedy = ADVICE.get(str(code), ADVICE["other"])
         what = f"{doing}: {one_line(message)} (HTTP {code})"
         super().__init__(what, expected.format(**service), remedy.format(**service))
-        self.code, self.reason = code, one_line(message)
+        self.code = code
 
 
 @contextmanager
