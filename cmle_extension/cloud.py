@@ -17,7 +17,6 @@ CATALOG = (
     / "spec"
     / "google_cloud.json"
 )
-PROJECT_ID = re.compile(r"([a-z0-9][a-z0-9.-]*[.][a-z]{2,}:)?[a-z][a-z0-9-]{4,28}[a-z0-9]")
 ZONE_LETTER = re.compile("-[a-z]$")
 MOST_SUGGESTED = 5
 
@@ -31,7 +30,8 @@ def google_cloud() -> Mapping[str, Any]:
 
 def checked_gcp_project(value: object) -> str:
     project = checked_text(value, "gcp_project")
-    if PROJECT_ID.fullmatch(project):
+    rule = google_cloud()["names"]["[job] project"]
+    if re.fullmatch(rule["pattern"], project):
         return project
     if project.isdecimal():
         problem = f"{shown(project)} is a project number"
@@ -40,7 +40,7 @@ def checked_gcp_project(value: object) -> str:
     raise refusal(
         "gcp_project",
         problem,
-        "6 to 30 lower-case letters, digits or hyphens, a letter first, no hyphen last",
+        rule["expected"],
         "copy the ID from `gcloud projects list`, or keep your-project-id for now",
     )
 
@@ -79,43 +79,10 @@ def checked_bucket(value: object) -> str:
 
 def bucket_problem(name: str) -> tuple[str, str, str] | None:
     """Return what is wrong with a bucket's name, what was expected and how to fix it; None if it is valid."""
-    rules = google_cloud()["bucket_names"]
-    longest = rules["maximum_length_with_dots" if "." in name else "maximum_length"]
-    if name.lower().startswith("gs://"):
-        return "is a URI", "the bucket's name alone", "remove gs:// and everything after the name"
-    if not rules["minimum_length"] <= len(name) <= longest:
-        length = f"{rules['minimum_length']} to {longest} characters"
-        return f"has {len(name)} characters", length, "shorten or lengthen it"
-    if not re.fullmatch(rules["pattern"], name):
-        characters = "lower-case letters, digits, - _ and ., a letter or digit at both ends"
-        return "has a character that bucket names cannot have there", characters, "replace it"
-    return bucket_part_problem(name, rules)
-
-
-def bucket_part_problem(name: str, rules: Mapping[str, Any]) -> tuple[str, str, str] | None:
-    """Return what is wrong with a part of a name whose length and characters are valid."""
-    component = rules["maximum_component_length"]
-    if re.fullmatch(rules["ip_address_pattern"], name):
-        return "looks like an IP address", "a name", "use letters, such as my-project-training"
-    if any(len(part) > component for part in name.split(".")):
-        return "has a part that is too long", f"at most {component} between dots", "shorten it"
-    for sequence in rules["forbidden_sequences"]:
-        if sequence in name:
-            return (
-                f"contains {shown(sequence)}",
-                "no dot next to a dot or hyphen",
-                "keep one of them",
-            )
-    for prefix in rules["forbidden_prefixes"]:
-        if name.startswith(prefix):
-            return (
-                f"starts with {shown(prefix)}",
-                "a name of your own",
-                f"do not start with {prefix}",
-            )
-    for word in rules["forbidden_words"]:
-        if word in name:
-            return f"contains {shown(word)}", "a name without the word google", "remove the word"
+    for rule in google_cloud()["bucket_names"]:
+        if found := re.search(rule["invalid"], name):
+            problem = rule["problem"].format(found=shown(found[0]), length=len(name))
+            return problem, rule["expected"], rule["remedy"]
     return None
 
 

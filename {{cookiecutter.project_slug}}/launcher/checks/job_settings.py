@@ -87,22 +87,7 @@ def bucket_findings(name: str) -> list[UserError]:
 def broken_bucket_rule(name: str) -> str:
     """Return the first rule for names of buckets that a name breaks, "" without one."""
     rules = google_cloud()["bucket_names"]
-    least, part = rules["minimum_length"], rules["maximum_component_length"]
-    most = rules["maximum_length_with_dots" if "." in name else "maximum_length"]
-    prefixes = tuple(rules["forbidden_prefixes"])
-    spelling = "lower-case letters, digits, - _ and ., a letter or digit at both ends"
-    is_address = re.fullmatch(rules["ip_address_pattern"], name)
-    broken = {
-        "the bucket's name alone, without gs:// or a folder": "/" in name,
-        f"{least} to {most} characters": not least <= len(name) <= most,
-        spelling: not re.fullmatch(rules["pattern"], name),
-        "a name that does not look like an IP address": is_address,
-        f"at most {part} characters between dots": max(map(len, name.split("."))) > part,
-        "no dot beside a dot or a hyphen": any(map(name.count, rules["forbidden_sequences"])),
-        f"a name that does not start with {prefixes[0]}": name.startswith(prefixes),
-        "a name without the word google": any(map(name.count, rules["forbidden_words"])),
-    }
-    return next((rule for rule, is_broken in broken.items() if is_broken), "")
+    return next((str(each["rule"]) for each in rules if re.search(each["invalid"], name)), "")
 
 
 def label_findings(labels: Mapping[str, str]) -> Iterator[UserError]:
