@@ -2,28 +2,18 @@
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from launcher.checks.dependencies import OWN, absent_findings, package_of, required
 from launcher.checks.names import module_name
 from launcher.checks.probe import ask
-from launcher.checks.problem import Problem, findings_at
 from launcher.checks.source import Source
 from launcher.checks.uses import lacking_findings
 from launcher.console import UserError
 from launcher.files import read_json, write_atomically
 from launcher.packaging.sdist import SourceDistribution, error_line
-
-CIRCLE = re.compile(r"partially initialized module '(trainer[\w.]*)'")
-FAILURES = (
-    (r"'trainer\b", "correct the name"),
-    (r"ModuleNotFoundError", "add the package that has it to install_requires in setup.py"),
-    (r"ImportError", "correct the name, or require a version that has it in setup.py"),
-    (r"", "correct that line"),
-)
-"""The first pattern that the failure of an import has, and the remedy."""
 
 
 def import_findings(
@@ -67,27 +57,15 @@ def asked(python: Path, request: dict[str, Any]) -> dict[str, Any]:
 
 def effect_findings(effects: Iterable[tuple[str, int, str]]) -> list[UserError]:
     """Return the findings of effects; circles with a module in common are one."""
+    rows = read_json(Path(__file__).with_suffix(".json"))["effects"]
     findings, circular = [], set[str]()
-    for file, line, what in effects:
-        circle = CIRCLE.search(what)
-        modules = {module_name(file), circle[1]} if circle else set()
+    for file, line, effect in effects:
+        matches = ((row, re.search(row["pattern"], effect)) for row in rows)
+        row, others = next((row, match.groups()) for row, match in matches if match)
+        modules = {module_name(file), *others} if others else set()
         if not modules & circular:
             circular |= modules
-            findings += findings_at(f"{file}, line {line}: ", [problem_of(what, sorted(modules))])
+            what = row["what"].format(effect=effect, modules=" and ".join(sorted(modules)))
+            where = f"{file}, line {line}: {what}"
+            findings.append(UserError(where, row["expected"], row["remedy"]))
     return findings
-
-
-def problem_of(what: str, circle: Sequence[str]) -> Problem:
-    if circle:
-        what = f"{' and '.join(circle)} import each other"
-        expected = "imports without a circle, because the first of them finds the other half loaded"
-        fix = "move what both need into a third module, or import inside the function that needs it"
-    elif what.startswith("fails"):
-        fix = next(remedy for pattern, remedy in FAILURES if re.search(pattern, what))
-        what = f"{what}, when it is imported in the training environment"
-        expected = "modules that can be imported there"
-    else:
-        what = f"{what} when the module is imported"
-        expected = "definitions only, because every replica, test and tool imports the module"
-        fix = 'move it into a function that is called below if __name__ == "__main__":'
-    return what, expected, fix

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from launcher.console import UserError
+from launcher.files import read_json
 from launcher.spec.catalog import google_cloud
 
 LOG_IN = "gcloud auth application-default login"
@@ -25,7 +26,7 @@ RETRYABLE_CODES = (408, 429)
 """Codes after which a request may be repeated. Source: https://cloud.google.com/storage/docs/retry-strategy"""
 FIRST_CODE_OF_SERVER = 500
 
-ADVICE = json.loads(Path(__file__).with_name("advice.json").read_text(encoding="utf-8"))
+ADVICE = read_json(Path(__file__).with_name("advice.json"))
 """What is expected, and what to do, by the code of a refusal."""
 Service = Mapping[str, str]
 """One of those in google_cloud.json."""
