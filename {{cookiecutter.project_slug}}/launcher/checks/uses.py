@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from launcher.checks.names import Name, listed_findings, meanings, module_name, qualified, rebound
-from launcher.checks.problem import Problem
 from launcher.checks.source import Source
 from launcher.console import UserError
 from launcher.files import read_json
@@ -35,14 +34,10 @@ def version_findings(names: Iterable[Name], python: str) -> list[UserError]:
     minor, changes = int(python.partition(".")[2]), google_cloud()["python_changes"]
     expected = f"what Python {python} has, which the job's machines run"
     fix = "write it another way, or choose another image in job.toml [runtime]"
-    problems: dict[str, Problem] = {}
-    for name, since in changes["added"].items():
-        if since > minor:
-            problems[name] = f"{name} is new in Python 3.{since}", expected, fix
-    for name, until in changes["removed"].items():
-        if until <= minor:
-            problems[name] = f"{name} was removed in Python 3.{until}", expected, fix
-    return listed_findings(names, problems)
+    added, removed = (changes[how].items() for how in ("added", "removed"))
+    whats = {name: f"{name} is new in Python 3.{since}" for name, since in added if since > minor}
+    whats |= {name: f"{name} was removed in Python 3.{at}" for name, at in removed if at <= minor}
+    return listed_findings(names, {name: (what, expected, fix) for name, what in whats.items()})
 
 
 def lacking_findings(names: Iterable[Name], lacking: Mapping[str, str]) -> list[UserError]:
