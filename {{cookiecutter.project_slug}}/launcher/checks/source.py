@@ -19,13 +19,8 @@ from launcher.subprocesses import clean_variables, run_captured
 
 PATHS = read_json(Path(__file__).with_name("paths.json"))
 """The patterns of texts that are paths, here or elsewhere."""
-RUFF_RULES = "E9,F5,F63,F7,F82,PLE,T100"
-"""Syntax, undefined names, formats and comparisons that cannot be meant, and debuggers: https://docs.astral.sh/ruff/rules"""
-CORRECTIONS = {
-    "F821": ("a defined name", "correct the name, or import it"),
-    "T100": ("no debugger, because nobody types commands to a job", "remove it"),
-}
-OTHER_CORRECTION = ("code that does what it says", "correct that line")
+RUFF = read_json(Path(__file__).with_name("ruff.json"))
+"""The rules that ruff checks, and what it reports of them."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +79,7 @@ def ruff_findings(source: Source, python: str) -> list[UserError]:
     """
     minor = python.partition(".")[2] or str(sys.version_info[1])
     command = [find_program("ruff"), "check", "--isolated", "--no-cache", "--quiet"]
-    command += ["--output-format", "json", "--select", RUFF_RULES]
+    command += ["--output-format", "json", "--select", RUFF["rules"]]
     command += ["--target-version", f"py3{minor}", *source.trees]
     _, output = run_captured(command, source.project, clean_variables())
     findings: dict[tuple[str, str], UserError] = {}
@@ -93,10 +88,9 @@ def ruff_findings(source: Source, python: str) -> list[UserError]:
             continue
         file = Path(each["filename"]).relative_to(source.project.resolve()).as_posix()
         what = f"{file}, line {each['location']['row']}: {each['message']}"
-        kind, expected = "syntax", f"what Python 3.{minor} has, which the job's machines run"
-        fix = "write it another way, or choose another image in job.toml [runtime]"
-        if each["code"] != "invalid-syntax":
-            kind = each["message"]
-            expected, fix = CORRECTIONS.get(each["code"], OTHER_CORRECTION)
+        kind = "syntax" if each["code"] == "invalid-syntax" else each["message"]
+        corrections = RUFF["corrections"]
+        expected, fix = corrections.get(each["code"], corrections["other"])
+        expected = expected.format(minor=minor)
         findings.setdefault((file, kind), UserError(what, expected, fix))
     return [*findings.values()]
