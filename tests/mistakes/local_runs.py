@@ -50,7 +50,7 @@ RUNS: tuple[Mistake, ...] = (
     local("26 moved out of the working folder", LOOP, at_the_end('import shutil\nopen("x", "w").close()\nshutil.move("x", "/var/tmp/cmle-x")'), "training wrote /var/tmp/cmle-x; expected all outputs below"),
     local("76", LOOP, at_the_end('open("/var/log/dpkg.log").close()'), "training read /var/log/dpkg.log, which a machine in the cloud does not have"),
     local("76 with numpy", LOOP, at_the_end('import numpy\nnumpy.genfromtxt("/var/log/dpkg.log", dtype=str, delimiter="\\0")'), "training read /var/log/dpkg.log, which"),
-    local("76 in the home folder", LOOP, at_the_end('import pathlib\n(pathlib.Path.home() / "words.txt").read_text()'), "training looked for ~/words.txt; expected nothing in the home folder"),
+    local("76 in the home folder", LOOP, at_the_end('import pathlib\n(pathlib.Path.home() / "notes.txt").read_text()'), "training looked for ~/notes.txt; expected nothing in the home folder"),
     Mistake("77", "tune", SHORT_STUDY, MONITOR, reported("float('nan')"), "auc is 'nan' at step 20"),
     Mistake("77 infinite", "tune", SHORT_STUDY, MONITOR, reported("1 / 1e-320"), "auc is 'inf' at step 20"),
     Mistake("77 a text", "tune", SHORT_STUDY, MONITOR, reported("'high'"), "auc is 'high' at step 20"),
