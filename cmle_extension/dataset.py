@@ -22,7 +22,7 @@ from .refusal import advice, refusal, shown, spelt_as
 from .table import Column, read_table
 from .text import checked_text
 
-KINDS = ("numeric", "datetime", "categorical", "hashed", "ignore")
+KINDS = ("numeric", "datetime", "categorical", "hashed", "text", "ignore")
 # Preparation counts and reports a few invalid cells.
 MOST_NOT_NUMBERS_SHARE = 0.01
 
@@ -239,7 +239,7 @@ def check_usable(kinds: Mapping[str, str]) -> None:
         raise refusal(
             "features",
             "every column is ignored",
-            "at least one numeric, datetime, categorical or hashed column",
+            "at least one numeric, datetime, categorical, hashed or text column",
             "change the kind of a column that is informative about the label",
         )
     if kinds.get("self", "ignore") != "ignore":

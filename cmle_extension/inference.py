@@ -21,6 +21,10 @@ UNIQUE_NAME = re.compile(
 NEAR_UNIQUE_SHARE = 0.9
 MOST_CATEGORIES = 1000
 LONG_TEXT = 25  # characters on average
+WORD = re.compile(r"[^\W\d_]{2}")  # two letters
+FEWEST_WORDS, FEWEST_WORDS_ON_AVERAGE = 2, 3
+MOSTLY_DISTINCT_SHARE = 0.5
+TEXT_WORDS = 64  # of trainer/features.py
 FEW_CATEGORIES = 20  # categorical even in a table with few rows
 CATEGORY_SHARE = 0.2
 
@@ -61,7 +65,7 @@ class Finding:
 
 
 def kind_of(column: Column) -> str:
-    """Return numeric, datetime, categorical, hashed or ignore."""
+    """Return numeric, datetime, categorical, hashed, text or ignore."""
     return described(column).kind
 
 
@@ -74,6 +78,8 @@ def described(column: Column) -> Finding:
         return Finding("ignore", reason)
     if is_numeric(column) and not IDENTIFIER_NAME.fullmatch(column.name):
         return described_numbers(column)
+    if text := described_text(column):
+        return text
     if len(column.values) > 1 and near_unique(column):
         return Finding("ignore", why_no_category(column))
     return Finding(kind_of_text(column), unread_number(column))
@@ -95,6 +101,33 @@ def how_written(column: Column) -> str:
             unit = f", UNITS has {shown(column.unit)}" if column.unit else ""
             return f"{shown(text)} is read as {column.number(text):.10g}{unit}"
     return ""
+
+
+def described_text(column: Column) -> Finding | None:
+    """Return what is to be known about a column of free text, None if it is no such column.
+
+    Nearly all of its cells are of several words, and most of them differ.
+    """
+    found = [text.split() for text in column.sample]
+    counts = [sum(bool(WORD.search(word)) for word in words) for words in found]
+    several = sum(count >= FEWEST_WORDS for count in counts) >= NEAR_UNIQUE_SHARE * len(counts)
+    distinct = len(column.values) >= MOSTLY_DISTINCT_SHARE * column.present
+    if not (several and distinct) or sum(counts) < FEWEST_WORDS_ON_AVERAGE * len(counts):
+        return None
+    if is_json(column) or (not is_long(column) and unread_number(column)):
+        return None
+    longer = sum(len(words) > TEXT_WORDS for words in found) / len(found)
+    cut = f"the first {TEXT_WORDS} words of each text are read; {longer:.0%} of the texts have more"
+    return Finding("text", cut if longer else "")
+
+
+def is_long(column: Column) -> bool:
+    texts = column.sample
+    return sum(map(len, texts)) > LONG_TEXT * len(texts)
+
+
+def is_json(column: Column) -> bool:
+    return all(text[0] in "{[" and text[-1] in "}]" for text in column.sample)
 
 
 @functools.lru_cache(maxsize=10_000)
@@ -189,9 +222,8 @@ def why_unused(column: Column) -> str:
 
 def why_no_category(column: Column) -> str:
     """Return what a text column is that has another value in nearly every row."""
-    texts = list(column.values)[:100]
-    long = sum(map(len, texts)) > LONG_TEXT * len(texts)
-    if all(text[0] in "{[" and text[-1] in "}]" for text in texts):
+    texts, long = column.sample, is_long(column)
+    if is_json(column):
         return "JSON, which is not read; write its values into columns of their own"
     if not long and (unread := unread_number(column)):
         return f"{unread}; they differ in nearly every row"

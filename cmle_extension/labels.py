@@ -71,6 +71,8 @@ def why_no_label(column: Column) -> str:
     found = described(column)
     if found.kind == "datetime":
         return "a date"
+    if found.kind == "text":
+        return "free text"
     if reason := why_unused(column):
         return reason
     if not is_numeric(column) and near_unique(column):

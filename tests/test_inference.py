@@ -18,10 +18,11 @@ from cmle_extension.dataset import (
     inferred_label,
     listed_features,
 )
-from cmle_extension.inference import described, kind_of
+from cmle_extension.inference import TEXT_WORDS, described, kind_of
 from cmle_extension.labels import Task, described_label, likely_label, task_of
 from cmle_extension.quoting import parsed
 from cmle_extension.table import Column
+from tests.bakery import ROOT
 from tests.refused import refused
 
 quick = settings(max_examples=60, deadline=None)
@@ -293,7 +294,11 @@ SHUFFLED = tuple(str(number * 37 % 151) for number in range(151))
         ("account", tuple(str(10**16 + 7 * n) for n in range(60)), "identifiers"),
         ("e", ("", "NA"), "no values"),
         ("k", ("a", "a"), "the same value in every row"),
-        ("t", tuple(f"the row number {n} is this" for n in range(60)), "text that differs"),
+        (
+            "t",
+            tuple(f"row this{chr(97 + n % 26)}{chr(97 + n // 26)}" for n in range(60)),
+            "text that differs",
+        ),
         ("j", tuple(f'{{"a": {n}}}' for n in range(60)), "JSON"),
     ],
 )
@@ -479,6 +484,7 @@ def test_units_and_orders_of_dates_reach_the_templates(tmp_path: Path) -> None:
         ("same",) * 60,
         ("",) * 60,
         tuple(f"k{number}" for number in range(60)),
+        tuple(f"comment number {number} of many" for number in range(60)),
     ],
 )
 def test_row_numbers_constants_and_names_are_no_labels(
@@ -489,6 +495,11 @@ def test_row_numbers_constants_and_names_are_no_labels(
         path = tmp_path / f"{name}.csv"
         path.write_text(f"size,kind,{name}\n{''.join(rows)}", encoding="utf-8")
         assert inferred_label(str(path)) == "kind"
+
+
+def test_the_words_that_are_reported_are_those_that_are_read() -> None:
+    features = ROOT / "tests" / "golden" / "defaults" / "trainer" / "features.py.golden"
+    assert f"TEXT_WORDS = {TEXT_WORDS} " in features.read_text(encoding="utf-8")
 
 
 def test_a_marker_of_missing_values_is_kept_where_it_is_a_number(tmp_path: Path) -> None:

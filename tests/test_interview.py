@@ -85,7 +85,7 @@ def test_an_invalid_answer_is_asked_for_again(interview: Interview, tmp_path: Pa
     assert "label    churn: binary, the probability of 'yes' (and not 'no')" in reported
     assert "not used row: row numbers" in reported
     assert "age:numeric, plan:categorical" in interview.shown.replace("\r\n", " ")
-    interview.answer("zip:text", "zip:hashed", "", "us-central9", "US-Central1")
+    interview.answer("zip:words", "zip:hashed", "", "us-central9", "US-Central1")
     interview.answer("", "basic-gpuu", "basic-gpu", "skip")
     assert interview.end() == 0, interview.shown
     assert '"age": "numeric"' in written(tmp_path, "trainer/features.py")

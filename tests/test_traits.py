@@ -107,10 +107,32 @@ KINDS: dict[str, tuple[str, str, list[str]]] = {
     "tags": (table(lambda row, _: "|".join("abc"[: row % 3 + 1])), "categorical", []),
     "no values": (table(lambda row, _: ""), "ignore", ["not used trait: no values"]),
     "one value": (table(lambda row, _: "EU"), "ignore", ["not used trait: the same value"]),
+    "comments": (table(lambda row, _: f"the order number {row * 7} arrived late"), "text", []),
+    "comments, some missing or repeated": (
+        table(lambda row, _: "" if row % 3 else f"arrived late on day {row % 200}"),
+        "text",
+        [],
+    ),
     "long text": (
-        table(lambda row, _: f"the order number {row * 7} arrived late"),
+        table(lambda row, _: f"day {row} " + "it is good " * (30 if row % 10 else 1)),
+        "text",
+        ["column   trait: text; the first 64 words of each text are read; 90% of the texts have more"],
+    ),
+    "names of people": (
+        table(lambda row, _: f"{'Ann' if row % 2 else 'Bob'} Smith{chr(97 + row % 26)}{chr(97 + row // 26)}"),
         "ignore",
         ["not used trait: text that differs in nearly every row"],
+    ),
+    "durations": (
+        table(lambda row, _: f"{row // 24} days {row % 24} hours {row * 7 % 60} min"),
+        "ignore",
+        ["not used trait: texts such as '0 days 0 hours 0 min', not read as numbers"],
+    ),
+    "lists": (table(lambda row, _: f"['it is {row}'; 'and more of it']"), "ignore", ["not used trait: JSON"]),
+    "long tags": (
+        table(lambda row, _: f"red|green|blue|of{row}"),
+        "ignore",
+        ["not used trait: identifiers"],
     ),
     "JSON": (table(lambda row, _: f'"{{""a"": {row}}}"'), "ignore", ["not used trait: JSON"]),
     "a row index": (

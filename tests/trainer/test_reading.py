@@ -19,7 +19,7 @@ from trainer.data.schema import Schema, read_schema
 from trainer.data.shards import Split
 from trainer.data.statistics import read_statistics
 from trainer.model import Model, export
-from trainer.preprocessing import sql
+from trainer.preprocessing import analyze, sql
 from trainer.serving import (
     SCORES,
     SIGNATURE,
@@ -189,6 +189,51 @@ def test_the_graph_refuses_what_it_cannot_read(cell: str, read: str) -> None:
         getattr(text_cells, read)(tf.constant([cell]), ("",), *how)
 
 
+WORDS = (
+    *("Don't panic", "STRASSE", "Straße", "É tude", "x2", "2,5", "\u65e5\u672c\u8a9e", "\U0001f600", "a\x00b", "A-Z_0~9"),
+    *("na\u00efve\u2014caf\u00e9\u2026", "\u00abquoted\u00bb", "\u201cwell\u201d", "tab\tend\n", "\u3000", "[x]{y}`z^\\", "@#$%", "İI", "w" * 70),
+)  # fmt: skip
+
+
+def made_up_text(choose: random.Random) -> str:
+    return choose.choice(("", " ", "-", ", ")).join(
+        choose.choice([*WORDS, *PIECES]) for _ in range(choose.randrange(12))
+    )
+
+
+def expected_words(cell: str, table: Schema) -> list[str]:
+    """Return the words of a text by other means than an expression: runs of letters, digits and what is beyond U+00BF."""
+    blanks = {*map(chr, range(0x2000, 0x2070)), *map(chr, range(0x3000, 0x3040)), "\ufeff"}
+    kept = [
+        each
+        if (each.isascii() and each.isalnum()) or (each > "\u00bf" and each not in blanks)
+        else " "
+        for each in cell
+    ]
+    lower = "".join(each.lower() if each.isascii() else each for each in kept)
+    found = [each for each in lower.split(" ") if each][: table.text_words]
+    return [] if cells.stripped(cell) in table.markers else found
+
+
+def test_sql_and_the_graph_find_the_same_words(table: Schema) -> None:
+    table = replace(table, columns={"note": "text"}, text_words=5, text_buckets=64)
+    choose = random.Random(5)
+    texts = ["", " NA ", "na", "-999", *(made_up_text(choose) for _ in range(COUNT))]
+    expected = [expected_words(text, table) for text in texts]
+    assert sum(len(words) == 5 for words in expected) > COUNT / 5 and [] in expected[4:]
+    found = text_cells.words(tf.constant(texts), table.markers, 5).numpy()
+    assert [[word.decode() for word in row if word] for row in found] == expected
+    connection = duckdb.connect()
+    connection.execute("CREATE TABLE texts (position INTEGER, cell VARCHAR)")
+    connection.executemany("INSERT INTO texts VALUES (?, ?)", list(enumerate(texts)))
+    query = f"SELECT {sql.words('cell', table)} AS words FROM texts ORDER BY position"
+    lists = connection.sql(sql.in_duckdb(query)).to_arrow_table().column("words")
+    assert [[word for word in row if word] for row in lists.to_pylist()] == expected
+    codes = analyze.word_codes(lists, 5, 64).to_pylist()
+    buckets = tf.strings.to_hash_bucket_fast(found, 64).numpy()
+    assert codes == np.where(found == b"", 0, 1 + buckets).tolist()
+
+
 def test_months_are_those_of_the_calendar() -> None:
     days = range(-700_000, 2_900_000, 97)
     expected = [(date(1970, 1, 1) + timedelta(days=day)).month - 1 for day in days]
@@ -197,7 +242,7 @@ def test_months_are_those_of_the_calendar() -> None:
 
 # --- all kinds, from the file to the prediction ---
 
-KINDS = {"price": "numeric", "weight": "numeric", "day": "datetime", "seen": "datetime", "flag": "categorical", "code": "hashed"}  # fmt: skip
+KINDS = {"price": "numeric", "weight": "numeric", "day": "datetime", "seen": "datetime", "flag": "categorical", "code": "hashed", "note": "text", "title": "text"}  # fmt: skip
 FORMS: dict[str, list[str]] = {
     "price": [
         "1200.5",
@@ -218,6 +263,21 @@ FORMS: dict[str, list[str]] = {
     "seen": ["15/1/2024", "31.12.1999", "1 May 2020 3:05 PM", ""],
     "flag": ["True", "TRUE", "true", "False", "3", "3.0", " 3 ", "007", "", "n/a", "never"],
     "code": ["1.0", "1", "a", " a", "True", "true", "\u00a0b", "", "b"],
+    "note": [
+        "",
+        "n/a",
+        " N/A ",
+        "3.0",
+        "True",
+        "Don\u2019t panic!",
+        "a b",
+        "b a",
+        "a  b a",
+        "?!",
+        "w " * 90,
+        "Stra\u00dfe",
+    ],
+    "title": ["", "a b", "\u65e5\u672c a", "so-called"],
 }
 
 

@@ -47,7 +47,7 @@ def test_the_summary_names_the_columns_that_are_not_used(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     done = {"steps": 1, "epochs": 1, "rows_per_second": 1.0, "wall_seconds": 1.0}
-    schema: Any = SimpleNamespace(task="binary", numeric=["age"], coded=[])
+    schema: Any = SimpleNamespace(task="binary", numeric=["age"], textual=[])
     statistics: Any = SimpleNamespace(rows={"train": 9, "eval": 1})
     outputs: Any = SimpleNamespace(model=tmp_path)
     unused = {"row numbers": ["id", "row"], "the same value in every row": ["k"]}
@@ -105,6 +105,7 @@ class Rows(Split):
         numbers = random.normal(size=(2_000, 3)).astype(np.float32)
         codes = random.integers(0, 5, (2_000, 1)).astype(np.int32)
         labels = (numbers @ [2.0, -1.0, 0.5] + 3).astype(np.float32)
+        self.schema: Any = SimpleNamespace(coded=["code"])
         self.window = Window(numbers, codes, codes[:, 0] % classes if classes else labels)
 
     def first_rows(self) -> Window:

@@ -15,6 +15,7 @@ LABEL_SQL = {{ table.label_sql | quoted }}  # BigQuery SQL over `label`, such as
 #   datetime     a date, with or without a time
 #   categorical  text with a vocabulary learnt from the training rows
 #   hashed       text with too many values for a vocabulary
+#   text         a title or a comment, as its words and pairs of words
 #   ignore       not used, neither for training nor for serving
 COLUMNS: dict[str, str] = {
 #% for column in table.columns
@@ -38,4 +39,6 @@ HEADER: list[str] = {{ table.header | quoted }}  # the names in file order, if t
 
 VOCABULARY_LIMIT = 10_000  # values kept per categorical column; rarer ones count as unseen
 HASH_BUCKETS = 4_096  # per hashed column, a power of two
+TEXT_WORDS = 64  # read per text; the rest is cut
+TEXT_BUCKETS = 65_536  # of words and pairs of words, per text column, a power of two
 BOUNDARIES = 24  # quantile boundaries per numeric column

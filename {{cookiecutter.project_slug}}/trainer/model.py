@@ -25,6 +25,7 @@ from trainer.training.layers import (
     Members,
     PiecewiseLinear,
     WideTable,
+    WordMeans,
 )
 from trainer.training.linear import linear_baseline
 from trainer.training.metrics import baseline_of
@@ -130,12 +131,13 @@ class Model:
 def build_network(schema: Schema, statistics: Statistics, settings: Settings) -> Any:
     """Return the wide-and-deep network as a Keras model.
 
-    Inputs: numbers float32 [rows, numeric] (NaN where missing) and codes int32 [rows, coded]. Output float32 [rows,
+    Inputs: numbers float32 [rows, numeric] (NaN where missing) and codes int32 [rows, codes]. Output float32 [rows,
     outputs], or [rows, members, outputs] of an ensemble: logits, or the label in standard deviations from its mean.
     """
     outputs = len(statistics.label.classes) if schema.task == "multiclass" else 1
     numbers = keras.Input((len(schema.numeric),), name="numbers")
-    codes = keras.Input((len(schema.coded),), dtype="int32", name="codes")
+    codes = keras.Input((schema.code_width,), dtype="int32", name="codes")
+    counts, coded = statistics.code_counts(), len(schema.coded)
     deep, wide = [], []
     if schema.numeric:
         encoded = PiecewiseLinear([column.boundaries for column in statistics.numeric.values()])(
@@ -150,10 +152,13 @@ def build_network(schema: Schema, statistics: Statistics, settings: Settings) ->
         deep.append(waves)
         wide.append(keras.layers.Dense(outputs, use_bias=False, kernel_initializer="zeros")(waves))
     if schema.coded:
-        counts = statistics.code_counts()
-        embedded = FusedEmbedding(counts, settings.embedding_size, deviation=0.1)(codes)
+        known = codes[:, :coded] if schema.texts else codes
+        embedded = FusedEmbedding(counts[:coded], settings.embedding_size, deviation=0.1)(known)
         deep.append(keras.layers.Flatten()(embedded))
-        wide.append(wide_part(codes, counts, statistics.rows["train"], outputs))
+        wide.append(wide_part(known, counts[:coded], statistics.rows["train"], outputs))
+    if schema.texts:
+        means = WordMeans(counts[coded:], schema.text_words, settings.embedding_size)
+        deep.append(means(codes[:, coded:]))
     hidden = keras.layers.Concatenate()(deep) if len(deep) > 1 else deep[0]
     if settings.ensemble > 1:
         hidden = Members(settings.ensemble)(hidden)
@@ -248,11 +253,12 @@ class Serving(tf.Module):  # type: ignore[misc]
         }
 
     def encoded(self, columns: dict[str, Any]) -> tuple[Any, Any]:
-        """Return numbers, float32 [rows, numeric], and codes, int32 [rows, coded], of raw columns."""
+        """Return numbers, float32 [rows, numeric], and codes, int32 [rows, codes], of raw columns."""
         rows = tf.shape(next(iter(columns.values())))[0]
+        codes = self.codes(columns) if self.schema.coded else tf.zeros([rows, 0], tf.int32)
         return (
             self.numbers(columns) if self.schema.numeric else tf.zeros([rows, 0]),
-            self.codes(columns) if self.schema.coded else tf.zeros([rows, 0], tf.int32),
+            tf.concat([codes, *(self.words(columns, name) for name in self.schema.texts)], 1),
         )
 
     def numbers(self, columns: dict[str, Any]) -> Any:
@@ -311,6 +317,13 @@ class Serving(tf.Module):  # type: ignore[misc]
             return codes
         buckets = tf.cast(tf.strings.to_hash_bucket_fast(text, self.hashed[name]), tf.int32)
         return tf.where(codes == MISSING_CODE, codes, 1 + buckets)
+
+    def words(self, columns: dict[str, Any], name: str) -> Any:
+        """Return the codes, int32 [rows, words], of one column of free text."""
+        text = columns[self.parameters[name]]
+        words = text_cells.words(text, self.schema.markers, self.schema.text_words)
+        buckets = tf.strings.to_hash_bucket_fast(words, self.hashed[name])
+        return tf.where(words == "", 0, 1 + tf.cast(buckets, tf.int32))
 
     def predict(self, **columns: Any) -> dict[str, Any]:
         """Return `probability` of the positive class, `probabilities` or `prediction`, and the `label` of a class."""

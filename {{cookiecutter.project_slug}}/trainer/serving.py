@@ -107,7 +107,7 @@ def checked_cell(value: Any, name: str, schema: Schema) -> str:
     Raises `ValueError`, whose message is what was expected, for one that the signature refuses.
     """
     text = cell_text(value, schema.decimal)
-    if name in schema.coded or cells.stripped(text) in schema.markers:
+    if name in schema.textual or cells.stripped(text) in schema.markers:
         return text
     if name in schema.dates:
         if cells.days(text, name in schema.day_first) is None:

@@ -62,7 +62,7 @@ def made_up_statistics(schema: Schema) -> Statistics:
             name: Numeric(-1.0, 1.0, 0.0, 1.0, 0, (-1.0, 0.0, 1.0)) for name in schema.numeric
         },
         vocabularies={name: MADE_UP_VALUES for name in schema.vocabulary},
-        hashed={name: schema.hash_buckets for name in schema.hashed},
+        hashed=schema.buckets,
         fingerprint="made up",
     )
 
@@ -106,5 +106,5 @@ def made_up_rows(schema: Schema) -> dict[str, Any]:
     return (
         {name: numbers for name in schema.of_kind("numeric")}
         | {name: dates for name in schema.dates}
-        | {name: texts for name in schema.coded}
+        | {name: texts for name in schema.textual}
     )

@@ -45,6 +45,8 @@ CALENDAR_DATE = (
 SECONDS_PER_DAY = 86_400
 EPOCH = date(1970, 1, 1).toordinal()
 WORD = "[A-Za-z]{3}|m[0-9]"  # or what the rules have made of a month
+# Between the words of a text: whatever is no letter or digit in ASCII, and blanks and punctuation beyond it.
+NO_WORD = "[\\x00-/:-@\\[-`{-\u00bf\u2000-\u206f\u3000-\u303f\ufeff]+"
 
 
 @dataclass(frozen=True)

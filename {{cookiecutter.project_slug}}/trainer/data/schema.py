@@ -15,15 +15,18 @@ from trainer.data import cells
 from trainer.run.errors import UserError, shown
 
 VOCABULARY_KINDS = ("categorical",)
-KINDS = ("numeric", "datetime", *VOCABULARY_KINDS, "hashed", "ignore")
+KINDS = ("numeric", "datetime", *VOCABULARY_KINDS, "hashed", "text", "ignore")
 TASKS = ("binary", "multiclass", "regression")
 CHANGING = (
     r"\b(rand|random|now|today|(?:gen\w*_)?(?:random_)?uuid|current_\w+|session_user|getenv)\b"
 )
+# So that SQL and TensorFlow agree on the bucket.
+POWERS_OF_TWO = ([1 << power for power in range(1, 25)], "a power of two from 2 to 16_777_216")
 SIZES = {
     "vocabulary_limit": (range(1, 1 << 31), "at least 1 value per categorical column"),
-    # So that SQL and TensorFlow agree on the bucket.
-    "hash_buckets": ([1 << power for power in range(1, 25)], "a power of two from 2 to 16_777_216"),
+    "hash_buckets": POWERS_OF_TWO,
+    "text_buckets": POWERS_OF_TWO,
+    "text_words": (range(2, 1001), "2 to 1_000 words per text"),
     "boundaries": (range(2, 257), "2 to 256 quantile boundaries per numeric column"),
 }
 OPTIONAL = (
@@ -31,6 +34,8 @@ OPTIONAL = (
     "decimal",
     "units",
     "day_first",
+    "text_words",
+    "text_buckets",
 )  # so that projects of earlier versions still train
 TEXTS = tuple[str, ...]
 KINDS_BY_NAME = dict[str, str]
@@ -62,6 +67,8 @@ class Schema:
     decimal: str = "."
     units: KINDS_BY_NAME = field(default_factory=dict)
     day_first: TEXTS = ()
+    text_words: int = 64
+    text_buckets: int = 1 << 16
 
     def of_kind(self, *kinds: str) -> tuple[str, ...]:
         return tuple(name for name, kind in self.columns.items() if kind in kinds)
@@ -107,9 +114,30 @@ class Schema:
         return self.vocabulary + self.hashed
 
     @property
+    def texts(self) -> tuple[str, ...]:
+        """Names of the columns of free text, whose words become codes."""
+        return self.of_kind("text")
+
+    @property
+    def textual(self) -> tuple[str, ...]:
+        """Names of the columns that are read as text: those of one code each first."""
+        return self.coded + self.texts
+
+    @property
+    def buckets(self) -> dict[str, int]:
+        """The number of buckets of each column whose values, or words, are hashed."""
+        hashed = dict.fromkeys(self.hashed, self.hash_buckets)
+        return hashed | dict.fromkeys(self.texts, self.text_buckets)
+
+    @property
+    def code_width(self) -> int:
+        """The number of codes of a row: one for each coded column, then those of the words of each text."""
+        return len(self.coded) + len(self.texts) * self.text_words
+
+    @property
     def used(self) -> tuple[str, ...]:
         """Names of all columns that training and serving read."""
-        return self.numeric + self.coded
+        return self.numeric + self.textual
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -217,7 +245,7 @@ def check_columns(schema: Schema) -> None:
     if not schema.used:
         raise invalid(
             "every column is ignored",
-            "at least one numeric, datetime, categorical or hashed column",
+            "at least one numeric, datetime, categorical, hashed or text column",
             "change the kind of a column that helps to predict the label",
         )
     if "self" in schema.used:

@@ -25,7 +25,7 @@ READER_MB = 24  # what pyarrow takes for itself, measured
 
 @dataclass(frozen=True)
 class Window:
-    """Rows in memory: `numbers` float32 [rows, numeric] (NaN where missing), `codes` int32 [rows, coded], `labels` [rows]."""
+    """Rows in memory: `numbers` float32 [rows, numeric] (NaN where missing), `codes` int32 [rows, codes], `labels` [rows]."""
 
     numbers: npt.NDArray[np.float32]
     codes: npt.NDArray[np.int32]
@@ -53,7 +53,7 @@ class Split:
         self.schema = schema
         self.groups = row_groups(folder)
         self.rows = sum(group.rows for group in self.groups)
-        bytes_per_row = BYTES_PER_VALUE * (len(schema.used) + 1)
+        bytes_per_row = BYTES_PER_VALUE * (len(schema.numeric) + schema.code_width + 1)
         for_rows_mb = max(memory_mb - READER_MB, memory_mb / 2)
         self._rows_in_memory = max(1, int(for_rows_mb * 2**20) // bytes_per_row)
         self._all_rows: Window | None = None
@@ -137,7 +137,7 @@ def windows_of(groups: Sequence[RowGroup], rows: int) -> list[list[RowGroup]]:
 def read_window(groups: Sequence[RowGroup], schema: Schema) -> Window:
     rows = sum(group.rows for group in groups)
     numbers = np.empty((rows, len(schema.numeric)), np.float32)
-    codes = np.empty((rows, len(schema.coded)), np.int32)
+    codes = np.empty((rows, schema.code_width), np.int32)
     labels: npt.NDArray[Any] = np.empty(
         rows, np.float32 if schema.task == "regression" else np.int32
     )
@@ -148,6 +148,10 @@ def read_window(groups: Sequence[RowGroup], schema: Schema) -> Window:
             numbers[begin:end, column] = table.column(name).to_numpy()
         for column, name in enumerate(schema.coded):
             codes[begin:end, column] = table.column(name).to_numpy()
+        for number, name in enumerate(schema.texts):
+            first, width = len(schema.coded) + number * schema.text_words, schema.text_words
+            words = table.column(name).combine_chunks().flatten().to_numpy()
+            codes[begin:end, first : first + width] = words.reshape(-1, width)
         labels[begin:end] = table.column(schema.label).to_numpy()
         begin = end
     return Window(numbers, codes, labels)

@@ -51,7 +51,7 @@ class Statistics:
     fingerprint: str
 
     def code_counts(self) -> tuple[int, ...]:
-        """Return the number of codes of each coded column, in the order of `Schema.coded`."""
+        """Return the number of codes of each column, in the order of `Schema.textual`."""
         known = [FIRST_VALUE_CODE + len(values) for values in self.vocabularies.values()]
         return tuple(known + [1 + buckets for buckets in self.hashed.values()])
 

@@ -3,6 +3,7 @@
 import difflib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ def analyze(
         label=label,
         numeric=numeric_statistics(connection, schema, rows["train"]),
         vocabularies=vocabularies(connection, schema),
-        hashed={name: schema.hash_buckets for name in schema.hashed},
+        hashed=schema.buckets,
         fingerprint="",
     )
 
@@ -165,6 +166,21 @@ def hashed_codes(connection: Any, cells: str, buckets: int) -> Iterator[dict[str
     cursor = sql.run(connection.cursor(), query)
     while rows := cursor.fetchmany(HASH_BATCH):
         yield {value: 1 + fingerprint64(value) % buckets for (value,) in rows}
+
+
+def word_codes(texts: Any, words: int, buckets: int) -> Any:
+    """Return the codes of the first `words` words of texts, an Arrow array of lists: int32, 0 behind the last word."""
+    from pyarrow import FixedSizeListArray, array, compute, int32
+
+    cut = compute.list_slice(texts.combine_chunks(), 0, words, return_fixed_size_list=True)
+    found = cut.flatten().dictionary_encode()
+    codes = array([word_code(word, buckets) for word in found.dictionary.to_pylist()], int32())
+    return FixedSizeListArray.from_arrays(codes.take(found.indices).fill_null(0), words)
+
+
+@lru_cache(HASH_BATCH)
+def word_code(word: str, buckets: int) -> int:
+    return 1 + fingerprint64(word) % buckets if word else 0
 
 
 def create_code_table(connection: Any, name: str, parts: Iterable[Mapping[str, int]]) -> None:

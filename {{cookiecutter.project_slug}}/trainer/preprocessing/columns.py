@@ -6,7 +6,7 @@
 | `c0` …       | each column, text, in the order of `Schema.sources`      | view `source`                      |
 | `d0` …       | each datetime column, canonical text                     | a part of the query on `source`    |
 | `x0` …       | each numeric or datetime column, FLOAT64                 | table `prepared`                   |
-| `t0` …       | each coded column, text, in the order of `Schema.coded`  | table `prepared`                   |
+| `t0` …       | each column of text, in the order of `Schema.textual`    | table `prepared`                   |
 | `k0` …       | each coded column, INT64 codes that replace its text     | table `prepared`, shards           |
 | `cells_0` …  | the distinct cells of a coded column                     | table (cell, value, train_rows)    |
 | `values_0` … | the code of each value of a coded column                 | table (value, code)                |

@@ -51,9 +51,9 @@ Array = npt.NDArray[Any]
 def warnings_of(folder: Path, schema: Schema, statistics: Statistics) -> list[str]:
     """Return a sentence for each finding in the prepared data, with the edit that changes it."""
     samples = {split: sample(folder / split, schema) for split in statistics.rows}
-    found = [*revealing(samples["train"], schema)]
+    found, compared = [*revealing(samples["train"], schema)], schema.numeric + schema.coded
     for split in [*samples][1:]:
-        for name in (*schema.used, *([schema.label] if schema.task == "regression" else [])):
+        for name in (*compared, *([schema.label] if schema.task == "regression" else [])):
             train, own, held_out = (samples[each][name] for each in ("train", split, "eval"))
             beyond = outside(own, statistics.numeric[name]) if name in schema.dates else ""
             what = beyond or difference(train, own, held_out, name in statistics.vocabularies)
@@ -64,7 +64,7 @@ def warnings_of(folder: Path, schema: Schema, statistics: Statistics) -> list[st
 
 
 def sample(folder: Path, schema: Schema) -> dict[str, Array]:
-    """Return the first rows of each column: float64 numbers, NaN where missing, or int32 codes, of classes too."""
+    """Return the first rows of each column but free text: float64 numbers, NaN where missing, or int32 codes, of classes too."""
     rows = min(SAMPLE_ROWS, SAMPLE_CELLS // (len(schema.used) + 1))
     first = next(ParquetFile(min(folder.glob(files.SHARDS))).iter_batches(rows))
     arrays = (
@@ -73,6 +73,7 @@ def sample(folder: Path, schema: Schema) -> dict[str, Array]:
     columns = {
         name: array.to_numpy(zero_copy_only=False)
         for name, array in zip(first.schema.names, arrays, strict=True)
+        if name not in schema.texts
     }
     if schema.task != "regression":  # as codes of values: none is missing or unseen
         columns[schema.label] = columns[schema.label] + FIRST_VALUE_CODE
@@ -98,7 +99,8 @@ def revealing(columns: Mapping[str, Array], schema: Schema) -> Iterator[str]:
     if len(labels) < FEWEST_ROWS_FOR_LABEL:
         return
     labels = ranks(labels) if regression else labels
-    found = {name: explained(groups(columns[name]), labels, regression) for name in schema.used}
+    compared = schema.numeric + schema.coded
+    found = {name: explained(groups(columns[name]), labels, regression) for name in compared}
     kind = "number" if regression else "class"
     others = sorted(share for share, _ in found.values() if share < SURE[kind])
     second = others[-2] if len(others) > 1 else 1.0

@@ -300,7 +300,8 @@ class Preparation:
                     shards.close()
                     path = folder / f"{shard:05d}.parquet"
                     writer = shards.enter_context(ParquetWriter(path, target))
-                writer.write_table(rows.rename_columns(target.names).cast(target))
+                named = rows.rename_columns(target.names)
+                writer.write_table(with_word_codes(named, self.schema).cast(target))
 
     def compare_splits(self, statistics: Statistics) -> None:
         self.findings += [*self.small_splits(statistics)]
@@ -369,15 +370,24 @@ def row_groups(batches: Iterable[Any]) -> Iterator[Any]:
         yield pyarrow.Table.from_batches(kept).combine_chunks()
 
 
+def with_word_codes(rows: Any, schema: Schema) -> Any:
+    """Return an Arrow table of rows with the words of each text replaced by their codes."""
+    for name in schema.texts:
+        codes = analyze.word_codes(rows[name], schema.text_words, schema.text_buckets)
+        rows = rows.set_column(rows.column_names.index(name), name, codes)
+    return rows
+
+
 def shard_schema(schema: Schema) -> Any:
-    """Return the Arrow schema of a shard: float32 numbers (null where missing), int32 codes, the label last."""
+    """Return the Arrow schema of a shard: float32 numbers (null where missing), int32 codes, lists of codes, the label last."""
     import pyarrow
 
-    names = [*schema.numeric, *schema.coded, schema.label]
+    names = [*schema.numeric, *schema.textual, schema.label]
     label = pyarrow.float32() if schema.task == "regression" else pyarrow.int32()
     numbers = [pyarrow.float32()] * len(schema.numeric)
     codes = [pyarrow.int32()] * len(schema.coded)
-    return pyarrow.schema(list(zip(names, [*numbers, *codes, label], strict=True)))
+    words = [pyarrow.list_(pyarrow.int32(), schema.text_words)] * len(schema.texts)
+    return pyarrow.schema(list(zip(names, [*numbers, *codes, *words, label], strict=True)))
 
 
 def example(row: Sequence[Any], schema: Schema) -> dict[str, float | str | None]:
@@ -385,5 +395,6 @@ def example(row: Sequence[Any], schema: Schema) -> dict[str, float | str | None]
     count = len(schema.numeric)
     held = dict(zip(schema.numeric, row[:count], strict=True))
     held |= {name: date_of(held[name]) for name in schema.dates if held[name] is not None}
-    held |= {name: schema.value(text) for name, text in zip(schema.coded, row[count:], strict=True)}
+    texts = zip(schema.textual, row[count:], strict=True)
+    held |= {name: schema.value(text) if name in schema.coded else text for name, text in texts}
     return {name: held[name] for name in schema.columns if name in held}

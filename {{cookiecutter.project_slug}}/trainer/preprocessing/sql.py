@@ -8,12 +8,14 @@ kept as it stands and cleaned once per value, where values are counted and coded
 """
 
 from collections.abc import Iterator, Sequence
+from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
 from trainer.data.cells import (
     BLANKS,
     CALENDAR_DATE,
     LARGEST_FLOAT32,
+    NO_WORD,
     SECONDS_PER_DAY,
     VALUES,
     WORD,
@@ -128,6 +130,14 @@ def validated(text: str, grammar: Grammar) -> str:
     return text
 
 
+def words(column: str, schema: Schema) -> str:
+    """Return SQL for the words of a text cell, at least `Schema.text_words`: ARRAY<STRING>, [''] where it has none or is missing."""
+    lower = f"TRANSLATE({column}, '{ascii_uppercase}', '{ascii_lowercase}')"
+    first = "^(?:[^ ]+ ){0," + f"{schema.text_words - 1}" + "}[^ ]+"
+    found = f"REGEXP_EXTRACT(TRIM({edited(lower, NO_WORD, ' ')}), {literal(first)})"
+    return f"SPLIT(IF({known(column, schema)} IS NULL, '', IFNULL({found}, '')), ' ')"
+
+
 def number(column: str, name: str, schema: Schema) -> str:
     """Return SQL for a cell of a numeric column as FLOAT64, NULL where it is no number; what is missing may still be NaN."""
     grammar = number_grammar(schema.decimal, schema.units.get(name, ""))
@@ -230,7 +240,7 @@ def unusable(value: str, text: str, shown_text: str, name: str, kind: str) -> st
 def validated_rows(schema: Schema, deduplicate: bool) -> str:
     """Return SQL that casts and validates each row of `source`.
 
-    Columns: `x0` … numbers, `t0` … text of the coded columns as it stands, `label`, `reason` (NULL for a valid row), `cells`
+    Columns: `x0` … numbers, `t0` … text as it stands, `label`, `reason` (NULL for a valid row), `cells`
     (the text of an invalid row), and two INT64: `row_key`, made of the MD5 of all columns of the table in the order of their
     names, and `content_key`, of those that are used.
     """
@@ -320,7 +330,8 @@ def kept_columns(schema: Schema) -> list[str]:
         for index, name in enumerate(schema.numeric)
     ]
     return numbers + [
-        f"{raw_column(count + index)} AS {text_column(index)}" for index in range(len(schema.coded))
+        f"{raw_column(count + index)} AS {text_column(index)}"
+        for index in range(len(schema.textual))
     ]
 
 
@@ -417,9 +428,9 @@ def cell_codes(counted: str, codes: str) -> str:
 
 
 def examples(schema: Schema, split: str, count: int) -> str:
-    """Return SQL for the first rows of a split: the numbers, then the text of coded columns as it stands."""
+    """Return SQL for the first rows of a split: the numbers, then text as it stands."""
     numbers = map(number_column, range(len(schema.numeric)))
-    texts = map(text_column, range(len(schema.coded)))
+    texts = map(text_column, range(len(schema.textual)))
     return (
         f"SELECT {', '.join([*numbers, *texts])} FROM prepared WHERE split = {literal(split)}"
         f" ORDER BY row_key LIMIT {count}"
@@ -468,13 +479,15 @@ def joined_code(index: int) -> str:
 def encoded(schema: Schema, split: str) -> str:
     """Return SQL for one split as numbers and codes, `with_codes` applied to the first `coded_before` columns.
 
-    Columns: `x0` … FLOAT64, `k0` … INT64 (0 where missing), `label` INT64 or FLOAT64. The order is that of the rows' keys:
+    Columns: `x0` … FLOAT64, `k0` … INT64 (0 where missing), words of texts, `label` INT64 or FLOAT64. The order is that of the rows' keys:
     always the same, and as good as shuffled, however the table was sorted.
     """
     numbers = [f"r.{number_column(index)}" for index in range(len(schema.numeric))]
     before, count = coded_before(schema), len(schema.coded)
     codes = [f"r.{code_column(index)}" for index in range(before)]
     codes += map(joined_code, range(before, count))
+    texts = (f"r.{text_column(index)}" for index in range(count, len(schema.textual)))
+    lists = [words(text, schema) for text in texts]
     joins = [joined_codes(index) for index in range(before, count)]
     if schema.task == "regression":
         label = f"{cast('r.label')} AS label"
@@ -482,6 +495,6 @@ def encoded(schema: Schema, split: str) -> str:
         label = "classes.code AS label"
         joins.append("JOIN classes ON classes.value = r.label")
     return (
-        f"SELECT {', '.join([*numbers, *codes, label])} FROM prepared AS r {' '.join(joins)}"
+        f"SELECT {', '.join([*numbers, *codes, *lists, label])} FROM prepared AS r {' '.join(joins)}"
         f" WHERE r.split = {literal(split)} ORDER BY r.row_key"
     )

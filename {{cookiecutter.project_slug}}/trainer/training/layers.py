@@ -8,6 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 FAR_BELOW = -1e30
+MEAN_SCALE = 16.0  # so that one word among many is learnt as fast as a category
+PAIR_FACTOR = 31  # odd, and small enough for codes below 2**24 in int32
 
 
 class PiecewiseLinear(keras.layers.Layer):  # type: ignore[misc]
@@ -115,6 +117,30 @@ class WideTable(FusedEmbedding):
 
     def __init__(self, code_counts: Sequence[int], outputs: int, **options: Any) -> None:
         super().__init__(code_counts, outputs, deviation=0.0, **options)
+
+
+class WordMeans(FusedEmbedding):
+    """Embeds each text as the mean of the vectors of its words and of the pairs of adjacent words; zeros for a text without words.
+
+    Input int32 [rows, texts * words], 0 where a text has no more words; output float32 [rows, texts * width]. A pair has the
+    code that a linear hash makes of the codes of its words, in the same table.
+    """
+
+    def __init__(self, code_counts: Sequence[int], words: int, width: int, **options: Any) -> None:
+        super().__init__(code_counts, width, deviation=0.01, **options)
+        self.shape = (len(code_counts), words)
+        self.buckets = np.array(code_counts, np.int32)[:, None] - 1
+        self.offsets = self.offsets[:, None]
+
+    def call(self, codes: Any) -> Any:
+        words = tf.reshape(codes, [-1, *self.shape])
+        first, second = words[:, :, :-1], words[:, :, 1:]
+        pairs = 1 + (PAIR_FACTOR * first + second) % self.buckets
+        found = tf.concat([words, tf.where(second > 0, pairs, 0)], 2)
+        known = tf.cast(found > 0, tf.float32)[..., None]
+        total = tf.reduce_sum(super().call(found) * known, 2)
+        means = MEAN_SCALE * total / tf.maximum(tf.reduce_sum(known, 2), 1.0)
+        return tf.reshape(means, [-1, self.shape[0] * means.shape[2]])
 
 
 class Members(keras.layers.Layer):  # type: ignore[misc]

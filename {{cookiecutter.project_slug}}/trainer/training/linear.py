@@ -15,18 +15,19 @@ PRIOR_ROWS = 20.0
 
 
 def linear_baseline(task: str, label: Label, train: Split, test: Split) -> dict[str, float]:
-    """Return the metrics of a ridge regression on a test split; none for a table of very many columns or classes.
+    """Return the metrics of a ridge regression, without free text, on a test split; none for very many columns or classes.
 
     A code counts as the mean label of its training rows, drawn to the overall mean as if 20 more rows had that. Takes some
     milliseconds: a sum per column and one small system of equations per class.
     """
     classes = [1] if task == "binary" else range(len(label.classes))
     shown, tested = train.first_rows(), test.first_rows()
-    columns = shown.numbers.shape[1] + shown.codes.shape[1]
+    coded = len(train.schema.coded)
+    columns = max(shown.numbers.shape[1] + coded, 1)
     most = MOST_PRODUCTS // (columns**2 * max(len(classes), 1))
     if most < FEWEST_ROWS:
         return {}
-    shown, tested = (first(min(most, MOST_ROWS), window) for window in (shown, tested))
+    shown, tested = (first(min(most, MOST_ROWS), coded, window) for window in (shown, tested))
     if task == "regression":
         outputs = predicted(shown, tested, shown.labels)[:, None]
         return metrics_of(task, outputs, tested.labels)
@@ -36,8 +37,8 @@ def linear_baseline(task: str, label: Label, train: Split, test: Split) -> dict[
     return metrics_of(task, outputs, tested.labels)
 
 
-def first(rows: int, window: Window) -> Window:
-    return Window(window.numbers[:rows], window.codes[:rows], window.labels[:rows])
+def first(rows: int, coded: int, window: Window) -> Window:
+    return Window(window.numbers[:rows], window.codes[:rows, :coded], window.labels[:rows])
 
 
 def predicted(train: Window, test: Window, labels: npt.NDArray[Any]) -> Array:

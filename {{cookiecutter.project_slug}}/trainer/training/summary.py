@@ -20,7 +20,7 @@ def report(
 ) -> None:
     name = MAIN_METRIC[schema.task] if MAIN_METRIC[schema.task] in metrics else "loss"
     rows = ", ".join(f"{count:,} {split}" for split, count in statistics.rows.items())
-    inputs = f"{len(schema.numeric)} numeric, {len(schema.coded)} text columns"
+    inputs = f"{len(schema.numeric)} numeric, {len(schema.textual)} text columns"
     always = "the mean of the training rows" if name == "rmse" else "the most common class"
     baseline = f"{metrics['baseline'][name]:.4f} for {always}"
     error = f" ± {metrics[STANDARD_ERROR]:.4f}" if STANDARD_ERROR in metrics else ""

@@ -8,6 +8,7 @@ import tensorflow as tf
 from trainer.data.cells import (
     BLANK,
     LARGEST_FLOAT32,
+    NO_WORD,
     SECONDS_PER_DAY,
     VALUES,
     Grammar,
@@ -41,6 +42,13 @@ def canonical(text: Any, grammar: Grammar) -> Any:
     for pattern, replacement in grammar.edits:
         text = tf.strings.regex_replace(text, pattern, replacement)
     return text
+
+
+def words(text: Any, markers: Sequence[str], count: int) -> Any:
+    """Return the first `count` words of texts, [rows, count], "" behind the last; texts are a vector."""
+    spaced = tf.strings.regex_replace(tf.strings.lower(text), NO_WORD, " ")
+    held = tf.where(is_missing(text, markers), "", tf.strings.strip(spaced))
+    return tf.strings.split(held, " ").to_tensor("", shape=[None, count])
 
 
 def is_missing(text: Any, markers: Sequence[str]) -> Any:
