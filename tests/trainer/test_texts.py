@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from test_preprocessing import ran
-from test_tables import declare
+from test_tables import declare, prepared
 from trainer import features, prepare, task
+from trainer.data import files
 from trainer.data.schema import read_schema
 from trainer.data.shards import Split
 from trainer.data.statistics import read_statistics
@@ -83,8 +84,19 @@ def test_shards_of_texts_have_the_same_bytes_every_time(
     assert (codes[:, :4] > 0).all() and 0 < np.mean(codes[:, 4] == 0) < 0.2
 
 
+def test_examples_hold_texts_as_they_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    declare(monkeypatch, {"note": "text", "plan": "categorical"})
+    rows = [f"{'3.0' if row % 2 else 'True'},3.0,{('yes', 'no')[row % 3 % 2]}" for row in range(90)]
+    (tmp_path / "table.csv").write_text("\n".join(["note,plan,y", *rows]), encoding="utf-8")
+    prepared(tmp_path / "table.csv")
+    lines = (tmp_path / "output" / files.EXAMPLES).read_text(encoding="utf-8").splitlines()
+    examples = [json.loads(line) for line in lines]
+    assert {row["note"] for row in examples} == {"3.0", "True"}
+    assert {row["plan"] for row in examples} == {"3"}
+
+
 def test_a_text_is_the_mean_of_its_words_and_pairs() -> None:
-    layer = WordMeans([9, 9], words=3, width=2)
+    layer = WordMeans([9, 9], words=3, width=2, dropout=0.5)
     codes = [[1, 2, 3, 5, 0, 0], [0, 0, 0, 4, 4, 0]]
     found = layer(tf.constant(codes)).numpy()
     table = np.asarray(layer.table)

@@ -37,6 +37,7 @@ LARGEST_CROSS = 2_000
 MOST_CROSSES = 300
 ROWS_PER_CROSS_CODE = 10
 WARM_UP_SHARE = 0.1
+WORD_DROPOUTS = 3.0  # times the dropout of hidden units: a text has many words to learn by heart
 # Each weight of the linear part is updated too rarely to learn at the network's rate.
 WIDE_RATE = 3.0
 # With this many rows, a code that is rare in a batch is still frequent enough in a run.
@@ -157,7 +158,8 @@ def build_network(schema: Schema, statistics: Statistics, settings: Settings) ->
         deep.append(keras.layers.Flatten()(embedded))
         wide.append(wide_part(known, counts[:coded], statistics.rows["train"], outputs))
     if schema.texts:
-        means = WordMeans(counts[coded:], schema.text_words, settings.embedding_size)
+        dropout = min(WORD_DROPOUTS * settings.dropout, 0.5)
+        means = WordMeans(counts[coded:], schema.text_words, settings.embedding_size, dropout)
         deep.append(means(codes[:, coded:]))
     hidden = keras.layers.Concatenate()(deep) if len(deep) > 1 else deep[0]
     if settings.ensemble > 1:

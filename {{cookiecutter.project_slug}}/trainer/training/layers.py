@@ -126,19 +126,23 @@ class WordMeans(FusedEmbedding):
     code that a linear hash makes of the codes of its words, in the same table.
     """
 
-    def __init__(self, code_counts: Sequence[int], words: int, width: int, **options: Any) -> None:
+    def __init__(
+        self, code_counts: Sequence[int], words: int, width: int, dropout: float, **options: Any
+    ) -> None:
         super().__init__(code_counts, width, deviation=0.01, **options)
+        self.dropout = keras.layers.Dropout(dropout)
         self.shape = (len(code_counts), words)
         self.buckets = np.array(code_counts, np.int32)[:, None] - 1
         self.offsets = self.offsets[:, None]
 
-    def call(self, codes: Any) -> Any:
+    def call(self, codes: Any, training: bool | None = None) -> Any:
         words = tf.reshape(codes, [-1, *self.shape])
         first, second = words[:, :, :-1], words[:, :, 1:]
         pairs = 1 + (PAIR_FACTOR * first + second) % self.buckets
         found = tf.concat([words, tf.where(second > 0, pairs, 0)], 2)
         known = tf.cast(found > 0, tf.float32)[..., None]
-        total = tf.reduce_sum(super().call(found) * known, 2)
+        kept = self.dropout(known, training=training)  # no word decides alone
+        total = tf.reduce_sum(super().call(found) * kept, 2)
         means = MEAN_SCALE * total / tf.maximum(tf.reduce_sum(known, 2), 1.0)
         return tf.reshape(means, [-1, self.shape[0] * means.shape[2]])
 
