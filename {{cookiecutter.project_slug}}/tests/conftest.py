@@ -56,6 +56,8 @@ def cell(kind: str, choose: random.Random) -> str:
         return choose.choice(DATES)
     if kind == "categorical":
         return choose.choice(VALUES)
+    if kind == "text":
+        return " ".join(choose.choices(VALUES, k=choose.randrange(1, 70)))
     return choose.choice(("", " ", "\t")) + f"user {choose.randrange(300)}"
 
 
