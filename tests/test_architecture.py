@@ -25,7 +25,7 @@ ALLOWED = {
     "trainer.smoke": "run data settings training serving model publish | numpy tensorflow",
     "trainer.task": "run data settings arguments training model publish smoke features",
     "trainer.prepare": "run data preprocessing features",
-    "trainer.predict": "run data serving training features | tensorflow",
+    "trainer.predict": "run data serving training features | numpy pyarrow tensorflow",
     "launcher.console": " | rich",
     "launcher.files": "console | filelock",
     "launcher.subprocesses": "console",

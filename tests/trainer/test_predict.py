@@ -1,24 +1,32 @@
 """The rows that predict reads: every format, the columns that it names, and the cells that it refuses."""
 
+import bz2
 import csv
 import gzip
 import io
 import json
+import os
+import threading
+import zipfile
 from dataclasses import replace
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
-from trainer import predict
 from trainer.data import cells
-from trainer.data.raw_rows import RawRow, read_raw_rows
+from trainer.data.raw_rows import BATCH_ROWS, Batch, Reading
 from trainer.data.schema import Schema
-from trainer.run.console import Console
 from trainer.run.errors import UserError
 from trainer.serving import checked_cell
 
-COLUMNS = {"age": False, "plan": True, "a, b": True}
-ROWS = [{"age": "39", "plan": "basic", "a, b": 'x "y"'}, {"age": "", "plan": "é", "a, b": " ?"}]
+COLUMNS = ("age", "plan", "a, b")
+ROWS = [{"age": "39", "plan": "basic", "a, b": 'x "y"'}, {"age": "", "plan": "é", "a, b": "z?"}]
+PLAIN = [{"age": "39", "plan": "basic", "a, b": "x"}, {"age": "", "plan": "é", "a, b": "z?"}]
 
 
 @pytest.fixture
@@ -39,11 +47,15 @@ def as_csv(delimiter: str = ",", rows: list[dict[str, str]] = ROWS) -> bytes:
 
 
 def as_parquet(rows: list[dict[str, Any]]) -> bytes:
-    import pyarrow
-    import pyarrow.parquet
-
     file = io.BytesIO()
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), file)
+    pa.parquet.write_table(pa.Table.from_pylist(rows), file)
+    return file.getvalue()
+
+
+def as_zip(content: bytes) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("rows.csv", content)
     return file.getvalue()
 
 
@@ -52,22 +64,42 @@ ACCEPTED = {
     "rows.csv": as_csv(),
     "blank_lines.csv": b"\r\n\n" + as_csv(),
     "semicolons.csv": as_csv(";"),
+    "separator.csv": b"sep=|\r\n" + as_csv("|"),
     "tabs.txt": as_csv("\t"),
     "excel.csv": b"\xef\xbb\xbf" + as_csv(),
     "unicode.txt": as_csv("\t").decode().encode("utf-16"),
     "rows.csv.gz": gzip.compress(as_csv()),
+    "rows.csv.bz2": bz2.compress(as_csv()),
+    "rows.zip": as_zip(as_csv()),
     "rows.jsonl": AS_JSON,
     "powershell.jsonl": AS_JSON.decode().encode("utf-16"),
     "no_ending": b"\xef\xbb\xbf" + AS_JSON,
     "rows.ndjson.gz": gzip.compress(AS_JSON),
+    "array.json": json.dumps(ROWS).encode(),
+    "array_without_ending": b"\n " + json.dumps(ROWS, indent=1).encode(),
+    "array.json.gz": gzip.compress(json.dumps(ROWS).encode("utf-16")),
+    "request.json": json.dumps({"instances": ROWS, "parameters": {}}).encode(),
     "rows.parquet": as_parquet(ROWS),
     "misnamed.csv": as_parquet(ROWS),
 }
 
 
-def read(folder: Path, name: str, content: bytes, table: Schema) -> list[dict[str, Any]]:
+def batches(path: Path, table: Schema, keep: tuple[str, ...] = ()) -> list[Batch]:
+    return list(Reading(table, COLUMNS, keep).batches(path))
+
+
+def rows_of(batch: Batch) -> list[dict[str, str]]:
+    """Return the text of each row in the columns of the model."""
+    columns = {name: batch.texts(name) for name in COLUMNS}
+    return [
+        {name: texts[rows[row]] for name, (rows, texts) in columns.items()}
+        for row in range(len(batch.names))
+    ]
+
+
+def read(folder: Path, name: str, content: bytes, table: Schema) -> list[dict[str, str]]:
     (folder / name).write_bytes(content)
-    return [cells for _, cells in read_raw_rows(folder / name, table, COLUMNS)]
+    return [row for batch in batches(folder / name, table) for row in rows_of(batch)]
 
 
 @pytest.mark.parametrize("name", ACCEPTED)
@@ -75,12 +107,47 @@ def test_every_format_holds_the_same_rows(name: str, table: Schema, tmp_path: Pa
     assert read(tmp_path, name, ACCEPTED[name], table) == ROWS
 
 
+def test_lines_without_quotes_are_the_same_rows(table: Schema, tmp_path: Path) -> None:
+    assert read(tmp_path, "rows.csv", as_csv(";", PLAIN), table) == PLAIN
+    # A separator of several bytes, blank lines, and a last line without an end.
+    assert read(tmp_path, "rows.csv", b"sep=\xc2\xa7\n" + as_csv("§", PLAIN), table) == PLAIN
+    blank = as_csv(";", PLAIN).replace(b"\n", b"\n\r\n").rstrip()
+    assert read(tmp_path, "rows.csv", blank, table) == PLAIN
+
+
+def test_a_folder_is_one_table(table: Schema, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(as_csv(rows=ROWS[:1]))
+    (tmp_path / "b.csv.gz").write_bytes(gzip.compress(as_csv(rows=ROWS[1:])))
+    assert [row for batch in batches(tmp_path, table) for row in rows_of(batch)] == ROWS
+    assert [(batch.source, batch.first) for batch in batches(tmp_path, table)] == [
+        ("a.csv", 1),
+        ("b.csv.gz", 1),
+    ]
+
+
+def test_a_pipe_is_read_once(table: Schema, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writing = os.open(pipe, os.O_RDWR)  # so that no side waits for the other
+    os.write(writing, as_csv())
+    reading = iter(Reading(table, COLUMNS, ()).batches(pipe))
+    threading.Timer(0.5, os.close, [writing]).start()
+    assert rows_of(next(reading)) == ROWS
+
+
+def test_an_encoding_is_that_of_the_table(table: Schema, tmp_path: Path) -> None:
+    latin = replace(table, encoding="latin-1")
+    assert read(tmp_path, "rows.csv", as_csv().decode().encode("latin-1"), latin) == ROWS
+
+
 def test_a_table_without_a_header_line_is_read_as_in_training(
     table: Schema, tmp_path: Path
 ) -> None:
-    other = replace(table, header=("id", *COLUMNS), comment="|")
-    content = b"|a comment\n1,39,basic,x\n\n2,,plus,y\n"
+    other = replace(table, header=("id", *COLUMNS, "y"), comment="|")
+    content = b"|a comment\n1,39,basic,x,0\n\n2,,plus,y,1\n"
     assert [row["age"] for row in read(tmp_path, "rows.data", content, other)] == ["39", ""]
+    without_label = b"1,39,basic,x\n2,,plus,y\n"
+    assert [row["age"] for row in read(tmp_path, "rows.data", without_label, other)] == ["39", ""]
     assert read(tmp_path, "blank.data", b"\n" + content, other) == read(
         tmp_path, "rows.data", content, other
     )
@@ -90,25 +157,29 @@ def test_a_table_without_a_header_line_is_read_as_in_training(
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("empty.csv", b"", "empty.csv holds no rows"),
-        ("header.csv", b"age,plan\n", "holds no rows"),
-        ("blank.jsonl", b"\n \n", "holds no rows"),
-        ("rows.parquet", as_parquet(ROWS)[:-20], "cannot be read"),
-        ("rows.csv.gz", gzip.compress(as_csv())[:-9], "cannot be read"),
-        ("latin.csv", "age,plan\n1,é\n".encode("latin-1"), "expected a file in UTF-8"),
-        ("long.csv", b"age,plan\n1,x\n1,x,y\n", "row 2, has more or fewer cells than the"),
-        ("short.csv", b"age,plan\n1\n", "row 1, has more or fewer cells than the"),
-        ("open.csv", b'age,plan\n2,y\n1,"x\n', "row 2, is not CSV .unexpected end of data"),
-        ("quotes.csv", b'age,plan\n1,"x" y\n', "row 1, is not CSV"),
-        ("header.csv", b'age,"plan" a\n1,2\n', "row 1, is not CSV"),
-        ("huge.csv", b"age,plan\n1," + b"x" * 200_000, "row 1, is not CSV .field larger"),
-        (".", None, "cannot be read .Is a directory"),
-        ("twice.csv", b"age,age\n1,2\n", "the column 'age' more than once"),
-        ("rows.jsonl", b'{"age": 1}\n{"age"\n', r"line 2, is not JSON .*; expected a JSON object"),
-        ("rows.json", b'[{"age": 1}]', "line 1, is .*; expected a JSON object per line"),
-        ("deep.jsonl", b"[" * 100_000, "line 1, is not JSON"),
-        ("digits.jsonl", b"1" * 5_000, "line 1, is not JSON"),
-        ("no.jsonl", None, "no.jsonl cannot be read .No such file"),
+        ("empty.csv", b"", "empty.csv is without rows"),
+        ("header.csv", b"age,plan\n", "is without rows"),
+        ("blank.jsonl", b"\n \n", "is without rows"),
+        ("array.json", b"[]", "is without rows"),
+        ("rows.parquet", as_parquet(ROWS)[:-20], "is invalid"),
+        ("rows.csv.gz", gzip.compress(as_csv())[:-9], "is damaged or incomplete"),
+        ("latin.csv", "age,plan\n1,é\n".encode("latin-1"), "is invalid .*ENCODING"),
+        ("long.csv", b"age,plan\n1,x\n1,x,y\n", "row 2: 3 cells, and 2 in the first line"),
+        ("short.csv", b"age,plan\n1\n", "row 1: 1 cells, and 2 in the first line"),
+        ("open.csv", b'age,plan\n2,y\n1,"x\n', "row 2: unexpected end of data"),
+        ("quotes.csv", b'age,plan\n1,"x" y\n', "row 1: "),
+        ("header.csv", b'age,"plan" a\n1,2\n', "header: "),
+        ("huge.csv", b'age,plan\n1,"' + b"x" * 200_000 + b'"', "row 1: field larger"),
+        ("rows.jsonl", b'{"age": 1}\n{"age"\n', r"row 2 is no JSON object: '{\"age\"\\n'"),
+        ("rows.jsonl", b'{"age": 1},{"age": 2}\n', "row 1 is no JSON object"),
+        ("rows.jsonl", b'{"age": 1}\n[2]\n', "row 2 is no JSON object"),
+        ("rows.json", b'[{"age": 1}, 2]', "row 2 is no JSON object: 2"),
+        ("rows.json", b'[{"age": 1},', "is invalid .Expecting value"),
+        ("rows.json", b'{"instances": 5}', "is invalid"),
+        ("deep.jsonl", b'{"age":' + b"[" * 100_000, "row 1 is no JSON object"),
+        ("deep.json", b"[" * 100_000, "is invalid"),
+        ("digits.jsonl", b"1" * 5_000, "row 1 is no JSON object"),
+        ("no.jsonl", None, "no.jsonl is not there"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_reported(
@@ -117,30 +188,62 @@ def test_a_file_that_cannot_be_read_is_reported(
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=message):
-        read_raw_rows(tmp_path / name, table, COLUMNS)
+        batches(tmp_path / name, table)
 
 
-def test_each_column_that_differs_is_named_once(
-    table: Schema, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("quoted", [False, True])
+def test_a_large_file_comes_in_numbered_batches(
+    quoted: bool, table: Schema, tmp_path: Path
 ) -> None:
-    rows = [("x", {"agee": 1, "Plan": "b", "id": 7, "y": 0}), ("x", {"plan": "b", "zip": 3})]
-    predict.report_columns(rows, COLUMNS, table, Console())
-    assert capsys.readouterr().err.splitlines() == [
-        "columns  not used by the model: 'id', 'y'",
-        "warning: the model has no column 'agee', so it is not used; is it 'age'?",
-        "warning: the model has no column 'Plan', so it is not used; is it 'plan'?",
-        "warning: the model has no column 'zip', so it is not used",
-        "warning: 2 of 2 rows have no column 'a, b', which counts as missing",
-        "warning: 2 of 2 rows have no column 'age', which counts as missing; is it 'agee'?",
-        "warning: 1 of 2 rows have no column 'plan', which counts as missing; is it 'Plan'?",
+    """Lines are split by Arrow until a quote comes; from there on rows are read in another way."""
+    rows = [{"age": str(each), "plan": "p", "a, b": "x"} for each in range(BATCH_ROWS + 9)]
+    content = as_csv(";", rows)
+    if quoted:
+        content = content.replace(b"p;x\r\n9;", b'"p";x\r\n9;')
+    (tmp_path / "rows.csv").write_bytes(content)
+    found = batches(tmp_path / "rows.csv", table)
+    assert [row for batch in found for row in rows_of(batch)] == rows
+    assert [(batch.first, len(batch.names)) for batch in found] == [
+        (1, BATCH_ROWS),
+        (BATCH_ROWS + 1, 9),
     ]
+    (tmp_path / "rows.csv").write_bytes(content + b"1;p\n")
+    with pytest.raises(UserError, match=f"row {BATCH_ROWS + 10}: 2 cells"):
+        batches(tmp_path / "rows.csv", table)
 
 
-def test_rows_with_all_columns_report_nothing(
-    table: Schema, capsys: pytest.CaptureFixture[str]
-) -> None:
-    predict.report_columns([("x", dict(row)) for row in ROWS], COLUMNS, table, Console())
-    assert capsys.readouterr().err == ""
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        ([0.1, 1e16, None, float("nan")], ["0.1", "1e+16", "", ""]),
+        (pa.array([0.1, 2, None], pa.float32()), ["0.1", "2.0", ""]),
+        (pa.array(np.array([0.1, 2], np.float16)), ["0.0999755859375", "2.0"]),
+        (pa.array(["b", None, "a"]).dictionary_encode(), ["b", "", "a"]),
+        (pa.array([None, None]), ["", ""]),
+        (pa.array([date(2024, 1, 15)]), ["2024-01-15"]),
+        (pa.array([Decimal("1.50")]), ["1.50"]),
+        ([1, "a", True, 10**30, None], ["1", "a", "true", str(10**30), ""]),
+        (["\ud800a"], ["?a"]),
+        ([" x\t", b"y"], ["x", "y"]),
+    ],
+)
+def test_values_become_text_as_in_training(values: Any, texts: list[str]) -> None:
+    batch = Batch("rows", 1, [("age",)] * len(values), {"age": values}, ".")
+    rows, different = batch.texts("age")
+    assert [different[row] for row in rows] == texts
+
+
+def test_numbers_have_the_decimal_mark_of_the_table() -> None:
+    batch = Batch("rows", 1, [("age",)] * 2, {"age": [1.5, "2,5"]}, ",")
+    assert sorted(batch.texts("age")[1]) == ["1,5", "2,5"]
+
+
+@pytest.mark.parametrize("value", [{"value": "Male"}, ["Male"]])
+@pytest.mark.parametrize("others", [[None], ["Male"], [7]])
+def test_a_nested_cell_is_refused_with_its_row(value: Any, others: list[Any]) -> None:
+    batch = Batch("rows.jsonl", 5, [("age",)] * 2, {"age": [*others, value]}, ".")
+    with pytest.raises(UserError, match="rows.jsonl, row 6, column 'age' is [{[]'"):
+        batch.texts("age")
 
 
 @pytest.mark.parametrize("value", [None, "", "  ", "?", " NA", float("nan"), "\u00a0"])
@@ -170,29 +273,3 @@ def test_a_cell_that_is_no_number_is_refused(value: object, table: Schema) -> No
 )
 def test_a_value_is_text_as_in_a_table(value: object, text: str, table: Schema) -> None:
     assert checked_cell(value, "plan", table) == text
-
-
-def test_each_invalid_cell_is_reported_with_its_row(
-    table: Schema, capsys: pytest.CaptureFixture[str]
-) -> None:
-    rows: list[RawRow] = [
-        ("rows.csv, row 1", {"age": "4"}),
-        ("rows.csv, row 2", {"age": "old", "plan": ["a"]}),
-    ]
-    with pytest.raises(UserError) as caught:
-        predict.checked_cells(rows, COLUMNS, table)
-    lines = [*capsys.readouterr().err.splitlines(), f"error: {caught.value}"]
-    assert [line.partition("; ")[0] for line in lines] == [
-        "error: rows.csv, row 2, column 'age' is 'old'",
-        "error: rows.csv, row 2, column 'plan' is ['a']",
-    ]
-
-
-def test_only_the_first_of_many_invalid_cells_are_reported(
-    table: Schema,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    rows: list[tuple[str, dict[str, Any]]] = [("x", {"age": "old"})] * 1_000
-    with pytest.raises(UserError):
-        predict.checked_cells(rows, COLUMNS, table)
-    assert len(capsys.readouterr().err.splitlines()) < 30

@@ -24,7 +24,6 @@ from trainer.serving import (
     SCORES,
     SIGNATURE,
     TEXT_SIGNATURE,
-    cell_text,
     checked_cell,
     input_parameters,
 )
@@ -180,7 +179,7 @@ def test_the_graph_reads_values_as_python_does(texts: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "cell", ["abc", "1_0", "+-1", "0x46", "inf", "nan", "x1", "xnan", "1.2.3.4"]
+    "cell", ["abc", "1_0", "+-1", "0x46", "inf", "nan", "x1", "xnan", "1.2.3.4", "1e39", "-1e400"]
 )
 @pytest.mark.parametrize("read", ["numbers", "days"])
 def test_the_graph_refuses_what_it_cannot_read(cell: str, read: str) -> None:
@@ -404,7 +403,7 @@ def test_other_forms_of_a_value_have_its_prediction(
     ],
 )  # fmt: skip
 def test_a_value_becomes_text_of_the_table(value: Any, decimal: str, text: str) -> None:
-    assert cell_text(value, decimal) == text
+    assert cells.text(value, decimal) == text
 
 
 @pytest.mark.parametrize("value", ["yesterday", 5, "31/12/2024", True, [1]])

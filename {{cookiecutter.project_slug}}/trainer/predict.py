@@ -1,144 +1,239 @@
 """Predictions of an exported model: `python -m trainer.predict --model DIR --input FILE`.
 
-The input holds raw rows: CSV, JSON lines or Parquet, plain or gzipped. Each line of the output is the prediction for a row,
-as a JSON object. A cell that is empty or null, and a column that the input lacks, count as missing.
+The input holds raw rows: CSV, JSON or Parquet. The output has a row for each, with the columns to keep: JSON Lines on
+standard output, or a file. A cell that is empty or null, and a column that the input lacks, count as missing.
 """
 
 import argparse
-import difflib
-import itertools
+import csv
 import json
 import os
 import sys
-from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+import time
+from collections import Counter, deque
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain, islice
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet
 
 from trainer import features
-from trainer.data.raw_rows import FORMATS, RawRow, read_raw_rows
-from trainer.data.schema import Schema, read_schema
-from trainer.run.console import Console
+from trainer.data import cells
+from trainer.data.raw_rows import Batch, Reading
+from trainer.data.schema import nearest, read_schema
+from trainer.data.table_files import TABLES
+from trainer.run.console import LINE_EVERY_SECONDS, Console
 from trainer.run.errors import UserError, exit_code, shown
 from trainer.run.outputs import SAVED_MODEL
 
 MOST_SHOWN = 20
+WRITERS: dict[str, Any] = {
+    ".jsonl": None,
+    ".csv": pa.csv.CSVWriter,
+    ".parquet": pa.parquet.ParquetWriter,
+}
 
 
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m trainer.predict", description=__doc__)
-    parser.add_argument("--model", type=Path, required=True, help="folder of an exported model")
-    parser.add_argument(
-        "--input", type=Path, required=True, help=f"raw rows, {FORMATS}; - for standard input"
-    )
+    add = parser.add_argument
+    add("--model", type=Path, required=True, help="folder of an exported model")
+    add("--input", type=Path, required=True, help=f"{TABLES}; - for standard input")
+    add("--keep", action="append", default=[], metavar="COLUMNS", help="to copy, by commas")
+    add("--output", type=Path, help=f"a file whose name ends in {', '.join(WRITERS)}")
+    add("-q", "--quiet", action="store_true", help="only warnings and errors")
     return parser
 
 
 def main(arguments: Sequence[str]) -> int:
     options = parser().parse_args(arguments)
     if not (options.model / SAVED_MODEL).is_file():
-        raise UserError(
-            f"{options.model} holds no model",
-            f"a folder with a {SAVED_MODEL}",
-            "run `nox -s local_train` first",
-        )
-    from trainer.serving import TEXT_SIGNATURE, input_parameters, predictions
-    from trainer.training.tensorflow_setup import start_tensorflow
-
-    start_tensorflow(seed=0)
-    parameters = input_parameters(options.model)
-    schema = read_schema(features)
-    rows = read_raw_rows(options.input, schema, parameters)
-    check_columns(rows, parameters)
-    report_columns(rows, parameters, schema, Console())
-    import tensorflow as tf
-
-    signature = tf.saved_model.load(str(options.model)).signatures.get(TEXT_SIGNATURE)
-    if signature is None:
-        raise UserError(
-            f"{options.model} has no signature {TEXT_SIGNATURE!r}",
-            "a model that this version of the project has trained",
-            "run `nox -s local_train` again",
-        )
-    found = predictions(signature, parameters, checked_cells(rows, parameters, schema))
-    write_lines(json.dumps(row, ensure_ascii=False) for row in found)
+        what, expected = f"{options.model} holds no model", f"a folder with a {SAVED_MODEL}"
+        raise UserError(what, expected, "run `nox -s local_train` first")
+    is_input = options.output and options.output.resolve() == options.input.resolve()
+    if options.output and (is_input or options.output.suffix not in WRITERS):
+        raise UserError(f"--output is {options.output}", " or ".join(WRITERS), "name another file")
+    keep = [*chain(*csv.reader(options.keep, skipinitialspace=True))]
+    as_text = options.output and options.output.suffix != ".jsonl"  # of one type to the last row
+    model = Model(options.model, keep, bool(as_text), Console(options.quiet))
+    try:
+        write_rows(model.predicted(options.input), options.output)
+    except BrokenPipeError:  # who reads standard output has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    model.report()
     return 0
 
 
-def write_lines(lines: Iterable[str]) -> None:
-    """Write to standard output, and end quietly when the reader closes it."""
+class Model:
+    """An exported model, and how many rows have each column."""
+
+    def __init__(self, folder: Path, keep: Sequence[str], as_text: bool, console: Console) -> None:
+        from trainer.serving import TEXT_SIGNATURE, input_parameters
+        from trainer.training.tensorflow_setup import cores, start_tensorflow
+
+        start_tensorflow(seed=0)
+        import tensorflow as tf
+
+        self.parameters, self.as_text, self.console = input_parameters(folder), as_text, console
+        self.reading = Reading(read_schema(features), self.parameters, keep)
+        self.signature = tf.saved_model.load(str(folder)).signatures.get(TEXT_SIGNATURE)
+        if self.signature is None:
+            what = f"{folder} has no signature {TEXT_SIGNATURE!r}"
+            expected = "a model that this version of the project has trained"
+            raise UserError(what, expected, "run `nox -s local_train` again")
+        if both := {*keep} & {*self.signature.structured_outputs}:
+            remedy = "rename it in the input"
+            raise UserError(f"--keep {both.pop()} is a prediction, too", "another name", remedy)
+        self.workers, self.started = cores(), time.perf_counter()
+        self.rows, self.having = 0, Counter[str]()
+
+    def predicted(self, path: Path) -> Iterator[pa.Table]:
+        """Yield the predictions of the rows in a file; some are computed while the next ones are read."""
+        pending, shown_at = deque[tuple[Batch, Future[pa.Table]]](), self.started
+        with ThreadPoolExecutor(self.workers) as pool:
+            for batch in self.reading.batches(path):
+                self.check(batch)
+                pending.append((batch, pool.submit(self.table, batch)))
+                if len(pending) > self.workers:
+                    yield self.result(*pending.popleft())
+                if (now := time.perf_counter()) - shown_at > LINE_EVERY_SECONDS:
+                    self.console.line(f"predict  {self.rows:,} rows in {now - self.started:.0f} s")
+                    shown_at = now
+            yield from (self.result(*each) for each in pending)
+
+    def check(self, batch: Batch) -> None:
+        """Count the rows by their columns; raise `UserError` for unknown ones, or rows without those that are needed."""
+        declared = {self.reading.schema.label, *self.reading.schema.columns}
+        used = {*self.parameters, *self.reading.keep}
+        for names, count in Counter(batch.names).items():
+            row = batch.first + batch.names.index(names)
+            absent = self.parameters.keys() - {*names}
+            unknown = [name for name in names if name not in used | declared]
+            if unknown or len(absent) == len(self.parameters) or len({*names}) < len(names):
+                hints = [f"{shown(each)}: {nearest(each, absent, 'unknown')}" for each in unknown]
+                others = ", ".join(hints[:MOST_SHOWN]) or listed(names)
+                raise UserError(
+                    f"{batch.source}, row {row}, has columns that do not fit the model ({others})",
+                    f"columns of the model, each once: {listed(self.parameters)}",
+                    "correct the names, --keep them, or list them as ignore in trainer/features.py",
+                )
+            if new := [name for name in names if name not in used and not self.having[name]]:
+                self.console.line(f"columns  not used by the model: {listed(new)}")
+            self.having.update(dict.fromkeys(names, count))
+        for name in (name for name in self.reading.keep if not self.having[name]):
+            what = f"{batch.source} has no column {shown(name)} to keep"
+            raise UserError(what, f"one of {listed(self.having)}", "correct --keep")
+        self.rows += len(batch.names)
+
+    def table(self, batch: Batch) -> pa.Table:
+        """Return the columns to keep and the outputs of the model."""
+        import tensorflow as tf
+
+        inputs = {}
+        for name, parameter in self.parameters.items():
+            rows, texts = batch.texts(name)
+            inputs[parameter] = tf.gather(np.array([t.encode() for t in texts], object), rows)
+        outputs = self.signature(**inputs)
+        kept = {name: batch.array(name, self.as_text) for name in self.reading.keep}
+        return pa.table(kept | {name: as_array(outputs[name].numpy()) for name in sorted(outputs)})
+
+    def result(self, batch: Batch, table: "Future[pa.Table]") -> pa.Table:
+        """Return the predictions of a batch; raise `UserError` for invalid cells: the last of the first, which it shows."""
+        import tensorflow as tf
+
+        from trainer.serving import checked_cell
+
+        try:
+            return table.result()
+        except tf.errors.InvalidArgumentError as error:
+            refused = error
+        errors: list[UserError] = []
+        columns = {name: batch.texts(name) for name in self.parameters}
+        for row in range(len(batch.names)):
+            for name, (rows, texts) in columns.items():
+                try:
+                    checked_cell(text := texts[rows[row]], name, self.reading.schema)
+                except ValueError as error:
+                    where = f"{batch.source}, row {batch.first + row}, column {shown(name)}"
+                    errors.append(UserError(f"{where} is {shown(text)}", str(error), "correct it"))
+        for each in errors[:MOST_SHOWN][:-1]:
+            print(f"error: {each}", file=sys.stderr)
+        raise errors[:MOST_SHOWN][-1] if errors else refused
+
+    def report(self) -> None:
+        """Warn of columns of the model that rows lack."""
+        for name in sorted(self.parameters):
+            if lacking := self.rows - self.having[name]:
+                what = f"{lacking:,} of {self.rows:,} rows have no column {shown(name)}"
+                hint = nearest(name, self.having.keys() - self.parameters, "")
+                self.console.warning(f"{what}, which counts as missing{hint and f'; {hint}'}")
+
+
+def write_rows(tables: Iterator[pa.Table], path: Path | None) -> None:
+    """Write tables as JSON Lines to standard output, or to a file, which is there only when it is complete."""
+    if not path:
+        sys.stdout.buffer.writelines(map(json_lines, tables))
+        sys.stdout.buffer.flush()
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.partial")
     try:
-        for line in lines:
-            print(line)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if path.suffix == ".jsonl":
+            with partial.open("wb") as file:
+                file.writelines(map(json_lines, tables))
+        else:
+            tables = map(flat, tables) if path.suffix == ".csv" else tables
+            first = next(tables)
+            with WRITERS[path.suffix](partial, first.schema) as writer:
+                for table in chain([first], tables):
+                    writer.write(table)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
-def check_columns(rows: Sequence[RawRow], columns: Collection[str]) -> None:
-    """Raise `UserError` for a row without any column of the model: its prediction would mean nothing."""
-    for where, cells in rows:
-        if not any(name in columns for name in cells):
-            raise UserError(
-                f"{where}, has the columns {listed(cells) or '(none)'}",
-                f"columns of the model: {listed(columns)}",
-                "correct the names",
-            )
+def flat(table: pa.Table) -> pa.Table:
+    plain = [json_texts(each) if pa.types.is_nested(each.type) else each for each in table.columns]
+    return pa.table(plain, table.column_names)
+
+
+def json_lines(table: pa.Table) -> bytes:
+    parts: list[Any] = []
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        parts.append(f"{', ' if parts else '{'}{json.dumps(name, ensure_ascii=False)}: ")
+        parts.append(json_texts(column))
+    return "".join(pc.binary_join_element_wise(*parts, "}\n", "").to_pylist()).encode()
+
+
+def json_texts(column: pa.ChunkedArray) -> pa.Array:
+    """Return the values of a column as JSON; each different one is converted once."""
+    values, rows = column.combine_chunks(), None
+    is_number = pa.types.is_integer(values.type) or pa.types.is_floating(values.type)
+    if is_number and pc.all(pc.is_finite(values)).as_py():
+        return values.cast(pa.string()).fill_null("null")
+    if not pa.types.is_nested(values.type):
+        coded = values.dictionary_encode("encode")
+        values, rows = coded.dictionary, coded.indices
+    texts = (json.dumps(v, ensure_ascii=False, default=cells.text) for v in values.to_pylist())
+    found = pa.array(texts, pa.string())
+    return found if rows is None else found.take(rows)
+
+
+def as_array(values: Any) -> pa.Array:
+    """Return an output of the model, [rows] or [rows, values], as an Arrow array."""
+    array = pa.array(values if values.ndim == 1 else values.tolist())
+    return array.cast(pa.string()) if values.dtype == object else array
 
 
 def listed(names: Collection[str]) -> str:
-    first = ", ".join(map(shown, itertools.islice(names, MOST_SHOWN)))
+    first = ", ".join(map(shown, islice(names, MOST_SHOWN))) or "(none)"
     return f"{first}, …" if len(names) > MOST_SHOWN else first
-
-
-def report_columns(
-    rows: Sequence[RawRow], columns: Collection[str], schema: Schema, console: Console
-) -> None:
-    """Name each column of the input that the model does not know, and each of the model that rows lack."""
-    counts = Counter(name for _, cells in rows for name in cells)
-    others = [name for name in counts if name not in columns]
-    unused = [name for name in others if name in (schema.label, *schema.columns)]
-    unknown = [name for name in others if name not in unused]
-    absent = [name for name in sorted(columns) if counts[name] < len(rows)]
-    if unused:
-        console.line(f"columns  not used by the model: {listed(unused)}")
-    for name in unknown:
-        hint = nearest(name, absent)
-        console.warning(f"the model has no column {shown(name)}, so it is not used{hint}")
-    for name in absent:
-        lacking = f"{len(rows) - counts[name]:,} of {len(rows):,} rows have no column {shown(name)}"
-        console.warning(f"{lacking}, which counts as missing{nearest(name, unknown)}")
-
-
-def nearest(name: str, others: Sequence[str]) -> str:
-    """Return a question that names the column with the nearest spelling, "" if none is close."""
-    folded = {other.casefold(): other for other in others}
-    found = difflib.get_close_matches(name.casefold(), folded, n=1)
-    return f"; is it {shown(folded[found[0]])}?" if found else ""
-
-
-def checked_cells(
-    rows: Sequence[RawRow], columns: Collection[str], schema: Schema
-) -> list[dict[str, str]]:
-    """Return the cells of each row as the signature takes them; raise `UserError` for invalid ones, the first of many."""
-    from trainer.serving import checked_cell
-
-    checked: list[dict[str, str]] = []
-    invalid: list[UserError] = []
-    for where, cells in rows:
-        checked.append({})
-        for name in columns:
-            try:
-                checked[-1][name] = checked_cell(cells.get(name), name, schema)
-            except ValueError as error:
-                problem = f"{where}, column {shown(name)} is {shown(cells[name])}"
-                invalid.append(UserError(problem, str(error), "correct the cell"))
-        if len(invalid) > MOST_SHOWN:
-            break
-    for each in invalid[:-1]:
-        print(f"error: {each}", file=sys.stderr)
-    if invalid:
-        raise invalid[-1]
-    return checked
 
 
 if __name__ == "__main__":

@@ -5,12 +5,11 @@ exported as they are. The graph therefore uses parameter names, and the signatur
 names to them.
 """
 
-import itertools
 import keyword
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ from trainer.run.outputs import SAVED_MODEL
 
 SIGNATURE = "serving_default"  # takes numbers, and text for the other columns
 TEXT_SIGNATURE = "text"  # takes text for every column
-BATCH_SIZE = 1_024
 SCORES = {"binary": "probability", "multiclass": "probabilities", "regression": "prediction"}
 
 
@@ -78,27 +76,9 @@ def read_saved_model(model_dir: Path) -> Any:
     return saved_model_pb2.SavedModel.FromString((model_dir / SAVED_MODEL).read_bytes())
 
 
-def predictions(
-    signature: Any, parameters: Mapping[str, str], rows: Sequence[Mapping[str, str | float]]
-) -> Iterator[dict[str, Any]]:
-    """Yield the outputs of a model's signature for each row of cells, which `cell` returned, as JSON values."""
-    import tensorflow as tf
-
-    types = {name: spec.dtype for name, spec in signature.structured_input_signature[1].items()}
-    pending = iter(rows)
-    while batch := list(itertools.islice(pending, BATCH_SIZE)):
-        columns = {
-            parameter: tf.constant([row[column] for row in batch], types[parameter])
-            for column, parameter in parameters.items()
-        }
-        outputs = {name: tensor.numpy() for name, tensor in signature(**columns).items()}
-        for index in range(len(batch)):
-            yield {name: json_value(values[index]) for name, values in sorted(outputs.items())}
-
-
 def cell(value: Any, is_text: bool) -> str | float:
     """Return a value of a prepared row as the signature `serving_default` takes it: text or a number; missing is "" or NaN."""
-    return cell_text(value) if is_text else math.nan if value is None else float(value)
+    return cells.text(value) if is_text else math.nan if value is None else float(value)
 
 
 def checked_cell(value: Any, name: str, schema: Schema) -> str:
@@ -106,7 +86,7 @@ def checked_cell(value: Any, name: str, schema: Schema) -> str:
 
     Raises `ValueError`, whose message is what was expected, for one that the signature refuses.
     """
-    text = cell_text(value, schema.decimal)
+    text = cells.text(value, schema.decimal)
     if name in schema.textual or cells.stripped(text) in schema.markers:
         return text
     if name in schema.dates:
@@ -115,22 +95,6 @@ def checked_cell(value: Any, name: str, schema: Schema) -> str:
     elif cells.number(text, schema.decimal, schema.units.get(name, "")) is None:
         raise ValueError("a number, or an empty cell or null if it is missing")
     return text
-
-
-def cell_text(value: Any, decimal: str = ".") -> str:
-    """Return a value as preparation reads it from a table: a boolean in lower case, and "" for null and NaN."""
-    if isinstance(value, str):
-        # JSON can hold half a character, which TensorFlow refuses.
-        return value if value.isascii() else value.encode("utf-8", "replace").decode()
-    if value is None or value != value:
-        return ""
-    if isinstance(value, (dict, list)):
-        raise ValueError("text, a number, true, false or null")
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value).replace(".", decimal) if isinstance(value, float) else str(value)
 
 
 def json_value(value: Any) -> Any:

@@ -21,5 +21,6 @@ def predict(session: Session) -> int:
         )
     text = f"{project.shown_path(model)}, rows of {project.shown_path(rows)}"
     session.console.step("predict", text)
-    arguments = ["--model", model, "--input", rows, *session.arguments]
+    quiet = ["-q"] * session.options.quiet
+    arguments = ["--model", model, "--input", rows, *quiet, *session.arguments]
     return session.run_module(project.training, PREDICT_MODULE, *arguments)

@@ -199,3 +199,19 @@ def days(cell: str, day_first: bool = False) -> float | None:
 def date_of(days: float) -> str:
     """Return the date and time, UTC, that is `days` after 1970-01-01 00:00: the inverse of `days`, to a microsecond."""
     return (datetime(1970, 1, 1) + timedelta(days=days)).isoformat(" ")
+
+
+def text(value: object, decimal: str = ".") -> str:
+    """Return a value as preparation reads it from a table: a boolean in lower case, and "" for null and NaN."""
+    if isinstance(value, str):
+        # JSON can hold half a character, which TensorFlow refuses.
+        return value if value.isascii() else value.encode("utf-8", "replace").decode()
+    if value is None or value != value:
+        return ""
+    if isinstance(value, (dict, list)):
+        raise ValueError("text, a number, true, false or null")
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value).replace(".", decimal) if isinstance(value, float) else str(value)

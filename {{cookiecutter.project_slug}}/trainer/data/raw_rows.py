@@ -1,135 +1,220 @@
-"""Raw rows to predict, from CSV, JSON lines or Parquet, plain or gzipped; their content shows which."""
+"""Raw rows to predict, in batches of columns: the files that training reads, and JSON arrays."""
 
 import csv
-import gzip
-import io
 import json
+import re
+import shutil
 import sys
-import zlib
-from collections.abc import Collection, Iterator, Sequence
+import tempfile
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from io import TextIOWrapper
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from trainer.data import cells, table_files
 from trainer.data.schema import Schema, named
+from trainer.data.table_files import NoTable
 from trainer.run.errors import UserError, shown
 
-FORMATS = "CSV, JSON lines or Parquet, plain or gzipped"
-UTF_16 = (b"\xff\xfe", b"\xfe\xff")
-JSON_SUFFIXES = (".json", ".jsonl", ".ndjson")
+BATCH_ROWS = 1 << 13  # whose numbers fit the caches
+ARRAY = re.compile(r'\s*(\[|\{\s*"instances"\s*:)')  # alone, or in a request
+SEVERAL_TYPES = (ValueError, TypeError, OverflowError)  # Arrow's errors are among them
 
-RawRow = tuple[str, dict[str, Any]]  # where it is, for messages, and its cells by column
-
-
-def read_raw_rows(path: Path, schema: Schema, columns: Collection[str]) -> list[RawRow]:
-    """Return the rows of a file, or of standard input for `-`; raise `UserError` if it has none or cannot be read.
-
-    `columns` are those of the model, which show whether a CSV file has a header line, and its separator.
-    """
-    name = "standard input" if str(path) == "-" else path.name
-    try:
-        content = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
-        if content.startswith(b"\x1f\x8b"):
-            content, name = gzip.decompress(content), name.removesuffix(".gz")
-        rows = list(rows_of(content, name, schema, columns))
-    # ArrowInvalid and UnicodeDecodeError are a ValueError.
-    except (OSError, EOFError, ValueError, zlib.error) as error:
-        raise UserError(
-            f"--input {path} cannot be read ({getattr(error, 'strerror', None) or error})",
-            f"a file in UTF-8: {FORMATS}",
-            "correct the path, or convert the file",
-        ) from error
-    if not rows:
-        raise UserError(f"{name} holds no rows", "at least one", "name another file with --input")
-    return rows
+Rows = tuple[list[tuple[str, ...]], dict[str, Any]]  # of a `Batch`: names and columns
 
 
-def rows_of(
-    content: bytes, name: str, schema: Schema, columns: Collection[str]
-) -> Iterator[RawRow]:
-    if content.startswith(b"PAR1"):
-        return parquet_rows(content, name)
-    # PowerShell and spreadsheets write UTF-16, with a mark.
-    text = content.decode("utf-16" if content.startswith(UTF_16) else "utf-8-sig")
-    if name.endswith(JSON_SUFFIXES) or text.lstrip().startswith(("{", "[")):
-        return json_rows(text, name)
-    return csv_rows(text, name, schema, columns)
+@dataclass(frozen=True)
+class Batch:
+    """Consecutive rows of a file from row `first` on: the names of each one's columns, and those that are wanted."""
+
+    source: str
+    first: int
+    names: list[tuple[str, ...]]
+    columns: dict[str, Any]
+    decimal: str
+
+    def array(self, name: str, as_text: bool = False) -> pa.Array:
+        """Return a column as an Arrow array; cells of JSON become text if they are of several types, or all `as_text`."""
+        values = self.columns.get(name, [None] * len(self.names))
+        if isinstance(values, pa.DictionaryArray):
+            return values.dictionary_decode()
+        with suppress(*SEVERAL_TYPES):
+            if isinstance(values, pa.Array) or not as_text:
+                return values if isinstance(values, pa.Array) else pa.array(values)
+        return self.text_array(name, values)
+
+    def texts(self, name: str) -> tuple[Any, list[str]]:
+        """Return the text that each row has in a column, int32 [rows], and the different texts without blanks around them."""
+        array = self.array(name)
+        if pa.types.is_nested(array.type):
+            array = self.text_array(name, array.to_pylist())
+        coded = array.dictionary_encode("encode")
+        values = coded.dictionary.to_pylist()
+        if array.type == pa.float32():  # to_pylist returns more digits
+            values = [float(str(each)) for each in coded.dictionary.to_numpy(False)]
+        texts = (cells.text(each, self.decimal) for each in values)
+        return coded.indices.to_numpy(), [*map(cells.stripped, texts)]
+
+    def text_array(self, name: str, values: Sequence[Any]) -> pa.Array:
+        """Return values as text; raise `UserError` for a nested one."""
+        for row, value in enumerate(values, self.first):
+            if isinstance(value, (dict, list)):
+                what = f"{self.source}, row {row}, column {shown(name)} is {shown(value)}"
+                raise UserError(what, "text, a number, true, false or null", "correct the cell")
+        return pa.array([cells.text(value, self.decimal) for value in values])
 
 
-def parquet_rows(content: bytes, name: str) -> Iterator[RawRow]:
-    from pyarrow import parquet
+@dataclass(frozen=True)
+class Reading:
+    """How rows are read; `columns`, those of the model, also show separators, and whether there is a header line."""
 
-    table = parquet.read_table(io.BytesIO(content))
-    check_repeated(table.column_names, name)
-    for number, row in enumerate(table.to_pylist(), 1):
-        yield f"{name}, row {number}", row
+    schema: Schema
+    columns: Collection[str]
+    keep: Sequence[str]
 
+    def batches(self, path: Path) -> Iterator[Batch]:
+        """Yield the rows of a file, folder or pattern, or of standard input for `-`; raise `UserError` if there are none."""
+        batch = None
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                for file in files_at(path, Path(folder, "standard input")):
+                    first = 1
+                    for names, columns in self.of_file(file):
+                        batch = Batch(file.name, first, names, columns, self.schema.decimal)
+                        yield batch
+                        first += len(names)
+            if not batch:
+                raise NoTable(path, "without rows", "name another with --input")
+        except NoTable as error:
+            raise UserError(str(error), table_files.TABLES, error.remedy) from error
 
-def json_rows(text: str, name: str) -> Iterator[RawRow]:
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            yield f"{name}, line {number}", json_row(line, f"{name}, line {number}")
+    def of_file(self, file: Path) -> Iterator[Rows]:
+        with table_files.opened(file) as content:
+            beginning = content.read(table_files.BEGINNING_BYTES)
+        try:
+            if beginning.startswith(table_files.PARQUET):
+                yield from self.of_parquet(file)
+                return
+            # Without the bracket, because an array is no table to train on.
+            bare = beginning.lstrip(b" \t\r\n[")
+            text, encoding = table_files.text_of(file, bare, self.schema.encoding)
+            is_array = bool(beginning.lstrip().startswith(b"[") or ARRAY.match(text))
+            with table_files.opened(file) as content:
+                codec = {"utf-8": "utf-8-sig"}.get(encoding, encoding)
+                lines = TextIOWrapper(content, codec, newline="")
+                if is_array or text.lstrip().startswith("{") or "json" in file.suffix:
+                    yield from self.of_json(json_blocks(lines, is_array))
+                else:
+                    yield from self.of_csv(lines)
+        except (*SEVERAL_TYPES, RecursionError) as error:
+            fix = table_files.OTHER_ENCODING if isinstance(error, UnicodeError) else "correct it"
+            raise NoTable(file, f"invalid ({error})", fix) from error
 
+    def of_parquet(self, file: Path) -> Iterator[Rows]:
+        table = pa.parquet.ParquetFile(file)
+        names = tuple(table.schema_arrow.names)
+        wanted = [name for name in names if name in self.columns or name in self.keep]
+        for rows in table.iter_batches(BATCH_ROWS, columns=wanted):
+            yield [names] * len(rows), dict(zip(rows.schema.names, rows.columns, strict=True))
 
-def json_row(line: str, where: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        problem = f"is not JSON ({error.msg} at column {error.colno})"
-    except (ValueError, RecursionError) as error:  # too many digits or levels
-        problem = f"is not JSON ({error})"
-    else:
-        if isinstance(row, dict):
-            return row
-        problem = f"is {shown(line.strip())}"
-    raise UserError(
-        f"{where}, {problem}", "a JSON object per line", 'write {"column": value, …} on each line'
-    )
+    def of_json(self, blocks: Iterator[list[Any]]) -> Iterator[Rows]:
+        first = 1
+        for rows in blocks:
+            for number, row in enumerate(rows, first):
+                if not isinstance(row, dict):
+                    raise ValueError(f"row {number} is no JSON object: {shown(row)}")
+            first += len(rows)
+            names = [*map(tuple, rows)]
+            present = {*chain.from_iterable({*names})}.intersection([*self.columns, *self.keep])
+            yield names, {each: [row.get(each) for row in rows] for each in present}
 
-
-def csv_rows(text: str, name: str, schema: Schema, columns: Collection[str]) -> Iterator[RawRow]:
-    lines = [
-        line
-        for line in io.StringIO(text, newline="")
-        if not (schema.comment and line.startswith(schema.comment))
-    ]
-    while lines and not lines[0].strip("\r\n"):
-        del lines[0]
-
-    def first_cells(delimiter: str) -> list[str]:
-        return [cell.strip().strip('"') for cell in "".join(lines[:1]).split(delimiter)]
-
-    def found(delimiter: str) -> int:
-        return len(set(columns) & set(first_cells(delimiter)))
-
-    delimiter = max((schema.delimiter or ",", ",", ";", "\t"), key=found)
-    no_header = not found(delimiter) and len(first_cells(delimiter)) == len(schema.header)
-    names = schema.header if no_header else None
-    reader = csv.DictReader(lines, names, delimiter=delimiter, strict=True)
-    number, problem = 0, ""
-    try:
-        reader.fieldnames = named(reader.fieldnames or (), schema)
-        check_repeated(reader.fieldnames or (), name)
-        for number, row in enumerate(reader, 1):
-            # How it marks a row with more cells than names, or fewer.
-            if None in row or None in row.values():
-                problem = "has more or fewer cells than the first line"
+    def of_csv(self, text: TextIO) -> Iterator[Rows]:
+        comment, first = self.schema.comment, 1
+        not_comments = (line for line in text if not (comment and line.startswith(comment)))
+        names, delimiter, lines = self.header(not_comments)
+        # Arrow takes a fifth of the time, but reads misplaced quotes without an error.
+        while block := list(islice(lines, BATCH_ROWS)):
+            if not (found := split_lines("".join(block), names, delimiter)):
                 break
-            yield f"{name}, row {number}", row
+            yield [names] * len(found), dict(zip(names, found.columns, strict=True))
+            first += len(found)
+        rows = csv_rows(chain(block, lines), delimiter, first, len(names))
+        while some := list(islice(rows, BATCH_ROWS)):
+            yield [names] * len(some), dict(zip(names, zip(*some, strict=True), strict=True))
+
+    def header(self, lines: Iterator[str]) -> tuple[tuple[str, ...], str, Iterator[str]]:
+        """Return the names of the columns, the separator, and the lines of the rows."""
+        schema, delimiters = self.schema, [self.schema.delimiter or ",", ",", ";", "\t"]
+        first = next((line for line in lines if line.strip("\r\n")), "")
+        if separator := re.fullmatch(r"(?i)sep=(.)\s*", first):  # what Excel writes first
+            delimiters, first = [separator[1]], next(lines, "")
+        split = {at: [cell.strip().strip('"') for cell in first.split(at)] for at in delimiters}
+        known = {each: len({*split[each]} & {*self.columns}) for each in split}
+        delimiter = max(split, key=lambda each: known[each])
+        lines = chain([first], lines)
+        for names in (schema.header, tuple(n for n in schema.header if n != schema.label)):
+            if not known[delimiter] and len(names) == len(split[delimiter]):
+                return names, delimiter, lines
+        return named(next(csv_rows(lines, delimiter), ()), schema), delimiter, lines
+
+
+def files_at(path: Path, copied: Path) -> list[Path]:
+    """Return the files that a path names; a stream is copied to a file first, because it is read twice."""
+    if str(path) != "-" and (path.is_file() or path.is_dir() or not path.exists()):
+        if files := table_files.files_of(path)[1]:
+            return files
+        raise NoTable(path, "not there", "correct --input")
+    stream: Any = sys.stdin.buffer if str(path) == "-" else path.open("rb")
+    with stream, copied.open("wb") as file:
+        shutil.copyfileobj(stream, file)
+    return [copied]
+
+
+def json_blocks(text: TextIO, is_array: bool) -> Iterator[list[Any]]:
+    """Yield rows of JSON Lines, or of an array, alone or as "instances" of a request; an invalid line stays text."""
+    if is_array:
+        held = json.load(text)
+        rows = [*(held if isinstance(held, list) else held["instances"])]
+        yield from (rows[at : at + BATCH_ROWS] for at in range(0, len(rows), BATCH_ROWS))
+    lines = filter(str.strip, text)
+    while block := list(islice(lines, BATCH_ROWS)):
+        found: list[Any] = []
+        with suppress(ValueError, RecursionError):
+            found = json.loads(f"[{','.join(block)}]")
+        if len(found) != len(block):
+            found = [table_files.json_row(line) or line for line in block]
+        yield found
+
+
+def split_lines(content: str, names: Sequence[str], delimiter: str) -> pa.RecordBatch | None:
+    """Return the cells of lines, None if there are quotes, or a line with more or fewer cells."""
+    data, types = content.encode(), dict.fromkeys(names, pa.string())
+    read = pa.csv.ReadOptions(column_names=names, block_size=len(data) + 1, use_threads=False)
+    convert = pa.csv.ConvertOptions(column_types=types)
+    with suppress(ValueError):  # Arrow's are
+        parse = pa.csv.ParseOptions(delimiter=delimiter, quote_char=False)
+        if '"' not in content:
+            table = pa.csv.read_csv(pa.BufferReader(data), read, parse, convert)
+            return table.combine_chunks().to_batches()[0]
+    return None
+
+
+def csv_rows(
+    lines: Iterable[str], delimiter: str, number: int = 0, width: int = 0
+) -> Iterator[Any]:
+    """Yield the rows of strict CSV, of `width` cells unless that is 0, from row `number` on; 0 is the header."""
+    try:
+        for row in filter(None, csv.reader(lines, delimiter=delimiter, strict=True)):
+            if width and len(row) != width:
+                raise csv.Error(f"{len(row)} cells, and {width} in the first line")
+            yield row
+            number += 1
     except csv.Error as error:
-        number, problem = number + 1, f"is not CSV ({error})"
-    if problem:
-        raise UserError(
-            f"{name}, row {number}, {problem}",
-            f"a cell for each of its names, separated by {shown(delimiter)}, in double quotes if it holds that",
-            "correct the row",
-        )
-
-
-def check_repeated(names: Sequence[str], file_name: str) -> None:
-    for name in names:
-        if names.count(name) > 1:
-            raise UserError(
-                f"{file_name} has the column {shown(name)} more than once",
-                "each column name once",
-                "rename one of them in the file",
-            )
+        raise ValueError(f"{f'row {number}' if number else 'header'}: {error}") from error

@@ -37,6 +37,7 @@ OPTIONAL = (
     "text_words",
     "text_buckets",
 )  # so that projects of earlier versions still train
+REMOVE = "remove it from trainer/features.py, or fix the file"
 TEXTS = tuple[str, ...]
 KINDS_BY_NAME = dict[str, str]
 EXPECTED = {
@@ -359,12 +360,10 @@ def named(names: Sequence[str], schema: Schema) -> tuple[str, ...]:
     return tuple(found)
 
 
-def nearest(name: str, names: Sequence[str]) -> str:
+def nearest(name: str, names: Iterable[str], otherwise: str = REMOVE) -> str:
     folded = {each.casefold(): each for each in names}
     near = difflib.get_close_matches(name.casefold(), folded, n=1)
-    if near:
-        return f"did you mean {shown(folded[near[0]])}?"
-    return "remove it from trainer/features.py, or fix the file"
+    return f"did you mean {shown(folded[near[0]])}?" if near else otherwise
 
 
 def check_sizes(schema: Schema) -> None:
