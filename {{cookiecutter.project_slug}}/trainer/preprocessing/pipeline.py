@@ -34,7 +34,8 @@ FEWEST_DIFFERENT, MOST_COPIES, MOST_COPIES_SHARE = 0.25, 10, 0.01
 def prepare(request: Request, schema: Schema, console: Console) -> None:
     """Write the prepared data to a folder beside `request.output`, and replace that only when it is complete."""
     started = time.perf_counter()
-    sql.check_label_sql(schema)
+    if schema.label_sql:
+        sql.check_label_sql(schema)
     tables = {split: open_table(path, schema, split) for split, path in request.tables.items()}
     partial = request.output.with_name(request.output.name + ".partial")
     if partial.exists():  # left by a process that was killed
