@@ -263,13 +263,15 @@ def validated_rows(schema: Schema, deduplicate: bool) -> str:
         f" AS {number_column(index)}"
         for index, name in enumerate(schema.numeric)
     ]
+    regression = schema.task == "regression"
+    y = f", {number('label', schema.label, schema)} AS y" if regression else ""
     unique = "QUALIFY ROW_NUMBER() OVER (PARTITION BY content_key ORDER BY row_key) = 1"
     return (
         f"WITH texts AS (SELECT *, {', '.join(texts)} FROM source),"
         f" cleaned AS (SELECT {', '.join([*columns, *dates])}, {known('label', schema)} AS label, {keys} FROM texts),"
         f" {''.join(f'{relation}, ' for relation in relations)}"
         f" labelled AS (SELECT {', '.join([*columns, *numbers])}, {label} AS label, {both} FROM {last}),"
-        f" numbered AS (SELECT *, {number('label', schema.label, schema)} AS y FROM labelled),"
+        f" numbered AS (SELECT *{y} FROM labelled),"
         f" validated AS (SELECT *, {rejection(schema)} AS reason FROM numbered)"
         f" SELECT {', '.join(kept_columns(schema))}, {kept_label(schema)} AS label, reason,"
         f" IF(reason IS NULL, NULL, {joined([*columns, 'label'])}) AS cells, row_key, content_key FROM validated"
