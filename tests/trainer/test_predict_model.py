@@ -13,10 +13,12 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 from conftest import Row, decimal, made_up_rows
-from trainer import predict
+from test_tables import declare, labels
+from test_tables import prepared as prepared_beside
+from trainer import features, predict
 from trainer.data import files, raw_rows
-from trainer.data.schema import Schema
-from trainer.data.statistics import Statistics
+from trainer.data.schema import Schema, read_schema
+from trainer.data.statistics import Statistics, read_statistics
 from trainer.model import Model, export
 from trainer.run.errors import UserError
 from trainer.serving import SCORES
@@ -326,3 +328,32 @@ def test_standard_input_is_read(
     with path.open(encoding="utf-8") as stream:
         monkeypatch.setattr("sys.stdin", stream)
         assert len(predicted(Path("-"))) == 3
+
+
+def test_what_training_had_not_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    declare(monkeypatch, {"day": "datetime", "plan": "categorical"})
+    lines = [
+        f"2024-01-{1 + n % 28:02},{('basic', 'plus')[n % 2]},{label}"
+        for n, label in enumerate(labels(90))
+    ]
+    table = tmp_path / "table.csv"
+    table.write_text("\n".join(["day,plan,y", *lines, ""]), encoding="utf-8")
+    prepared_beside(table)
+    schema = read_schema(features)
+    statistics = read_statistics(tmp_path / "output", schema)
+    model = Model(schema, statistics, Settings(hidden_units=(8,)).for_rows(80))
+    export(model, schema, statistics, tmp_path / "model", is_chief=True)
+    rows = tmp_path / "rows.csv"
+    arguments = ["--model", str(tmp_path / "model"), "--input", str(rows)]
+    capsys.readouterr()
+    rows.write_text("day,plan\n2024-01-09,other\n2031-01-09,\n,another\n", encoding="utf-8")
+    assert predict.main(arguments) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "warning: 1 of 3 rows have a 'day' outside of the dates of training, 2024-01-01 to 2024-01-28",
+        "warning: no training row has a value that 'plan' has in these rows, so that all count as unseen",
+    ]
+    rows.write_text("day,plan\n2024-01-09,other\n2024-01-28,plus\n,\n", encoding="utf-8")
+    assert predict.main(arguments) == 0
+    assert capsys.readouterr().err == ""

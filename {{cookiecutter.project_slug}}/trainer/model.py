@@ -11,9 +11,15 @@ import tensorflow as tf
 
 from trainer.data.schema import Schema
 from trainer.data.shards import Split
-from trainer.data.statistics import MISSING_CODE, UNSEEN_CODE, Statistics, vocabulary_codes
+from trainer.data.statistics import (
+    MISSING_CODE,
+    UNSEEN_CODE,
+    Statistics,
+    vocabulary_codes,
+    write_statistics,
+)
 from trainer.run.errors import UserError
-from trainer.serving import SIGNATURE, TEXT_SIGNATURE, name_inputs, parameter_names
+from trainer.serving import SIGNATURE, STATISTICS, TEXT_SIGNATURE, name_inputs, parameter_names
 from trainer.settings import Settings
 from trainer.training import loop, text_cells
 from trainer.training.distribution import Replicas
@@ -368,3 +374,4 @@ def export(
     }
     tf.saved_model.save(serving, str(model_dir), signatures=signatures)
     name_inputs(model_dir, serving.parameters)
+    write_statistics(statistics, model_dir / STATISTICS)

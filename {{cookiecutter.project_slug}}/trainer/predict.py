@@ -27,10 +27,11 @@ from trainer import features
 from trainer.data import cells
 from trainer.data.raw_rows import Batch, Reading
 from trainer.data.schema import nearest, read_schema
+from trainer.data.statistics import parsed
 from trainer.data.table_files import TABLES
 from trainer.run.console import LINE_EVERY_SECONDS, Console
 from trainer.run.errors import UserError, exit_code, shown
-from trainer.run.outputs import SAVED_MODEL
+from trainer.run.outputs import SAVED_MODEL, read_json
 
 MOST_SHOWN = 20
 WRITERS: dict[str, Any] = {
@@ -67,6 +68,7 @@ def main(arguments: Sequence[str]) -> int:
     except BrokenPipeError:  # who reads standard output has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     model.report()
+    model.report_values()
     return 0
 
 
@@ -74,7 +76,7 @@ class Model:
     """An exported model, and how many rows have each column."""
 
     def __init__(self, folder: Path, keep: Sequence[str], as_text: bool, console: Console) -> None:
-        from trainer.serving import TEXT_SIGNATURE, input_parameters
+        from trainer.serving import STATISTICS, TEXT_SIGNATURE, input_parameters
         from trainer.training.tensorflow_setup import cores, start_tensorflow
 
         start_tensorflow(seed=0)
@@ -92,6 +94,9 @@ class Model:
             raise UserError(f"--keep {both.pop()} is a prediction, too", "another name", remedy)
         self.workers, self.started = cores(), time.perf_counter()
         self.rows, self.having = 0, Counter[str]()
+        held = read_json(folder / STATISTICS)  # a model of an earlier version has none
+        self.training = parsed(held) if held else None
+        self.noted: list[tuple[str, str, int]] = []  # by several threads
 
     def predicted(self, path: Path) -> Iterator[pa.Table]:
         """Yield the predictions of the rows in a file; some are computed while the next ones are read."""
@@ -138,10 +143,29 @@ class Model:
         inputs = {}
         for name, parameter in self.parameters.items():
             rows, texts = batch.texts(name)
+            self.compare(name, np.bincount(rows, minlength=len(texts)), texts)
             inputs[parameter] = tf.gather(np.array([t.encode() for t in texts], object), rows)
         outputs = self.signature(**inputs)
         kept = {name: batch.array(name, self.as_text) for name in self.reading.keep}
         return pa.table(kept | {name: as_array(outputs[name].numpy()) for name in sorted(outputs)})
+
+    def compare(self, name: str, counts: Any, texts: Sequence[str]) -> None:
+        """Note how many cells hold a category, or one that training knew, or a date outside of those of training.
+
+        `counts`, int64 [texts], are the rows that have each text.
+        """
+        schema, training = self.reading.schema, self.training
+        if training and name in training.vocabularies:
+            values, vocabulary = [*map(schema.value, texts)], {*training.vocabularies[name]}
+            for what, others in (("given", {None}), ("unseen", {None, *vocabulary})):
+                number = counts[[value not in others for value in values]].sum()
+                self.noted.append((name, what, int(number)))
+        if training and name in schema.dates:
+            from trainer.training.text_cells import days
+
+            found = days(texts, schema.markers, name in schema.day_first).numpy()
+            outside = counts[training.numeric[name].outside(found)].sum()
+            self.noted.append((name, "outside", int(outside)))
 
     def result(self, batch: Batch, table: "Future[pa.Table]") -> pa.Table:
         """Return the predictions of a batch; raise `UserError` for invalid cells: the last of the first, which it shows."""
@@ -173,6 +197,19 @@ class Model:
                 what = f"{lacking:,} of {self.rows:,} rows have no column {shown(name)}"
                 hint = nearest(name, self.having.keys() - self.parameters, "")
                 self.console.warning(f"{what}, which counts as missing{hint and f'; {hint}'}")
+
+    def report_values(self) -> None:
+        """Warn of columns whose values are all unseen, and of dates outside of those of training."""
+        counts = Counter[tuple[str, str]]()
+        for name, what, count in self.noted:
+            counts[name, what] += count
+        for (name, what), count in counts.items():
+            if what == "unseen" and count == counts[name, "given"] > 0:
+                text = f"no training row has a value that {shown(name)} has in these rows"
+                self.console.warning(f"{text}, so that all count as unseen")
+            if what == "outside" and count and self.training:
+                text = f"{count:,} of {self.rows:,} rows have a {shown(name)} outside of the dates"
+                self.console.warning(f"{text} of training, {self.training.numeric[name].dates}")
 
 
 def write_rows(tables: Iterator[pa.Table], path: Path | None) -> None:

@@ -19,6 +19,7 @@ from trainer.run.outputs import SAVED_MODEL
 
 SIGNATURE = "serving_default"  # takes numbers, and text for the other columns
 TEXT_SIGNATURE = "text"  # takes text for every column
+STATISTICS = "assets.extra/statistics.json"  # TensorFlow's folder for files of others
 SCORES = {"binary": "probability", "multiclass": "probabilities", "regression": "prediction"}
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.data import files
+from trainer.data.cells import date_of
 from trainer.data.schema import Schema
 from trainer.run.errors import UserError
 from trainer.run.outputs import read_json
@@ -26,6 +27,18 @@ class Numeric:
     deviation: float
     missing: int
     boundaries: tuple[float, ...]
+
+    def outside(self, numbers: Any) -> Any:
+        """Return which numbers of an array are less or more than all of the training rows, bool of its shape."""
+        import numpy as np
+
+        first, last = np.array([self.minimum, self.maximum], np.float32)
+        return (numbers < first) | (numbers > last)
+
+    @property
+    def dates(self) -> str:
+        """The first and the last date of the training rows, of a column of days since 1970-01-01."""
+        return " to ".join(date_of(day)[:10] for day in (self.minimum, self.maximum))
 
 
 @dataclass(frozen=True)
@@ -62,6 +75,7 @@ def vocabulary_codes(values: Sequence[str]) -> dict[str, int]:
 
 def write_statistics(statistics: Statistics, path: Path) -> None:
     text = json.dumps(asdict(statistics), indent=1, ensure_ascii=False, allow_nan=False)
+    path.parent.mkdir(exist_ok=True)
     path.write_text(text + "\n", encoding="utf-8")
 
 

@@ -13,7 +13,6 @@ import numpy.typing as npt
 from pyarrow.parquet import ParquetFile
 
 from trainer.data import files
-from trainer.data.cells import date_of
 from trainer.data.schema import Schema
 from trainer.data.statistics import (
     FIRST_VALUE_CODE,
@@ -177,12 +176,10 @@ def difference(train: Array, other: Array, held_out: Array, has_vocabulary: bool
 
 def outside(dates: Array, column: Numeric) -> str:
     """Return how many of the days since 1970-01-01 lie outside of those of training, "" if hardly any do."""
-    first, last = np.array([column.minimum, column.maximum], np.float32)
-    share = np.mean((dates < first) | (dates > last))
+    share = np.mean(column.outside(dates))
     if share <= FEW_OUTSIDE + 3 / len(dates):
         return ""
-    known = " to ".join(date_of(day)[:10] for day in (column.minimum, column.maximum))
-    return f"is outside of the dates of training, {known}, in {share:.0%} of the rows"
+    return f"is outside of the dates of training, {column.dates}, in {share:.0%} of the rows"
 
 
 def is_constant(values: Array, others: Array) -> bool:
