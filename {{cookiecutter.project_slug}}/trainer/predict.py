@@ -203,7 +203,7 @@ class Model:
         counts = Counter[tuple[str, str]]()
         for name, what, count in self.noted:
             counts[name, what] += count
-        for (name, what), count in counts.items():
+        for (name, what), count in sorted(counts.items()):
             if what == "unseen" and count == counts[name, "given"] > 0:
                 text = f"no training row has a value that {shown(name)} has in these rows"
                 self.console.warning(f"{text}, so that all count as unseen")
