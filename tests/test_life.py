@@ -100,6 +100,28 @@ def test_two_clones_end_with_the_same_data_and_metrics(project: Path, tmp_path: 
     assert all(one[key] == other[key] for key in ("auc", "loss", "steps", "history"))
 
 
+@pytest.mark.full
+def test_a_study_runs_the_code_of_its_start(project: Path, tmp_path: Path) -> None:
+    lived_in = settled(bake(tmp_path, {}), project)
+    ran(lived_in, "prepare")
+    model = lived_in / "trainer" / "model.py"
+    started, text = lived_in / "runs", model.read_text(encoding="utf-8")
+    command = session_command(lived_in, "tune", "--local", "--trials", "6")
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as study:
+        while study.poll() is None and not any(started.rglob("config.json")):
+            time.sleep(0.1)
+        edits = 0
+        while study.poll() is None:
+            edits += 1
+            model.write_text(f"{text}\nEDIT = {edits}\n", encoding="utf-8")
+            ran(lived_in, "check")
+        errors = study.communicate()[1]
+    assert study.returncode == 0 and edits > 5, errors
+    configs = [json.loads(path.read_text("utf-8")) for path in started.rglob("config.json")]
+    assert len(configs) >= 6
+    assert all(each["identity"]["code"] == configs[0]["identity"]["code"] for each in configs)
+
+
 def check_that_it_repeats(project: Path) -> None:
     """Repeat runs/uninterrupted although the code and the arguments have changed since; not with other data."""
     (project / "trainer" / "model.py").write_text("raise ValueError\n", encoding="utf-8")

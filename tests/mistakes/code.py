@@ -81,7 +81,7 @@ PLANTS: tuple[Plant, ...] = (
     Plant("43 columns", LAYERS, last("def f(x):\n    return tf.feature_column.numeric_column(x)"), "outdated", "warning"),
     Plant("44", "trainer/smoke.py", swap("MADE_UP_ROWS, total_steps=1", "total_steps=1"), "without its parameter rows"),
     Plant("44 unknown", "trainer/smoke.py", swap(", total_steps=1", ", 1, steps=1"), "an unknown parameter steps"),
-    Plant("44 many", LAYERS, last("def f():\n    from trainer import model as m\n    m.stripped({}, {}, 3)"), "with 3 positional"),
+    Plant("44 many", LAYERS, last("def f():\n    from trainer import model as m\n    m.export(1, 2, 3, 4, 5, 6)"), "with 6 positional"),
     Plant("44 class", LAYERS, last("def f():\n    from trainer.model import Serving\n    Serving(1)"), "its parameter schema"),
     Plant("45", SETUP, swap('"numpy>=1.26"', '"numpy>=1.26", "foo @ file:///home/me/foo"'), "a path on this machine"),
     Plant("45 marker", SETUP, swap('"pyarrow>=16"', '"pyarrow>=16; sys_platform == \'win32\'"'), "requires only if"),
