@@ -42,11 +42,9 @@ MIDNIGHT = " 00:00+00:00 00"  # after the date of a canonical date
 NAMED = "'True', 'TRUE', 'False', 'FALSE', 'nan', 'NaN'"
 PARTS_OF_NAMED = ("rue", "RUE", "alse", "ALSE", "nan", "NaN")
 END = f"({SEPARATOR}|$)"
-PLAIN = (
-    (f"(:[0-9][0-9](?:[.][0-9]+)?)[+]00(?::00)?{END}", r"\1\2"),
-    (f"(?:[.]0+|([.][0-9]*[1-9])0+){END}", r"\1\2"),
-    (f" 00:00:00{END}", r"\1"),
-)
+IN_UTC = (f"(:[0-9][0-9](?:[.][0-9]+)?)[+]00(?::00)?{END}", r"\1\2")
+LAST_ZEROS = (f"(?:[.]0+|([.][0-9]*[1-9])0+){END}", r"\1\2")
+AT_MIDNIGHT = (f" 00:00:00{END}", r"\1")
 SPLIT_PARTS = 10_000
 PART = f"MOD(row_key, {SPLIT_PARTS})"
 JOINS_AT_ONCE = 50  # thousands nest too deeply for DuckDB, and exceed BigQuery's limit of tables
@@ -318,11 +316,15 @@ def plain(text: str) -> str:
 
     CSV and Parquet files, and the programs that write them, differ in these.
     """
-    found = f"STRPOS({text}, ':') > 0 OR REGEXP_CONTAINS({text}, r'[.][0-9]*0{END}')"
-    changed = text
-    for pattern, replacement in PLAIN:
-        changed = f"REGEXP_REPLACE({changed}, r'{pattern}', r'{replacement}')"
-    return f"IF({found}, {changed}, {text})"
+    has_time = f"STRPOS({text}, ':') > 0"
+    has_zeros = f"REGEXP_CONTAINS({text}, r'[.][0-9]*0{END}')"
+
+    def edited_if(condition: str, text: str, rule: tuple[str, str]) -> str:
+        return f"IF({condition}, REGEXP_REPLACE({text}, r'{rule[0]}', r'{rule[1]}'), {text})"
+
+    timed = edited_if(has_time, text, IN_UTC)
+    zeroed = edited_if(f"{has_time} OR {has_zeros}", timed, LAST_ZEROS)
+    return edited_if(has_time, zeroed, AT_MIDNIGHT)
 
 
 def kept_columns(schema: Schema) -> list[str]:

@@ -161,13 +161,21 @@ def effects_of_all(package: Path, modules: Mapping[str, str]) -> list[Effect]:
     sys.stdout = guard
     sys.addaudithook(guard)
     gc.disable()  # it would write to all that the forks share
-    # Windows cannot fork. There a module that an earlier one imported has its effects reported, but no circle.
-    run = in_fork if hasattr(os, "fork") else effects_of
-    return [effect for module, file in modules.items() for effect in run(guard, module, file)]
+    if not hasattr(os, "fork"):
+        # On Windows a module that an earlier one imported has its effects reported, but no circle.
+        return [
+            each for module, file in modules.items() for each in effects_of(guard, module, file)
+        ]
+    forks, effects = list[tuple[int, int, str]](), list[Effect]()
+    for module, file in modules.items():
+        forks.append(fork(guard, module, file))
+        if len(forks) == os.cpu_count():
+            effects += ended(*forks.pop(0))
+    return [*effects, *(each for every in forks for each in ended(*every))]
 
 
-def in_fork(guard: Guard, module: str, file: str) -> list[Effect]:
-    """Run `effects_of` in a copy of this process."""
+def fork(guard: Guard, module: str, file: str) -> tuple[int, int, str]:
+    """Run `effects_of` in a copy of this process; return its id, a pipe with the effects, and the file."""
     read, write = os.pipe()
     child = os.fork()
     if not child:
@@ -176,6 +184,11 @@ def in_fork(guard: Guard, module: str, file: str) -> list[Effect]:
         os.write(write, json.dumps(effects_of(guard, module, file)).encode())
         os._exit(0)
     os.close(write)
+    return child, read, file
+
+
+def ended(child: int, read: int, file: str) -> list[Effect]:
+    """Wait for a copy; return its effects."""
     with open(read, encoding="utf-8") as pipe:
         text = pipe.read()
     os.waitpid(child, 0)
