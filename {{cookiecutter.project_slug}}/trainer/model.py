@@ -358,6 +358,7 @@ def export(
 ) -> None:
     """Write the SavedModel with the signatures `serving_default` and `text` on the raw columns, under their own names.
 
+    The statistics of the training rows go with it, so that `predict` can compare other rows with them.
     Raises `UserError` on a replica that is not the chief: all replicas have the same outputs.
     """
     if not is_chief:

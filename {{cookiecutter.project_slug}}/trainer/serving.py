@@ -13,13 +13,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from trainer.data import cells
+from trainer.data import cells, files
 from trainer.data.schema import Schema
 from trainer.run.outputs import SAVED_MODEL
 
 SIGNATURE = "serving_default"  # takes numbers, and text for the other columns
 TEXT_SIGNATURE = "text"  # takes text for every column
-STATISTICS = "assets.extra/statistics.json"  # TensorFlow's folder for files of others
+STATISTICS = f"assets.extra/{files.STATISTICS}"  # TensorFlow's folder for files of others
 SCORES = {"binary": "probability", "multiclass": "probabilities", "regression": "prediction"}
 
 

@@ -319,8 +319,8 @@ def plain(text: str) -> str:
     has_time = f"STRPOS({text}, ':') > 0"
     has_zeros = f"REGEXP_CONTAINS({text}, r'[.][0-9]*0{END}')"
 
-    def edited_if(condition: str, text: str, rule: tuple[str, str]) -> str:
-        return f"IF({condition}, REGEXP_REPLACE({text}, r'{rule[0]}', r'{rule[1]}'), {text})"
+    def edited_if(condition: str, held: str, rule: tuple[str, str]) -> str:
+        return f"IF({condition}, REGEXP_REPLACE({held}, r'{rule[0]}', r'{rule[1]}'), {held})"
 
     timed = edited_if(has_time, text, IN_UTC)
     zeroed = edited_if(f"{has_time} OR {has_zeros}", timed, LAST_ZEROS)
