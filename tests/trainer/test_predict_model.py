@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -239,7 +240,7 @@ def test_what_is_no_number_is_refused(
         (
             [{}],
             [],
-            "row 1, has columns that .*none.*; expected columns of the model, each once: '",
+            "row 1, has columns that .*none.*; expected columns of the model, each once: COLUMNS",
         ),
         (
             ["USED", {"zip": 1, "USED": 2}],
@@ -271,7 +272,8 @@ def test_columns_that_do_not_fit_are_refused(
     path = tmp_path / "rows.jsonl"
     path.write_text(text, encoding="utf-8")
     options = [each.replace("SCORE", score).replace("INPUT", str(path)) for each in more]
-    with pytest.raises(UserError, match=message.replace("USED", used)):
+    columns = re.escape(predict.listed(sorted(schema.used)))
+    with pytest.raises(UserError, match=message.replace("USED", used).replace("COLUMNS", columns)):
         predict.main(["--model", str(exported), "--input", str(path), *options])
 
 

@@ -67,7 +67,7 @@ def input_parameters(model_dir: Path) -> dict[str, str]:
     inputs = read_saved_model(model_dir).meta_graphs[0].signature_def[SIGNATURE].inputs
     return {
         column: tensor.name.removeprefix(f"{SIGNATURE}_").split(":")[0]
-        for column, tensor in inputs.items()
+        for column, tensor in sorted(inputs.items())  # each process writes another order
     }
 
 
