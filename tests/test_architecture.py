@@ -33,12 +33,13 @@ ALLOWED = {
     "launcher.packaging": "console files subprocesses | packaging",
     "launcher.project": "console files subprocesses spec packaging",
     "launcher.runs": "console files subprocesses spec packaging project",
+    "launcher.results": "console files spec runs",
     "launcher.executors.local": "console files subprocesses spec packaging project",
     "launcher.executors.vertex": "console files subprocesses spec packaging project | google google_crc32c requests",
     "launcher.tuning": "console files subprocesses spec packaging executors.local | matplotlib optuna",
     "launcher.checks": "console files subprocesses spec packaging project executors.vertex | detect_secrets packaging",
     "launcher.checks.probes": "",
-    "launcher.commands": "console files subprocesses spec packaging project runs executors.local executors.vertex tuning checks | google requests",
+    "launcher.commands": "console files subprocesses spec packaging project runs results executors.local executors.vertex tuning checks | google requests",
     "launcher.__main__": "console subprocesses project commands",
 }  # fmt: skip
 # The only ones that parse a command line.

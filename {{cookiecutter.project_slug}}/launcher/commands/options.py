@@ -38,6 +38,9 @@ class Options:
     like: str | None = None
     all_replicas: bool = False
     preempt: float = 0.0
+    run: str | None = None
+    sort: str = "run"
+    json: bool = False
     model: str | None = None
     input: str | None = None
     cloud: bool = False

@@ -5,12 +5,22 @@ from pathlib import Path
 from launcher.commands.session import Session
 from launcher.console import UserError
 from launcher.contract import EXAMPLES, PREDICT_MODULE
+from launcher.results import chosen_model
 from launcher.runs import newest_model
+
+
+def model_of(session: Session) -> Path:
+    """Return the folder of the model that --model or --run names, else the newest run's."""
+    project, options = session.project, session.options
+    if options.run:
+        session.refuse_beside("run", ("model",), "one of the two")
+        return chosen_model(project.runs, options.run, session.job.study)
+    return Path(project.absolute(options.model)) if options.model else newest_model(project.runs)
 
 
 def predict(session: Session) -> int:
     project, options = session.project, session.options
-    model = project.absolute(options.model) if options.model else str(newest_model(project.runs))
+    model = str(model_of(session))
     examples = Path(project.absolute(session.job.data.prepared), EXAMPLES)
     rows = project.absolute(options.input) if options.input else str(examples)
     if not options.input and not examples.is_file():

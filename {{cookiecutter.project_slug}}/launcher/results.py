@@ -1,0 +1,103 @@
+"""What the runs below runs/ have achieved, and which of those on the same data is the best."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from launcher.console import UserError
+from launcher.contract import CONFIG, METRICS
+from launcher.files import read_json
+from launcher.runs import MODEL, RECORD, numbered, read
+from launcher.spec.study import Study
+
+NOT_SHOWN = {"data-dir", "quiet", "verbose", "q", "v"}
+LOSS = ("loss", "minimize")
+
+
+@dataclass(frozen=True)
+class Result:
+    """One run: what it was, and what it has reached; None and "" for what is not known, as of a run that was stopped."""
+
+    run: int
+    started: str
+    """When, as an ISO date and time with the offset of this machine's zone."""
+    metric: str
+    eval: float | None
+    """The best of the metric on the eval split, which chose the exported weights."""
+    test: float | None
+    flags: dict[str, str]
+    """Those that the run was given; the others had their defaults."""
+    data: str
+    """The digest of the prepared data. Runs on other data are not comparable."""
+    code: str
+    """The digest of the source files that the model may consist of."""
+    seconds: float | None
+    best: bool = False
+
+
+def results_of(runs: Path, study: Study | None) -> list[Result]:
+    """Return the runs by their numbers, each with the metric of the study, or its loss; of equal ones the first is best."""
+    metric, goal = (study.options.metric, study.options.goal) if study else LOSS
+    folders = sorted(numbered(runs).items())
+    found = [
+        result(number, folder, metric, goal)
+        for number, folder in folders
+        if (folder / CONFIG).is_file() or (folder / RECORD).is_file()
+    ]
+    best = {best_of(group, goal) for group in grouped(found)}
+    return [replace(each, best=each.run in best) for each in found]
+
+
+def result(number: int, folder: Path, metric: str, goal: str) -> Result:
+    metrics, config = read_json(folder / METRICS), read_json(folder / CONFIG)
+    identity, record = config.get("identity", {}), read(folder)
+    began = (folder / (RECORD if (folder / RECORD).is_file() else CONFIG)).stat().st_mtime
+    test = metrics.get(metric) if metrics.get("split") == "test" else None
+    evaluations = [each[metric] for each in metrics.get("history", ()) if metric in each]
+    return Result(
+        run=number,
+        started=datetime.fromtimestamp(began).astimezone().isoformat(timespec="seconds"),
+        metric=metric,
+        eval=(max if goal == "maximize" else min)(evaluations, default=None),
+        test=test,
+        flags={k: v for k, v in record.flags.items() if k not in NOT_SHOWN} if record else {},
+        data=identity.get("data") or (record.data_id if record else ""),
+        code=digest_of(identity.get("code", {})),
+        seconds=metrics.get("wall_seconds"),
+    )
+
+
+def digest_of(files: Mapping[str, Any]) -> str:
+    return sha256(json.dumps(files, sort_keys=True).encode()).hexdigest() if files else ""
+
+
+def grouped(results: list[Result]) -> list[list[Result]]:
+    """Return the runs by their data; those on the data of the newest run come first."""
+    groups: dict[str, list[Result]] = {}
+    for each in reversed(results):
+        groups.setdefault(each.data, []).insert(0, each)
+    return [*groups.values()]
+
+
+def best_of(group: list[Result], goal: str) -> int | None:
+    """Return the number of the run that is the best on the eval split, None if none has finished."""
+    sign = 1.0 if goal == "maximize" else -1.0
+    finished = [(sign * each.eval, -each.run) for each in group if each.eval is not None]
+    return -max(finished)[1] if finished else None
+
+
+def chosen_model(runs: Path, run: str, study: Study | None) -> Path:
+    """Return the model of a run: its number, or `best` of those on the data of the newest; raise `UserError` if there is none."""
+    results = results_of(runs, study)
+    folders = {str(each.run): runs / f"{each.run:04d}" / MODEL for each in results}
+    models = {run: path.parent for run, path in folders.items() if path.is_file()}
+    best = [str(each.run) for each in results if each.best and each.data == results[-1].data]
+    named = best[0] if run == "best" and best else run.lstrip("0")
+    if named not in models:
+        expected = f"best, or one of the runs {', '.join(models) or '(none)'}"
+        raise UserError(f"there is no run {run} with a model", expected, "see nox -s runs")
+    return models[named]
