@@ -14,6 +14,7 @@ from launcher.checks import (
     dependencies,
     entry_point,
     import_effects,
+    probe,
     requirements,
     uses,
 )
@@ -62,10 +63,11 @@ def absent_in(project: Path) -> list[str]:
     imports = dependencies.required(names_of(project), declared)
     request = {
         "required": [dependencies.package_of(each) for each in imports],
-        "loaded": [],
+        "packages": str(project / "packages"),
         "modules": {},
     }
-    response = import_effects.asked(Path(sys.executable), request)
+    with probe.started(Path(sys.executable), "import_effects", []) as process:
+        response = import_effects.asked(process, request)
     absent = [each for each in imports if dependencies.package_of(each) in response["absent"]]
     return list(map(str, dependencies.absent_findings(project, absent, declared)))
 
@@ -76,13 +78,14 @@ def asked_about(text: str, folder: Path, used: Sequence[str] = ()) -> dict[str, 
     modules = {
         f"trainer.{path.stem}": f"trainer/{path.name}" for path in folder.glob("trainer/?.py")
     }
-    request = {"required": [], "loaded": ["keras"], "used": [*used], "modules": modules}
+    names = {"required": [], "used": [*used], "modules": modules}
+    request = {**names, "packages": str(folder)}
     write_files(folder, {"libs/keras/__init__.py": FAKE_KERAS, "t.csv": "1,2"})
     done = subprocess.run(
         [sys.executable, str(PROBE)],
         cwd=folder,
         env={"PYTHONPATH": os.pathsep.join(map(str, (folder, folder / "libs")))},
-        input=json.dumps(request),
+        input=f'["keras"]\n{json.dumps(request)}\n',
         capture_output=True,
         text=True,
         check=True,

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from launcher.checks import probe
 from launcher.checks.names import words
-from launcher.checks.probe import ask
 from launcher.checks.source import Source
 from launcher.console import UserError, nearest, shown
 from launcher.project import Project
@@ -53,7 +53,8 @@ def responses(
         "together": ["--data-dir", "gs://bucket/data", *argument_flags(job.arguments), *arguments],
         "prepare": project.preparation_flags(job.data),
     }
-    answers, _ = ask(python, "arguments", request, '{"asked": ')
+    with probe.started(python, "arguments", request) as process:
+        answers, _ = probe.read(process, '{"asked": ')
     by_part = {answer["asked"]: answer for answer in answers}
     return by_part.get("features", {}), by_part.get("flags", {})
 

@@ -2,13 +2,14 @@
 
 import datetime
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from launcher.checks.dependencies import own_import_findings, shadow_warnings
 from launcher.checks.entry_point import argument_findings, entry_findings, responses
 from launcher.checks.features import feature_findings, stale_findings
-from launcher.checks.import_effects import import_findings
+from launcher.checks.import_effects import Imports
 from launcher.checks.job_settings import job_findings
 from launcher.checks.machines import machine_findings
 from launcher.checks.requirements import requirement_findings, requirement_warnings, runtime_of
@@ -51,25 +52,29 @@ def findings(
     job: Job,
     distribution: SourceDistribution,
     arguments: Sequence[str],
+    imports: Imports,
     console: Console,
 ) -> Findings:
     """Return all that can be known to be wrong without the cloud, each once."""
-    source, training = Source(project.folder), project.training
+    source, training = imports.source, project.training
     uninstallable = [*requirement_findings(distribution, *runtime_of(job))]
-    unfit = [*code_findings(source, job, distribution), *uninstallable]
-    errors = [*job_only_findings(project, job, arguments), *unfit]
-    errors += package_findings(source, job, distribution)
     features, flags = dict[str, Any](), dict[str, Any]()
-    try:
-        # To install another TensorFlow, which is a finding already, would only take a minute.
-        python = newest(training) if uninstallable else install(training, distribution, console)
-        found = import_findings(python, source, distribution, not unfit) if python else []
-        errors += found
-        # What cannot be imported has a finding already.
-        if python and not unfit + found:
-            features, flags = responses(python, project, job, arguments)
-    except UserError as error:
-        errors.append(error)
+    # To install another TensorFlow, which is a finding already, would only take a minute.
+    ready = (newest, training) if uninstallable else (install, training, distribution, console)
+    requirements, found = training.requirements(distribution), list[UserError]()
+    with ThreadPoolExecutor() as pool:
+        installing = pool.submit(*ready)
+        unfit = [*code_findings(source, job, distribution), *uninstallable]
+        checking = pool.submit(package_findings, source, job, distribution)
+        try:
+            if python := installing.result():
+                found = imports.findings(python, requirements, distribution, not unfit)
+            # What cannot be imported has a finding already.
+            if python and not unfit + found:
+                features, flags = responses(python, project, job, arguments)
+        except UserError as error:
+            found = [error]
+        errors = [*job_only_findings(project, job, arguments), *unfit, *checking.result(), *found]
     errors += [*feature_findings(features, job, project), *argument_findings(flags, job)]
     once = list({str(error): error for error in errors}.values())
     stale = [*stale_findings(features, job, project)]

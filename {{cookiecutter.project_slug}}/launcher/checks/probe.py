@@ -1,22 +1,41 @@
 """Questions to the clean environment, each to a program of probes/."""
 
+import contextlib
 import json
+import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from launcher.subprocesses import clean_variables, run_captured
+from launcher.subprocesses import Process, clean_variables
 
 
-def ask(python: Path, name: str, request: object, opening: str) -> tuple[list[Any], str]:
-    """Run a program of probes/ in a folder of its own.
-
-    Returns the JSON of each line of its output that begins with `opening`, and the whole output.
-    """
+@contextlib.contextmanager
+def started(python: Path, name: str, *lines: object) -> Iterator[Process]:
+    """Start a program of probes/ in a folder of its own, and give it values, each a line of JSON; end it at last."""
     probe = Path(__file__).parent / "probes" / f"{name}.py"
     command = [str(python), "-I", "-B", str(probe)]
     variables = clean_variables(TF_CPP_MIN_LOG_LEVEL="3")
     with tempfile.TemporaryDirectory() as folder:
-        given = json.dumps(request)
-        _, output = run_captured(command, Path(folder), variables, given=given)
+        pipes = (subprocess.PIPE, subprocess.PIPE)
+        process = Process(str(python), command, Path(folder), variables, *pipes)
+        try:
+            send(process, *lines)
+            yield process
+        finally:
+            process.kill_session()
+
+
+def send(process: Process, *lines: object) -> None:
+    """Give a program more values."""
+    assert process.stdin
+    with contextlib.suppress(BrokenPipeError):  # its output says why it has ended
+        process.stdin.writelines(f"{json.dumps(line)}\n".encode() for line in lines)
+        process.stdin.flush()
+
+
+def read(process: Process, opening: str) -> tuple[list[Any], str]:
+    """Return the JSON of each line of a program's output that begins with `opening`, and the whole output."""
+    output = process.communicate()[0].decode(errors="replace")
     return [json.loads(line) for line in output.splitlines() if line.startswith(opening)], output

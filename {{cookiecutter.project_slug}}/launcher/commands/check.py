@@ -1,6 +1,7 @@
 """`nox -s check`: everything that would fail in the cloud, all findings at once."""
 
 from launcher.checks.findings import findings, job_only_findings, report
+from launcher.checks.import_effects import importing
 from launcher.checks.job_settings import ready_findings, table_warnings
 from launcher.checks.source import syntax_findings
 from launcher.commands.session import Session
@@ -15,13 +16,14 @@ def check(session: Session) -> int:
         job = session.job
     except UserError as error:
         raise Refused([error, *syntax_findings(project.folder)]) from error
-    try:
-        distribution = session.package
-    except UserError as error:
-        known = [*job_only_findings(project, job, rest), *syntax_findings(project.folder)]
-        raise Refused([error, *known]) from error
-    found, unready = findings(project, job, distribution, rest, console), ready_findings(job)
-    errors = found.errors
+    with importing(project.training, project.folder) as imports:
+        try:
+            distribution = session.package
+        except UserError as error:
+            known = [*job_only_findings(project, job, rest), *syntax_findings(project.folder)]
+            raise Refused([error, *known]) from error
+        found = findings(project, job, distribution, rest, imports, console)
+    errors, unready = found.errors, ready_findings(job)
     warnings = [*unready, *table_warnings(job.data, project), *found.stale, *found.warnings]
     if session.options.cloud:
         prepared_uri = data_uri(job, prepared_fingerprint(project, job))

@@ -56,9 +56,12 @@ class Session:
         """Return why the prepared data is stale; raise `Refused` or `UserError` for what else would fail."""
         # Imported here, so that --help does not wait for the checks.
         from launcher.checks.findings import findings, report
+        from launcher.checks.import_effects import importing
 
-        found = findings(self.project, self.job, self.package, self.arguments, self.console)
-        report(self.project, found.errors, found.warnings, self.console)
+        project, console = self.project, self.console
+        with importing(project.training, project.folder) as imports:
+            found = findings(project, self.job, self.package, self.arguments, imports, console)
+        report(project, found.errors, found.warnings, console)
         return found.stale
 
     def require_ready(self) -> None:

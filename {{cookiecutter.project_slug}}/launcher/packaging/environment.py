@@ -122,7 +122,8 @@ def install_package(
     wheel, python = str(built_wheel(distribution, console)), str(python_of(folder))
     requirements = environment.requirements(distribution)
     uv("venv", "--clear", "--python", str(python_of(requirements)), str(folder))
-    uv("pip", "install", "--python", python, "--no-deps", "--no-index", "--no-cache", wheel)
+    alone = ("--no-deps", "--no-index", "--no-cache", "--compile-bytecode")
+    uv("pip", "install", "--python", python, *alone, wheel)
     # Relative, so that a copied or moved project uses its own requirements.
     path = os.path.relpath(site_packages(requirements), folder)
     link = f"import os, site, sys; site.addsitedir(os.path.join(sys.prefix, {path!r}))\n"

@@ -1,12 +1,12 @@
 """Runs inside the clean environment: imports modules and reports what they do beyond defining things.
 
-Standard input is JSON: the `required` packages, what is `loaded` first, the names that are `used` below that, and the
-`modules` to import with their files. The last line of the output is JSON: the required packages that are `absent`; if
+Standard input is a line of JSON with the names to load, and another one: the folder of `packages` that holds the
+package, the `required` packages, the names that are `used` below those, and the `modules` to import with their files.
+The last line of the output is JSON: the required packages that are `absent`; if
 none is, the used names that are `lacking`, with a similar one; if none is, the `effects`, each file, line and what. An
 effect is stopped before it happens. Those of a third-party package's own import are not reported.
 """
 
-import compileall
 import contextlib
 import difflib
 import functools
@@ -155,12 +155,10 @@ def lacking(names: Iterable[str]) -> dict[str, str]:
 
 def effects_of_all(package: Path, modules: Mapping[str, str]) -> list[Effect]:
     """Import each module as the first one of the package, in a process that has the other distributions loaded."""
-    compileall.compile_dir(package, quiet=2)  # once, not in each fork
     guard = Guard(package)
     guard_methods(guard)
     sys.stdout = guard
     sys.addaudithook(guard)
-    gc.disable()  # it would write to all that the forks share
     if not hasattr(os, "fork"):
         # On Windows a module that an earlier one imported has its effects reported, but no circle.
         return [
@@ -204,17 +202,19 @@ def give_up(guard: Guard, file: str) -> None:
 
 def is_present(package: str) -> bool:
     with contextlib.suppress(ImportError, ValueError):
-        return importlib.util.find_spec(package) is not None
+        return package in sys.modules or importlib.util.find_spec(package) is not None
     return False
 
 
 def main() -> None:
-    request = json.load(sys.stdin)
+    gc.disable()  # imports take a sixth longer with it, and it would write to all that the forks share
+    load(json.loads(sys.stdin.readline()))
+    request = json.loads(sys.stdin.readline())
+    sys.path.insert(0, request["packages"])
     absent = [name for name in request["required"] if not is_present(name)]
     response: dict[str, Any] = {"absent": absent, "lacking": {}, "effects": []}
     package = importlib.util.find_spec("trainer")
     if request["modules"] and not absent and package and package.origin:
-        load(request["loaded"])
         response["lacking"] = lacking(request["used"])
         if not response["lacking"]:
             effects = effects_of_all(Path(package.origin).parent, request["modules"])
