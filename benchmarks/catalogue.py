@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from benchmarks import targets
+from benchmarks.accuracy import accuracy, closing
 from benchmarks.creation import p6
 from benchmarks.curves import grow
 from benchmarks.growth import p3_memory, p5_memory
@@ -16,6 +17,8 @@ TARGETS: dict[str, Callable[[Workbench], list[Row]]] = dict(
         {
             **targets.TARGETS,
             "GROW": grow,
+            "accuracy": accuracy,
+            "closing": closing,
             "P3M": p3_memory,
             "P5M": p5_memory,
             "P6": p6,

@@ -102,7 +102,8 @@ class Workbench:
 
         schema = json.loads(table.schema.read_text())
         kinds = {name: "numeric" for name in schema["numeric"]} | {
-            name: "categorical" for name in schema["categorical"]
+            name: "hashed" if name in schema.get("hashed", ()) else "categorical"
+            for name in schema["categorical"]
         }
         answers: dict[str, Any] = {
             "project_name": table.name,
@@ -162,10 +163,11 @@ class Workbench:
         return output
 
     def train(self, table: Table, data: Path, epochs: int) -> Callable[[], Sample]:
-        """Return a run of our training on prepared data; its report is that of `metrics.json`."""
+        """Return a run of our training on prepared data, 0 epochs: by default; its report is that of `metrics.json`."""
         project, python = self.baked(table), self.ours(RUNTIME)
         output = self.folder / "outputs" / "ours"
-        flags = ("--data-dir", data, "--job-dir", output, "--epochs", str(epochs), "--quiet")
+        length = ("--epochs", str(epochs)) if epochs else ()
+        flags = ("--data-dir", data, "--job-dir", output, *length, "--quiet")
 
         def measured() -> Sample:
             shutil.rmtree(output, ignore_errors=True)

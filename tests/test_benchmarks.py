@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks import report, synthetic
 from benchmarks.__main__ import main
+from benchmarks.accuracy import outcome, rank, score, summary
 from benchmarks.catalogue import TARGETS
 from benchmarks.creation import allowed_seconds
 from benchmarks.curves import exponents_of
@@ -17,6 +18,7 @@ from benchmarks.measure import BenchmarkFailed, Sample, alternate, last_object, 
 from benchmarks.ours.replicas import tf_config
 from benchmarks.real import divided
 from benchmarks.report import chart, line
+from benchmarks.tables import SOURCES
 from benchmarks.targets import Row, faster_rows, metric_row, slower_rows
 
 
@@ -162,3 +164,35 @@ def test_a_target_that_is_run_again_replaces_its_own_results_alone(
 def test_an_exponent_describes_how_a_figure_grows() -> None:
     found = exponents_of({10: 3.0, 100: 30.0, 10_000: 30.0})
     assert found == {100: pytest.approx(1.0), 10_000: pytest.approx(0.0)}
+
+
+@pytest.mark.parametrize(
+    ("theirs", "expected"),
+    [([1.1, 1.2, 1.1], 1), ([0.9, 0.8, 0.9], -1), ([0.5, 1.5, 1.1], 0), ([1.0, 1.0, 1.0], 0)],
+)
+def test_a_win_is_beyond_the_noise_of_the_splits(theirs: list[float], expected: int) -> None:
+    assert outcome([1.0, 1.0, 1.0], theirs) == expected
+
+
+def test_the_least_error_has_the_score_1_and_the_rank_1() -> None:
+    errors = {"ours": [2.0, 2.0], "theirs": [1.0, 1.0], "others": [1.5, 2.5]}
+    assert score(errors) == {"ours": 0.0, "theirs": 1.0, "others": 0.0}
+    assert rank(errors) == {"ours": 2.5, "theirs": 1.0, "others": 2.5}
+
+
+def test_the_summary_counts_our_wins_and_losses_against_each_program() -> None:
+    won = {"ours": [1.0, 1.0], "theirs": [2.0, 2.1]}
+    lost = {"ours": [1.0, 1.0], "theirs": [0.5, 0.6]}
+    found = summary({"a": won, "b": lost, "c": won}, {"ours": [5.0], "theirs": [1.0, 3.0]})
+    assert [one.split() for one in found[1:]] == [
+        ["ours", "0.67", "1.33", "0", "0", "5.0"],
+        ["theirs", "0.33", "1.67", "2", "1", "2.0"],
+    ]
+
+
+def test_a_third_of_the_real_tables_and_of_the_regressions_decides_nothing() -> None:
+    closing = [source for source in SOURCES if source.closing]
+    assert (len(SOURCES), len(closing)) == (24, 8)
+    regressions = [source.closing for source in SOURCES if source.task == "regression"]
+    assert (len(regressions), sum(regressions)) == (12, 4)
+    assert len({source.name for source in SOURCES}) == len(SOURCES)

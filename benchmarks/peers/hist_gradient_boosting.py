@@ -27,13 +27,14 @@ MOST_CATEGORIES = 255
 
 def create_model(schema: table.Schema, frame: pd.DataFrame) -> Any:
     """Return the estimator, with an encoder before it if a column has too many categories."""
-    kind = HistGradientBoostingClassifier if schema.binary else HistGradientBoostingRegressor
+    regression = schema.task == "regression"
+    kind = HistGradientBoostingRegressor if regression else HistGradientBoostingClassifier
     model = kind(categorical_features="from_dtype", max_iter=100)
     long = [n for n in schema.categorical if len(frame[n].cat.categories) > MOST_CATEGORIES]
     if not long:
         return model
     encoder = make_column_transformer(
-        (TargetEncoder(target_type="binary" if schema.binary else "continuous"), long),
+        (TargetEncoder(target_type="continuous" if regression else schema.task), long),
         remainder="passthrough",
         verbose_feature_names_out=False,
     )
