@@ -1,6 +1,9 @@
 """Starts TensorFlow: quiet, on all cores, with every random state from one seed."""
 
+import gc
+import importlib
 import os
+import sys
 from typing import TYPE_CHECKING
 
 from trainer.run.cluster import ClusterPosition
@@ -14,6 +17,7 @@ def start_tensorflow(seed: int, position: ClusterPosition | None = None) -> "Rep
     """Import TensorFlow without its start-up output, set threads and random states, and connect to the other replicas."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with suppressed_stderr():
+        import_tensorflow()
         import keras
 
         from trainer.training.distribution import replicas_of
@@ -25,6 +29,15 @@ def start_tensorflow(seed: int, position: ClusterPosition | None = None) -> "Rep
         keras.utils.clear_session()
         keras.utils.set_random_seed(seed)
     return replicas
+
+
+def import_tensorflow() -> None:
+    """Import TensorFlow, without Python's search for garbage among its objects, a quarter of the time of a start."""
+    if "keras" not in sys.modules:
+        gc.disable()
+        importlib.import_module("keras")
+        gc.freeze()
+        gc.enable()
 
 
 def use_all_cores() -> None:
