@@ -206,23 +206,27 @@ def test_a_package_is_reported_once_at_its_first_place(tmp_path: Path) -> None:
         "def f():\n    from trainer.nosuch import x",
         "def f():\n    from .nosuch import x",
         "import trainer.nosuch",
+        "import trainer.nosuch\n\n\ndef f():\n    return trainer.nosuch.x",
     ],
 )
 def test_a_missing_module_of_the_package_is_reported(text: str, tmp_path: Path) -> None:
     write_module(tmp_path, text)
-    assert "imports trainer.nosuch, which does not exist" in one(
-        dependencies.own_import_findings(Source(tmp_path))
-    )
+    assert "there is no trainer.nosuch;" in one(dependencies.own_import_findings(Source(tmp_path)))
 
 
 @pytest.mark.parametrize(
     ("text", "part"),
     [
-        ("def f():\n    from trainer.model import bild", "line 2: imports trainer.model.bild"),
+        ("def f():\n    from trainer.model import bild", "line 2: there is no trainer.model.bild"),
         ("from trainer.model import bild", "write build"),
         ("def f():\n    from trainer import modle as m", "write model"),
         ("from .model import RATES", "write RATE"),
         ("def f():\n    from trainer.model import local", "trainer.model.local"),
+        (
+            "from trainer import model as m\n\n\ndef f():\n    return m.bild()",
+            "line 5: there is no",
+        ),
+        ("import trainer.model\n\n\ndef f():\n    return trainer.model.RATES", "write RATE"),
     ],
 )
 def test_a_misspelt_name_of_the_package_is_reported(text: str, part: str, tmp_path: Path) -> None:

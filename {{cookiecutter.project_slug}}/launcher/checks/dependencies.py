@@ -86,7 +86,7 @@ def holds_module(folder: Path, name: str) -> bool:
 
 
 def own_import_findings(source: Source) -> list[UserError]:
-    """Return modules that Python never imports, as a folder has the same name, and imports of what does not exist."""
+    """Return modules that Python never imports, as a folder has the same name, and names of the package that do not exist."""
     files, contents = python_files(source.project), contents_of(source.project)
     twins = [(name, f"{name.removesuffix('.py')}/__init__.py") for name in files]
     hidden = [
@@ -107,15 +107,15 @@ def shadow_warnings(source: Source) -> Iterator[UserError]:
 
 
 def own_name(contents: Mapping[str, set[str]], each: Name) -> Problem | None:
-    """Return what is wrong with an import from a module below trainer/ that does not hold the name."""
-    parts = each.name.split(".") if each.imported else []
+    """Return what is wrong with a name below trainer/ that its module does not hold."""
+    parts = each.name.split(".") if each.top == PACKAGE else []
     if each.top == BEYOND:
         what = "the dots of this import go beyond the package"
         return what, f"an import below {PACKAGE}", f'write "from {PACKAGE} import ..."'
     for module, part in ((".".join(parts[:end]), parts[end]) for end in range(1, len(parts))):
         held = contents.get(module, {ANYTHING})
         if not held & {ANYTHING, part} and not part.startswith("__"):
-            what, guess = f"imports {module}.{part}, which does not exist", nearest(part, held)
+            what, guess = f"there is no {module}.{part}", nearest(part, held)
             fix = f"write {guess}" if guess else "correct the name"
             return what, f"a module or name that {module} holds", fix
     return None
