@@ -15,7 +15,7 @@ import pytest
 from test_tables import CSV, declare, labels, parquet, prepared
 from trainer import features, prepare
 from trainer.data.schema import Schema
-from trainer.preprocessing import provenance
+from trainer.preprocessing import provenance, raw_table
 from trainer.preprocessing.raw_table import open_table
 from trainer.run.errors import UserError
 
@@ -187,6 +187,19 @@ def test_files_of_json_lines_may_lack_keys(tmp_path: Path, monkeypatch: pytest.M
         lines = "".join(json.dumps({**row, **more}) + "\n" for row in rows)
         written(tmp_path / "parts" / f"{number}.jsonl", lines.encode())
     assert rows_of(prepared(tmp_path / "parts")) == 300
+
+
+def test_keys_that_first_occur_far_down_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    declare(monkeypatch, {"x": "numeric"})
+    monkeypatch.setattr(raw_table, "BEGINNING_BYTES", 1000)
+    lines = [json.dumps({"x": x, "y": y}) for x, y in enumerate(labels(200))]
+    lines[150] = '{"x": 1, "y": "no", "late": 2, "later": 3}'
+    table = written(tmp_path / "t.jsonl", "\n".join(lines).encode())
+    assert rows_of(prepared(table)) == 200
+    said = capsys.readouterr().err
+    assert "t.jsonl has keys that are not in its first rows: 'late', 'later'; move a row" in said
 
 
 def test_a_line_that_is_no_object_is_rejected_with_its_number(

@@ -142,6 +142,10 @@ class Preparation:
         names = f": {', '.join([*found[:MOST_FILES_SHOWN], *more])}" if found else ""
         self.console.line(f"data     reading {shown_path(table.path)}{names}")
         table = as_plain(table, self.spill / split)
+        if table.late:
+            keys = ", ".join(map(shown, table.late[:MOST_FILES_SHOWN]))
+            what = f"{shown_path(table.path)} has keys that are not in its first rows: {keys}"
+            self.findings.append(f"{what}; move a row that has them up if they are to be columns")
         before = self.count("prepared") if split == "test" else 0
         self.validate_rows(table, split)
         rows, path = self.count("prepared") - before, self.folder / files.REJECTS

@@ -5,7 +5,7 @@ import difflib
 import io
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -51,12 +51,16 @@ class Layout:
 
 @dataclass(frozen=True)
 class Table:
-    """Files with the same columns, in any order; the names of folders such as year=2024 add `partitions`."""
+    """Files with the same columns, in any order; the names of folders such as year=2024 add `partitions`.
+
+    The keys of JSON that first occur behind the beginning of a file are no columns, but `late`.
+    """
 
     path: Path
     root: Path
     parts: dict[Layout, list[Path]]
     partitions: tuple[str, ...] = ()
+    late: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -171,10 +175,11 @@ def with_header(layout: Layout, path: Path, text: str, schema: Schema) -> Layout
 
 def as_plain(table: Table, folder: Path) -> Table:
     """Return the table with files that DuckDB reads: others are converted in `folder`, to UTF-8 and, from JSON, to CSV."""
-    parts: dict[Layout, list[Path]] = {}
+    parts, late = dict[Layout, list[Path]](), dict[str, None]()
     for layout, paths in table.parts.items():
         targets = [folder / path.relative_to(table.root) for path in paths]
-        convert, plain = write_text, replace(layout, compression="", encoding="utf-8")
+        convert: Callable[[Path, Layout, Path], dict[str, None] | None] = write_text
+        plain = replace(layout, compression="", encoding="utf-8")
         if layout.kind == "json":
             convert, plain = write_cells, Layout("csv", layout.names, delimiter=",")
         elif layout.encoding == "utf-8" and layout.compression in READ_BY_DUCKDB:
@@ -182,9 +187,9 @@ def as_plain(table: Table, folder: Path) -> Table:
         for path, target in zip(paths, targets, strict=True):
             if target != path:
                 target.parent.mkdir(parents=True, exist_ok=True)
-                convert(path, layout, target)
+                late |= convert(path, layout, target) or {}
         parts.setdefault(plain, []).extend(targets)
-    return replace(table, parts=parts)
+    return replace(table, parts=parts, late=tuple(late))
 
 
 def write_text(path: Path, layout: Layout, target: Path) -> None:
@@ -200,14 +205,18 @@ def write_text(path: Path, layout: Layout, target: Path) -> None:
         raise NoTable(path, f"not {layout.encoding.upper()} ({error})", OTHER_ENCODING) from error
 
 
-def write_cells(path: Path, layout: Layout, target: Path) -> None:
-    """Write JSON Lines as CSV; a line without an object becomes one that reading reports."""
+def write_cells(path: Path, layout: Layout, target: Path) -> dict[str, None]:
+    """Write JSON Lines as CSV; a line without an object becomes one that reading reports. Returns keys that are no columns."""
+    known, late = {*layout.names}, dict[str, None]()
     with opened(path) as source, target.open("w", encoding="utf-8", newline="") as plain:
         writer = csv.writer(plain, lineterminator="\n")
         for line in io.TextIOWrapper(source, layout.encoding, "replace"):
             row, text = json_row(line.removeprefix("\ufeff")), line.strip()
             cells = [json_cell(row.get(name)) for name in layout.names] if row else [text]
             writer.writerow(cells if text else [])
+            if row and not known.issuperset(row):
+                late |= {key: None for key in row if key not in known}
+    return late
 
 
 def source_sql(table: Table, schema: Schema) -> str:
