@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from launcher import runs
 from launcher.__main__ import main
 from launcher.console import UserError
 from launcher.results import chosen_model, results_of
 
 from tests.launcher.samples import study_of, write_files
-from tests.launcher.test_runs import record_of, runs
+from tests.launcher.test_runs import record_of
 
 JOB = """
 [job]
