@@ -22,6 +22,8 @@ ALLOWED = {
     "trainer.serving": "run data | numpy tensorflow",
     "trainer.model": "run data settings training serving | keras numpy tensorflow",
     "trainer.publish": "run data serving | numpy tensorflow",
+    "trainer.evaluation": "run data preprocessing | matplotlib numpy pyarrow sklearn",
+    "trainer.evaluate": "run data preprocessing serving publish predict prepare evaluation features | numpy",
     "trainer.smoke": "run data settings training serving model publish | numpy tensorflow",
     "trainer.task": "run data settings arguments training model publish smoke features",
     "trainer.prepare": "run data preprocessing features",
@@ -44,7 +46,7 @@ ALLOWED = {
 }  # fmt: skip
 # The only ones that parse a command line.
 PARSERS = {
-    *("trainer.arguments", "trainer.prepare", "trainer.predict"),
+    *("trainer.arguments", "trainer.prepare", "trainer.predict", "trainer.evaluate"),
     *("launcher.__main__", "launcher.commands", "launcher.executors.local.__main__"),
     "launcher.checks.probes",
 }

@@ -61,7 +61,7 @@ def tensorboard(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests; arguments after -- go to pytest."""
-    install_if_changed(session, "tests", "--editable", ".[local,prepare]")
+    install_if_changed(session, "tests", "--editable", ".[evaluate]")
     session.run("python", "-m", "pytest", *session.posargs)
 
 
@@ -103,7 +103,7 @@ def ci(session: nox.Session) -> None:
 def lock(session: nox.Session) -> None:
     """Pin everything that setup.py requires, with hashes, in requirements.lock; -- --upgrade takes newer versions."""
     install_if_changed(session, "launcher")
-    extras = ("--extra", "local", "--extra", "prepare")
+    extras = ("--extra", "evaluate")
     pinned = ("--universal", "--python-version", "3.10", "--generate-hashes", "--output-file", LOCK)
     session.run("uv", "pip", "compile", "--quiet", "setup.py", *extras, *pinned, *session.posargs)
 
@@ -133,7 +133,7 @@ def storage_client(session: nox.Session) -> Iterator[str]:
     """Yield the requirements of reading a table in Cloud Storage, if job.toml names one and this session may prepare it."""
     job = FOLDER / "job.toml"
     text = job.read_text(encoding="utf-8-sig") if job.is_file() else ""
-    if session.name in ("prepare", "local_train", "tune") and GOOGLE_TABLE.search(text):
+    if session.name in ("prepare", "local_train", "tune", "evaluate") and GOOGLE_TABLE.search(text):
         yield from requirements_of("cloud")
 
 

@@ -8,7 +8,7 @@ VERSION = "0.1.0"
 # Everything else that trainer/ imports is listed, as lower bounds, so that installed versions can stay.
 REQUIRED = ["filelock>=3.30", "numpy>=1.26", "pyarrow>=16", "tensorboard>=2.17"]
 
-EXTRAS = {
+EXTRAS: dict[str, list[str]] = {
     # What the training image provides. The wheel without GPU code exists for Linux on x86 only.
     "local": [
         "tensorflow-cpu==2.21.*; sys_platform == 'linux' and platform_machine == 'x86_64'",
@@ -17,6 +17,8 @@ EXTRAS = {
     # For trainer.prepare only; training does not need them. Before sqlglot 28, REGEXP_REPLACE replaced one match only.
     "prepare": ["duckdb>=1.5", "sqlglot>=28"],
 }
+# For trainer.evaluate only, beside all of the above.
+EXTRAS["evaluate"] = [*EXTRAS["local"], *EXTRAS["prepare"], "matplotlib>=3.9", "scikit-learn>=1.7"]
 
 setup(
     # The suffix avoids the name of a published package, for a project called numpy for example.

@@ -30,7 +30,13 @@ def test_the_trainer_reads_the_variables_that_the_launcher_sets(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    "module", [contract.TASK_MODULE, contract.PREPARE_MODULE, contract.PREDICT_MODULE]
+    "module",
+    [
+        contract.TASK_MODULE,
+        contract.PREPARE_MODULE,
+        contract.PREDICT_MODULE,
+        contract.EVALUATE_MODULE,
+    ],
 )
 def test_the_modules_that_the_launcher_starts_exist(module: str) -> None:
     assert find_spec(module)

@@ -7,6 +7,7 @@ TASK_MODULE = "trainer.task"
 ARGUMENTS_MODULE = "trainer.arguments"
 PREPARE_MODULE = "trainer.prepare"
 PREDICT_MODULE = "trainer.predict"
+EVALUATE_MODULE = "trainer.evaluate"
 
 STATISTICS = "statistics.json"
 """In a folder of prepared data; names its fingerprint."""

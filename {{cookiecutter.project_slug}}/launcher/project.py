@@ -53,6 +53,12 @@ class Project:
         purpose = "preparation environment"
         return Environment(self.folder, "preparation", "prepare", purpose, "some seconds")
 
+    @property
+    def evaluation(self) -> Environment:
+        """What evaluating a model needs, which training must not."""
+        takes = "about a minute the first time"
+        return Environment(self.folder, "evaluation", "evaluate", "evaluation environment", takes)
+
     def absolute(self, path: str) -> str:
         """Return a path that holds from any folder: relative ones start at the project, URLs and - stay."""
         return path if "://" in path or path == "-" else str(self.folder / Path(path).expanduser())

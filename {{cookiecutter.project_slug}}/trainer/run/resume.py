@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 # Code that cannot change what is trained, below the package.
 BESIDE_THE_MODEL = (
     *("arguments.py", "predict.py", "prepare.py", "publish.py", "smoke.py", "task.py"),
-    *("preprocessing/", "run/"),
+    *("evaluate.py", "evaluation/", "preprocessing/", "run/"),
 )
 REPORTED = {"baseline", "epochs", "rows_per_second", "split", "steps"}
 MAY_CHANGE = ("epochs", "max_steps", "max_minutes", "patience")

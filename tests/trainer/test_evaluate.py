@@ -1,0 +1,234 @@
+"""`trainer.evaluate`: which rows it evaluates, that their measures are those of training, and what it refuses."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import Row, decimal, made_up_rows, write_table
+from test_tables import declare, labels
+from test_tables import prepared as prepared_beside
+from trainer import evaluate, features
+from trainer.data.schema import Schema, read_schema
+from trainer.data.shards import Split
+from trainer.data.statistics import Statistics, read_statistics
+from trainer.evaluation import measures
+from trainer.model import Model, export
+from trainer.run.errors import UserError
+from trainer.settings import Settings
+from trainer.training.metrics import MAIN_METRIC, metrics_of
+
+Evaluate = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def model(schema: Schema, statistics: Statistics) -> Model:
+    """A model with random weights, none of them zero."""
+    model = Model(schema, statistics, Settings(hidden_units=(8,)).for_rows(100))
+    for variable in model.network.trainable_variables:
+        variable.assign(tf.random.stateless_normal(variable.shape, [1, 2], stddev=0.3))
+    return model
+
+
+@pytest.fixture(scope="module")
+def run_dir(
+    model: Model, schema: Schema, statistics: Statistics, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The folder of a run with that model."""
+    folder = tmp_path_factory.mktemp("run")
+    export(model, schema, statistics, folder / "model", is_chief=True)
+    return folder
+
+
+@pytest.fixture
+def evaluated(run_dir: Path, prepared: Path, monkeypatch: pytest.MonkeyPatch) -> Evaluate:
+    """Evaluates with some flags and returns what evaluation.json holds."""
+    monkeypatch.setattr(measures, "RESAMPLES", 5)
+    monkeypatch.setattr(measures, "REPEATS", 2)
+    folder = prepared.parent
+
+    def run(*more: str, test: bool = True) -> dict[str, Any]:
+        tables = ["--train", folder / "train.data", *["--test", folder / "test.data"] * test]
+        flags = ["--output", prepared, "--eval-share", "0.25", "--model", run_dir / "model"]
+        assert evaluate.main([str(each) for each in (*tables, *flags, "-q", *more)]) == 0
+        text = (run_dir / "evaluation" / "evaluation.json").read_text(encoding="utf-8")
+        document: dict[str, Any] = json.loads(text)
+        return document
+
+    return run
+
+
+def check_parity(found: dict[str, Any], model: Model, folder: Path, schema: Schema) -> None:
+    """Check the rows and the main measure against the network's on a prepared split."""
+    window = Split(folder, schema, memory_mb=64).all_rows()
+    outputs = model.predictions(tf.constant(window.numbers), tf.constant(window.codes)).numpy()
+    expected = metrics_of(schema.task, outputs.astype(np.float64), window.labels)
+    assert found["rows"] == len(window.labels)
+    name = MAIN_METRIC[schema.task]
+    assert found["metric"] == name
+    assert found["metrics"][name]["value"] == pytest.approx(expected[name], rel=1e-4)
+
+
+def test_the_test_table_is_evaluated(
+    evaluated: Evaluate, model: Model, prepared: Path, schema: Schema, run_dir: Path
+) -> None:
+    names = [schema.used[0], schema.used[-1]]
+    found = evaluated("--by", ",".join(f'"{name}"' for name in names))
+    check_parity(found, model, prepared / "test", schema)
+    assert found["source"]["rows_of"] == "test" and not found["source"]["chose_the_run"]
+    assert found["importance"].keys() == {*schema.used}
+    assert [*found["slices"]] == names
+    for slices in found["slices"].values():
+        assert sum(each["rows"] for each in slices.values()) == found["rows"]
+    if schema.task != "regression":
+        counts = [count for row in found["confusion"].values() for count in row.values()]
+        assert sum(counts) == found["rows"]
+    text = (run_dir / "evaluation" / "report.html").read_text(encoding="utf-8")
+    assert f"{found['rows']:,} rows of the test table" in text
+
+
+def test_without_one_the_eval_split_is_evaluated(
+    evaluated: Evaluate,
+    model: Model,
+    prepared: Path,
+    schema: Schema,
+    rows: list[Row],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # As if it had been prepared without a test table.
+    monkeypatch.setattr(evaluate, "stale_reasons", lambda *_: [])
+    found = evaluated(test=False)
+    check_parity(found, model, prepared / "eval", schema)
+    assert found["source"]["rows_of"] == "eval" and found["source"]["chose_the_run"]
+    # All rows are those of the whole table.
+    table = write_table(tmp_path / "rows.data", schema, rows)
+    whole = evaluated("--input", str(table), test=False)
+    assert (whole["rows"], whole["source"]["rows_of"]) == (len(rows), "input")
+
+
+def test_the_eval_split_is_the_one_of_training_or_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds = {"note": "ignore", "day": "datetime", "plan": "categorical", "size": "numeric"}
+    declare(monkeypatch, kinds, LABEL_SQL="RTRIM(label, '.')")
+    cells = [
+        f"{('', 'a', 'b')[n % 3]},2024-01-{1 + n % 28:02},{('basic', 'plus')[n % 2]},{n}.5,{label}."
+        for n, label in enumerate(labels(200))
+    ]
+    table = tmp_path / "table.csv"
+    table.write_text("\n".join(["note,day,plan,size,y", *cells, ""]), encoding="utf-8")
+    prepared_beside(table)
+    own = read_schema(features)
+    statistics = read_statistics(tmp_path / "output", own)
+    model = Model(own, statistics, Settings(hidden_units=(8,)).for_rows(80))
+    export(model, own, statistics, tmp_path / "run" / "model", is_chief=True)
+    monkeypatch.setattr(measures, "RESAMPLES", 2)
+    flags = ["--train", table, "--output", tmp_path / "output", "--model", tmp_path / "run/model"]
+    arguments = [str(each) for each in (*flags, "-q", "--by", "note, day")]
+    assert evaluate.main(arguments) == 0
+    found = json.loads((tmp_path / "run/evaluation/evaluation.json").read_text("utf-8"))
+    check_parity(found, model, tmp_path / "output" / "eval", own)
+    assert {*found["slices"]["note"]} == {"a", "b", "(missing)"}
+    assert sum(each["rows"] for each in found["slices"]["note"].values()) == found["rows"]
+    assert next(iter(found["slices"]["day"])).startswith("2024-01-")
+    assert found["importance"].keys() == {"day", "plan", "size"}
+    with table.open("a", encoding="utf-8") as file:
+        file.write(cells[0] + "\n")
+    with pytest.raises(
+        UserError, match="does not hold the data of the model .the table .* changed"
+    ):
+        evaluate.main(arguments)
+
+
+def test_data_that_the_model_was_not_trained_on_is_refused(
+    evaluated: Evaluate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluate, "stale_reasons", lambda *_: [])
+    monkeypatch.setattr(evaluate, "prepared_fingerprint", lambda _: "another")
+    with pytest.raises(UserError, match="does not hold the data of the model .the model was train"):
+        evaluated(test=False)
+    monkeypatch.undo()
+
+
+def test_a_table_that_has_changed_is_refused(evaluated: Evaluate) -> None:
+    # It was prepared with a test table.
+    with pytest.raises(UserError, match="does not hold the data of the model .made with the test"):
+        evaluated(test=False)
+
+
+@pytest.mark.parametrize("labelled", [0, 1])
+def test_too_few_rows_are_refused(
+    labelled: int, evaluated: Evaluate, schema: Schema, tmp_path: Path
+) -> None:
+    made_up = made_up_rows(schema, 5, seed=3)
+    for row in made_up[labelled:]:
+        row[schema.label] = ""
+    table = write_table(tmp_path / "rows.data", schema, made_up)
+    with pytest.raises(
+        UserError, match=f"has {labelled} row.s. with a label .*; expected at least 2"
+    ):
+        evaluated("--input", str(table))
+
+
+def test_rows_of_one_class_are_refused(
+    evaluated: Evaluate, schema: Schema, rows: list[Row], tmp_path: Path
+) -> None:
+    if schema.task == "regression":
+        pytest.skip("there are no classes")
+    label = rows[0][schema.label]
+    table = write_table(tmp_path / "rows.data", schema, [{**r, schema.label: label} for r in rows])
+    with pytest.raises(UserError, match=f"all {len(rows)} rows of .* are of the class '{label}'"):
+        evaluated("--input", str(table))
+
+
+def test_what_does_not_fit_is_refused_and_an_earlier_evaluation_stays(
+    evaluated: Evaluate,
+    schema: Schema,
+    rows: list[Row],
+    run_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = evaluated()
+    first = schema.used[0]
+    with pytest.raises(UserError, match="--by names 'nothing', which is no column; expected one"):
+        evaluated("--by", "nothing")
+    with pytest.raises(UserError, match="no file .*nothing.csv; expected CSV .*; correct its name"):
+        evaluated("--input", str(tmp_path / "nothing.csv"))
+    if not schema.header:
+        less = [{name: cell for name, cell in row.items() if name != first} for row in rows]
+        table = write_table(tmp_path / "less.data", schema, less)
+        with pytest.raises(UserError, match=f"has no column '{first}'"):
+            evaluated("--input", str(table))
+    numeric = schema.of_kind("numeric")[0]
+    bad = [{**row, numeric: decimal("1.5 apples", schema)} for row in rows]
+    with pytest.raises(
+        UserError, match=f"{len(rows)} of {len(rows)} rows cannot be used .*1.5 apples"
+    ):
+        evaluated("--input", str(write_table(tmp_path / "bad.data", schema, bad)))
+
+    def fail(*_: Any) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(evaluate, "page", fail)
+    with pytest.raises(KeyboardInterrupt):
+        evaluated()
+    assert json.loads((run_dir / "evaluation/evaluation.json").read_text("utf-8")) == before
+    assert {each.name for each in run_dir.iterdir()} == {"model", "evaluation"}
+
+
+def test_a_model_of_other_columns_is_refused(run_dir: Path, schema: Schema, tmp_path: Path) -> None:
+    arguments = ["--train", "t.csv", "--output", "o", "--model", str(tmp_path / "model")]
+    with pytest.raises(
+        UserError, match="model has no assets.extra/statistics.json; expected a mod"
+    ):
+        evaluate.main(arguments)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(features, "COLUMNS", {**features.COLUMNS, schema.used[0]: "ignore"})
+        arguments[-1] = str(run_dir / "model")
+        with pytest.raises(UserError, match="have different columns: .*record/features.py, or"):
+            evaluate.main(arguments)

@@ -1,0 +1,174 @@
+"""Measures of predictions on cases worked by hand, and the page that shows them."""
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from trainer.evaluation import measures
+from trainer.evaluation.page import page
+
+LABELS = np.array([0, 0, 1, 1])
+SCORES = np.array([0.1, 0.4, 0.35, 0.8])
+
+
+def of_two(positive: Any) -> Any:
+    """Return probabilities of two classes from those of the second."""
+    return np.stack([1 - np.asarray(positive), positive], axis=1)
+
+
+def test_measures_of_two_classes() -> None:
+    found = measures.measured("binary", LABELS, of_two(SCORES))
+    # Of the four pairs of a negative and a positive row, 0.4 and 0.35 alone are in the wrong order.
+    assert found["auc"] == 3 / 4
+    # By falling score: positive, negative, positive, negative.
+    assert found["average_precision"] == pytest.approx(1 / 2 * 1 + 1 / 2 * 2 / 3)
+    assert (found["accuracy"], found["balanced_accuracy"]) == (3 / 4, (1 + 1 / 2) / 2)
+    assert found["f1"] == pytest.approx(2 * 1 * (1 / 2) / (1 + 1 / 2))
+    assert found["log_loss"] == pytest.approx(-np.log([0.9, 0.6, 0.35, 0.8]).mean())
+    assert found["brier"] == pytest.approx((0.1**2 + 0.4**2 + 0.65**2 + 0.2**2) / 4)
+    # Each row has a bin of its own.
+    assert found["calibration_error"] == pytest.approx((0.1 + 0.4 + 0.65 + 0.2) / 4)
+
+
+def test_measures_of_several_classes() -> None:
+    labels = np.array([0, 1, 1, 2])
+    predictions = np.array([[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.6, 0.3, 0.1], [0.3, 0.3, 0.4]])
+    found = measures.measured("multiclass", labels, predictions)
+    assert found["accuracy"] == 3 / 4 and found["balanced_accuracy"] == pytest.approx(2.5 / 3)
+    # Class 0: precision 1/2, recall 1; class 1: 1 and 1/2; class 2: 1 and 1.
+    assert found["f1"] == pytest.approx((2 / 3 + 2 / 3 + 1) / 3)
+    squares = [0.04 + 0.01 + 0.01, 0.04 + 0.09 + 0.01, 0.36 + 0.49 + 0.01, 0.09 + 0.09 + 0.36]
+    assert found["brier"] == pytest.approx(sum(squares) / 4 / 2)
+    # Of the most probable class: 0.8, 0.7 and 0.4 are right, 0.6 is wrong.
+    assert found["calibration_error"] == pytest.approx((0.2 + 0.3 + 0.6 + 0.6) / 4)
+    # A class that no row has counts nowhere.
+    part = measures.measured("multiclass", labels[:1], predictions[:1])
+    assert (part["balanced_accuracy"], part["f1"]) == (1, 1)
+
+
+def test_measures_of_a_number() -> None:
+    labels, predictions = np.array([1.0, 2.0, 3.0]), np.array([1.0, 4.0, 2.0])
+    found = measures.measured("regression", labels, predictions)
+    assert found == {"rmse": pytest.approx((5 / 3) ** 0.5), "mae": 1.0, "r2": 1 - 5 / 2}
+    assert measures.measured("regression", labels[:1], predictions[:1])["r2"] is None
+    quantiles = measures.details("regression", labels, predictions, ())["error_quantiles"]
+    assert quantiles["0.5"] == {"error": 0.0, "size": 1.0}
+    assert quantiles["0.75"] == {"error": 1.0, "size": 1.5}
+
+
+def test_a_calibrated_model_has_no_calibration_error() -> None:
+    hits = np.array([True] * 1 + [False] * 4 + [True] * 4 + [False] * 1)
+    assert measures.calibration_error(hits, np.repeat([0.2, 0.8], 5)) == pytest.approx(0)
+    assert measures.calibration_error(hits, np.repeat([0.8, 0.2], 5)) == pytest.approx(0.6)
+    # 1.0 is in the last bin.
+    assert measures.calibration_error(np.array([True, True]), np.array([1.0, 0.9])) < 0.1
+
+
+def test_the_confusion_is_by_the_true_class() -> None:
+    found = measures.details("binary", LABELS, of_two(SCORES), ("no", "yes"))
+    assert found["confusion"] == {"no": {"no": 2, "yes": 0}, "yes": {"no": 1, "yes": 1}}
+    assert found["by_class"]["no"] == {
+        "precision": pytest.approx(2 / 3),
+        "recall": 1.0,
+        "f1": pytest.approx(0.8),
+        "rows": 2,
+    }
+
+
+def test_lift_is_how_many_times_chance() -> None:
+    scores = np.linspace(1, 0, 20)
+    labels = np.array([1, 1] + [0] * 17 + [1])
+    found = measures.lift(labels, of_two(scores))
+    assert found["10%"] == {"gain": pytest.approx(2 / 3), "lift": pytest.approx(2 / 3 / 0.1)}
+    assert found["90%"]["gain"] == pytest.approx(2 / 3)
+    assert found["100%"] == {"gain": 1, "lift": 1}
+
+
+@pytest.mark.parametrize("rows", [400, 40_000])
+def test_an_interval_is_that_of_the_normal_distribution(rows: int) -> None:
+    labels = np.arange(rows) % 5 // 4  # one in five
+    predictions = of_two(np.full(rows, 0.3))
+    found = measures.with_intervals("binary", labels, predictions, predictions)["accuracy"]
+    assert found["value"] == found["constant"] == 0.8
+    expected = 1.96 * (0.8 * 0.2 / rows) ** 0.5
+    assert found["high"] - 0.8 == pytest.approx(expected, rel=0.25)
+    assert 0.8 - found["low"] == pytest.approx(expected, rel=0.25)
+
+
+def test_slices_of_values_and_of_numbers() -> None:
+    values = [*"aab", *(f"v{n}" for n in range(20)), None, ""]
+    found = {name: int(mask.sum()) for name, mask in measures.slices_of(values)}
+    assert [*found][:2] == ["a", "b"] and found["a"] == 2
+    assert [*found][-2:] == ["(10 others)", "(missing)"] and found["(10 others)"] == 10
+    assert found["(missing)"] == 2 and sum(found.values()) == len(values)
+    numbers = [float(number) for number in range(8)] + [None]
+    quarters = {name: [*mask.nonzero()[0]] for name, mask in measures.slices_of(numbers)}
+    assert [*quarters.values()] == [[0, 1], [2, 3], [4, 5], [6, 7], [8]]
+    assert next(iter(quarters)) == "0 to below 1.75" and [*quarters][-2:] == [
+        "5.25 to 7",
+        "(missing)",
+    ]
+    assert [(name, mask.sum()) for name, mask in measures.slices_of([3.0, 3.0])] == [("3 to 3", 2)]
+    assert [name for name, _ in measures.slices_of([None, None])] == ["(missing)"]
+
+
+def test_a_slice_that_was_made_worse_is_found() -> None:
+    labels = np.tile([0, 1], 60)
+    scores = np.where(labels == 1, 0.9, 0.1)
+    scores[:40] = 0.5 + 0.1 * (-1) ** np.arange(40)  # of the wrong class
+    found = measures.sliced("binary", labels, of_two(scores), ["north"] * 40 + ["south"] * 80)
+    assert (found["north"]["auc"], found["south"]["auc"]) == (0, 1)
+    assert (found["south"]["rows"], found["north"]["rows"]) == (80, 40)
+    one = measures.sliced("binary", labels, of_two(scores), labels.astype(str).tolist())
+    assert one["1"]["auc"] is None and one["1"]["accuracy"] < 1
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_a_leaking_column_comes_first_and_a_useless_one_is_within_its_spread(task: str) -> None:
+    generator = np.random.default_rng(1)
+    codes = generator.integers(0, {"binary": 2, "multiclass": 3, "regression": 50}[task], 600)
+    labels = codes.astype(np.float64) if task == "regression" else codes
+    weak = labels + generator.normal(0, 2, 600)
+
+    def predict(cells: Any) -> Any:
+        leak, some, useless = cells.T
+        value = labels[leak] + 0.1 * weak[some] + 1e-3 * generator.normal(size=len(useless))
+        if task == "regression":
+            return value
+        distance = np.abs(value[:, None] - np.arange(codes.max() + 1))
+        odds = np.exp(-3 * distance)
+        return odds / odds.sum(axis=1, keepdims=True)
+
+    found = measures.importance(task, labels, ("leak", "weak", "useless"), predict)
+    assert next(iter(found)) == "leak" and found["leak"]["mean"] > 10 * found["weak"]["mean"]
+    assert abs(found["useless"]["mean"]) <= 2 * found["useless"]["deviation"] + 1e-3
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_the_page_needs_no_other_file(task: str) -> None:
+    rows = 200
+    labels: Any = np.arange(rows) % (2 if task == "binary" else 3)
+    classes = ("<no>", "yes", "maybe")[: labels.max() + 1]
+    predictions: Any = np.eye(labels.max() + 1)[labels] * 0.4 + 0.6 / len(classes)
+    if task == "regression":
+        labels, predictions = labels * 1.5, labels + 0.1 * np.arange(rows)
+    document = {
+        "model": "runs/<b>",
+        "source": {"text": "test table"},
+        "task": task,
+        "rows": rows,
+        "metrics": measures.with_intervals(task, labels, predictions, predictions),
+        **measures.details(task, labels, predictions, classes),
+        "slices": {"a <b>": measures.sliced(task, labels, predictions, ["x&y", None] * 100)},
+        "importance": {"$x_1": {"mean": 0.1, "deviation": 0.01}},
+    }
+    text = page(document, labels, predictions)
+    assert not re.search(r"<script|<link|<img|src=|@import|<b>x|runs/<b>|#000000|#010203", text)
+    # Names of XML, and of shapes that the page itself holds.
+    links = re.findall(r'(?:href|url)[=(]["\']?([^"\')]+)', text)
+    assert all(each.startswith("#") for each in links)
+    own = re.findall(r'<clipPath id="([^"]+)"', text)
+    assert len({*own}) == len(own) >= 2
+    assert text.count("<figure>") == {"binary": 4, "multiclass": 2, "regression": 3}[task]
+    assert "x&amp;y" in text and "200 rows of the test table" in text

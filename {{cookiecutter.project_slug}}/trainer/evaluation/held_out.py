@@ -1,0 +1,60 @@
+"""Raw rows to evaluate on: those that preparation keeps of a table, with their labels, as `predict` takes them."""
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from trainer.data.cells import date_of
+from trainer.data.schema import Schema
+from trainer.data.statistics import Label
+from trainer.preprocessing import sql
+from trainer.preprocessing.columns import number_column, text_column
+from trainer.preprocessing.pipeline import Preparation
+from trainer.preprocessing.provenance import Request
+from trainer.preprocessing.raw_table import open_table
+from trainer.run.console import Console
+
+WHOLE = 1.0
+"""The share of a table that is no train table."""
+
+
+def held_out_rows(request: Request, schema: Schema, label: Label, console: Console) -> Any:
+    """Return the eval split of the train table of a request as an Arrow table of `Schema.used` and the label, in text.
+
+    Rows of a class that `label`, the one of training, lacks are left out with a warning. Raises what preparing raises.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        alone = replace(request, test=None, output=Path(folder, "output"))
+        preparation = Preparation(alone, schema, console, Path(folder))
+        try:
+            preparation.read_table("train", open_table(request.train, schema, "train"))
+            if request.eval_share < WHOLE:
+                preparation.divide_equal_rows()
+                preparation.place_classes()
+            preparation.drop_unknown_labels(label)
+            numbers = map(number_column, range(len(schema.numeric)))
+            texts = map(text_column, range(len(schema.textual)))
+            columns = ", ".join([*numbers, *texts, "label"])
+            query = f"SELECT {columns} FROM prepared WHERE split = 'eval' ORDER BY row_key"
+            cursor = (
+                preparation.connection.cursor()
+            )  # the connection has a result that was not read to its end
+            rows = cursor.sql(sql.in_duckdb(query)).to_arrow_table()
+        finally:
+            preparation.connection.close()
+    rows = rows.rename_columns([*schema.numeric, *schema.textual, schema.label])
+    for name in schema.dates:
+        rows = rows.set_column(rows.column_names.index(name), name, [dates(rows.column(name))])
+    return rows
+
+
+def dates(days: Any) -> Any:
+    """Return dates in text, null where missing, of an Arrow column of days since 1970-01-01."""
+    import pyarrow as pa
+
+    coded = days.combine_chunks().dictionary_encode()
+    texts = [date_of(each) for each in coded.dictionary.to_pylist()]
+    return pa.DictionaryArray.from_arrays(
+        coded.indices, pa.array(texts, pa.string())
+    ).dictionary_decode()

@@ -1,0 +1,182 @@
+"""Measures of predictions, from scikit-learn where it has them; docs/evaluation.md of the template defines them.
+
+Labels are class codes, int64 [rows], or numbers, float64 [rows]. Predictions are probabilities, float64 [rows, classes],
+whose second class is the positive one of two, or numbers, float64 [rows].
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+Table = dict[str, dict[str, Any]]
+RESAMPLES, LARGEST_RESAMPLE, TAILS = 200, 10_000, (0.025, 0.975)
+BINS = 10
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+MOST_VALUES, QUARTERS = 12, 4
+REPEATS, IMPORTANCE_ROWS = 5, 5_000
+MAIN = {"binary": "auc", "multiclass": "accuracy", "regression": "rmse"}
+
+
+def measured(task: str, labels: Array, predictions: Array) -> dict[str, float | None]:
+    """Return the measures by name; None for those of ranks and of variance where all rows have one label."""
+    from sklearn import metrics
+
+    several = labels.min() < labels.max()
+    found: dict[str, Any] = {}
+    if task == "regression":
+        found["rmse"] = np.sqrt(metrics.mean_squared_error(labels, predictions))
+        found["mae"] = metrics.mean_absolute_error(labels, predictions)
+        found["r2"] = metrics.r2_score(labels, predictions) if several else None
+        return {name: None if value is None else float(value) for name, value in found.items()}
+    if task == "binary":
+        positive = predictions[:, 1]
+        found["auc"] = metrics.roc_auc_score(labels, positive) if several else None
+        found["average_precision"] = (
+            metrics.average_precision_score(labels, positive) if several else None
+        )
+    codes, chosen = np.arange(predictions.shape[1]), predictions.argmax(axis=1)
+    scored = metrics.precision_recall_fscore_support(labels, chosen, labels=codes, zero_division=0)
+    _, recall, f1, support = scored
+    found["accuracy"] = metrics.accuracy_score(labels, chosen)
+    found["balanced_accuracy"] = recall[support > 0].mean()
+    found["f1"] = f1[1] if task == "binary" else f1[support > 0].mean()
+    found["log_loss"] = metrics.log_loss(labels, predictions, labels=codes)
+    found["brier"] = np.mean((predictions - np.eye(len(codes))[labels]) ** 2) * len(codes) / 2
+    found["calibration_error"] = calibration_error(*confidence(labels, predictions))
+    return {name: None if value is None else float(value) for name, value in found.items()}
+
+
+def confidence(labels: Array, predictions: Array) -> tuple[Array, Array]:
+    """Return whether rows are of a class, bool [rows], and its probability: the second of two, else the most probable one."""
+    if predictions.shape[1] == 2:
+        return labels == 1, predictions[:, 1]
+    return labels == predictions.argmax(axis=1), predictions.max(axis=1)
+
+
+def calibration_error(hits: Array, probabilities: Array) -> float:
+    """Return the expected calibration error: |mean probability - share of hits| of ten equal bins, weighted by their rows."""
+    bins = np.minimum((probabilities * BINS).astype(int), BINS - 1)
+    return float(np.abs(np.bincount(bins, probabilities - hits)).sum() / len(hits))
+
+
+def with_intervals(task: str, labels: Array, predictions: Array, constant: Array) -> Table:
+    """Return `value`, the bootstrap's 95 % interval `low` to `high`, and the value of `constant` predictions, by measure.
+
+    Of many rows a part is drawn, and the spread is scaled by the root of its share: the m out of n bootstrap.
+    """
+    import sklearn
+
+    rows, drawn = len(labels), min(len(labels), LARGEST_RESAMPLE)
+    generator = np.random.default_rng(0)
+    parts = (generator.integers(0, rows, drawn) for _ in range(RESAMPLES))
+    with sklearn.config_context(assume_finite=True, skip_parameter_validation=True):
+        samples = [measured(task, labels[part], predictions[part]) for part in parts]
+    beside, found = measured(task, labels, constant), {}
+    for name, value in measured(task, labels, predictions).items():
+        low = high = None
+        values = [each for sample in samples if (each := sample[name]) is not None]
+        if value is not None and values:
+            tails = value + (np.quantile(values, TAILS) - value) * np.sqrt(drawn / rows)
+            low, high = map(float, tails)
+        found[name] = {"value": value, "low": low, "high": high, "constant": beside[name]}
+    return found
+
+
+def details(
+    task: str, labels: Array, predictions: Array, classes: Sequence[str]
+) -> dict[str, Table]:
+    """Return what only some tasks have: `confusion`, `by_class` and `lift`, or `error_quantiles`."""
+    from sklearn import metrics
+
+    if task == "regression":
+        errors = predictions - labels
+        both = {"error": errors, "size": np.abs(errors)}
+        found = {k: {n: float(np.quantile(v, k)) for n, v in both.items()} for k in QUANTILES}
+        return {"error_quantiles": {str(share): each for share, each in found.items()}}
+    codes, chosen = np.arange(len(classes)), predictions.argmax(axis=1)
+    counts = metrics.confusion_matrix(labels, chosen, labels=codes).tolist()
+    scores = metrics.precision_recall_fscore_support(labels, chosen, labels=codes, zero_division=0)
+    columns = dict(zip(("precision", "recall", "f1", "rows"), scores, strict=True))
+    tables: dict[str, Table] = {
+        "confusion": {
+            k: dict(zip(classes, row, strict=True)) for k, row in zip(classes, counts, strict=True)
+        },
+        "by_class": {
+            k: {n: v[at].item() for n, v in columns.items()} for at, k in enumerate(classes)
+        },
+    }
+    return tables | ({"lift": lift(labels, predictions)} if task == "binary" else {})
+
+
+def lift(labels: Array, predictions: Array) -> Table:
+    """Return, of the tenth, two tenths … of the rows with the highest scores, `gain`, their share of the positives, and `lift`."""
+    positive = np.cumsum(labels[np.argsort(-predictions[:, 1], kind="stable")] == 1)
+    found = {}
+    for tenth in range(1, BINS + 1):
+        rows = max(1, round(len(labels) * tenth / BINS))
+        gain = float(positive[rows - 1] / positive[-1])
+        found[f"{tenth / BINS:.0%}"] = {"gain": gain, "lift": gain * len(labels) / rows}
+    return found
+
+
+def slices_of(values: Sequence[Any]) -> Iterator[tuple[str, Array]]:
+    """Yield the name and the mask, bool [rows], of each slice of a column: quarters of numbers, or the most frequent values."""
+    column = np.asarray(values, object)
+    missing = np.array([value is None or value == "" for value in values], bool)
+    if any(isinstance(value, float) for value in values):
+        yield from quarters(np.array(values, np.float64))
+    else:
+        ranked = [name for name, _ in Counter(column[~missing]).most_common()]
+        for name in ranked[:MOST_VALUES]:
+            yield name, column == name
+        if rest := {*ranked[MOST_VALUES:]}:
+            yield f"({len(rest)} others)", np.array([value in rest for value in values], bool)
+    if missing.any():
+        yield "(missing)", missing
+
+
+def quarters(numbers: Array) -> Iterator[tuple[str, Array]]:
+    """Yield the quarters of numbers, fewer where many are equal; NaN is in none."""
+    edges = np.unique(np.nanquantile(numbers, np.linspace(0, 1, QUARTERS + 1)))
+    for low, high in pairwise(edges[:-1]):
+        yield f"{low:g} to below {high:g}", (numbers >= low) & (numbers < high)
+    low, high = edges[[-2, -1]] if len(edges) > 1 else edges[[0, 0]]
+    yield f"{low:g} to {high:g}", numbers >= low
+
+
+def sliced(task: str, labels: Array, predictions: Array, values: Sequence[Any]) -> Table:
+    """Return the `rows` and the measures of each slice of a column's values."""
+    return {
+        name: {"rows": int(mask.sum()), **measured(task, labels[mask], predictions[mask])}
+        for name, mask in slices_of(values)
+    }
+
+
+def importance(
+    task: str, labels: Array, columns: Sequence[str], predict: Callable[[Array], Array]
+) -> Table:
+    """Return by how much the main measure gets worse when a column is shuffled: `mean` and `deviation`, the largest first.
+
+    `predict` returns predictions for rows whose cells are given by the numbers of rows, int64 [rows, columns].
+    """
+    from sklearn.inspection import permutation_importance
+
+    class Exported:
+        def fit(self, *_: Any) -> None: ...
+
+    def score(_: Any, cells: Array, truth: Array) -> float:
+        value = measured(task, truth, predict(cells))[MAIN[task]] or 0.0
+        return -value if task == "regression" else value
+
+    sample = np.random.default_rng(0).permutation(len(labels))[:IMPORTANCE_ROWS]
+    cells = np.tile(sample[:, None], (1, len(columns)))
+    settings = {"scoring": score, "n_repeats": REPEATS, "random_state": 0}
+    found = permutation_importance(Exported(), cells, labels[sample], **settings)
+    pairs = zip(found.importances_mean.tolist(), found.importances_std.tolist(), strict=True)
+    values = [{"mean": mean, "deviation": spread} for mean, spread in pairs]
+    return {columns[each]: values[each] for each in np.argsort(-found.importances_mean)}

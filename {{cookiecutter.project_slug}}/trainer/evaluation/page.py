@@ -1,0 +1,135 @@
+"""The page of an evaluation: one file without scripts that holds all it shows, with charts as SVG."""
+
+import html
+import io
+import re
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any
+
+from trainer.evaluation.measures import BINS, Array, Table, confidence
+
+HEAD = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Evaluation</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<style>
+:root { color-scheme: light dark; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; padding: 1rem; overflow-wrap: anywhere; }
+.scroll { overflow-x: auto; }
+.charts { display: grid; margin-top: 1rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); gap: 1rem; }
+figure { margin: 0; break-inside: avoid; }
+svg { width: 100%; height: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; overflow-wrap: normal; }
+th, td { text-align: right; padding: .2rem .8rem .2rem 0; border-bottom: 1px solid #8886; vertical-align: bottom; }
+td { white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; }
+@media (max-width: 30rem) { body { font-size: 14px; } th, td { padding-right: .4rem; } }
+@media print { body { font-size: 11px; max-width: none; } h2 { break-after: avoid; } .scroll { overflow: visible; } }
+</style></head><body>
+<h1>Evaluation</h1>
+"""
+ABOUT = {
+    "metrics": "With the 95 % interval, and beside it what always predicting the same gives.",
+    "confusion": "Rows: the true class. Columns: the most probable class; of two, the one above 0.5.",
+    "by_class": "At the same threshold.",
+    "lift": "Of the rows with the highest scores: their share of the positives, and how many times as many it is as by chance.",
+    "error_quantiles": "Of predicted - true, and of its size.",
+    "importance": "By how much the main metric gets worse when a column is shuffled; below twice the deviation it may be chance.",
+}
+INK, LINE, SECOND = "#010203", "#3b82c4", "#d9822b"
+"""The ink becomes the colour of the page's text; the others are seen on white and on black."""
+STYLE = {
+    **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color"), INK),
+    **{"ytick.color": INK, "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9},
+    **{"axes.spines.top": False, "axes.spines.right": False, "figure.constrained_layout.use": True},
+    **{"axes.grid": True, "grid.alpha": 0.3},
+}
+LEFT_OUT = re.compile(
+    r"(?s)^.*?<svg|<metadata>.*?</metadata>| (?:width|height)=\"[0-9.]+pt\"| [(]Positive (?:label|class): [^)]*[)]"
+)
+SIZE_INCHES = (4.2, 3.2)
+MOST_POINTS, MOST_COLUMNS, MOST_LETTERS = 1_000, 20, 18
+
+
+def page(document: Mapping[str, Any], labels: Array, predictions: Array) -> str:
+    """Return the page of what evaluation.json holds, with charts of the labels and predictions."""
+    source = f"{document['model']}: {document['rows']:,} rows of the {document['source']['text']}."
+    sections = [section(k, document[k], about) for k, about in ABOUT.items() if k in document]
+    sections += [section(f"by {k}", each, "") for k, each in document["slices"].items()]
+    drawn = (svg(*each) for each in charts(document, labels, predictions))
+    figures = f'<div class="charts">{"".join(drawn)}</div>\n'
+    return "".join([HEAD, f"<p>{html.escape(source)}</p>\n", sections[0], figures, *sections[1:]])
+
+
+def section(name: str, rows: Table, about: str) -> str:
+    title = html.escape(name.replace("_", " ").capitalize())
+    headings = ["", *next(iter(rows.values()))]
+    lines = ["".join(f"<th>{html.escape(each.replace('_', ' '))}</th>" for each in headings)]
+    for key, values in rows.items():
+        cells = (html.escape(each) for each in (key, *map(shown, values.values())))
+        lines.append("".join(f"<td>{each}</td>" for each in cells))
+    table = "".join(f"<tr>{line}</tr>\n" for line in lines)
+    return f'<h2>{title}</h2>\n<p>{about}</p>\n<div class="scroll"><table>{table}</table></div>\n'
+
+
+def shown(value: float | None) -> str:
+    """Return a count in full, another number with four digits, and - for none."""
+    if value is None:
+        return "-"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+
+
+def charts(
+    document: Mapping[str, Any], labels: Array, predictions: Array
+) -> Iterator[tuple[str, Callable[..., Any]]]:
+    """Yield the title of each chart of a task, and what draws it on the axes `ax` of matplotlib."""
+    from sklearn import calibration, metrics
+
+    task, dashed = document["task"], {"color": SECOND, "linestyle": "--"}
+    if task == "binary":
+        given = {"plot_chance_level": True, "chance_level_kw": dashed, "drop_intermediate": True}
+        curves = (metrics.RocCurveDisplay, metrics.PrecisionRecallDisplay)
+        for title, curve in zip(("ROC curve", "Precision and recall"), curves, strict=True):
+            yield title, partial(curve.from_predictions, labels, predictions[:, 1], **given)
+    if task == "regression":
+        display = partial(metrics.PredictionErrorDisplay.from_predictions, labels, predictions)
+        dots = {"color": LINE, "alpha": 0.4, "s": 6}
+        given = {"scatter_kwargs": dots, "line_kwargs": dashed, "subsample": MOST_POINTS}
+        yield "Predictions", partial(display, kind="actual_vs_predicted", random_state=0, **given)
+        yield "Errors", partial(display, kind="residual_vs_predicted", random_state=0, **given)
+    else:
+        pair, display = confidence(labels, predictions), calibration.CalibrationDisplay
+        yield "Calibration", partial(display.from_predictions, *pair, n_bins=BINS)
+    yield "Importance of columns", partial(bars, document["importance"])
+
+
+def bars(columns: Table, ax: Any) -> None:
+    first = [*columns.items()][:MOST_COLUMNS][::-1]
+    means, spreads = ([each[name] for _, each in first] for name in ("mean", "deviation"))
+    # A name may be long, and $ begins mathematics.
+    names = [name[:MOST_LETTERS].replace("$", r"\$") for name, _ in first]
+    ax.barh(range(len(names)), means, xerr=spreads, color=LINE, ecolor=SECOND)
+    ax.set_yticks(range(len(names)), names, fontsize=7)
+
+
+def svg(title: str, draw: Callable[..., Any]) -> str:
+    import matplotlib
+    from matplotlib.figure import Figure  # it needs neither a screen nor pyplot's state
+
+    # The names of its parts are made of the salt, and a page holds several charts.
+    colours = {"axes.prop_cycle": matplotlib.cycler(color=[LINE])}
+    style = {**STYLE, **colours, "svg.hashsalt": title}
+    with matplotlib.rc_context(style), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of letters that its font lacks: the page has its own
+        figure = Figure(figsize=SIZE_INCHES)
+        draw(ax=(axes := figure.subplots()))
+        if legend := axes.get_legend():
+            legend.remove()
+        text = io.StringIO()
+        figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
+    # What comes before the picture, its fixed size, and what scikit-learn adds to labels of axes.
+    whole = re.sub(LEFT_OUT, "", text.getvalue())
+    whole = whole.replace(INK, "currentColor").replace("#000000", "currentColor")
+    chart = f'<svg role="img" aria-label="{title}"{whole}'
+    return f"<figure><figcaption><b>{title}</b></figcaption>{chart}</figure>\n"
