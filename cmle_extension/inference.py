@@ -46,7 +46,10 @@ FEWEST_CODES_SHARE = 0.02
 FEWEST_ROWS_OF_INDEX = 100  # of fewer numbers all may differ by chance
 
 # A number, and then something that no dates, times, ranges and codes have.
-NUMBER_LIKE = re.compile(r"[-+(~<>]?[^\w\s]?[0-9]+[.,' ]?[0-9., ]*[^0-9:/-]*[^:/-]*", re.ASCII)
+NUMBER_LIKE = re.compile(
+    r"[-+(~<>]?[^\w\s]?[0-9]+[.,' ]?[0-9., ]*[^0-9:/-]*[^:/-]*|[0-9]+:[0-9]{2}(:[0-9]{2})?\W*\w*",
+    re.ASCII,
+)
 
 SENTINEL = re.compile(r"-?99+(?:\.0*)?")
 FEWEST_SENTINELS = 3
@@ -82,7 +85,7 @@ def described(column: Column) -> Finding:
         return text
     if len(column.values) > 1 and near_unique(column):
         return Finding("ignore", why_no_category(column))
-    return Finding(kind_of_text(column), unread_number(column))
+    return Finding(kind_of_text(column), unread_number(column) or half_numbers(column))
 
 
 @functools.lru_cache(maxsize=10_000)
@@ -243,6 +246,17 @@ def unread_number(column: Column) -> str:
         column.sample
     )
     return f"texts such as {shown(found[0])}, not read as numbers" if many else ""
+
+
+def half_numbers(column: Column) -> str:
+    """Return how many cells are numbers, with another one, "" if they are less than half, all or few different ones."""
+    count = sum(column.numbers.values())
+    if len(column.numbers) <= FEW_CATEGORIES or not column.present / 2 <= count < column.present:
+        return ""
+    other = next(text for text in column.values if text not in column.numbers)
+    return (
+        f"{count:,} of {column.present:,} cells are numbers, others such as {shown(other)} are not"
+    )
 
 
 def is_numeric(column: Column) -> bool:

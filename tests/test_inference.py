@@ -194,13 +194,27 @@ def test_what_no_engine_reads_as_a_number_is_none(cells: tuple[str, ...]) -> Non
 
 
 @pytest.mark.parametrize(
+    ("few", "note"),
+    [
+        ("<5", "100 of 150 cells are numbers, others such as '<5' are not"),
+        ("at most 3", "100 of 150 cells are numbers, others such as 'at most 3' are not"),
+    ],
+)
+def test_a_column_that_is_half_of_numbers_is_reported(few: str, note: str) -> None:
+    cells = [*map(str, range(0, 100, 2))] * 2 + [few] * 25 + ["none of it"] * 25
+    found = described(column(*cells))
+    assert found.kind != "numeric" and found.note == note
+
+
+@pytest.mark.parametrize(
     ("written", "reported"),
     [
         ("{}h 30m", "texts such as '0h 30m', not read as numbers"),
         ("{},23,45", "texts such as '0,23,45', not read as numbers"),
         ("<{}x2", "texts such as '<0x2', not read as numbers"),
         ("{}-9", ""),
-        ("{}:30", ""),
+        ("{}:30", "texts such as '0:30', not read as numbers"),
+        ("12:{:02d} pm", "texts such as '12:00 pm', not read as numbers"),
         ("{:05d}", ""),
         ("A{}", ""),
     ],
