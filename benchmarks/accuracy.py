@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from statistics import fmean, median, stdev
 
 from benchmarks.measure import run, spread
@@ -12,14 +13,15 @@ from benchmarks.workbench import PEERS, PREPARE, RUNTIME, Table, Workbench
 
 OURS = "ours"
 ERRORS = {"regression": "RMSE", "binary": "1 - AUC", "multiclass": "share wrong"}
-QUICK_SPLITS, QUICK_ROWS = 2, 20_000
+QUALITIES = {OURS: "default", "ours, fast": "fast", "ours, best": "best"}
+QUICK_SPLITS, QUICK_ROWS, QUICK_QUALITIES = 2, 5_000, 1
 NOISE = 2.0  # standard errors of the difference
 
 Errors = Mapping[str, Sequence[float]]  # of each program, one a split
 
 
 def accuracy(bench: Workbench) -> list[Row]:
-    """Error on the tables that settings are chosen by; -- --quick: two splits of those below 20,000 rows."""
+    """Error on the tables that settings are chosen by; -- --quick: two splits of those below 5,000 rows."""
     return compared(bench, "accuracy", [source for source in SOURCES if not source.closing])
 
 
@@ -37,7 +39,7 @@ def compared(bench: Workbench, target: str, sources: Sequence[Source]) -> list[R
         tables = splits_of(bench, source)[: QUICK_SPLITS if bench.quick else None]
         if bench.quick and tables[0].rows > QUICK_ROWS:
             continue
-        found = {OURS: ours(bench, source, tables), **peers(bench, tables)}
+        found = ours(bench, source, tables) | peers(bench, tables)
         errors[source.name] = {name: one["errors"] for name, one in found.items()}
         print(f"  {source.name:14s}{shown(errors[source.name])}", flush=True)
         for name, one in found.items():
@@ -52,25 +54,40 @@ def shown(errors: Errors) -> str:
     return "  ".join(f"{name} {fmean(values):.4g}" for name, values in errors.items())
 
 
-def ours(bench: Workbench, source: Source, tables: Sequence[Table]) -> dict[str, list[float]]:
-    """Return our errors, and the seconds of the complete process that trains; preparation is not in them."""
-    samples = [trained(bench, source, table, seed) for seed, table in enumerate(tables, 1)]
-    return {
-        "errors": [sample[0] for sample in samples],
-        "seconds": [sample[1] for sample in samples],
-    }
+def ours(
+    bench: Workbench, source: Source, tables: Sequence[Table]
+) -> dict[str, dict[str, list[float]]]:
+    """Return the errors of each quality, and the seconds of the complete process that trains, without preparation."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for seed, table in enumerate(tables, 1):
+        data = prepared(bench, table)
+        for name, quality in list(QUALITIES.items())[: QUICK_QUALITIES if bench.quick else None]:
+            error, seconds = trained(
+                bench, source, table, data, ("--quality", quality, "--seed", seed)
+            )
+            record = found.setdefault(name, {"errors": [], "seconds": []})
+            record["errors"].append(error)
+            record["seconds"].append(seconds)
+    return found
 
 
-def trained(bench: Workbench, source: Source, table: Table, seed: int) -> tuple[float, float]:
-    """Return the error on the test rows of one split, and the seconds of training."""
-    project = bench.baked(table)
-    data, output = (bench.folder / "outputs" / f"accuracy-{name}" for name in ("data", "run"))
+def prepared(bench: Workbench, table: Table) -> Path:
+    """Return a folder with the prepared rows of one split."""
+    data = bench.folder / "outputs" / "accuracy-data"
     shutil.rmtree(data, ignore_errors=True)
-    shutil.rmtree(output, ignore_errors=True)
     paths = ("--train", table.train, "--test", table.test, "--output", data)
-    run([bench.ours(PREPARE), "-m", "trainer.prepare", *paths, "--quiet"], project)
-    flags = ("--data-dir", data, "--job-dir", output, "--seed", seed, "--quiet")
-    sample = run([bench.ours(RUNTIME), "-m", "trainer.task", *flags], project)
+    run([bench.ours(PREPARE), "-m", "trainer.prepare", *paths, "--quiet"], bench.baked(table))
+    return data
+
+
+def trained(
+    bench: Workbench, source: Source, table: Table, data: Path, flags: Sequence[object]
+) -> tuple[float, float]:
+    """Return the error on the test rows of one split, and the seconds of training."""
+    output = bench.folder / "outputs" / "accuracy-run"
+    shutil.rmtree(output, ignore_errors=True)
+    command = [bench.ours(RUNTIME), "-m", "trainer.task", "--data-dir", data, "--job-dir", output]
+    sample = run([*command, "--quiet", *flags], bench.baked(table))
     metrics = json.loads((output / "metrics.json").read_text(encoding="utf-8"))
     return error_of(source.task)(metrics), sample.seconds
 

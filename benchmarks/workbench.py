@@ -166,7 +166,7 @@ class Workbench:
         """Return a run of our training on prepared data, 0 epochs: by default; its report is that of `metrics.json`."""
         project, python = self.baked(table), self.ours(RUNTIME)
         output = self.folder / "outputs" / "ours"
-        length = ("--epochs", str(epochs)) if epochs else ()
+        length = ("--quality", "fast", "--epochs", str(epochs)) if epochs else ()
         flags = ("--data-dir", data, "--job-dir", output, *length, "--quiet")
 
         def measured() -> Sample:

@@ -21,7 +21,7 @@ def main() -> None:
     given = parser.parse_args()
     schema = read_schema(features)
     facts = read_statistics(given.data, schema)
-    settings = Settings(epochs=1).for_rows(facts.rows["train"])
+    settings = Settings(quality="fast", epochs=1).for_rows(facts.rows["train"], schema.task)
     start_tensorflow(settings.seed)
     from trainer.model import Model, build_optimizer, export
     from trainer.training.train_step import Trainer

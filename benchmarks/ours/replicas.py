@@ -33,7 +33,8 @@ def trainer_of(given: argparse.Namespace) -> tuple[Any, Any]:
 
     schema = read_schema(features)
     facts = read_statistics(given.data, schema)
-    settings = Settings(batch_size=given.batch_size, epochs=1).for_rows(facts.rows["train"])
+    settings = Settings(batch_size=given.batch_size, epochs=1, ensemble=1)
+    settings = settings.for_rows(facts.rows["train"], schema.task)
     replicas = start_tensorflow(settings.seed, cluster_position(os.environ))
     from trainer.model import Model, build_optimizer
     from trainer.training.train_step import Trainer

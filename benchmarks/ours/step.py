@@ -37,7 +37,7 @@ def trainer_of(arrays: Any, batch_size: int, steps: int) -> Any:
     from trainer.settings import Settings
     from trainer.training.train_step import Trainer
 
-    settings = Settings(batch_size=batch_size, learning_rate=1e-3, weight_decay=0.0)
+    settings = Settings(batch_size=batch_size, learning_rate=1e-3, ensemble=1, weight_decay=0.0)
     model = Model.__new__(Model)  # its losses, on another network
     model.task, model.output_count, model.columns, model.members = "binary", 2, (), 1
     model.network = network_of(arrays["numbers"].shape[1], arrays["counts"])

@@ -239,7 +239,9 @@ class Disagreeing(Replicas):
 def test_only_the_chief_may_write_the_model(
     schema: Schema, statistics: Statistics, tmp_path: Path
 ) -> None:
-    model = Model(schema, statistics, Settings(hidden_units=(4,)).for_rows(100))
+    model = Model(
+        schema, statistics, Settings(hidden_units=(4,), ensemble=1).for_rows(100, schema.task)
+    )
     with pytest.raises(UserError, match="not the chief is about to write.*; .*chief alone"):
         export(model, schema, statistics, tmp_path, is_chief=False)
     assert not list(tmp_path.iterdir())
@@ -248,7 +250,9 @@ def test_only_the_chief_may_write_the_model(
 def test_rows_that_are_trained_on_twice_are_reported(
     schema: Schema, statistics: Statistics
 ) -> None:
-    settings = Settings(hidden_units=(4,)).for_rows(statistics.rows["train"])
+    settings = Settings(hidden_units=(4,), ensemble=1).for_rows(
+        statistics.rows["train"], schema.task
+    )
     model = Model(schema, statistics, settings)
     trainer = Trainer(model, build_optimizer(model.network, settings, 1_000, 1), settings)
     trainer.replicas = TwoAlike(ClusterPosition())
@@ -267,7 +271,9 @@ class TwoAlike(Replicas):
 
 
 def test_replicas_that_disagree_are_reported(schema: Schema, statistics: Statistics) -> None:
-    settings = Settings(hidden_units=(4,)).for_rows(statistics.rows["train"])
+    settings = Settings(hidden_units=(4,), ensemble=1).for_rows(
+        statistics.rows["train"], schema.task
+    )
     model = Model(schema, statistics, settings)
     optimizer = build_optimizer(model.network, settings, 1_000, 1)
     trainer = Trainer(model, optimizer, settings, Disagreeing(ClusterPosition()))

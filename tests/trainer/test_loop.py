@@ -32,7 +32,13 @@ from trainer.training.tensorflow_setup import start_tensorflow
 from trainer.training.train_step import Trainer
 
 SETTINGS = Settings(
-    epochs=3, batch_size=64, learning_rate=3e-3, hidden_units=(16, 8), dropout=0.1, seed=3
+    epochs=3,
+    batch_size=64,
+    learning_rate=3e-3,
+    hidden_units=(16, 8),
+    ensemble=1,
+    dropout=0.1,
+    seed=3,
 )
 
 

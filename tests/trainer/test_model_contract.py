@@ -20,7 +20,9 @@ from trainer.settings import Settings
 from trainer.training.contract import check_labels, check_model
 from trainer.training.train_step import Trainer
 
-SETTINGS = Settings(epochs=1, batch_size=64, learning_rate=1e-3, hidden_units=(8,), dropout=0.1)
+SETTINGS = Settings(
+    epochs=1, batch_size=64, learning_rate=1e-3, hidden_units=(8,), ensemble=1, dropout=0.1
+)
 Network = Callable[[Any, int], Any]
 
 

@@ -31,7 +31,9 @@ def exported(
     schema: Schema, statistics: Statistics, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """The folder of a model that was not trained."""
-    model = Model(schema, statistics, Settings(hidden_units=(8,)).for_rows(100))
+    model = Model(
+        schema, statistics, Settings(hidden_units=(8,), ensemble=1).for_rows(100, schema.task)
+    )
     folder = tmp_path_factory.mktemp("model")
     export(model, schema, statistics, folder, is_chief=True)
     return folder
@@ -345,7 +347,9 @@ def test_what_training_had_not_is_reported(
     prepared_beside(table)
     schema = read_schema(features)
     statistics = read_statistics(tmp_path / "output", schema)
-    model = Model(schema, statistics, Settings(hidden_units=(8,)).for_rows(80))
+    model = Model(
+        schema, statistics, Settings(hidden_units=(8,), ensemble=1).for_rows(80, schema.task)
+    )
     export(model, schema, statistics, tmp_path / "model", is_chief=True)
     rows = tmp_path / "rows.csv"
     arguments = ["--model", str(tmp_path / "model"), "--input", str(rows)]

@@ -328,7 +328,9 @@ def test_no_row_is_lost_and_numbers_are_read(prepared_kinds: Any) -> None:
 def test_the_signatures_predict_as_training_does(prepared_kinds: Any, tmp_path: Path) -> None:
     schema, rows, output = prepared_kinds
     statistics = read_statistics(output, schema)
-    model = Model(schema, statistics, Settings(hidden_units=(8,)).for_rows(100))
+    model = Model(
+        schema, statistics, Settings(hidden_units=(8,), ensemble=1).for_rows(100, schema.task)
+    )
     for variable in model.network.trainable_variables:
         variable.assign(tf.random.stateless_normal(variable.shape, [1, 2], stddev=0.3))
     export(model, schema, statistics, tmp_path, is_chief=True)
@@ -382,7 +384,9 @@ def test_other_forms_of_a_value_have_its_prediction(
 ) -> None:
     schema, _, output = prepared_kinds
     statistics = read_statistics(output, schema)
-    model = Model(schema, statistics, Settings(hidden_units=(8,)).for_rows(100))
+    model = Model(
+        schema, statistics, Settings(hidden_units=(8,), ensemble=1).for_rows(100, schema.task)
+    )
     export(model, schema, statistics, tmp_path, is_chief=True)
     for name in ("flag", "code"):
         same = ["True", "true", "TRUE", " true "] if first else ["3", "3.0", "3.00", "\u00a03"]

@@ -14,9 +14,10 @@ from trainer.data.statistics import Label, Statistics
 from trainer.run.console import Console
 from trainer.run.errors import UserError
 from trainer.run.outputs import outputs_of
+from trainer.settings import Settings
 from trainer.training.linear import linear_baseline
 from trainer.training.metrics import MAIN_METRIC, finite, main_metric, metrics_of
-from trainer.training.summary import no_better, report
+from trainer.training.summary import no_better, quality_line, report
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), np.float32("nan")])
@@ -51,10 +52,29 @@ def test_the_summary_names_the_columns_that_are_not_used(
     statistics: Any = SimpleNamespace(rows={"train": 9, "eval": 1})
     outputs: Any = SimpleNamespace(model=tmp_path)
     unused = {"row numbers": ["id", "row"], "the same value in every row": ["k"]}
-    report({**results(0.9, 0.4), **done}, outputs, statistics, schema, Console(), unused)
+    report(
+        {**results(0.9, 0.4), **done}, outputs, statistics, schema, Settings(), Console(), unused
+    )
     printed = "".join(capsys.readouterr())
     assert "  not used  id, row: row numbers\n" in printed
     assert "  not used  k: the same value in every row\n" in printed
+
+
+@pytest.mark.parametrize(
+    ("chosen", "line"),
+    [
+        (Settings(quality="fast"), "fast; about 4 min 04 s of training with --quality default"),
+        (
+            Settings(quality="fast", epochs=7),
+            "fast; about 1 min 20 s of training with --quality default",
+        ),
+        (Settings(quality="best"), "best"),
+    ],
+)
+def test_the_summary_says_how_long_the_next_quality_would_take(chosen: Settings, line: str) -> None:
+    # 30,000 rows are 20 epochs of one member, or 61 of four.
+    metrics = {"epochs": 20, "rows_per_second": 30_000.0}
+    assert quality_line(chosen, metrics, 30_000, "regression") == line
 
 
 def results(auc: float, loss: float) -> dict[str, Any]:
@@ -180,5 +200,5 @@ def test_the_summary_shows_how_sure_a_result_is(
     totals = {"steps": 1, "epochs": 1, "rows_per_second": 1.0, "wall_seconds": 1.0}
     metrics = {**totals, **found, "loss": 0.4, "split": "test", "baseline": constant}
     binary = replace(schema, task="binary")
-    report(metrics, outputs_of(str(tmp_path), {}), statistics, binary, Console(), {})
+    report(metrics, outputs_of(str(tmp_path), {}), statistics, binary, Settings(), Console(), {})
     assert line in capsys.readouterr().err

@@ -105,9 +105,12 @@ def test_cloud_addresses_are_paths_below_the_mount() -> None:
 
 
 def test_the_learning_rate_follows_the_batch_unless_it_is_given() -> None:
-    rates = [Settings(batch_size=size).for_rows(1_000).learning_rate for size in (32, 256, 1024)]
+    rates = [
+        Settings(batch_size=size).for_rows(1_000, "binary").learning_rate
+        for size in (32, 256, 1024)
+    ]
     assert rates == sorted(set(rates))
-    assert Settings(learning_rate=0.5).for_rows(1_000).learning_rate == 0.5
+    assert Settings(learning_rate=0.5).for_rows(1_000, "binary").learning_rate == 0.5
 
 
 def test_the_smoke_test_names_the_module_that_does_not_import(

@@ -7,7 +7,7 @@ import pytest
 from trainer import arguments, task
 from trainer.run.errors import UserError
 from trainer.run.outputs import outputs_of
-from trainer.settings import Settings
+from trainer.settings import QUALITIES, Settings
 
 
 def test_every_flag_reaches_the_program() -> None:
@@ -69,6 +69,41 @@ def test_outputs_follow_the_clouds_variables() -> None:
     ("rows", "epochs", "batch"), [(300, 100, 32), (30_000, 20, 256), (5_000_000, 2, 1024)]
 )
 def test_defaults_follow_the_number_of_rows(rows: int, epochs: int, batch: int) -> None:
-    settings = Settings().for_rows(rows)
+    settings = Settings(quality="fast").for_rows(rows, "binary")
     assert (settings.epochs, settings.batch_size) == (epochs, batch)
-    assert Settings(epochs=3, batch_size=7).for_rows(rows).batch_size == 7
+    assert Settings(epochs=3, batch_size=7).for_rows(rows, "binary").batch_size == 7
+
+
+def test_the_quality_chooses_only_what_is_not_given() -> None:
+    chosen = [Settings(quality=name).for_rows(30_000, "multiclass") for name in QUALITIES]
+    assert [(one.ensemble, one.epochs) for one in chosen] == [(1, 20), (4, 61), (16, 61)]
+    binary = [Settings(quality=name).for_rows(30_000, "binary") for name in QUALITIES]
+    assert [(one.ensemble, one.epochs) for one in binary] == [(1, 20), (8, 20), (16, 20)]
+    given = Settings(quality="best", ensemble=2, epochs=3, dropout=0.3).for_rows(900, "regression")
+    assert (given.ensemble, given.epochs, given.dropout) == (2, 3, 0.3)
+
+
+@pytest.mark.parametrize(
+    ("quality", "task", "rows", "dropout"),
+    [
+        ("fast", "regression", 900, 0.1),
+        ("default", "regression", 900, 0.0),
+        ("default", "multiclass", 900, 0.1),
+        ("best", "binary", 200_000, 0.0),
+    ],
+)
+def test_dropout_follows_task_quality_and_rows(
+    quality: str, task: str, rows: int, dropout: float
+) -> None:
+    assert Settings(quality=quality).for_rows(rows, task).dropout == dropout
+
+
+def test_a_quality_is_one_of_three(capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        arguments.settings_of(arguments.parser().parse_args(["--quality", "best"])).quality
+        == "best"
+    )
+    assert arguments.settings_of(arguments.parser().parse_args([])).quality == "default"
+    with pytest.raises(SystemExit):
+        arguments.parser().parse_args(["--quality", "good"])
+    assert "invalid value 'good': expected fast, default, best" in capsys.readouterr().err

@@ -20,7 +20,9 @@ from trainer.settings import Settings
 from trainer.training.loop import Run
 from trainer.training.train_step import Trainer
 
-SETTINGS = Settings(epochs=4, batch_size=64, learning_rate=1e-3, hidden_units=(16, 8), dropout=0.1)
+SETTINGS = Settings(
+    epochs=4, batch_size=64, learning_rate=1e-3, hidden_units=(16, 8), ensemble=1, dropout=0.1
+)
 STEPS = 200
 
 

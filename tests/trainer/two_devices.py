@@ -30,8 +30,10 @@ def trained(prepared: Path, strategy: Any, dropout: float) -> Trainer:
     """Return the trainer after a few steps from the same initial weights."""
     schema = read_schema(features)
     statistics = read_statistics(prepared, schema)
-    settings = Settings(dropout=dropout, max_steps=STEPS, batch_size=50, hidden_units=(8,))
-    settings = settings.for_rows(statistics.rows["train"])
+    settings = Settings(
+        dropout=dropout, max_steps=STEPS, batch_size=50, hidden_units=(8,), ensemble=1
+    )
+    settings = settings.for_rows(statistics.rows["train"], schema.task)
     keras.utils.set_random_seed(settings.seed)
     replicas = Replicas(ClusterPosition(), strategy)
     with replicas.strategy.scope():

@@ -30,7 +30,7 @@ def exported(
 ) -> tuple[Model, Path]:
     """A model with random weights, none of them zero, and its export; then an ensemble of three."""
     settings = Settings(hidden_units=(8,), ensemble=request.param)
-    model = Model(schema, statistics, settings.for_rows(100))
+    model = Model(schema, statistics, settings.for_rows(100, schema.task))
     for variable in model.network.trainable_variables:
         variable.assign(tf.random.stateless_normal(variable.shape, [1, 2], stddev=0.3))
     folder = tmp_path_factory.mktemp("model")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
-from trainer.settings import Settings
+from trainer.settings import QUALITIES, Settings
 
 
 def invalid(text: str, expected: str) -> argparse.ArgumentTypeError:
@@ -50,14 +50,24 @@ def fraction(text: str) -> float:
     return number(text)
 
 
+def quality(text: str) -> str:
+    if text not in QUALITIES:
+        raise invalid(text, ", ".join(QUALITIES))
+    return text
+
+
 def layer_widths(text: str) -> tuple[int, ...]:
     return tuple(positive_int(part.strip()) for part in text.split(","))
 
 
 HYPERPARAMETERS: dict[str, tuple[Callable[[str], Any], str]] = {
+    "quality": (
+        quality,
+        "fast, default or best: chooses the epochs and the ensemble unless they are given",
+    ),
     "epochs": (
         positive_int,
-        "number of epochs; default: chosen from the number of training rows",
+        "number of epochs; default: chosen from quality, task and the number of training rows",
     ),
     "max_steps": (positive_int, "stop after this many steps"),
     "max_minutes": (positive_float, "stop after this many minutes"),
@@ -73,7 +83,7 @@ HYPERPARAMETERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "embedding_size": (positive_int, "width of the embedding of a code"),
     "ensemble": (
         positive_int,
-        "members of an ensemble that share all layers but the last; 1: no ensemble",
+        "members of an ensemble that share all layers but the last; 1: none; default: chosen from quality",
     ),
     "dropout": (fraction, "dropout rate; default: chosen from the number of training rows"),
     "weight_decay": (non_negative_float, "weight decay of AdamW"),

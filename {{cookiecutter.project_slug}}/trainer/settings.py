@@ -3,19 +3,23 @@
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-DEFAULT_STEPS = 2_400
 MOST_EPOCHS, FEWEST_EPOCHS = 100, 2
 STEPS_PER_EPOCH = 100
 SMALL_DATA_ROWS, SMALL_DATA_DROPOUT = 200_000, 0.1
 LARGEST_BATCH, SMALLEST_BATCH = 1024, 32
 RATE_AT_256_ROWS = 3e-3
 AUTOMATIC: Any = None  # of any type, because `for_rows` replaces it
+# Members of the ensemble for two classes, and for other tasks, which train for longer instead. docs/accuracy.md of the
+# template has the figures behind all that is chosen here.
+QUALITIES = {"fast": (1, 1), "default": (8, 4), "best": (16, 16)}
+STEPS, MORE_STEPS = 2_400, 7_200
 
 
 @dataclass(frozen=True)
 class Settings:
     """What `task.py` passes to `model.py`; a limit that is None is none."""
 
+    quality: str = "default"
     epochs: int = AUTOMATIC
     max_steps: int | None = None
     max_minutes: float | None = None
@@ -23,25 +27,40 @@ class Settings:
     learning_rate: float = AUTOMATIC
     hidden_units: tuple[int, ...] = (128, 64, 32)
     embedding_size: int = 8
-    ensemble: int = 1
+    ensemble: int = AUTOMATIC
     dropout: float = AUTOMATIC
     weight_decay: float = 1e-2
     patience: int | None = None
     memory_mb: int = 2048
     seed: int = 1
 
-    def for_rows(self, rows: int) -> "Settings":
-        """Return settings with epochs, batch size, learning rate and dropout chosen for `rows` training rows."""
+    def for_rows(self, rows: int, task: str) -> "Settings":
+        """Return settings with what is not given chosen for `rows` training rows of a task."""
         batch_size = self.batch_size or default_batch_size(rows)
-        epochs = DEFAULT_STEPS // -(-rows // batch_size)
-        dropout = SMALL_DATA_DROPOUT if rows < SMALL_DATA_ROWS else 0.0
+        epochs = self.default_steps(task) // -(-rows // batch_size)
         return replace(
             self,
             epochs=self.epochs or min(max(epochs, FEWEST_EPOCHS), MOST_EPOCHS),
             batch_size=batch_size,
             learning_rate=self.learning_rate or default_learning_rate(batch_size),
-            dropout=dropout if self.dropout is None else self.dropout,
+            ensemble=self.ensemble or QUALITIES[self.quality][task != "binary"],
+            dropout=self.default_dropout(rows, task) if self.dropout is None else self.dropout,
         )
+
+    def default_steps(self, task: str) -> int:
+        """Return about how many steps a run takes; with two classes, more of them only learn the rows by heart."""
+        return STEPS if self.quality == "fast" or task == "binary" else MORE_STEPS
+
+    def default_dropout(self, rows: int, task: str) -> float:
+        """Return dropout for a small table; an ensemble that is trained for longer does without it in a regression."""
+        none = rows >= SMALL_DATA_ROWS or (task == "regression" and self.quality != "fast")
+        return 0.0 if none else SMALL_DATA_DROPOUT
+
+    def better(self) -> "Settings | None":
+        """Return the same settings with the next quality, None if there is none."""
+        names = list(QUALITIES)
+        following = names[names.index(self.quality) + 1 :]
+        return replace(self, quality=following[0]) if following else None
 
     def as_json(self) -> dict[str, Any]:
         return {**asdict(self), "hidden_units": list(self.hidden_units)}

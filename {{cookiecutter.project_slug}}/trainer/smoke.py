@@ -76,7 +76,7 @@ def train_and_serve(schema: Schema, exported: NewModel) -> None:
     from trainer.training.train_step import Trainer
 
     statistics = made_up_statistics(schema)
-    settings = Settings().for_rows(MADE_UP_ROWS)
+    settings = Settings().for_rows(MADE_UP_ROWS, schema.task)
     model = Model(schema, statistics, settings)
     optimizer = build_optimizer(model.network, settings, MADE_UP_ROWS, total_steps=1)
     trainer = Trainer(model, optimizer, settings)

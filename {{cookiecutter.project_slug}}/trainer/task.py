@@ -35,7 +35,8 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     data_dir = check_data_dir(options.data_dir, os.environ)
     statistics = read_statistics(data_dir, schema)
-    settings = settings_of(options).for_rows(statistics.rows["train"])
+    chosen = settings_of(options)
+    settings = chosen.for_rows(statistics.rows["train"], schema.task)
     described, data = settings.as_json(), statistics.fingerprint
     outputs = outputs_of(options.job_dir, os.environ)
     with sole_run(outputs, position.is_chief):
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
     if position.is_chief:
         from trainer.training.summary import report
 
-        report(metrics, outputs, statistics, schema, console, unused_columns(features))
+        report(metrics, outputs, statistics, schema, chosen, console, unused_columns(features))
     return 0
 
 

@@ -7,6 +7,7 @@ from trainer.data.schema import Schema
 from trainer.data.statistics import Statistics
 from trainer.run.console import Console, duration
 from trainer.run.outputs import Outputs
+from trainer.settings import Settings
 from trainer.training.metrics import MAIN_METRIC, STANDARD_ERROR, is_better
 
 
@@ -15,6 +16,7 @@ def report(
     outputs: Outputs,
     statistics: Statistics,
     schema: Schema,
+    chosen: Settings,
     console: Console,
     unused: Mapping[str, Sequence[str]],
 ) -> None:
@@ -34,6 +36,7 @@ def report(
                 "steps",
                 f"{metrics['steps']:,} in {metrics['epochs']} epochs, {metrics['rows_per_second']:,.0f} rows/s",
             ),
+            ("quality", quality_line(chosen, metrics, statistics.rows["train"], schema.task)),
             (f"{metrics['split']} {name}", f"{metrics[name]:.4f}{error}  ({baseline})"),
             ("time", duration(metrics["wall_seconds"])),
             ("model", str(outputs.model.resolve())),
@@ -48,6 +51,17 @@ def report(
         console.warning(
             f"{text}; look at the label, the columns and the learning rate, or train for longer"
         )
+
+
+def quality_line(chosen: Settings, metrics: Mapping[str, Any], rows: int, task: str) -> str:
+    """Return the quality of a run, and about how long training would take with the next one."""
+    better = chosen.better()
+    if not better or not metrics["rows_per_second"]:
+        return chosen.quality
+    seconds = metrics["epochs"] * rows / metrics["rows_per_second"]
+    now, then = chosen.for_rows(rows, task), better.for_rows(rows, task)
+    factor = then.epochs * then.ensemble / (now.epochs * now.ensemble)
+    return f"{chosen.quality}; about {duration(seconds * factor)} of training with --quality {better.quality}"
 
 
 def no_better(metrics: Mapping[str, Any], name: str) -> Iterator[str]:
