@@ -27,7 +27,9 @@ Evaluate = Callable[..., dict[str, Any]]
 @pytest.fixture(scope="module")
 def model(schema: Schema, statistics: Statistics) -> Model:
     """A model with random weights, none of them zero."""
-    model = Model(schema, statistics, Settings(hidden_units=(8,)).for_rows(100))
+    model = Model(
+        schema, statistics, Settings(hidden_units=(8,), ensemble=1).for_rows(100, schema.task)
+    )
     for variable in model.network.trainable_variables:
         variable.assign(tf.random.stateless_normal(variable.shape, [1, 2], stddev=0.3))
     return model
@@ -124,7 +126,7 @@ def test_the_eval_split_is_the_one_of_training_or_refused(
     prepared_beside(table)
     own = read_schema(features)
     statistics = read_statistics(tmp_path / "output", own)
-    model = Model(own, statistics, Settings(hidden_units=(8,)).for_rows(80))
+    model = Model(own, statistics, Settings(hidden_units=(8,), ensemble=1).for_rows(80, own.task))
     export(model, own, statistics, tmp_path / "run" / "model", is_chief=True)
     monkeypatch.setattr(measures, "RESAMPLES", 2)
     flags = ["--train", table, "--output", tmp_path / "output", "--model", tmp_path / "run/model"]
