@@ -39,8 +39,7 @@ from trainer.run.errors import UserError, shown
 SEPARATOR = "\x1f"  # between the cells of a row's text
 RULES_AT_ONCE = 12
 MIDNIGHT = " 00:00+00:00 00"  # after the date of a canonical date
-NAMED = "'True', 'TRUE', 'False', 'FALSE', 'nan', 'NaN'"
-PARTS_OF_NAMED = ("rue", "RUE", "alse", "ALSE", "nan", "NaN")
+NAMED = ("True", "TRUE", "False", "FALSE", "nan", "NaN")
 END = f"({SEPARATOR}|$)"
 IN_UTC = (f"(:[0-9][0-9](?:[.][0-9]+)?)[+]00(?::00)?{END}", r"\1\2")
 LAST_ZEROS = (f"(?:[.]0+|([.][0-9]*[1-9])0+){END}", r"\1\2")
@@ -139,10 +138,10 @@ def words(column: str, schema: Schema) -> str:
 
 def number(column: str, name: str, schema: Schema) -> str:
     """Return SQL for a cell of a numeric column as FLOAT64, NULL where it is no number; what is missing may still be NaN."""
-    grammar = number_grammar(schema.decimal, schema.units.get(name, ""))
-    odd = cast(canonical(stripped(column), grammar))
-    plain, bare = plain_number(column, schema), plain_number(stripped(column), schema)
-    return f"IFNULL({plain}, IF({known(column, schema)} IS NULL, NULL, IFNULL({bare}, {odd})))"
+    plain, text = plain_number(column, schema), stripped(column)
+    odd = cast(canonical(text, number_grammar(schema.decimal, schema.units.get(name, ""))))
+    # Within IFNULL, DuckDB would strip each cell, because that is in it twice.
+    return f"IF({plain} IS NULL, IF({known(column, schema)} IS NULL, NULL, IFNULL({plain_number(text, schema)}, {odd})), {plain})"
 
 
 def plain_number(text: str, schema: Schema) -> str:
@@ -298,10 +297,8 @@ def joined(cells: Sequence[str]) -> str:
 def row_text(cells: Sequence[str]) -> str:
     """Return SQL for the cells of a row as one text, with booleans in lower case and without NaN."""
     # A search of the whole row takes half the time of comparing each cell.
-    found = " OR ".join(f"STRPOS({joined(cells)}, '{part}') > 0" for part in PARTS_OF_NAMED)
-    lower = [
-        f"IF({cell} IN ({NAMED}), REPLACE(LOWER({cell}), 'nan', ''), {cell})" for cell in cells
-    ]
+    found = " OR ".join(f"STRPOS({joined(cells)}, '{name}') > 0" for name in NAMED)
+    lower = [f"IF({cell} IN {NAMED}, REPLACE(LOWER({cell}), 'nan', ''), {cell})" for cell in cells]
     return f"IF({found}, {joined(lower)}, {joined(cells)})"
 
 
