@@ -8,17 +8,20 @@ import json
 import os
 import threading
 import zipfile
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
+from itertools import product
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
-from trainer.data import cells
+from trainer.data import cells, raw_rows
 from trainer.data.raw_rows import BATCH_ROWS, Batch, Reading
 from trainer.data.schema import Schema
 from trainer.run.errors import UserError
@@ -170,10 +173,10 @@ def test_a_table_without_a_header_line_is_read_as_in_training(
         ("quotes.csv", b'age,plan\n1,"x" y\n', "row 1: "),
         ("header.csv", b'age,"plan" a\n1,2\n', "header: "),
         ("huge.csv", b'age,plan\n1,"' + b"x" * 200_000 + b'"', "row 1: field larger"),
-        ("rows.jsonl", b'{"age": 1}\n{"age"\n', r"row 2 is no JSON object: '{\"age\"\\n'"),
+        ("rows.jsonl", b'{"age": 1}\n{"age"\n', r"row 2 is no JSON object: '{\"age\"'"),
         ("rows.jsonl", b'{"age": 1},{"age": 2}\n', "row 1 is no JSON object"),
         ("rows.jsonl", b'{"age": 1}\n[2]\n', "row 2 is no JSON object"),
-        ("rows.json", b'[{"age": 1}, 2]', "row 2 is no JSON object: 2"),
+        ("rows.json", b'[{"age": 1}, 2]', "row 2 is no JSON object: '2'"),
         ("rows.json", b'[{"age": 1},', "is invalid .Expecting value"),
         ("rows.json", b'{"instances": 5}', "is invalid"),
         ("deep.jsonl", b'{"age":' + b"[" * 100_000, "row 1 is no JSON object"),
@@ -189,6 +192,99 @@ def test_a_file_that_cannot_be_read_is_reported(
         (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=message):
         batches(tmp_path / name, table)
+
+
+JSON_CELLS = {
+    "integer": ["3", "-5", "40", "0"],
+    "float": ["1.5", "3.0", "1e2", "2.25", "-0.125"],
+    "odd": ["-0", "-0.0", "1e39", str(2**53 + 1), str(2**64), "-0.5", "1E400", "NaN"],
+    "text": [
+        '"a"',
+        '"é"',
+        '"null"',
+        '"2024-01-02"',
+        '"12"',
+        '"a\\"b"',
+        '"x\\": null"',
+        '"{"',
+        '": null"',
+        '""',
+    ],
+    "word": ['"a"', '"b"'],
+    "boolean": ["true", "false"],
+    "null": ["null"],
+    "nested": ["[1]", "[2.5, 3]", '{"b": 1}', "{}"],
+}
+COMMON = ["integer", "float", "text", "word", "boolean"]
+BAD_LINES = ['{"age": 1}{"age": 2}', '{"age": 1', " {} ", "[1]", '{"age": 01}', '{"age": 1},']
+
+
+def random_json(random: Random) -> str:
+    """Return JSON Lines whose columns are mostly of one kind each; some rows lack columns, or have others."""
+    kinds = {name: random.choice(3 * COMMON + [*JSON_CELLS]) for name in (*COLUMNS, "id")}
+    mixed, lacking = random.choice([0.0, 0.02]), random.choice([0.0, 0.02])
+
+    def cell(kind: str) -> str:
+        chosen = random.choice([*JSON_CELLS]) if random.random() < mixed else kind
+        return random.choice(JSON_CELLS["null" if random.random() < mixed else chosen])
+
+    def line() -> str:
+        some = [(name, cell(kind)) for name, kind in kinds.items() if random.random() >= lacking]
+        some += random.choices(some or [("id", "1")], k=random.random() < 0.01)  # twice
+        text = ", ".join(f"{json.dumps(name)}: {value}" for name, value in some)
+        return random.choice(BAD_LINES) if random.random() < 0.004 else f"{{{text}}}"
+
+    return "".join(line() + random.choice(["\n", "\r\n"]) for _ in range(random.randint(8, 30)))
+
+
+def texts_of(batch: Batch, name: str) -> list[str]:
+    rows, texts = batch.texts(name)
+    return [texts[row] for row in rows]
+
+
+def found_in(text: str, table: Schema, keep: tuple[str, ...]) -> list[Any]:
+    """Return the names of the columns of each row, its text in each column, and the cells to keep; errors as text."""
+    found: list[Any] = []
+
+    def tried(cells: Callable[..., Any], *arguments: Any) -> None:
+        try:
+            found.append(repr(cells(*arguments)))
+        except (ValueError, UserError) as error:
+            found.append(str(error))
+
+    def each_row() -> None:
+        blocks = raw_rows.json_blocks(io.StringIO(text, newline=""), False)
+        for names, columns in Reading(table, COLUMNS, keep).of_json(blocks):
+            batch = Batch("rows.jsonl", 1, names, columns, ".")
+            found.append([{*each} for each in names])
+            for name in COLUMNS:
+                tried(texts_of, batch, name)
+            for name, as_text in product(keep, [False, True]):
+                tried(lambda of, *which: of.array(*which).to_pylist(), batch, name, as_text)
+
+    tried(each_row)
+    return found
+
+
+def test_json_read_by_arrow_holds_the_same_cells(
+    table: Schema, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random, typed, by_arrow = Random(7), raw_rows.typed_columns, 0
+    monkeypatch.setattr(raw_rows, "BATCH_ROWS", 6)
+
+    def counted(*arguments: Any) -> dict[str, Any]:
+        nonlocal by_arrow
+        columns = typed(*arguments)
+        by_arrow += bool(columns)
+        return columns
+
+    for trial in range(600):
+        text, keep = random_json(random), random.choice([(), ("age",), ("id", "plan")])
+        monkeypatch.setattr(raw_rows, "typed_columns", counted)
+        found = found_in(text, table, keep)
+        monkeypatch.setattr(raw_rows, "typed_columns", lambda *arguments: {})
+        assert found == found_in(text, table, keep), (trial, text)
+    assert by_arrow > 300
 
 
 @pytest.mark.parametrize("quoted", [False, True])
