@@ -25,7 +25,18 @@ from trainer.training.train_step import Trainer
 ROOT = Path(__file__).resolve().parents[1]
 TASK = (sys.executable, "-m", "trainer.task")
 # 400 rows in batches of 50 and 3 replicas: no part is as large as the others.
-FLAGS = ("--batch-size", "50", "--dropout", "0", "--epochs", "3", "--learning-rate", "0.01")
+FLAGS = (
+    "--quality",
+    "fast",
+    "--batch-size",
+    "50",
+    "--dropout",
+    "0",
+    "--epochs",
+    "3",
+    "--learning-rate",
+    "0.01",
+)
 LONGER = ("--batch-size", "50", "--dropout", "0.1", "--epochs", "20")
 
 
