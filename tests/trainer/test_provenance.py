@@ -55,7 +55,7 @@ def test_other_content_has_another_fingerprint(
     prepared_in(tmp_path / "one", schema, rows)
     prepared_in(tmp_path / "two", schema, rows[1:])
     # As an edit of the code that prepares would.
-    monkeypatch.setattr(analyze, "SPIKE_SHARE", 0.01)
+    monkeypatch.setattr(analyze, "boundaries", lambda values, count: (0.25, 0.75))
     prepared_in(tmp_path / "three", schema, rows)
     names = ["one", "two", "three"] if schema.numeric else ["one", "two"]
     assert len({fingerprint_in(tmp_path / name, schema) for name in names}) == len(names)
