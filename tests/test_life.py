@@ -166,6 +166,21 @@ def test_predict_prints_a_prediction_for_each_raw_row(project: Path) -> None:
 
 
 @pytest.mark.minute
+def test_a_run_is_evaluated_and_listed(project: Path) -> None:
+    said = ran(project, "evaluate", "--run", "1", "--by", "sex,age")
+    assert "test table data/adult.test.gz" in said and "WARNING" not in said
+    run = project / "runs" / "0001"
+    metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+    found = json.loads((run / "evaluation" / "evaluation.json").read_text(encoding="utf-8"))
+    assert found["rows"] == 16_281 and found["slices"].keys() == {"sex", "age"}
+    for name, other in (("auc", "auc"), ("accuracy", "accuracy"), ("log_loss", "loss")):
+        assert found["metrics"][name]["value"] == pytest.approx(metrics[other], abs=1e-3)
+    listed = json.loads(nox(project, "runs", "--json").stdout)
+    assert (listed[0]["run"], listed[0]["test"]) == (1, metrics["auc"])
+    assert nox(project, "evaluate", "--run", "99").returncode
+
+
+@pytest.mark.minute
 def test_a_second_run_installs_and_prepares_nothing(project: Path) -> None:
     length = ("--max-steps", "5", "--job-dir")
     ran(project, "local_train", *length, "runs/first")
