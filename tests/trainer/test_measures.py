@@ -54,7 +54,7 @@ def test_measures_of_a_number() -> None:
     assert measures.measured("regression", labels[:1], predictions[:1])["r2"] is None
     quantiles = measures.details("regression", labels, predictions, ())["error_quantiles"]
     assert quantiles["0.5"] == {"error": 0.0, "size": 1.0}
-    assert quantiles["0.75"] == {"error": 1.0, "size": 1.5}
+    assert quantiles["0.75"] == {"error": 0.5, "size": 1.5}
 
 
 def test_a_calibrated_model_has_no_calibration_error() -> None:

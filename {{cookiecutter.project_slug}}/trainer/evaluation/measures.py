@@ -94,7 +94,7 @@ def details(
     from sklearn import metrics
 
     if task == "regression":
-        errors = predictions - labels
+        errors = labels - predictions
         both = {"error": errors, "size": np.abs(errors)}
         found = {k: {n: float(np.quantile(v, k)) for n, v in both.items()} for k in QUANTILES}
         return {"error_quantiles": {str(share): each for share, each in found.items()}}

@@ -34,7 +34,7 @@ ABOUT = {
     "confusion": "Rows: the true class. Columns: the most probable class; of two, the one above 0.5.",
     "by_class": "At the same threshold.",
     "lift": "Of the rows with the highest scores: their share of the positives, and how many times as many it is as by chance.",
-    "error_quantiles": "Of predicted - true, and of its size.",
+    "error_quantiles": "Of true - predicted, and of its size.",
     "importance": "By how much the main metric gets worse when a column is shuffled; below twice the deviation it may be chance.",
 }
 INK, LINE, SECOND = "#010203", "#3b82c4", "#d9822b"
