@@ -114,7 +114,7 @@ def described_text(column: Column) -> Finding | None:
     found = [text.split() for text in column.sample]
     counts = [sum(bool(WORD.search(word)) for word in words) for words in found]
     several = sum(count >= FEWEST_WORDS for count in counts) >= NEAR_UNIQUE_SHARE * len(counts)
-    distinct = len(column.values) >= MOSTLY_DISTINCT_SHARE * column.present
+    distinct = len(column.values) > MOSTLY_DISTINCT_SHARE * column.present
     if not (several and distinct) or sum(counts) < FEWEST_WORDS_ON_AVERAGE * len(counts):
         return None
     if is_json(column) or (not is_long(column) and unread_number(column)):

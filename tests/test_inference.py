@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cmle_extension import adult
@@ -324,6 +324,7 @@ def test_a_column_that_is_not_used_has_a_reason(
 
 
 @given(st.lists(WORDS, min_size=2, max_size=20, unique=True), st.integers(2, 5), st.randoms())
+@example(["wa aa", "wa aa aa aa"], 2, random.Random(0))
 @quick
 def test_few_distinct_words_are_categories_in_any_order(
     words: list[str], times: int, order: random.Random
