@@ -128,6 +128,23 @@ def test_a_folder_is_one_table(table: Schema, tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl", "rows.parquet"])
+def test_names_of_folders_are_columns(name: str, table: Schema, tmp_path: Path) -> None:
+    bare = [{"age": "39"}, {"age": ""}]
+    lines = "".join(json.dumps(row) + "\n" for row in bare).encode()
+    contents = {
+        "rows.csv": as_csv(rows=bare),
+        "rows.jsonl": lines,
+        "rows.parquet": as_parquet(bare),
+    }
+    folder = tmp_path / "x=1" / "plan=caf%C3%A9" / "a, b=__HIVE_DEFAULT_PARTITION__"
+    folder.mkdir(parents=True)
+    (folder / name).write_bytes(contents[name])
+    [batch] = batches(tmp_path, table)
+    assert rows_of(batch) == [{**row, "plan": "café", "a, b": ""} for row in bare]
+    assert batch.names == [("age", "plan", "a, b")] * 2
+
+
 def test_a_pipe_is_read_once(table: Schema, tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

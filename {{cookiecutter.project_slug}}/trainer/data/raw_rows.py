@@ -13,6 +13,7 @@ from io import TextIOWrapper
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TextIO
+from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
@@ -86,9 +87,13 @@ class Reading:
         batch = None
         try:
             with tempfile.TemporaryDirectory() as folder:
-                for file in files_at(path, Path(folder, "standard input")):
-                    first = 1
+                root, files = files_at(path, Path(folder, "standard input"))
+                for file in files:
+                    first, folders = 1, self.folders_of(file.relative_to(root))
                     for names, columns in self.of_file(file):
+                        more = {k: text for k, text in folders.items() if k not in names[0]}
+                        names = [each + tuple(more) for each in names] if more else names
+                        columns |= {k: [text] * len(names) for k, text in more.items()}
                         batch = Batch(file.name, first, names, columns, self.schema.decimal)
                         yield batch
                         first += len(names)
@@ -96,6 +101,12 @@ class Reading:
                 raise NoTable(path, "without rows", "name another with --input")
         except NoTable as error:
             raise UserError(str(error), table_files.TABLES, error.remedy) from error
+
+    def folders_of(self, path: Path) -> dict[str, str]:
+        """Return the columns that are in the names of folders such as year=2024, and that are wanted."""
+        found = table_files.partitions_of(path).items()
+        texts = {key: unquote(text).replace(table_files.NO_VALUE, "") for key, text in found}
+        return {key: texts[key] for key in texts if key in self.columns or key in self.keep}
 
     def of_file(self, file: Path) -> Iterator[Rows]:
         with table_files.opened(file) as content:
@@ -170,16 +181,17 @@ class Reading:
         return named(next(csv_rows(lines, delimiter), ()), schema), delimiter, lines
 
 
-def files_at(path: Path, copied: Path) -> list[Path]:
-    """Return the files that a path names; a stream is copied to a file first, because it is read twice."""
+def files_at(path: Path, copied: Path) -> tuple[Path, list[Path]]:
+    """Return the files that a path names, and their folder; a stream is copied to a file first, because it is read twice."""
     if str(path) != "-" and (path.is_file() or path.is_dir() or not path.exists()):
-        if files := table_files.files_of(path)[1]:
-            return files
+        root, files = table_files.files_of(path)
+        if files:
+            return root, files
         raise NoTable(path, "not there", "correct --input")
     stream: Any = sys.stdin.buffer if str(path) == "-" else path.open("rb")
     with stream, copied.open("wb") as file:
         shutil.copyfileobj(stream, file)
-    return [copied]
+    return copied.parent, [copied]
 
 
 def json_blocks(text: TextIO, is_array: bool) -> Iterator[list[str]]:

@@ -51,6 +51,7 @@ OTHER_ENCODING = (
     'write ENCODING = "latin-1" in trainer/features.py if that is what it is, or convert the file:'
     " iconv -f LATIN1 -t UTF-8 FILE > utf8-FILE"
 )
+NO_VALUE = "__HIVE_DEFAULT_PARTITION__"  # in the name of a folder
 LARGEST_NUL_SHARE = 0.05  # UTF-16 has a third or more; a damaged cell does not make a file binary
 
 

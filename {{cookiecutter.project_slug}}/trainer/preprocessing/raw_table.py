@@ -13,6 +13,7 @@ from typing import Any
 from trainer.data.schema import Schema, check_names, named
 from trainer.data.table_files import (
     BEGINNING_BYTES,
+    NO_VALUE,
     OTHER_ENCODING,
     PARQUET,
     TABLES,
@@ -259,7 +260,7 @@ def partition_sql(key: str) -> str:
     """Return SQL for the value in the name of the folder KEY=VALUE, the innermost of several."""
     pattern = rf".*[/\\]{re.escape(key)}=([^/\\]*)[/\\]"
     value = f"url_decode(regexp_extract(filename, {text_literal(pattern)}, 1, 's'))"
-    return f"REPLACE({value}, '__HIVE_DEFAULT_PARTITION__', '')"
+    return f"REPLACE({value}, '{NO_VALUE}', '')"
 
 
 def csv_sql(layout: Layout, files: str, strict: bool, more: str) -> str:
