@@ -31,7 +31,7 @@ RUNS: tuple[Mistake, ...] = (
     predicting("71 infinity", "rows.jsonl", '{"age": 1}\n{"age": Infinity}\n', "row 2, column 'age' is 'inf'"),
     predicting("71 a nested value", "rows.jsonl", '{"age": 1, "sex": {"value": "Male"}}\n', "row 1, column 'sex' is {"),
     predicting("72", "rows.jsonl", '{"age": 39}\n{"age": 40,\n', "rows.jsonl is invalid (row 2 is no JSON object: "),
-    predicting("72 an array that ends early", "rows.json", '[{"age": 39},\n', "rows.json is invalid (Expecting value: line 2 column 1"),
+    predicting("72 an array that ends early", "rows.json", '[{"age": 39},\n', "rows.json is invalid (row 2: Expecting value"),
     predicting("72 numbers alone", "rows.json", "[[39, 40]]\n", "rows.json is invalid (row 1 is no JSON object: '[39, 40]')"),
     predicting("72 a cell too many", "rows.csv", "age,sex\n39,Male,1\n", "rows.csv is invalid (row 1: 3 cells, and 2 in the first line)"),
     predicting("72 an open quote", "rows.csv", 'age,sex\n39,"Male\n', "rows.csv is invalid (row 1: unexpected end of data)"),

@@ -110,6 +110,19 @@ def test_every_format_holds_the_same_rows(name: str, table: Schema, tmp_path: Pa
     assert read(tmp_path, name, ACCEPTED[name], table) == ROWS
 
 
+@pytest.mark.parametrize("letters", [2, 7, 30])
+def test_an_array_is_read_in_blocks(
+    letters: int, table: Schema, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(raw_rows, "BLOCK_LETTERS", letters * 10)
+    monkeypatch.setattr(raw_rows, "BATCH_ROWS", letters)
+    for text in (
+        json.dumps(ROWS * 4),
+        json.dumps({"instances": ROWS * 4, "parameters": {"a": []}}),
+    ):
+        assert read(tmp_path, "rows.json", text.encode(), table) == ROWS * 4
+
+
 def test_lines_without_quotes_are_the_same_rows(table: Schema, tmp_path: Path) -> None:
     assert read(tmp_path, "rows.csv", as_csv(";", PLAIN), table) == PLAIN
     # A separator of several bytes, blank lines, and a last line without an end.
@@ -194,8 +207,9 @@ def test_a_table_without_a_header_line_is_read_as_in_training(
         ("rows.jsonl", b'{"age": 1},{"age": 2}\n', "row 1 is no JSON object"),
         ("rows.jsonl", b'{"age": 1}\n[2]\n', "row 2 is no JSON object"),
         ("rows.json", b'[{"age": 1}, 2]', "row 2 is no JSON object: '2'"),
-        ("rows.json", b'[{"age": 1},', "is invalid .Expecting value"),
-        ("rows.json", b'{"instances": 5}', "is invalid"),
+        ("rows.json", b'[{"age": 1},', "is invalid .row 2: Expecting value"),
+        ("rows.json", b'[{"age": 1}]\n[{"age": 1}]', "is invalid .Extra data"),
+        ("rows.json", b'{"instances": [{"age": 1}]', "is invalid .Expecting ','"),
         ("deep.jsonl", b'{"age":' + b"[" * 100_000, "row 1 is no JSON object"),
         ("deep.json", b"[" * 100_000, "is invalid"),
         ("digits.jsonl", b"1" * 5_000, "row 1 is no JSON object"),

@@ -6,7 +6,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from io import TextIOWrapper
@@ -27,7 +27,9 @@ from trainer.data.table_files import NoTable
 from trainer.run.errors import UserError, shown
 
 BATCH_ROWS = 1 << 13  # whose numbers fit the caches
-ARRAY = re.compile(r'\s*(\[|\{\s*"instances"\s*:)')  # alone, or in a request
+ARRAY = re.compile(r'\s*(\{\s*"instances"\s*:\s*)?\[')  # alone, or in a request
+NEXT = re.compile(r"[^\s,]")
+BLOCK_LETTERS = 1 << 20
 SEVERAL_TYPES = (ValueError, TypeError, OverflowError)  # Arrow's errors are among them
 
 Rows = tuple[list[tuple[str, ...]], dict[str, Any]]  # of a `Batch`: names and columns
@@ -90,10 +92,8 @@ class Reading:
                 root, files = files_at(path, Path(folder, "standard input"))
                 for file in files:
                     first, folders = 1, self.folders_of(file.relative_to(root))
-                    for names, columns in self.of_file(file):
-                        more = {k: text for k, text in folders.items() if k not in names[0]}
-                        names = [each + tuple(more) for each in names] if more else names
-                        columns |= {k: [text] * len(names) for k, text in more.items()}
+                    for rows in self.of_file(file):
+                        names, columns = with_folders(*rows, folders)
                         batch = Batch(file.name, first, names, columns, self.schema.decimal)
                         yield batch
                         first += len(names)
@@ -194,12 +194,37 @@ def files_at(path: Path, copied: Path) -> tuple[Path, list[Path]]:
     return copied.parent, [copied]
 
 
+def with_folders(
+    names: list[tuple[str, ...]], columns: dict[str, Any], folders: Mapping[str, str]
+) -> Rows:
+    """Return rows with the columns that are in the names of folders, unless they have them themselves."""
+    more = {key: text for key, text in folders.items() if key not in names[0]}
+    if more:
+        columns = columns | {key: [text] * len(names) for key, text in more.items()}
+    return [each + tuple(more) for each in names] if more else names, columns
+
+
 def json_blocks(text: TextIO, is_array: bool) -> Iterator[list[str]]:
-    """Yield lines with a row each, also of an array, alone or as "instances" of a request."""
-    held = json.load(text) if is_array else []
-    rows = held if isinstance(held, list) else held["instances"]
-    lines = map(json.dumps, rows) if is_array else filter(str.strip, text)
-    return iter(lambda: [*islice(lines, BATCH_ROWS)], [])
+    """Yield the text of rows: lines, or values of an array, alone or as "instances" of a request."""
+    rows = array_rows(text) if is_array else filter(str.strip, text)
+    return iter(lambda: [*islice(rows, BATCH_ROWS)], [])
+
+
+def array_rows(text: TextIO) -> Iterator[str]:
+    """Yield the text of each value of an array; raise `ValueError` if it, or what is around it, is no JSON."""
+    decoder, held, row = json.JSONDecoder(), text.read(BLOCK_LETTERS), 1
+    before = held[: (at := held.index("[") + 1)]
+    while not (found := NEXT.search(held, at)) or found[0] != "]":
+        start = found.start() if found else at
+        try:
+            at = decoder.raw_decode(held, start)[1]
+            yield held[start:at]
+            row += 1
+        except json.JSONDecodeError as error:
+            if not (more := text.read(BLOCK_LETTERS)):
+                raise ValueError(f"row {row}: {error.msg}") from error
+            held, at = held[at:] + more, 0
+    json.loads(before + held[at:] + text.read())
 
 
 def json_rows(lines: Sequence[str], first: int) -> list[Any]:
