@@ -64,6 +64,7 @@ class Imports:
             with contextlib.nullcontext(process) if process and is_ready else started as process:
                 known = {"request": request, "response": asked(process, request)}
             write_atomically(note, json.dumps(known))
+        note.touch()  # also if the code is what it was earlier: it is known from now on
         return dict(known["response"])
 
 
