@@ -35,7 +35,7 @@ PLANTS: tuple[Plant, ...] = (
     Plant("1", "trainer/sub/x.py", put(""), "create trainer/sub/__init__.py"),
     Plant("1 package", "trainer/a/b/x.py", put(""), "create trainer/a/__init__.py"),
     Plant("2", LAYERS, first("import pandas"), 'add "pandas" to install_requires'),
-    Plant("2 lazy", LAYERS, last("def f():\n    import sklearn"), 'add "scikit-learn"'),
+    Plant("2 lazy", LAYERS, last("def f():\n    import bs4"), 'add "beautifulsoup4"'),
     Plant("2 extra", LAYERS, first("import duckdb"), "import it inside the function"),
     Plant("3", LAYERS, first("import model"), 'write "from trainer import model"'),
     Plant("3 from", LAYERS, first("from model import x"), 'write "from trainer import model"'),

@@ -13,7 +13,7 @@ from trainer.run.resume import PACKAGE, check_identity, code_digests, identity_o
 
 def run_task(prepared: Path, job_dir: Path, *options: str) -> int:
     arguments = ["--data-dir", str(prepared), "--job-dir", str(job_dir), "-q", *options]
-    return task.main([*arguments, "--hidden-units", "8"])
+    return task.main([*arguments, "--quality", "fast", "--hidden-units", "8"])
 
 
 def edited(change: dict[str, Any]) -> dict[str, Any]:

@@ -212,7 +212,7 @@ def test_each_window_of_streamed_data_is_read_once_an_epoch(prepared: Path, sche
 def run_task(prepared: Path, job_dir: Path, *options: str) -> int:
     """Run the entry point for two short epochs."""
     arguments = ["--data-dir", str(prepared), "--job-dir", str(job_dir), "--epochs", "2", "-q"]
-    return task.main([*arguments, "--hidden-units", "8", *options])
+    return task.main([*arguments, "--quality", "fast", "--hidden-units", "8", *options])
 
 
 def test_a_finished_run_is_not_trained_again_but_can_be_continued(

@@ -20,7 +20,7 @@ from trainer.run.errors import UserError
 
 def run_task(prepared: Path, job_dir: Path) -> int:
     arguments = ["--data-dir", str(prepared), "--job-dir", str(job_dir), "--max-steps", "2", "-q"]
-    return task.main([*arguments, "--hidden-units", "8"])
+    return task.main([*arguments, "--quality", "fast", "--hidden-units", "8"])
 
 
 def refused(prepared: Path, job_dir: Path, message: str) -> None:

@@ -19,7 +19,7 @@ from trainer.training.monitor import RunMonitor
 def run_task(prepared: Path, job_dir: Path, *options: str) -> int:
     """Run the entry point for two short epochs."""
     arguments = ["--data-dir", str(prepared), "--job-dir", str(job_dir), "--epochs", "2", "-q"]
-    return task.main([*arguments, "--hidden-units", "8", *options])
+    return task.main([*arguments, "--quality", "fast", "--hidden-units", "8", *options])
 
 
 def test_a_run_leaves_model_checkpoints_logs_metrics_and_config(
