@@ -17,7 +17,7 @@ GPL, MIT = "GPL-3.0", "MIT"
 
 @dataclass(frozen=True)
 class Source:
-    """A table: the package that holds it, its file there, what it predicts, and columns that would tell the label.
+    """A table: the package that holds it, its file there, what it predicts, and columns that would give the label away.
 
     `closing` tables are looked at when settings are chosen, and never before.
     """

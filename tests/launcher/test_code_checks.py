@@ -1,6 +1,7 @@
 """The checks of the package's code, rule by rule."""
 
 import ast
+import contextlib
 import json
 import os
 import subprocess
@@ -8,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from launcher.checks import (
@@ -35,6 +37,26 @@ def write_module(folder: Path, text: str) -> Path:
     (folder / "trainer" / "__init__.py").touch()
     (folder / "trainer" / "a.py").write_text(text + "\n", encoding="utf-8")
     return folder
+
+
+def test_what_is_imported_is_loaded_only_after_an_edit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An edit that is taken back is known from its second check on."""
+    environment = tmp_path / ".nox" / "packages" / "python" / "digest"
+    python, note = environment / "bin" / "python", environment / import_effects.NOTE
+    request = {"modules": ["trainer.a"]}
+    known = json.dumps({"request": request, "response": {"absent": []}})
+    write_files(note.parent, {note.name: known})
+    monkeypatch.setattr(import_effects, "newest", lambda _: python)
+    monkeypatch.setattr(probe, "started", lambda *_: contextlib.nullcontext("a process"))
+    write_module(tmp_path, "import tensorflow")
+    os.utime(note, (0, 0))
+    with import_effects.importing(Mock(), tmp_path) as imports:
+        assert imports.process
+        imports.response(python, python, request)
+    with import_effects.importing(Mock(), tmp_path) as imports:
+        assert imports.process is None
 
 
 def names_of(folder: Path) -> list[Name]:

@@ -23,7 +23,7 @@ def run_task(prepared: Path, job_dir: Path) -> int:
     return task.main([*arguments, "--quality", "fast", "--hidden-units", "8"])
 
 
-def refused(prepared: Path, job_dir: Path, message: str) -> None:
+def assert_refused(prepared: Path, job_dir: Path, message: str) -> None:
     """Assert that a run is refused with a message, and leaves neither a model nor metrics."""
     with pytest.raises(UserError, match=message):
         run_task(prepared, job_dir)
@@ -43,7 +43,7 @@ def test_a_model_with_other_predictions_is_refused(
 
     monkeypatch.setattr(Serving, "predict", changed)
     monkeypatch.setattr("trainer.publish.TOTAL_TOLERANCE", 0.1)
-    refused(prepared, tmp_path / "job", "predictions of the exported model differ from the")
+    assert_refused(prepared, tmp_path / "job", "predictions of the exported model differ from the")
 
 
 def python_call(values: Any) -> Any:
@@ -82,7 +82,7 @@ def test_a_model_that_another_process_cannot_use_is_refused(
         }
 
     monkeypatch.setattr(Serving, "predict", changed)
-    refused(prepared, tmp_path / "job", message)
+    assert_refused(prepared, tmp_path / "job", message)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_a_run_without_a_model_is_refused(
     prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, export: Any, message: str
 ) -> None:
     monkeypatch.setattr("trainer.model.export", export)
-    refused(prepared, tmp_path / "job", message)
+    assert_refused(prepared, tmp_path / "job", message)
 
 
 def returns(change: Callable[[dict[str, Any]], Any]) -> Callable[..., Any]:
@@ -141,7 +141,9 @@ def test_metrics_that_cannot_be_reported_are_refused(
     prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Any, message: str
 ) -> None:
     monkeypatch.setattr(model, "train_and_evaluate", returns(change))
-    refused(prepared, tmp_path / "job", f"train_and_evaluate in trainer/model.py .*{message}")
+    assert_refused(
+        prepared, tmp_path / "job", f"train_and_evaluate in trainer/model.py .*{message}"
+    )
 
 
 BINARY = [{"probability": 0.2, "label": "a"}, {"probability": 0.9, "label": "b"}]

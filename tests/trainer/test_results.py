@@ -63,10 +63,10 @@ def test_the_summary_names_the_columns_that_are_not_used(
 @pytest.mark.parametrize(
     ("chosen", "line"),
     [
-        (Settings(quality="fast"), "fast; about 4 min 04 s of training with --quality default"),
+        (Settings(quality="fast"), "fast; about 2 min 05 s of training with --quality default"),
         (
             Settings(quality="fast", epochs=7),
-            "fast; about 1 min 20 s of training with --quality default",
+            "fast; about 41 s of training with --quality default",
         ),
         (Settings(quality="best"), "best"),
     ],

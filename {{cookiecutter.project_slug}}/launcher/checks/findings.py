@@ -4,6 +4,7 @@ import datetime
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import filterfalse
 from typing import Any
 
 from launcher.checks.dependencies import own_import_findings, shadow_warnings
@@ -14,7 +15,7 @@ from launcher.checks.job_settings import job_findings
 from launcher.checks.machines import machine_findings
 from launcher.checks.requirements import requirement_findings, requirement_warnings, runtime_of
 from launcher.checks.secrets import file_findings, secret_findings
-from launcher.checks.shipped_files import data_findings, left_out_findings, shipped_findings
+from launcher.checks.shipped_files import data_findings, left_out_findings, shipped_findings, stays
 from launcher.checks.source import Source, home_findings, ruff_findings, syntax_findings
 from launcher.checks.study import study_findings
 from launcher.checks.uses import call_findings, replaced_findings, version_findings
@@ -111,7 +112,7 @@ def package_findings(source: Source, job: Job, distribution: SourceDistribution)
         *home_findings(source),
         *(version_findings(source.names, python) if python else []),
         *shipped_findings(distribution.files, job.data, source.project),
-        *file_findings(source.project, distribution.files, note),
+        *file_findings(source.project, filterfalse(stays, distribution.files), note),
     ]
 
 

@@ -90,4 +90,9 @@ def reason_against(name: PurePosixPath, tables: Iterable[Path], project: Path) -
         return "which is hidden"
     if any((project / name).is_relative_to(table) for table in tables):
         return "which a job reads from the bucket"
-    return "which stays on this machine" if name.parts[0] in STAYS else ""
+    return "which stays on this machine" if stays(name) else ""
+
+
+def stays(name: str | PurePosixPath) -> bool:
+    """Return whether a file belongs to this machine, by the folder that it is in."""
+    return PurePosixPath(name).parts[0] in STAYS

@@ -10,6 +10,9 @@ from trainer.run.outputs import Outputs
 from trainer.settings import Settings
 from trainer.training.metrics import MAIN_METRIC, STANDARD_ERROR, is_better
 
+MEMBER_COST = 0.35
+"""What each further member adds to a step: measured on the census, 8 and 16 members of default width, two cores."""
+
 
 def report(
     metrics: Mapping[str, Any],
@@ -60,8 +63,13 @@ def quality_line(chosen: Settings, metrics: Mapping[str, Any], rows: int, task: 
         return chosen.quality
     seconds = metrics["epochs"] * rows / metrics["rows_per_second"]
     now, then = chosen.for_rows(rows, task), better.for_rows(rows, task)
-    factor = then.epochs * then.ensemble / (now.epochs * now.ensemble)
+    factor = then.epochs * cost(then.ensemble) / (now.epochs * cost(now.ensemble))
     return f"{chosen.quality}; about {duration(seconds * factor)} of training with --quality {better.quality}"
+
+
+def cost(members: int) -> float:
+    """Return the time of a step of an ensemble, as a multiple of one member's."""
+    return 1 + MEMBER_COST * (members - 1)
 
 
 def no_better(metrics: Mapping[str, Any], name: str) -> Iterator[str]:
