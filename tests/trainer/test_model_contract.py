@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -244,6 +245,20 @@ def test_an_activation_that_is_applied_twice_is_reported(
     use_network(monkeypatch, head)
     with pytest.raises(UserError, match="ends in (sigmoid|softmax), and the loss applies it again"):
         check_model(trainer_of(schema, statistics), window)
+
+
+def test_an_activation_that_an_ensemble_applies_twice_is_reported(
+    schema: Schema, statistics: Statistics, window: Window
+) -> None:
+    if schema.task == "regression":
+        pytest.skip("of classes only")
+    settings = replace(SETTINGS, ensemble=3)
+    model = Model(schema, statistics, settings)
+    activation = keras.layers.Activation("sigmoid" if schema.task == "binary" else "softmax")
+    model.network = keras.Model(model.network.inputs, activation(model.network.outputs[0]))
+    optimizer = build_optimizer(model.network, settings, 300, 10)
+    with pytest.raises(UserError, match="ends in (sigmoid|softmax), and the loss applies it again"):
+        check_model(Trainer(model, optimizer, settings), window)
 
 
 def test_an_activation_that_loss_and_predictions_expect_passes(

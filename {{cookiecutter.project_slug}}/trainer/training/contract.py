@@ -154,13 +154,16 @@ def check_probabilities(predictions: npt.NDArray[Any]) -> None:
 def check_activated_once(model: Any, outputs: Any, labels: Any, predictions: Any) -> None:
     """Raise `UserError` if the network ends in sigmoid or softmax, and loss or predictions apply it again."""
     activations = list(last_activations(model.network.outputs[0]))
-    if not activations or len(outputs.shape) != 2:
+    if not activations:
         return
-    width = outputs.shape[1]  # 1 for a binary label: the second of its classes
-    classes = tf.one_hot(labels, max(width, 2))[:, -width:]
-    perfect = tf.clip_by_value(classes, 1e-4, 1 - 1e-4)
-    in_loss = float(tf.reduce_mean(model.losses(perfect, labels))) > 0.1
-    in_predictions = np.abs(predictions[:, -1] - outputs[:, -1]).max() > TOLERANCE
+    width = outputs.shape[-1]  # 1 for a binary label: the second of its classes
+    members = tf.reshape(outputs, [len(labels), -1, width])
+    classes = tf.one_hot(labels, max(width, 2))[:, None, -width:]
+    perfect = tf.clip_by_value(classes + tf.zeros_like(members), 1e-4, 1 - 1e-4)
+    losses = model.losses(tf.reshape(perfect, outputs.shape), labels)
+    in_loss = float(tf.reduce_mean(losses)) > 0.1
+    own = tf.reduce_mean(members[:, :, -1], axis=1)
+    in_predictions = np.abs(predictions[:, -1] - own).max() > TOLERANCE
     if in_loss or in_predictions:
         raise UserError(
             f"the network ends in {activations[0]}, and {'the loss' if in_loss else 'Model.predictions'} applies it again",
