@@ -37,7 +37,7 @@ FLAGS = (
     "--learning-rate",
     "0.01",
 )
-LONGER = ("--batch-size", "50", "--dropout", "0.1", "--epochs", "20")
+LONGER = ("--quality", "fast", "--batch-size", "50", "--dropout", "0.1", "--epochs", "40")
 
 
 def config(cluster: object, task: object) -> dict[str, str]:

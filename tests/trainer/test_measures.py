@@ -57,6 +57,30 @@ def test_measures_of_a_number() -> None:
     assert quantiles["0.75"] == {"error": 0.5, "size": 1.5}
 
 
+def test_a_slice_that_is_predicted_worse_is_found_and_no_other() -> None:
+    generator = np.random.default_rng(3)
+    labels, names = generator.integers(0, 2, 4_000), np.array(["a", "b", "c", "d"] * 1_000)
+    scores = np.where(labels, 0.9, 0.1) + generator.uniform(-0.05, 0.05, 4_000)
+    scores[names == "c"] = 0.5  # worse on purpose
+    columns = {
+        "plan": names.tolist(),
+        "chance": generator.uniform(size=4_000).tolist(),
+        "constant": ["x"] * 4_000,
+        "few": ["y"] * 20 + ["z"] * 3_980,
+    }
+    found = measures.worse_slices("binary", labels, of_two(scores), columns)
+    [(name, worse)] = found.items()
+    assert name == "plan: c" and worse["rows"] == 1_000 and worse["auc"] == 0.5
+    assert worse["loss"] == worse["expected"] == pytest.approx(-np.log(0.5)) and worse["p"] < 1e-6
+    assert worse["others"] == pytest.approx(
+        measures.losses("binary", labels, of_two(scores))[names != "c"].mean()
+    )
+    errors = np.where(names == "d", 3.0, 1.0)
+    numbers = generator.normal(size=4_000)
+    found = measures.worse_slices("regression", numbers, numbers + errors, columns)
+    assert found.keys() == {"plan: d"} and found["plan: d"]["loss"] == pytest.approx(9)
+
+
 def test_a_calibrated_model_has_no_calibration_error() -> None:
     hits = np.array([True] * 1 + [False] * 4 + [True] * 4 + [False] * 1)
     assert measures.calibration_error(hits, np.repeat([0.2, 0.8], 5)) == pytest.approx(0)

@@ -25,6 +25,7 @@ from trainer.data.statistics import Statistics, parsed, prepared_fingerprint
 from trainer.data.table_files import TABLES, NoTable, files_of
 from trainer.evaluation import measures
 from trainer.evaluation.held_out import WHOLE, held_out_rows
+from trainer.evaluation.measures import SEARCHED_ROWS
 from trainer.evaluation.page import page
 from trainer.evaluation.page import shown as shown_number
 from trainer.predict import Model
@@ -82,6 +83,12 @@ def main(arguments: Sequence[str]) -> int:
             name: measures.sliced(task, labels, predictions, rows.column(name).to_pylist())
             for name in by
         },
+        "worse_slices": measures.worse_slices(
+            task,
+            labels[:SEARCHED_ROWS],
+            predictions[:SEARCHED_ROWS],
+            {name: rows.column(name)[:SEARCHED_ROWS].to_pylist() for name in schema.used},
+        ),
         "importance": measures.importance(task, labels, schema.used, predictor.shuffled),
     }
     folder = options.model.parent / EVALUATION

@@ -4,8 +4,9 @@ Labels are class codes, int64 [rows], or numbers, float64 [rows]. Predictions ar
 whose second class is the positive one of two, or numbers, float64 [rows].
 """
 
+import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -19,6 +20,8 @@ BINS = 10
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 MOST_VALUES, QUARTERS = 12, 4
 REPEATS, IMPORTANCE_ROWS = 5, 5_000
+SEARCHED_ROWS, FEWEST_IN_SLICE, MOST_SLICES, SIGNIFICANT = 50_000, 30, 10, 0.01
+TINY = np.finfo(np.float64).tiny
 MAIN = {"binary": "auc", "multiclass": "accuracy", "regression": "rmse"}
 
 
@@ -155,6 +158,48 @@ def sliced(task: str, labels: Array, predictions: Array, values: Sequence[Any]) 
         name: {"rows": int(mask.sum()), **measured(task, labels[mask], predictions[mask])}
         for name, mask in slices_of(values)
     }
+
+
+def losses(task: str, labels: Array, predictions: Array) -> Array:
+    """Return the loss of each row, float64 [rows]: the squared error, or -log of the probability of its class."""
+    if task == "regression":
+        return np.asarray((labels - predictions) ** 2)
+    own = predictions[np.arange(len(labels)), labels]
+    return np.asarray(-np.log(np.maximum(own, TINY)))
+
+
+def expected_losses(predictions: Array) -> Array:
+    """Return the loss of each row, float64 [rows], if its probabilities are true: their entropy."""
+    return np.asarray(-(predictions * np.log(np.maximum(predictions, TINY))).sum(axis=1))
+
+
+def worse_slices(
+    task: str, labels: Array, predictions: Array, columns: Mapping[str, Sequence[Any]]
+) -> Table:
+    """Return the slices whose mean loss is significantly higher than that of the other rows, the highest first.
+
+    `p` is that of Welch's statistic under a normal distribution, times the number of slices that were compared (Bonferroni).
+    """
+    by_row = losses(task, labels, predictions)
+    found, compared = {}, 0
+    for column, values in columns.items():
+        for name, mask in slices_of(values):
+            inside, others = by_row[mask], by_row[~mask]
+            if min(len(inside), len(others)) < FEWEST_IN_SLICE:
+                continue
+            compared += 1
+            error = math.sqrt(sum(part.var(ddof=1) / len(part) for part in (inside, others)))
+            z = (inside.mean() - others.mean()) / error if error else 0.0
+            p = math.erfc(z / math.sqrt(2)) / 2
+            means = {"loss": float(inside.mean()), "others": float(others.mean())}
+            main = measured(task, labels[mask], predictions[mask])[MAIN[task]]
+            if task != "regression":
+                means["expected"] = float(expected_losses(predictions[mask]).mean())
+            row = {"rows": len(inside), MAIN[task]: main, **means, "p": p}
+            found[f"{column}: {name.strip()}"] = row
+    kept = {name: row | {"p": min(1.0, row["p"] * compared)} for name, row in found.items()}
+    worse = sorted(kept.items(), key=lambda each: -each[1]["loss"])
+    return dict([each for each in worse if each[1]["p"] < SIGNIFICANT][:MOST_SLICES])
 
 
 def importance(

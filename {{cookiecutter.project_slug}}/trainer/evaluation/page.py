@@ -35,6 +35,7 @@ ABOUT = {
     "by_class": "At the same threshold.",
     "lift": "Of the rows with the highest scores: their share of the positives, and how many times as many it is as by chance.",
     "error_quantiles": "Of true - predicted, and of its size.",
+    "worse_slices": "Whose loss is significantly higher than that of the other rows. Expected: what the predicted probabilities make of it; a loss far above is wrong, not just uncertain.",
     "importance": "By how much the main metric gets worse when a column is shuffled; below twice the deviation it may be chance.",
 }
 INK, LINE, SECOND = "#010203", "#3b82c4", "#d9822b"
@@ -55,7 +56,7 @@ MOST_POINTS, MOST_COLUMNS, MOST_LETTERS = 1_000, 20, 18
 def page(document: Mapping[str, Any], labels: Array, predictions: Array) -> str:
     """Return the page of what evaluation.json holds, with charts of the labels and predictions."""
     source = f"{document['model']}: {document['rows']:,} rows of the {document['source']['text']}."
-    sections = [section(k, document[k], about) for k, about in ABOUT.items() if k in document]
+    sections = [section(k, document[k], about) for k, about in ABOUT.items() if document.get(k)]
     sections += [section(f"by {k}", each, "") for k, each in document["slices"].items()]
     drawn = (svg(*each) for each in charts(document, labels, predictions))
     figures = f'<div class="charts">{"".join(drawn)}</div>\n'
