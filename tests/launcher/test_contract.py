@@ -16,6 +16,8 @@ def test_file_names_mount_and_exit_codes_are_the_trainer_s() -> None:
     assert (contract.STATISTICS, contract.EXAMPLES) == (files.STATISTICS, files.EXAMPLES)
     job = outputs.outputs_of("job", {})
     assert (job.metrics.name, job.config.name) == (contract.METRICS, contract.CONFIG)
+    assert contract.EVALUATION == outputs.EVALUATION
+    assert contract.ROW_LOSSES == outputs.ROW_LOSSES
     assert contract.MOUNT == outputs.BUCKET_MOUNT
     assert contract.EXIT_USER_ERROR == errors.EXIT_USER_ERROR
     assert contract.EXIT_INTERRUPTED == errors.EXIT_INTERRUPTED

@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from array import array
 from pathlib import Path
 from typing import Any
 
@@ -145,3 +146,53 @@ def test_without_runs_there_is_one_line(
     )
     assert main(["predict", "--run", "best", "--model", "m"]) == 2
     assert "error: --model beside --run; expected one of the two" in capsys.readouterr().err
+
+
+def evaluated(folder: Path, number: int, losses: list[float], rows_id: str = "a") -> None:
+    job_dir = folder / "runs" / f"{number:04d}"
+    document = {
+        "source": {"rows_id": rows_id, "text": f"test table {rows_id}.csv: it had no part"},
+        "metrics": {"auc": {"value": 0.75 + number / 100}, "log_loss": {"value": None}},
+    }
+    write_files(job_dir, {"evaluation/evaluation.json": json.dumps(document)})
+    (job_dir / "evaluation/row_losses.bin").write_bytes(array("f", losses).tobytes())
+
+
+@pytest.mark.parametrize(
+    ("second", "line"),
+    [
+        # Differences of 0.25 and 0.75: their mean is 0.5, their standard error 0.025, and 1.96 of these 0.049.
+        ([1.25, 2.75, 1.25, 2.75] * 25, "+0.5 ± 0.049 a row, 100 rows: more than chance"),
+        ([0.75, 2.5, 1.0, 1.5], "-0.062 ± 0.42 a row, 4 rows: may be chance"),
+    ],
+)
+def test_two_evaluations_are_compared_row_by_row(
+    project: Path, capsys: pytest.CaptureFixture[str], second: list[float], line: str
+) -> None:
+    evaluated(project, 2, [1.0, 2.0] * (len(second) // 2))
+    evaluated(project, 3, second)
+    assert main(["runs", "2", "3"]) == 0
+    printed = capsys.readouterr()
+    assert f"run 3 - run 2: {line}\n" in printed.err
+    assert "auc" in printed.out and "0.77" in printed.out and "0.78" in printed.out
+
+
+@pytest.mark.parametrize(
+    ("pair", "error"),
+    [
+        (["2"], "2 does not name two runs; expected two numbers, such as 3 5"),
+        (["2", "best"], "2 best does not name two runs"),
+        (["2", "4"], "0004 has no evaluation; expected one of this version; run nox -s evaluate"),
+        (
+            ["2", "3"],
+            "0002 and 0003 were evaluated on other rows (test table a.csv and test table b.csv)",
+        ),
+    ],
+)
+def test_two_runs_that_cannot_be_compared_get_one_line(
+    project: Path, capsys: pytest.CaptureFixture[str], pair: list[str], error: str
+) -> None:
+    evaluated(project, 2, [1.0, 2.0])
+    evaluated(project, 3, [1.0, 2.0], "b")
+    assert main(["runs", *pair]) == 2
+    assert error in capsys.readouterr().err

@@ -18,6 +18,8 @@ METRICS = "metrics.json"
 CONFIG = "config.json"
 """In a job folder; the settings of the run that writes to it."""
 SAVED_MODEL = "saved_model.pb"
+EVALUATION, ROW_LOSSES = "evaluation/evaluation.json", "evaluation/row_losses.bin"
+"""In a job folder; the loss of each evaluated row, float32 in the byte order of the machine."""
 
 EXIT_FAILED = 1
 EXIT_USER_ERROR = 2

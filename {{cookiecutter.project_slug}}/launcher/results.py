@@ -1,15 +1,18 @@
 """What the runs below runs/ have achieved, and which of those on the same data is the best."""
 
 import json
+import math
+from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
 from launcher.console import UserError
-from launcher.contract import CONFIG, METRICS
+from launcher.contract import CONFIG, EVALUATION, METRICS, ROW_LOSSES
 from launcher.files import read_json
 from launcher.runs import MODEL, RECORD, numbered, read
 from launcher.spec.study import Study
@@ -101,3 +104,40 @@ def chosen_model(runs: Path, run: str, study: Study | None) -> Path:
         expected = f"best, or one of the runs {', '.join(models) or '(none)'}"
         raise UserError(f"there is no run {run} with a model", expected, "see nox -s runs")
     return models[named]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The evaluations of two runs on the same rows."""
+
+    values: dict[str, tuple[float | None, float | None]]
+    """By measure."""
+    rows: int
+    difference: float
+    """The mean over the rows of the loss of the second minus that of the first."""
+    error: float
+    """Its standard error: the rows are paired, so that how hard they are plays no part."""
+
+
+def compared(first: Path, second: Path) -> Comparison:
+    """Compare two runs by their evaluations; raise `UserError` if one has none, or they are of other rows."""
+    documents = [evaluation(folder) for folder in (first, second)]
+    if documents[0]["source"]["rows_id"] != documents[1]["source"]["rows_id"]:
+        texts = " and ".join(each["source"]["text"].partition(":")[0] for each in documents)
+        what = f"{first.name} and {second.name} were evaluated on other rows ({texts})"
+        fix = "run nox -s evaluate for both, with the same --input if their data differs"
+        raise UserError(what, "evaluations of the same rows", fix)
+    measures = [each["metrics"] for each in documents]
+    values = {k: (measures[0][k]["value"], measures[1][k]["value"]) for k in measures[0]}
+    losses = (array("f", (folder / ROW_LOSSES).read_bytes()) for folder in (first, second))
+    differences = [other - one for one, other in zip(*losses, strict=True)]
+    error = stdev(differences) / math.sqrt(len(differences))
+    return Comparison(values, len(differences), fmean(differences), error)
+
+
+def evaluation(folder: Path) -> dict[str, Any]:
+    found = read_json(folder / EVALUATION)
+    if "rows_id" not in found.get("source", {}):
+        fix = f"run nox -s evaluate -- --run {folder.name} first"
+        raise UserError(f"{folder} has no evaluation", "one of this version", fix)
+    return found

@@ -6,6 +6,7 @@ folder, `evaluation/` gets evaluation.json and report.html.
 
 import argparse
 import csv
+import hashlib
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -33,11 +34,10 @@ from trainer.preprocessing.provenance import Request, stale_reasons
 from trainer.publish import check_scores
 from trainer.run.console import Console, shown_path
 from trainer.run.errors import UserError, exit_code, shown
-from trainer.run.outputs import read_json, write_json
+from trainer.run.outputs import EVALUATION, ROW_LOSSES, read_json, write_json
 from trainer.serving import SCORES, STATISTICS
 
-EVALUATION = "evaluation"
-JSON, PAGE = "evaluation.json", "report.html"
+PAGE = "report.html"
 FEWEST_ROWS, MOST_SHOWN = 2, 3
 
 
@@ -73,7 +73,8 @@ def main(arguments: Sequence[str]) -> int:
     constant = constant_predictions(statistics, len(labels), task)
     document = {
         "model": shown_path(options.model),
-        "source": source,
+        # Rows are in the order of their keys, so that other rows have other labels somewhere.
+        "source": {**source, "rows_id": hashlib.sha256(labels.tobytes()).hexdigest()},
         "task": task,
         "rows": len(labels),
         "metric": measures.MAIN[task],
@@ -91,8 +92,9 @@ def main(arguments: Sequence[str]) -> int:
         ),
         "importance": measures.importance(task, labels, schema.used, predictor.shuffled),
     }
-    folder = options.model.parent / EVALUATION
-    write(folder, document, page(document, labels, predictions))
+    folder = options.model.parent / Path(EVALUATION).parent
+    losses = measures.losses(task, labels, predictions)
+    write(folder, document, page(document, labels, predictions), losses)
     report(document, folder, console)
     return 0
 
@@ -206,13 +208,16 @@ def constant_predictions(statistics: Statistics, rows: int, task: str) -> npt.ND
     return np.tile(counts / counts.sum(), (rows, 1))
 
 
-def write(folder: Path, document: Mapping[str, Any], text: str) -> None:
+def write(
+    folder: Path, document: Mapping[str, Any], text: str, losses: npt.NDArray[np.float64]
+) -> None:
     """Replace an evaluation by a complete one."""
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     (partial / PAGE).write_text(text, encoding="utf-8")
-    write_json(partial / JSON, document)
+    losses.astype(np.float32).tofile(partial / Path(ROW_LOSSES).name)
+    write_json(partial / Path(EVALUATION).name, document)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
 

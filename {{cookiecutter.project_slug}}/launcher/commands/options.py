@@ -39,6 +39,7 @@ class Options:
     all_replicas: bool = False
     preempt: float = 0.0
     run: str | None = None
+    pair: Sequence[str] = ()
     sort: str = "run"
     json: bool = False
     model: str | None = None
@@ -84,10 +85,12 @@ def add_option(
     """Add an option; one without a help text is not listed."""
     if type:
         settings["type"] = TYPES[type]
-    names = [short] if short else []
+    names = (
+        [name] if "nargs" in settings else [*filter(None, [short, f"--{name.replace('_', '-')}"])]
+    )
     settings.setdefault("help", argparse.SUPPRESS)
     settings["default"] = getattr(Options, name)
-    parser.add_argument(*names, f"--{name.replace('_', '-')}", **settings)
+    parser.add_argument(*names, **settings)
 
 
 def trainer_flags() -> str:

@@ -7,18 +7,22 @@ from dataclasses import asdict
 
 from launcher.commands.session import Session
 from launcher.console import UserError
-from launcher.results import Result, grouped, results_of
+from launcher.results import Result, compared, grouped, results_of
 
 FLAGS_WIDTH = 23
 """What the other columns leave of a terminal's 80."""
+NOISE_ERRORS = 1.96
+"""Standard errors of an interval of 95 %."""
 SHORT = 6
 """Digits of a digest."""
 STARTED = slice(len("2026-"), len("2026-12-31T23:59"))
 
 
 def runs(session: Session) -> int:
-    """Print a table for each group of comparable runs, or all as JSON."""
+    """Print a table for each group of comparable runs, or all as JSON; or two evaluations."""
     project, options = session.project, session.options
+    if options.pair:
+        return pair(session)
     results = results_of(project.runs, session.job.study)
     if not results:
         what, expected = f"there is no run in {project.shown_path(project.runs)}", "a run"
@@ -33,6 +37,24 @@ def runs(session: Session) -> int:
         headings = ("run", "started", f"eval {group[0].metric}", "test", "s", "data", "code")
         session.console.table((*headings, "flags"), [row for each in group for row in rows(each)])
     session.console.step("best", "* by the eval split, which the test table has no part in")
+    return 0
+
+
+def pair(session: Session) -> int:
+    """Print the evaluations of two runs side by side, and whether their losses differ by more than chance."""
+    given, console = session.options.pair, session.console
+    if len(given) != 2 or not all(each.isdecimal() for each in given):
+        what = f"{' '.join(given)} does not name two runs"
+        raise UserError(what, "two numbers, such as 3 5", "see nox -s runs")
+    first, second = (session.project.runs / f"{int(each):04d}" for each in given)
+    found = compared(first, second)
+    cells = [(name, *map(shown, both)) for name, both in found.values.items()]
+    console.table(("", *(f"run {int(each)}" for each in given)), cells)
+    noise = NOISE_ERRORS * found.error
+    verdict = "more than chance" if abs(found.difference) > noise else "may be chance"
+    names = " - ".join(f"run {int(each)}" for each in reversed(given))
+    text = f"{names}: {found.difference:+.2g} ± {noise:.2g} a row, {found.rows:,} rows: {verdict}"
+    console.step("loss", text)
     return 0
 
 

@@ -14,6 +14,7 @@ from trainer.run.locks import held
 
 BUCKET_MOUNT = "/gcs"
 SAVED_MODEL = "saved_model.pb"  # in the folder of the model
+EVALUATION, ROW_LOSSES = "evaluation/evaluation.json", "evaluation/row_losses.bin"
 TUNING_METRIC_FILE = "/tmp/hypertune/output.metrics"
 TUNING_RECORDS_KEPT = 100
 
