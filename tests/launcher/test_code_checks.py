@@ -59,6 +59,12 @@ def test_what_is_imported_is_loaded_only_after_an_edit(
         assert imports.process is None
 
 
+def test_what_is_always_required_is_not_absent(tmp_path: Path) -> None:
+    """Where requirements cannot be installed, the environment is one with earlier requirements."""
+    assert not absent_in(write_module(tmp_path, "import always_zz"))
+    assert absent_in(write_module(tmp_path, "import windows_zz"))
+
+
 def names_of(folder: Path) -> list[Name]:
     return Source(folder).names
 
@@ -81,6 +87,7 @@ def absent_in(project: Path) -> list[str]:
     declared = {
         "duckdb-zz": ['duckdb-zz; extra == "x"'],
         "windows-zz": ["windows-zz; sys_platform == 'win32'"],
+        "always-zz": ["always-zz>=1"],
     }
     imports = dependencies.required(names_of(project), declared)
     request = {

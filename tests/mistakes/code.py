@@ -59,7 +59,7 @@ PLANTS: tuple[Plant, ...] = (
     Plant("40 beyond top", "trainer/model.py", first("from ..launcher import project"), "go beyond the package"),
     Plant("41", LAYERS, last("def f():\n    from trainer.model import bild_optimizer"), "write build_optimizer"),
     Plant("41 module", LAYERS, last("def f():\n    from trainer.training import optimizr"), "write optimizer"),
-    Plant("41 alias", LAYERS, last("def f():\n    import trainer.data.shard as s"), "trainer.data.shard, which"),
+    Plant("41 alias", LAYERS, last("def f():\n    import trainer.data.shard as s"), "there is no trainer.data.shard;"),
     Plant("41 relative", LAYERS, last("def f():\n    from ..data.schema import Schem"), "write Schema"),
     Plant("41 undefined", LAYERS, last("def f(rows):\n    return rosw"), "Undefined name `rosw`"),
     Plant("41 eager", LAYERS, last("X = UNDEFINED"), "Undefined name `UNDEFINED`"),

@@ -28,7 +28,8 @@ from trainer.training.layers import (
     Crosses,
     FusedEmbedding,
     Heads,
-    Members,
+    MemberDense,
+    MemberDropout,
     PiecewiseLinear,
     WideTable,
     WordMeans,
@@ -168,19 +169,27 @@ def build_network(schema: Schema, statistics: Statistics, settings: Settings) ->
         means = WordMeans(counts[coded:], schema.text_words, settings.embedding_size, dropout)
         deep.append(means(codes[:, coded:]))
     hidden = keras.layers.Concatenate()(deep) if len(deep) > 1 else deep[0]
-    if settings.ensemble > 1:
-        hidden = Members(settings.ensemble)(hidden)
-    for units in settings.hidden_units:
-        hidden = keras.layers.Dense(units, activation="relu", kernel_initializer="he_normal")(
-            hidden
-        )
-        hidden = keras.layers.Dropout(settings.dropout)(hidden)
+    hidden = hidden_layers(hidden, settings)
     if settings.ensemble > 1:
         wide = [keras.layers.Reshape((1, outputs))(part) for part in wide]
         scores = Heads(outputs)(hidden)
     else:
         scores = keras.layers.Dense(outputs)(hidden)
     return keras.Model([numbers, codes], keras.layers.Add()([scores, *wide]))
+
+
+def hidden_layers(hidden: Any, settings: Settings) -> Any:
+    """Return the last hidden layer on float32 [rows, width]: [rows, units], or [rows, members, units] of an ensemble."""
+    is_ensemble = settings.ensemble > 1
+    dropout = MemberDropout if is_ensemble else keras.layers.Dropout
+    for number, units in enumerate(settings.hidden_units):
+        if is_ensemble and number == 0:
+            dense = MemberDense(settings.ensemble, units)
+        else:
+            dense = keras.layers.Dense(units, kernel_initializer="he_normal")
+        hidden = keras.layers.ReLU()(dense(hidden))
+        hidden = dropout(settings.dropout)(hidden)
+    return hidden
 
 
 def wide_part(codes: Any, counts: Sequence[int], rows: int, outputs: int) -> Any:

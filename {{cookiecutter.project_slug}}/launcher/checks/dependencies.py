@@ -44,8 +44,12 @@ def package_of(each: Name) -> str:
 
 
 def absent_findings(project: Path, absent: Iterable[Name], declared: Declared) -> list[UserError]:
-    """Return one finding for each absent package, at the first place that imports it."""
-    first = {package_of(each): each for each in reversed([*absent])}
+    """Return one finding for each absent package, at the first place that imports it.
+
+    One that is required without a condition is no mistake: where requirements cannot be installed, earlier ones are.
+    """
+    conditional = (each for each in absent if all(";" in line for line in lines_of(each, declared)))
+    first = {package_of(each): each for each in reversed([*conditional])}
     return [misplaced(project, each) or undeclared(each, declared) for each in first.values()]
 
 
