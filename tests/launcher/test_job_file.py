@@ -35,6 +35,7 @@ def test_a_job_is_read_with_its_types_and_its_arguments_become_flags(tmp_path: P
     job = read_job(write_files(tmp_path, {"job.toml": JOB}) / "job.toml")
     assert (job.cloud.region, job.cloud.scale_tier) == ("us-central1", "BASIC")
     assert (job.data.test, job.data.max_rejected_share, job.data.deduplicate) == ("", 0.0, False)
+    assert job.data.split == "random"
     expected = "--epochs 3 --learning-rate 0.01 --fast --hidden-units 64,32"
     assert argument_flags(job.arguments) == expected.split()
 
@@ -50,6 +51,7 @@ def test_a_job_is_read_with_its_types_and_its_arguments_become_flags(tmp_path: P
         ("= 0.1", '= "0.1"', "job.toml [data] eval_share is '0.1'; expected a number"),
         ("= 0.1", "= true", "job.toml [data] eval_share is True; expected a number"),
         ("= 0.1", "= 1.5", "job.toml [data] eval_share is 1.5; expected a share above 0"),
+        ("= 0.1", '= 0.1\nsplit = ["time"]', "job.toml [data] split is ['time']; expected text in"),
         ("= 0.1", "= 0.0", "job.toml [data] eval_share is 0.0; expected a share above 0"),
         ('"some-bucket"', '""', "job.toml [job] bucket is empty; expected text in quotes"),
         ("fast =", "Fast =", "job.toml [arguments] Fast is not a valid flag name"),

@@ -69,7 +69,10 @@ def train(path: str) -> Change:
     return swap("data/adult.data.gz", path)
 
 
-PLANTS: tuple[Plant, ...] = ()
+PLANTS: tuple[Plant, ...] = (
+    Plant("24 a split by no column", JOB, key("split", '"time:agee"'), "is 'time:agee'; expected one of the COLUMNS age"),
+    Plant("24 no such split", JOB, key("split", '"radnom"'), "did you mean 'random'?"),
+)  # fmt: skip
 
 RUNS: tuple[Mistake, ...] = (
     local("24", FEATURES, without("age"), "has a column 'age' that trainer/features.py does not name"),

@@ -134,6 +134,7 @@ RUNS: tuple[Mistake, ...] = (
     stale("38 class", FEATURES, swap('POSITIVE = ">50K"', 'POSITIVE = "<=50K"'), f"{STALE} from another features.py (POSITIVE"),
     stale("38 missing", FEATURES, swap('["", "?"]', '["", "?", "0"]'), f"{STALE} from another features.py (MISSING"),
     stale("38 share", JOB, key("eval_share", "0.2"), f"{STALE} with --eval-share 0.1, now 0.2"),
+    stale("38 split", JOB, key("split", '"group:age"'), f"{STALE} with --split random, now group:age"),
     stale("38 test", JOB, key("test", '""'), f"{STALE} with the test table data/adult.test.gz, now absent"),
     stale("38 rows", JOB, key("deduplicate", "true"), STALE),
 )  # fmt: skip

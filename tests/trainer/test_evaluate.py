@@ -112,28 +112,42 @@ def test_without_one_the_eval_split_is_evaluated(
     assert (whole["rows"], whole["source"]["rows_of"]) == (len(rows), "input")
 
 
-def test_the_eval_split_is_the_one_of_training_or_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("split", "rows_of"), [("random", "eval"), ("time:day", "eval"), ("column:part", "test")]
+)
+def test_the_rows_are_the_held_out_ones_of_training_or_refused(
+    split: str, rows_of: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kinds = {"note": "ignore", "day": "datetime", "plan": "categorical", "size": "numeric"}
+    kinds = {
+        "note": "ignore",
+        "part": "ignore",
+        "day": "datetime",
+        "plan": "categorical",
+        "size": "numeric",
+    }
     declare(monkeypatch, kinds, LABEL_SQL="RTRIM(label, '.')")
     cells = [
-        f"{('', 'a', 'b')[n % 3]},2024-01-{1 + n % 28:02},{('basic', 'plus')[n % 2]},{n}.5,{label}."
+        f"{('', 'a', 'b')[n % 3]},{('train', 'train', 'eval', 'test')[n % 4]},2024-01-{1 + n % 28:02},{('basic', 'plus')[n % 2]},{n}.5,{label}."
         for n, label in enumerate(labels(200))
     ]
     table = tmp_path / "table.csv"
-    table.write_text("\n".join(["note,day,plan,size,y", *cells, ""]), encoding="utf-8")
-    prepared_beside(table)
+    table.write_text("\n".join(["note,part,day,plan,size,y", *cells, ""]), encoding="utf-8")
+    prepared_beside(table, "--split", split)
     own = read_schema(features)
     statistics = read_statistics(tmp_path / "output", own)
     model = Model(own, statistics, Settings(hidden_units=(8,), ensemble=1).for_rows(80, own.task))
     export(model, own, statistics, tmp_path / "run" / "model", is_chief=True)
     monkeypatch.setattr(measures, "RESAMPLES", 2)
     flags = ["--train", table, "--output", tmp_path / "output", "--model", tmp_path / "run/model"]
-    arguments = [str(each) for each in (*flags, "-q", "--by", "note, day")]
+    arguments = [str(each) for each in (*flags, "-q", "--split", split, "--by", "note, part, day")]
     assert evaluate.main(arguments) == 0
     found = json.loads((tmp_path / "run/evaluation/evaluation.json").read_text("utf-8"))
-    check_parity(found, model, tmp_path / "output" / "eval", own)
+    check_parity(found, model, tmp_path / "output" / rows_of, own)
+    assert (found["source"]["rows_of"], found["source"]["chose_the_run"]) == (
+        rows_of,
+        rows_of == "eval",
+    )
+    assert rows_of == "eval" or {*found["slices"]["part"]} == {"test"}
     assert {*found["slices"]["note"]} == {"a", "b", "(missing)"}
     assert sum(each["rows"] for each in found["slices"]["note"].values()) == found["rows"]
     assert next(iter(found["slices"]["day"])).startswith("2024-01-")

@@ -101,10 +101,12 @@ def test_a_table_that_changed_is_a_stale_reason(
 
 def test_another_option_is_a_stale_reason(schema: Schema, rows: list[Row], tmp_path: Path) -> None:
     arguments = prepared_in(tmp_path, schema, rows)
+    split = f"group:{schema.used[0]}"
     test = str(write_table(tmp_path / "test.data", schema, rows))
     changed = ["--eval-share", "0.2", "--deduplicate", "--test", test, "--memory-mb", "999"]
-    assert prepare.stale_reasons([*arguments, *changed]) == [
+    assert prepare.stale_reasons([*arguments, *changed, "--split", split]) == [
         "made with --eval-share 0.1, now 0.2",
+        f"made with --split random, now {split}",
         "made with --deduplicate False, now True",
         f"made with the test table absent, now {test}",
     ]

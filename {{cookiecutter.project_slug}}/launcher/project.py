@@ -78,7 +78,7 @@ class Project:
     def preparation_flags(self, data: Data) -> list[str]:
         """Return the flags of trainer.prepare for the tables and the options of job.toml."""
         flags = ["--train", self.table(data.train), "--output", self.absolute(data.prepared)]
-        flags += ["--eval-share", str(data.eval_share)]
+        flags += ["--eval-share", str(data.eval_share), "--split", data.split]
         flags += ["--max-rejected-share", str(data.max_rejected_share)]
         flags += ["--test", self.table(data.test)] if data.test else []
         return flags + ["--deduplicate"] * data.deduplicate

@@ -62,7 +62,8 @@ def main(arguments: Sequence[str]) -> int:
     kept = {name: "categorical" for name in by if schema.columns[name] == "ignore"}
     try:
         wide = replace(schema, columns=schema.columns | kept)
-        rows = held_out_rows(request, wide, statistics.label, console)
+        split = source["rows_of"] if request.eval_share < WHOLE else "eval"
+        rows = held_out_rows(request, wide, statistics.label, console, split)
     except NoTable as error:
         remedy = "correct --input" if options.input else error.remedy
         raise UserError(str(error), TABLES, remedy) from error
@@ -135,7 +136,8 @@ def table_of(
         name = "input" if options.input else "test"
         text = f"{name} table {shown_path(whole)}: it had no part in the choice of the run"
         source = {"rows_of": name, "file": str(whole), "chose_the_run": False, "text": text}
-        return replace(request, train=whole.resolve(), eval_share=WHOLE), source
+        request = replace(request, train=whole.resolve(), eval_share=WHOLE, split="random")
+        return request, source
     reasons = stale_reasons(request, schema)
     if prepared_fingerprint(request.output) != statistics.fingerprint:
         reasons = ["the model was trained on other data", *reasons]
@@ -145,6 +147,10 @@ def table_of(
             "the split that the model was trained with, so that no row of it is evaluated",
             "restore the table and trainer/features.py, train again, or name other rows with --input",
         )
+    if request.rule[0] == "column" and "test" in statistics.rows:
+        text = f"test rows by {shown(request.rule[1])}: they had no part in the choice of the run"
+        source = {"rows_of": "test", "file": str(request.train), "chose_the_run": False}
+        return request, {**source, "text": text}
     text = "eval split: it chose the weights of the run, so that its metrics may be too good"
     source = {"rows_of": "eval", "file": str(request.train), "chose_the_run": True, "text": text}
     return request, source

@@ -1,6 +1,6 @@
 """From a raw table to encoded shards: `python -m trainer.prepare --train FILE --output DIR`.
 
-Cleans and casts every row, splits by a hash of the row, learns vocabularies and statistics from the training rows
+Cleans and casts every row, splits by a hash of the row or by a column, learns vocabularies and statistics from the training rows
 alone, and writes integer codes and floats as Parquet. Rows that cannot be used are counted and kept in `rejects.csv`.
 """
 
@@ -14,6 +14,7 @@ from trainer.data.schema import read_schema
 from trainer.data.table_files import TABLES, NoTable
 from trainer.preprocessing import provenance
 from trainer.preprocessing.provenance import Request, check_request
+from trainer.preprocessing.splits import check_split
 from trainer.run.console import Console, shown_path
 from trainer.run.errors import UserError, exit_code
 from trainer.run.locks import held
@@ -31,6 +32,8 @@ def parser() -> argparse.ArgumentParser:
     add("--test", type=Path, help="a test file of your own, evaluated once, after training")
     add("--output", type=Path, required=True, help="folder for shards and statistics")
     add("--eval-share", type=float, default=0.1, help="fraction of --train that is held out")
+    split = "random, stratified, time:COLUMN, group:COLUMN or column:COLUMN"
+    add("--split", default="random", help=f"how --train is split: {split}")
     rejected = "fail if a larger fraction of the rows cannot be used"
     add("--max-rejected-share", type=float, default=0.01, help=rejected)
     add("--deduplicate", action="store_true", help="keep one of each set of equal rows")
@@ -47,6 +50,7 @@ def main(arguments: Sequence[str]) -> int:
     request = request_of(options)
     check_request(request)
     schema = read_schema(features)
+    check_split(request, schema)
     shown = shown_path(request.output)
     waiting = f"data     waiting for another preparation of {shown}"
     with held(request.lock, lambda: console.line(waiting)):
@@ -68,10 +72,11 @@ def main(arguments: Sequence[str]) -> int:
 def stale_reasons(arguments: Sequence[str]) -> list[str]:
     """Return why the data prepared with these arguments is not current: plain sentences, none if it is.
 
-    Raises `UserError` for an invalid features.py.
+    Raises `UserError` for an invalid features.py, and for a split that its columns do not allow.
     """
-    request = request_of(parser().parse_args(arguments))
-    return provenance.stale_reasons(request, read_schema(features))
+    request, schema = request_of(parser().parse_args(arguments)), read_schema(features)
+    check_split(request, schema)
+    return provenance.stale_reasons(request, schema)
 
 
 def request_of(options: argparse.Namespace) -> Request:
@@ -83,6 +88,7 @@ def request_of(options: argparse.Namespace) -> Request:
         max_rejected_share=options.max_rejected_share,
         deduplicate=options.deduplicate,
         memory_mb=options.memory_mb,
+        split=options.split,
     )
 
 

@@ -64,6 +64,8 @@ class Data:
     prepared: str
     test: str = ""
     deduplicate: bool = False
+    split: str = "random"
+    """How rows are split, which trainer.preprocessing.splits checks against the columns."""
 
     @property
     def tables(self) -> dict[str, str]:

@@ -305,7 +305,8 @@ def check_reading(schema: Schema) -> None:
     numbers = (*schema.of_kind("numeric"), schema.label)
     for where, names, allowed, kind in (
         ("UNITS", schema.units, numbers, "numeric"),
-        ("DAY_FIRST", schema.day_first, schema.dates, "datetime"),
+        # An ignored one may be what the rows are split by.
+        ("DAY_FIRST", schema.day_first, schema.of_kind("datetime", "ignore"), "datetime"),
     ):
         for name in names:
             if name not in allowed:

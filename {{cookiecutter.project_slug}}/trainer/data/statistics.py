@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,8 @@ class Statistics:
     vocabularies: dict[str, tuple[str, ...]]
     hashed: dict[str, int]
     fingerprint: str
+    split: dict[str, Any] = field(default_factory=lambda: {"rule": "random"})
+    """How the train table was split; by a column also what is on which side."""
 
     def code_counts(self) -> tuple[int, ...]:
         """Return the number of codes of each column, in the order of `Schema.textual`."""
@@ -121,6 +123,7 @@ def parsed(document: dict[str, Any]) -> Statistics:
         vocabularies={name: tuple(values) for name, values in document["vocabularies"].items()},
         hashed=document["hashed"],
         fingerprint=document["fingerprint"],
+        split=document.get("split", {"rule": "random"}),
     )
 
 

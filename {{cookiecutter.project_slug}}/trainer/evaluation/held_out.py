@@ -19,8 +19,10 @@ WHOLE = 1.0
 """The share of a table that is no train table."""
 
 
-def held_out_rows(request: Request, schema: Schema, label: Label, console: Console) -> Any:
-    """Return the eval split of the train table of a request as an Arrow table of `Schema.used` and the label, in text.
+def held_out_rows(
+    request: Request, schema: Schema, label: Label, console: Console, split: str = "eval"
+) -> Any:
+    """Return one split of the train table of a request as an Arrow table of `Schema.used` and the label, in text.
 
     Rows of a class that `label`, the one of training, lacks are left out with a warning. Raises what preparing raises.
     """
@@ -30,13 +32,13 @@ def held_out_rows(request: Request, schema: Schema, label: Label, console: Conso
         try:
             preparation.read_table("train", open_table(request.train, schema, "train"))
             if request.eval_share < WHOLE:
-                preparation.divide_equal_rows()
-                preparation.place_classes()
+                preparation.split_rows()
             preparation.drop_unknown_labels(label)
             numbers = map(number_column, range(len(schema.numeric)))
             texts = map(text_column, range(len(schema.textual)))
             columns = ", ".join([*numbers, *texts, "label"])
-            query = f"SELECT {columns} FROM prepared WHERE split = 'eval' ORDER BY row_key"
+            rows_of = f"prepared WHERE split = {sql.literal(split)}"
+            query = f"SELECT {columns} FROM {rows_of} ORDER BY row_key"
             cursor = (
                 preparation.connection.cursor()
             )  # the connection has a result that was not read to its end

@@ -44,7 +44,7 @@ def split_rows(connection: Any, request: Request) -> dict[str, int]:
     query = "SELECT split, COUNT(*) FROM prepared GROUP BY split"
     counted = dict(sql.run(connection, query).fetchall())
     remedies = dict.fromkeys(("train", "eval"), "give a larger table, or another --eval-share")
-    if request.test:
+    if request.test or "test" in counted:
         remedies["test"] = (
             "give it rows with labels that training has, or remove `test` from job.toml"
         )

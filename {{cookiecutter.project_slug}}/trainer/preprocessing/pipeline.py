@@ -15,7 +15,7 @@ from trainer.data.cells import date_of
 from trainer.data.schema import Schema
 from trainer.data.statistics import Label, Statistics, vocabulary_codes, write_statistics
 from trainer.data.table_files import OTHER_ENCODING, damaged
-from trainer.preprocessing import analyze, comparison, sql
+from trainer.preprocessing import analyze, comparison, splits, sql
 from trainer.preprocessing.columns import cells_table, codes_table, values_table
 from trainer.preprocessing.provenance import Request, digest, write_record
 from trainer.preprocessing.raw_table import Table, as_plain, open_table, reader, source_sql
@@ -106,13 +106,13 @@ class Preparation:
 
     def write(self, tables: dict[str, Table]) -> Statistics:
         rejected = sum(self.read_table(split, table) for split, table in tables.items())
-        self.divide_equal_rows()
-        self.place_classes()
+        record = self.split_rows()
         analyze.split_rows(self.connection, self.request)
         label = analyze.label_statistics(self.connection, self.schema)
         self.drop_unknown_labels(label)
         self.count_cells()
         statistics = analyze.analyze(self.connection, self.request, self.schema, label, rejected)
+        statistics = dataclasses.replace(statistics, split=record)
         self.write_examples([*statistics.rows][-1])
         self.create_codes(statistics)
         self.encode_first()
@@ -174,8 +174,9 @@ class Preparation:
         import duckdb
         import sqlglot
 
-        validated = sql.validated_rows(self.schema, self.request.deduplicate)
-        query = sql.with_split(validated, self.request.eval_share, split)
+        request = self.request
+        validated = sql.validated_rows(self.schema, request.deduplicate, request.rule[1])
+        query = sql.with_split(validated, request.eval_parts, split)
         target = "CREATE TABLE prepared AS" if split == "train" else "INSERT INTO prepared"
         try:
             query = sql.in_duckdb(query)
@@ -215,6 +216,22 @@ class Preparation:
             raise UserError(found, f"at most {allowed:.2%}", remedy)
         self.console.warning(f"{found}; see {shown_path(self.request.output / files.REJECTS)}")
 
+    def split_rows(self) -> dict[str, Any]:
+        """Give each row of the train table its split; return what statistics.json records of it."""
+        self.divide_equal_rows()
+        rule, column = self.request.rule
+        if column:
+            found, warning = splits.create_sides(self.connection, self.request, self.schema)
+            self.findings += [warning] * bool(warning)
+            self.recreate(sql.with_sides("'train'" if rule == "time" else "p.split"))
+            details = ", ".join(f"{name} {value}" for name, value in found.items())
+            self.console.line(f"data     split by {rule} of {column}: {details}")
+            return {"rule": self.request.split, **found}
+        if rule == "stratified":
+            self.recreate(sql.stratified(self.request.eval_parts))
+        self.place_classes()
+        return {"rule": self.request.split}
+
     def divide_equal_rows(self) -> None:
         """Split rows of very many copies copy by copy."""
         rows = self.count("prepared WHERE split <> 'test'")
@@ -223,13 +240,14 @@ class Preparation:
         limit = 1 if few else max(MOST_COPIES, int(rows * MOST_COPIES_SHARE))
         if not rows or most <= limit:
             return
-        share = self.request.eval_share
-        tables = (sql.divided(split, share, limit) for split in self.request.tables)
+        parts = self.request.eval_parts
+        tables = (sql.divided(split, parts, limit) for split in self.request.tables)
         self.recreate(" UNION ALL ".join(tables))
-        self.console.line(
-            f"data     {different:,} of {rows:,} rows are different, so copies of a row are in both splits;"
-            " --deduplicate keeps one of each"
-        )
+        if not self.request.rule[1]:
+            self.console.line(
+                f"data     {different:,} of {rows:,} rows are different, so copies of a row are in both splits;"
+                " --deduplicate keeps one of each"
+            )
 
     def recreate(self, query: str) -> None:
         """Replace the table `prepared` by what a query over it returns."""
@@ -312,7 +330,7 @@ class Preparation:
         self.findings += [*self.small_splits(statistics)]
         self.findings += comparison.warnings_of(self.folder, self.schema, statistics)
         # As many test rows as are equal within a table are equal by chance; that count takes ten times as long.
-        share = self.number(sql.share_of_test_in_train()) if self.request.test else 0.0
+        share = self.number(sql.share_of_test_in_train()) if "test" in statistics.rows else 0.0
         if (
             share > comparison.LARGE_SHARE
             and share - self.number(sql.share_of_equal_rows()) > comparison.LARGE_SHARE

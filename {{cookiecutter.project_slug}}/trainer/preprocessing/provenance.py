@@ -16,6 +16,7 @@ from trainer.data import files
 from trainer.data.schema import Schema
 from trainer.data.statistics import prepared_fingerprint
 from trainer.data.table_files import files_of
+from trainer.preprocessing.sql import SPLIT_PARTS
 from trainer.run.console import shown_path
 from trainer.run.errors import UserError
 from trainer.run.outputs import read_json, write_json
@@ -35,6 +36,17 @@ class Request:
     max_rejected_share: float
     deduplicate: bool
     memory_mb: int
+    split: str = "random"
+
+    @property
+    def rule(self) -> tuple[str, str]:
+        """How the train table is split, and by which column: "" for none."""
+        return self.split.partition(":")[::2]
+
+    @property
+    def eval_parts(self) -> tuple[int, int]:
+        """The first of the `SPLIT_PARTS` parts of the rows that are evaluated on, and the one behind the last."""
+        return 0, round(self.eval_share * SPLIT_PARTS)
 
     @property
     def tables(self) -> dict[str, Path]:
@@ -112,6 +124,7 @@ def source_of(request: Request, schema: Schema) -> dict[str, Any]:
         "features": {**features, "COLUMNS in the order": [*schema.columns]},
         "made with": {
             "--eval-share": request.eval_share,
+            "--split": request.split,
             "--deduplicate": request.deduplicate,
             **versions(),
         },

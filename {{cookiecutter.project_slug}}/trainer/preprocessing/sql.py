@@ -235,11 +235,11 @@ def unusable(value: str, text: str, shown_text: str, name: str, kind: str) -> st
     return f"WHEN NOT {finite(value)} AND {text} IS NOT NULL THEN {reason}"
 
 
-def validated_rows(schema: Schema, deduplicate: bool) -> str:
+def validated_rows(schema: Schema, deduplicate: bool, split_column: str = "") -> str:
     """Return SQL that casts and validates each row of `source`.
 
     Columns: `x0` … numbers, `t0` … text as it stands, `label`, `reason` (NULL for a valid row), `cells`
-    (the text of an invalid row), and two INT64: `row_key`, made of the MD5 of all columns of the table in the order of their
+    (the text of an invalid row), `split_cell` where a column decides the split, and two INT64: `row_key`, made of the MD5 of all columns of the table in the order of their
     names, and `content_key`, of those that are used.
     """
     columns = [raw_column(index) for index in range(len(schema.sources))]
@@ -262,6 +262,7 @@ def validated_rows(schema: Schema, deduplicate: bool) -> str:
     ]
     regression = schema.task == "regression"
     y = f", {number('label', schema.label, schema)} AS y" if regression else ""
+    cell = f", {by_name[split_column]} AS split_cell" if split_column else ""
     unique = "QUALIFY ROW_NUMBER() OVER (PARTITION BY content_key ORDER BY row_key) = 1"
     return (
         f"WITH texts AS (SELECT *, {', '.join(texts)} FROM source),"
@@ -271,7 +272,7 @@ def validated_rows(schema: Schema, deduplicate: bool) -> str:
         f" numbered AS (SELECT *{y} FROM labelled),"
         f" validated AS (SELECT *, {rejection(schema)} AS reason FROM numbered)"
         f" SELECT {', '.join(kept_columns(schema))}, {kept_label(schema)} AS label, reason,"
-        f" IF(reason IS NULL, NULL, {joined([*columns, 'label'])}) AS cells, row_key, content_key FROM validated"
+        f" IF(reason IS NULL, NULL, {joined([*columns, 'label'])}) AS cells, row_key, content_key{cell} FROM validated"
         f" {unique if deduplicate else ''}"
     )
 
@@ -338,9 +339,9 @@ def kept_columns(schema: Schema) -> list[str]:
     ]
 
 
-def with_split(relation: str, eval_share: float, split: str) -> str:
+def with_split(relation: str, parts: tuple[int, int], split: str) -> str:
     """Return SQL that adds `split`: the rows of a train table are split by their key, in any order of them alike."""
-    by_key = f"IF({PART} < {round(eval_share * SPLIT_PARTS)}, 'eval', 'train')"
+    by_key = f"IF({PART} >= {parts[0]} AND {PART} < {parts[1]}, 'eval', 'train')"
     split = by_key if split == "train" else literal(split)
     return f"SELECT *, {split} AS split FROM ({relation}) AS read"
 
@@ -351,7 +352,7 @@ def equal_rows() -> str:
     return f"SELECT COUNT(*), MAX(copies) FROM ({counted}) AS counted"
 
 
-def divided(split: str, eval_share: float, limit: int) -> str:
+def divided(split: str, parts: tuple[int, int], limit: int) -> str:
     """Return SQL for the rows of one table with a key of its own for each copy of a row that has more than `limit` copies."""
     tables = "split = 'test'" if split == "test" else "split <> 'test'"
     copies = "ROW_NUMBER() OVER (PARTITION BY row_key) AS copy, COUNT(*) OVER (PARTITION BY row_key) AS copies"
@@ -360,7 +361,24 @@ def divided(split: str, eval_share: float, limit: int) -> str:
         f"SELECT * EXCEPT (row_key, copy, copies), IF(copies > {limit} AND copy > 1, {own_key}, row_key) AS row_key"
         f" FROM (SELECT * EXCEPT (split), {copies} FROM prepared WHERE {tables}) AS counted"
     )
-    return with_split(rows, eval_share, split)
+    return with_split(rows, parts, split)
+
+
+def stratified(parts: tuple[int, int]) -> str:
+    """Return SQL for `prepared` with the same share of each class in the eval split, by the keys of its rows."""
+    of_class = "PARTITION BY split = 'test', label"
+    rank, rows = f"RANK() OVER ({of_class} ORDER BY {PART}, row_key)", f"COUNT(*) OVER ({of_class})"
+    placed = f"DIV((2 * {rank} - 1) * {SPLIT_PARTS}, (2 * {rows}))"  # sqlglot adds no parentheses
+    by_rank = f"IF(part >= {parts[0]} AND part < {parts[1]}, 'eval', 'train')"
+    side = f"IF(split = 'test', 'test', {by_rank})"
+    ranked = f"SELECT *, {placed} AS part FROM prepared"
+    return f"SELECT * EXCEPT (split, part), {side} AS split FROM ({ranked}) AS ranked"
+
+
+def with_sides(otherwise: str) -> str:
+    """Return SQL for `prepared` with the split that the table `sides` gives to the cell of each row."""
+    side = f"IF(p.split = 'test', 'test', IFNULL(sides.side, {otherwise}))"
+    return f"SELECT p.* EXCEPT (split, split_cell), {side} AS split FROM prepared AS p LEFT JOIN sides ON sides.cell = p.split_cell"
 
 
 def classes_by_split() -> str:
