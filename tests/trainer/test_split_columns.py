@@ -209,7 +209,10 @@ def test_a_column_names_the_split_of_each_row(
     "classes", [{"yes": 64, "no": 1_136}, {"a": 10, "b": 25, "c": 2, "d": 1, "e": 900}]
 )
 def test_each_class_gives_the_same_share(
-    classes: dict[str, int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    classes: dict[str, int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     declare(monkeypatch, {"number": "numeric"}, TASK="binary" if "yes" in classes else "multiclass")
     y = [name for name, count in classes.items() for _ in range(count)]
@@ -221,6 +224,7 @@ def test_each_class_gives_the_same_share(
         name: few.get(name, round(count / 10)) for name, count in classes.items()
     }
     assert len(splits["train"]) + len(splits["eval"]) == len(y)
+    assert "split stratified: eval has the same share of each class" in capsys.readouterr().err
 
 
 def test_copies_of_a_row_are_on_one_side_of_a_stratified_split(

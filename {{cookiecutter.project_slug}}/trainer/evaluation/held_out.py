@@ -32,7 +32,7 @@ def held_out_rows(
         try:
             preparation.read_table("train", open_table(request.train, schema, "train"))
             if request.eval_share < WHOLE:
-                preparation.split_rows()
+                preparation.split_train_table()
             preparation.drop_unknown_labels(label)
             numbers = map(number_column, range(len(schema.numeric)))
             texts = map(text_column, range(len(schema.textual)))

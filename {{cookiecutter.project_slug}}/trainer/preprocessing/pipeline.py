@@ -106,7 +106,7 @@ class Preparation:
 
     def write(self, tables: dict[str, Table]) -> Statistics:
         rejected = sum(self.read_table(split, table) for split, table in tables.items())
-        record = self.split_rows()
+        record = self.split_train_table()
         analyze.split_rows(self.connection, self.request)
         label = analyze.label_statistics(self.connection, self.schema)
         self.drop_unknown_labels(label)
@@ -176,7 +176,7 @@ class Preparation:
 
         request = self.request
         validated = sql.validated_rows(self.schema, request.deduplicate, request.rule[1])
-        query = sql.with_split(validated, request.eval_parts, split)
+        query = sql.with_split(validated, request.eval_share, split)
         target = "CREATE TABLE prepared AS" if split == "train" else "INSERT INTO prepared"
         try:
             query = sql.in_duckdb(query)
@@ -216,7 +216,7 @@ class Preparation:
             raise UserError(found, f"at most {allowed:.2%}", remedy)
         self.console.warning(f"{found}; see {shown_path(self.request.output / files.REJECTS)}")
 
-    def split_rows(self) -> dict[str, Any]:
+    def split_train_table(self) -> dict[str, Any]:
         """Give each row of the train table its split; return what statistics.json records of it."""
         self.divide_equal_rows()
         rule, column = self.request.rule
@@ -228,7 +228,8 @@ class Preparation:
             self.console.line(f"data     split by {rule} of {column}: {details}")
             return {"rule": self.request.split, **found}
         if rule == "stratified":
-            self.recreate(sql.stratified(self.request.eval_parts))
+            self.recreate(sql.stratified(self.request.eval_share))
+            self.console.line("data     split stratified: eval has the same share of each class")
         self.place_classes()
         return {"rule": self.request.split}
 
@@ -240,8 +241,8 @@ class Preparation:
         limit = 1 if few else max(MOST_COPIES, int(rows * MOST_COPIES_SHARE))
         if not rows or most <= limit:
             return
-        parts = self.request.eval_parts
-        tables = (sql.divided(split, parts, limit) for split in self.request.tables)
+        share = self.request.eval_share
+        tables = (sql.divided(split, share, limit) for split in self.request.tables)
         self.recreate(" UNION ALL ".join(tables))
         if not self.request.rule[1]:
             self.console.line(

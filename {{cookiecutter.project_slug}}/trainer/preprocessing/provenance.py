@@ -16,7 +16,6 @@ from trainer.data import files
 from trainer.data.schema import Schema
 from trainer.data.statistics import prepared_fingerprint
 from trainer.data.table_files import files_of
-from trainer.preprocessing.sql import SPLIT_PARTS
 from trainer.run.console import shown_path
 from trainer.run.errors import UserError
 from trainer.run.outputs import read_json, write_json
@@ -42,11 +41,6 @@ class Request:
     def rule(self) -> tuple[str, str]:
         """How the train table is split, and by which column: "" for none."""
         return self.split.partition(":")[::2]
-
-    @property
-    def eval_parts(self) -> tuple[int, int]:
-        """The first of the `SPLIT_PARTS` parts of the rows that are evaluated on, and the one behind the last."""
-        return 0, round(self.eval_share * SPLIT_PARTS)
 
     @property
     def tables(self) -> dict[str, Path]:

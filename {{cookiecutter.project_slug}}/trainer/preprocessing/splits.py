@@ -91,8 +91,7 @@ def by_word(request: Request, schema: Schema) -> str:
 
 def by_group(request: Request, schema: Schema) -> str:
     """Return SQL for `sides` by a hash of the value; the smallest hash is evaluated on in any case."""
-    first, last = request.eval_parts
-    is_eval = f"part >= {first} AND part < GREATEST({last}, MIN(part) OVER () + 1)"
+    is_eval = f"part < GREATEST({sql.eval_parts(request.eval_share)}, MIN(part) OVER () + 1)"
     return (
         f"WITH counted AS ({COUNTED}), valued AS (SELECT *, {sql.value('cell', schema)} AS text FROM counted),"
         f" named AS (SELECT *, NULLIF({sql.row_text(['text'])}, '') AS value FROM valued),"
@@ -106,7 +105,7 @@ def by_time(request: Request, schema: Schema) -> str:
 
     All rows of one time are on one side, so the cut is where it comes nearest to the share.
     """
-    column, (first, last) = request.rule[1], request.eval_parts
+    column, parts = request.rule[1], sql.eval_parts(request.eval_share)
     relations, dated = sql.dated(replace(schema, columns={column: "datetime"}))
     finite = sql.finite("number")
     return (
@@ -118,6 +117,6 @@ def by_time(request: Request, schema: Schema) -> str:
         " later AS (SELECT value, MIN(value) OVER () AS first_value, SUM(table_rows) OVER () AS all_rows,"
         " SUM(table_rows) OVER (ORDER BY value DESC) AS eval_rows FROM valued WHERE value IS NOT NULL),"
         f" cut AS (SELECT value FROM later WHERE value > first_value"
-        f" ORDER BY ABS(eval_rows * {sql.SPLIT_PARTS} - all_rows * {last - first}), value DESC LIMIT 1)"
+        f" ORDER BY ABS(eval_rows * {sql.SPLIT_PARTS} - all_rows * {parts}), value DESC LIMIT 1)"
         " SELECT *, IF(value IS NULL, NULL, IF(value >= (SELECT value FROM cut), 'eval', 'train')) AS side FROM valued"
     )

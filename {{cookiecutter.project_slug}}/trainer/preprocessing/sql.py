@@ -239,8 +239,8 @@ def validated_rows(schema: Schema, deduplicate: bool, split_column: str = "") ->
     """Return SQL that casts and validates each row of `source`.
 
     Columns: `x0` … numbers, `t0` … text as it stands, `label`, `reason` (NULL for a valid row), `cells`
-    (the text of an invalid row), `split_cell` where a column decides the split, and two INT64: `row_key`, made of the MD5 of all columns of the table in the order of their
-    names, and `content_key`, of those that are used.
+    (the text of an invalid row), two INT64: `row_key`, made of the MD5 of all columns of the table in the order of their
+    names, and `content_key`, of those that are used; and `split_cell`, the text of `split_column`, if there is one.
     """
     columns = [raw_column(index) for index in range(len(schema.sources))]
     by_name = dict(zip((*schema.sources, schema.label), (*columns, "label"), strict=True))
@@ -339,9 +339,14 @@ def kept_columns(schema: Schema) -> list[str]:
     ]
 
 
-def with_split(relation: str, parts: tuple[int, int], split: str) -> str:
+def eval_parts(eval_share: float) -> int:
+    """Return how many of the `SPLIT_PARTS` parts of the rows are evaluated on."""
+    return round(eval_share * SPLIT_PARTS)
+
+
+def with_split(relation: str, eval_share: float, split: str) -> str:
     """Return SQL that adds `split`: the rows of a train table are split by their key, in any order of them alike."""
-    by_key = f"IF({PART} >= {parts[0]} AND {PART} < {parts[1]}, 'eval', 'train')"
+    by_key = f"IF({PART} < {eval_parts(eval_share)}, 'eval', 'train')"
     split = by_key if split == "train" else literal(split)
     return f"SELECT *, {split} AS split FROM ({relation}) AS read"
 
@@ -352,7 +357,7 @@ def equal_rows() -> str:
     return f"SELECT COUNT(*), MAX(copies) FROM ({counted}) AS counted"
 
 
-def divided(split: str, parts: tuple[int, int], limit: int) -> str:
+def divided(split: str, eval_share: float, limit: int) -> str:
     """Return SQL for the rows of one table with a key of its own for each copy of a row that has more than `limit` copies."""
     tables = "split = 'test'" if split == "test" else "split <> 'test'"
     copies = "ROW_NUMBER() OVER (PARTITION BY row_key) AS copy, COUNT(*) OVER (PARTITION BY row_key) AS copies"
@@ -361,16 +366,15 @@ def divided(split: str, parts: tuple[int, int], limit: int) -> str:
         f"SELECT * EXCEPT (row_key, copy, copies), IF(copies > {limit} AND copy > 1, {own_key}, row_key) AS row_key"
         f" FROM (SELECT * EXCEPT (split), {copies} FROM prepared WHERE {tables}) AS counted"
     )
-    return with_split(rows, parts, split)
+    return with_split(rows, eval_share, split)
 
 
-def stratified(parts: tuple[int, int]) -> str:
+def stratified(eval_share: float) -> str:
     """Return SQL for `prepared` with the same share of each class in the eval split, by the keys of its rows."""
     of_class = "PARTITION BY split = 'test', label"
     rank, rows = f"RANK() OVER ({of_class} ORDER BY {PART}, row_key)", f"COUNT(*) OVER ({of_class})"
     placed = f"DIV((2 * {rank} - 1) * {SPLIT_PARTS}, (2 * {rows}))"  # sqlglot adds no parentheses
-    by_rank = f"IF(part >= {parts[0]} AND part < {parts[1]}, 'eval', 'train')"
-    side = f"IF(split = 'test', 'test', {by_rank})"
+    side = f"IF(split = 'test', 'test', IF(part < {eval_parts(eval_share)}, 'eval', 'train'))"
     ranked = f"SELECT *, {placed} AS part FROM prepared"
     return f"SELECT * EXCEPT (split, part), {side} AS split FROM ({ranked}) AS ranked"
 
