@@ -17,7 +17,7 @@ ALLOWED = {
     "trainer.preprocessing": "run data | duckdb numpy pyarrow sqlglot",
     "trainer.features": "",
     "trainer.settings": "",
-    "trainer.arguments": "settings",
+    "trainer.arguments": "data settings",
     "trainer.training": "run data settings | keras numpy tensorflow",
     "trainer.serving": "run data | numpy tensorflow",
     "trainer.model": "run data settings training serving | keras numpy tensorflow",

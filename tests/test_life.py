@@ -168,7 +168,8 @@ def test_predict_prints_a_prediction_for_each_raw_row(project: Path) -> None:
 
 @pytest.mark.minute
 def test_a_run_is_evaluated_and_listed(project: Path) -> None:
-    said = ran(project, "evaluate", "--run", "1", "--by", "sex,age")
+    said = ran(project, "evaluate", "--run", "1", "--by", "sex,age", "--threshold", "f1")
+    assert "threshold (model)  at 0.5: " in said and "threshold (f1)     at 0." in said
     assert "test table data/adult.test.gz" in said and "WARNING" not in said
     run = project / "runs" / "0001"
     metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
@@ -176,6 +177,12 @@ def test_a_run_is_evaluated_and_listed(project: Path) -> None:
     assert found["rows"] == 16_281 and found["slices"].keys() == {"sex", "age"}
     for name, other in (("auc", "auc"), ("accuracy", "accuracy"), ("log_loss", "loss")):
         assert found["metrics"][name]["value"] == pytest.approx(metrics[other], abs=1e-3)
+    assert found["metrics"]["auc"]["linear"] == metrics["linear_baseline"]["auc"]
+    assert found["thresholds"]["model"] == pytest.approx(
+        {name: each for name, each in metrics["threshold"].items() if name != "aim"}, rel=0.01
+    )
+    chosen = found["thresholds"]["f1"]["threshold"]
+    assert chosen == pytest.approx(metrics["thresholds"]["f1"], abs=0.02)
     listed = json.loads(nox(project, "runs", "--json").stdout)
     assert (listed[0]["run"], listed[0]["test"]) == (1, metrics["auc"])
     assert nox(project, "evaluate", "--run", "99").returncode

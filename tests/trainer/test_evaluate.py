@@ -15,9 +15,11 @@ from trainer import evaluate, features
 from trainer.data.schema import Schema, read_schema
 from trainer.data.shards import Split
 from trainer.data.statistics import Statistics, read_statistics
+from trainer.data.thresholds import chosen_threshold
 from trainer.evaluation import measures
 from trainer.model import Model, export
 from trainer.run.errors import UserError
+from trainer.serving import threshold_of, write_threshold
 from trainer.settings import Settings
 from trainer.training.metrics import MAIN_METRIC, metrics_of
 
@@ -158,6 +160,121 @@ def test_the_rows_are_the_held_out_ones_of_training_or_refused(
         UserError, match="does not hold the data of the model .the table .* changed"
     ):
         evaluate.main(arguments)
+
+
+def eval_split_of(model: Model, prepared: Path, schema: Schema) -> tuple[Any, Any]:
+    """Return the labels and the scores of the eval split, computed from its shards."""
+    window = Split(prepared / "eval", schema, memory_mb=64).all_rows()
+    outputs = model.predictions(tf.constant(window.numbers), tf.constant(window.codes)).numpy()
+    return window.labels, outputs[:, 1].astype(np.float64)
+
+
+def test_a_threshold_is_chosen_on_the_eval_split_and_kept_if_asked(
+    evaluated: Evaluate,
+    model: Model,
+    prepared: Path,
+    schema: Schema,
+    rows: list[Row],
+    run_dir: Path,
+    tmp_path: Path,
+) -> None:
+    folder = run_dir / "model"
+    before = (folder / "saved_model.pb").read_bytes()
+    if schema.task != "binary":
+        with pytest.raises(UserError, match="has no threshold; expected a model of two classes"):
+            evaluated("--threshold", "f1")
+        return
+    labels, scores = eval_split_of(model, prepared, schema)
+    expected = chosen_threshold("balanced", labels, scores)
+    shown = evaluated("--threshold", "balanced")
+    assert (folder / "saved_model.pb").read_bytes() == before
+    assert shown["source"]["rows_of"] == "test"
+    assert shown["thresholds"]["balanced"]["threshold"] == pytest.approx(expected, rel=1e-5)
+    assert shown["thresholds"]["model"]["threshold"] == 0.5
+    # Other rows than those of the eval split play no part either.
+    table = write_table(tmp_path / "rows.data", schema, rows[:50])
+    other = evaluated("--threshold", "balanced", "--input", str(table))
+    assert (
+        other["thresholds"]["balanced"]["threshold"] == shown["thresholds"]["balanced"]["threshold"]
+    )
+    kept = evaluated("--threshold", "balanced", "--keep")
+    threshold = kept["thresholds"]["model"]["threshold"]
+    assert threshold_of(folder) == threshold == shown["thresholds"]["balanced"]["threshold"]
+    errors = kept["thresholds"]["model"]
+    assert kept["confusion"] != shown["confusion"]
+    assert kept["metrics"]["f1"]["value"] == pytest.approx(errors["f1"])
+    assert kept["metrics"]["f1"] != shown["metrics"]["f1"]
+    assert kept["metrics"]["auc"]["value"] == shown["metrics"]["auc"]["value"]
+    write_threshold(folder, 0.5)
+    assert (folder / "saved_model.pb").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--threshold", "f3"], "--threshold is 'f3'; expected f1, balanced, .*; choose one of"),
+        (["--keep"], "--keep is given alone; expected a threshold to keep; add --threshold f1"),
+        (["--threshold", "precision=1", "--keep"], "no threshold gives precision=1 .*; expected"),
+    ],
+)
+def test_a_threshold_that_cannot_be_is_refused_and_nothing_changes(
+    flags: list[str],
+    message: str,
+    evaluated: Evaluate,
+    schema: Schema,
+    run_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if schema.task != "binary":
+        pytest.skip("a threshold is of two classes")
+
+    def alike(held_out: evaluate.HeldOut, *_: Any) -> Any:
+        return np.tile([0.4, 0.6], (len(held_out.labels), 1))
+
+    monkeypatch.setattr(evaluate.HeldOut, "predicted", alike)
+    before = {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()}
+    with pytest.raises(UserError, match=message):
+        evaluated(*flags)
+    assert {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()} == before
+
+
+def test_a_threshold_without_the_eval_split_is_refused(
+    evaluated: Evaluate, schema: Schema, run_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if schema.task != "binary":
+        pytest.skip("a threshold is of two classes")
+    before = (run_dir / "model" / "saved_model.pb").read_bytes()
+    monkeypatch.setattr(evaluate, "prepared_fingerprint", lambda _: "another")
+    with pytest.raises(
+        UserError, match="does not hold the data of the model .*; expected .*give --threshold a nu"
+    ):
+        evaluated("--threshold", "f1", "--keep")
+    assert (run_dir / "model" / "saved_model.pb").read_bytes() == before
+    found = evaluated("--threshold", "0.31")  # needs no rows
+    assert found["thresholds"]["0.31"]["threshold"] == 0.31
+
+
+def test_the_linear_baseline_of_the_run_is_beside_the_measures_of_the_same_rows(
+    evaluated: Evaluate, schema: Schema, rows: list[Row], run_dir: Path, tmp_path: Path
+) -> None:
+    name = MAIN_METRIC[schema.task]
+    trained = {"split": "test", "linear_baseline": {name: 0.75, "loss": 0.5}, "thresholds": {}}
+    if schema.task == "binary":
+        trained["thresholds"] = {"recall=0.8": 0.3}
+    (run_dir / "metrics.json").write_text(json.dumps(trained), encoding="utf-8")
+    try:
+        found = evaluated()
+        table = write_table(tmp_path / "rows.data", schema, rows[:50])
+        other = evaluated("--test", str(table))  # not the rows of the run
+    finally:
+        (run_dir / "metrics.json").unlink()
+    assert found["metrics"][name]["linear"] == 0.75
+    if schema.task != "regression":
+        assert found["metrics"]["log_loss"]["linear"] == 0.5
+    assert "linear" not in other["metrics"][name]
+    if schema.task == "binary":
+        assert found["thresholds"]["recall=0.8"]["threshold"] == 0.3
+        assert [*found["thresholds"]][:3] == ["model", "recall=0.8", "0.1"]
 
 
 def test_data_that_the_model_was_not_trained_on_is_refused(

@@ -1,6 +1,7 @@
 """Measures of predictions on cases worked by hand, and the page that shows them."""
 
 import re
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from trainer.evaluation.page import page
 
 LABELS = np.array([0, 0, 1, 1])
 SCORES = np.array([0.1, 0.4, 0.35, 0.8])
+OWN = {measures.OWN: 0.5}
+of_binary = partial(measures.measured, "binary")
 
 
 def of_two(positive: Any) -> Any:
@@ -52,7 +55,7 @@ def test_measures_of_a_number() -> None:
     found = measures.measured("regression", labels, predictions)
     assert found == {"rmse": pytest.approx((5 / 3) ** 0.5), "mae": 1.0, "r2": 1 - 5 / 2}
     assert measures.measured("regression", labels[:1], predictions[:1])["r2"] is None
-    quantiles = measures.details("regression", labels, predictions, ())["error_quantiles"]
+    quantiles = measures.details("regression", labels, predictions, (), {})["error_quantiles"]
     assert quantiles["0.5"] == {"error": 0.0, "size": 1.0}
     assert quantiles["0.75"] == {"error": 0.5, "size": 1.5}
 
@@ -90,7 +93,7 @@ def test_a_calibrated_model_has_no_calibration_error() -> None:
 
 
 def test_the_confusion_is_by_the_true_class() -> None:
-    found = measures.details("binary", LABELS, of_two(SCORES), ("no", "yes"))
+    found = measures.details("binary", LABELS, of_two(SCORES), ("no", "yes"), OWN)
     assert found["confusion"] == {"no": {"no": 2, "yes": 0}, "yes": {"no": 1, "yes": 1}}
     assert found["by_class"]["no"] == {
         "precision": pytest.approx(2 / 3),
@@ -98,6 +101,19 @@ def test_the_confusion_is_by_the_true_class() -> None:
         "f1": pytest.approx(0.8),
         "rows": 2,
     }
+
+
+def test_measures_confusion_and_thresholds_are_at_the_threshold_of_the_model() -> None:
+    at = {measures.OWN: 0.3, "f1": 0.5}
+    found = measures.details("binary", LABELS, of_two(SCORES), ("no", "yes"), at)
+    assert found["confusion"] == {"no": {"no": 1, "yes": 1}, "yes": {"no": 0, "yes": 2}}
+    assert [*found["thresholds"]][:3] == ["model", "f1", "0.1"] and "0.9" in found["thresholds"]
+    table = found["thresholds"]
+    assert table["model"]["recall"] == 1.0 and table["model"]["precision"] == 2 / 3
+    assert table["f1"] == table["0.5"] and table["f1"]["false_negatives"] == 1
+    measured = measures.measured("binary", LABELS, of_two(SCORES), 0.3)
+    assert measured["f1"] == pytest.approx(4 / 5) and measured["accuracy"] == 3 / 4
+    assert measured["balanced_accuracy"] == 3 / 4 and measured["auc"] == 3 / 4
 
 
 def test_lift_is_how_many_times_chance() -> None:
@@ -113,8 +129,9 @@ def test_lift_is_how_many_times_chance() -> None:
 def test_an_interval_is_that_of_the_normal_distribution(rows: int) -> None:
     labels = np.arange(rows) % 5 // 4  # one in five
     predictions = of_two(np.full(rows, 0.3))
-    found = measures.with_intervals("binary", labels, predictions, predictions)["accuracy"]
-    assert found["value"] == found["constant"] == 0.8
+    others: Any = {"constant": of_binary(labels, predictions), "linear": {"auc": 0.7}}
+    found = measures.with_intervals(of_binary, labels, predictions, others)["accuracy"]
+    assert found["value"] == found["constant"] == 0.8 and found["linear"] is None
     expected = 1.96 * (0.8 * 0.2 / rows) ** 0.5
     assert found["high"] - 0.8 == pytest.approx(expected, rel=0.25)
     assert 0.8 - found["low"] == pytest.approx(expected, rel=0.25)
@@ -141,10 +158,10 @@ def test_a_slice_that_was_made_worse_is_found() -> None:
     labels = np.tile([0, 1], 60)
     scores = np.where(labels == 1, 0.9, 0.1)
     scores[:40] = 0.5 + 0.1 * (-1) ** np.arange(40)  # of the wrong class
-    found = measures.sliced("binary", labels, of_two(scores), ["north"] * 40 + ["south"] * 80)
+    found = measures.sliced(of_binary, labels, of_two(scores), ["north"] * 40 + ["south"] * 80)
     assert (found["north"]["auc"], found["south"]["auc"]) == (0, 1)
     assert (found["south"]["rows"], found["north"]["rows"]) == (80, 40)
-    one = measures.sliced("binary", labels, of_two(scores), labels.astype(str).tolist())
+    one = measures.sliced(of_binary, labels, of_two(scores), labels.astype(str).tolist())
     assert one["1"]["auc"] is None and one["1"]["accuracy"] < 1
 
 
@@ -177,14 +194,15 @@ def test_the_page_needs_no_other_file(task: str) -> None:
     predictions: Any = np.eye(labels.max() + 1)[labels] * 0.4 + 0.6 / len(classes)
     if task == "regression":
         labels, predictions = labels * 1.5, labels + 0.1 * np.arange(rows)
+    measure = partial(measures.measured, task)
     document = {
         "model": "runs/<b>",
         "source": {"text": "test table"},
         "task": task,
         "rows": rows,
-        "metrics": measures.with_intervals(task, labels, predictions, predictions),
-        **measures.details(task, labels, predictions, classes),
-        "slices": {"a <b>": measures.sliced(task, labels, predictions, ["x&y", None] * 100)},
+        "metrics": measures.with_intervals(measure, labels, predictions, {"constant": {}}),
+        **measures.details(task, labels, predictions, classes, OWN),
+        "slices": {"a <b>": measures.sliced(measure, labels, predictions, ["x&y", None] * 100)},
         "importance": {"$x_1": {"mean": 0.1, "deviation": 0.01}},
     }
     text = page(document, labels, predictions)
@@ -195,4 +213,5 @@ def test_the_page_needs_no_other_file(task: str) -> None:
     own = re.findall(r'<clipPath id="([^"]+)"', text)
     assert len({*own}) == len(own) >= 2
     assert text.count("<figure>") == {"binary": 4, "multiclass": 2, "regression": 3}[task]
+    assert ("<h2>Thresholds</h2>" in text) == (task == "binary")
     assert "x&amp;y" in text and "200 rows of the test table" in text

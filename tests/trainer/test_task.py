@@ -32,6 +32,7 @@ def test_every_flag_reaches_the_program() -> None:
         (["--batch-size", "0"], "invalid value '0': expected an integer >= 1"),
         (["--dropout", "1"], "invalid value '1': expected a number >= 0 and < 1"),
         (["--hidden-units", "64,0"], "invalid value '0': expected an integer >= 1"),
+        (["--threshold", "best"], "invalid value 'best': expected f1, balanced, precision=0.9, re"),
     ],
 )
 def test_wrong_arguments_end_with_one_line(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
+from trainer.data.thresholds import AIM, FORMS
 from trainer.settings import QUALITIES, Settings
 
 
@@ -56,6 +57,12 @@ def quality(text: str) -> str:
     return text
 
 
+def threshold(text: str) -> str:
+    if not AIM.fullmatch(text):
+        raise invalid(text, FORMS)
+    return text
+
+
 def layer_widths(text: str) -> tuple[int, ...]:
     return tuple(positive_int(part.strip()) for part in text.split(","))
 
@@ -91,6 +98,7 @@ HYPERPARAMETERS: dict[str, tuple[Callable[[str], Any], str]] = {
         positive_int,
         "stop after this many evaluations without improvement; default: never",
     ),
+    "threshold": (threshold, f"of the positive class, chosen at the end: {FORMS}; default: 0.5"),
     "memory_mb": (positive_int, "memory for rows in MiB; larger data is streamed"),
     "seed": (non_negative_int, "seed of the initial weights, the order of rows and dropout"),
 }

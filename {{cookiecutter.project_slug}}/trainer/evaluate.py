@@ -1,7 +1,7 @@
 """How good a trained model is on rows that it was not trained on: `python -m trainer.evaluate --model DIR …`.
 
 The exported model predicts raw rows: those of --input, else of the test table, else of the eval split. Beside the model's
-folder, `evaluation/` gets evaluation.json and report.html.
+folder, `evaluation/` gets evaluation.json and report.html. A threshold is chosen on the eval split alone.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,9 @@ import numpy.typing as npt
 from trainer import features, prepare
 from trainer.data.raw_rows import BATCH_ROWS, Batch
 from trainer.data.schema import Schema, nearest, read_schema
-from trainer.data.statistics import Statistics, parsed, prepared_fingerprint
+from trainer.data.statistics import Label, Statistics, parsed, prepared_fingerprint
 from trainer.data.table_files import TABLES, NoTable, files_of
+from trainer.data.thresholds import DEFAULT, FORMS, chosen_threshold, in_words, parsed_aim
 from trainer.evaluation import measures
 from trainer.evaluation.held_out import WHOLE, held_out_rows
 from trainer.evaluation.measures import SEARCHED_ROWS
@@ -35,9 +37,9 @@ from trainer.publish import check_scores
 from trainer.run.console import Console, shown_path
 from trainer.run.errors import UserError, exit_code, shown
 from trainer.run.outputs import EVALUATION, ROW_LOSSES, read_json, write_json
-from trainer.serving import SCORES, STATISTICS
+from trainer.serving import SCORES, STATISTICS, threshold_of, write_threshold
 
-PAGE = "report.html"
+PAGE, METRICS = "report.html", "metrics.json"
 FEWEST_ROWS, MOST_SHOWN = 2, 3
 
 
@@ -47,6 +49,8 @@ def parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--model", type=Path, required=True, help="folder of an exported model")
     add("--input", type=Path, help="rows with labels, instead of the test table and the eval split")
+    add("--threshold", metavar="AIM", help=f"of two classes, chosen on the eval split: {FORMS}")
+    add("--keep", action="store_true", help="write the threshold of --threshold into the model")
     add("--by", action="append", default=[], metavar="COLUMNS", help="to slice by, by commas")
     return parser
 
@@ -55,58 +59,109 @@ def main(arguments: Sequence[str]) -> int:
     options = parser().parse_args(arguments)
     console, schema = Console(options.quiet, options.verbose), read_schema(features)
     by = slice_columns(options.by, schema)
-    model, statistics = loaded(options.model, schema)
-    request, source = table_of(options, schema, statistics)
+    model, statistics = loaded(options.model, schema, console)
+    own, trained = checked_threshold(options), read_json(options.model.parent / METRICS) or {}
+    request, source = table_of(options, schema, statistics, options.input or options.test)
+    # Refused before anything is computed if the eval split is not at hand.
+    chosen_on = eval_split(options, schema, statistics)
     console.line(f"evaluate {shown_path(options.model)} on the {source['text']}")
-    # So that preparation keeps an ignored column, too; the order of columns plays no part in the split.
-    kept = {name: "categorical" for name in by if schema.columns[name] == "ignore"}
     try:
-        wide = replace(schema, columns=schema.columns | kept)
         split = source["rows_of"] if request.eval_share < WHOLE else "eval"
-        rows = held_out_rows(request, wide, statistics.label, console, split)
+        wide = with_slices(schema, by)
+        held_out = HeldOut(model, statistics.label, request, wide, split)
     except NoTable as error:
         remedy = "correct --input" if options.input else error.remedy
         raise UserError(str(error), TABLES, remedy) from error
-    labels = labels_of(rows.column(schema.label).to_pylist(), schema, statistics, request.train)
-    predictor, task = Predictor(model, rows, schema), schema.task
-    predictions = predictor.predicted(predictor.columns)
+    thresholds = {measures.OWN: own, **trained.get("thresholds", {})}
+    if aim := options.threshold:
+        on_eval = HeldOut(model, statistics.label, chosen_on, schema) if chosen_on else held_out
+        thresholds[aim] = chosen_threshold(aim, on_eval.labels, on_eval.predictions[:, 1])
+        thresholds[measures.OWN] = thresholds[aim] if options.keep else own
     console.line("evaluate intervals and importances")
-    constant = constant_predictions(statistics, len(labels), task)
+    rows = len(held_out.labels)
+    linear = linear_measures(trained, source["rows_of"], rows, statistics)
     document = {
         "model": shown_path(options.model),
-        # Rows are in the order of their keys, so that other rows have other labels somewhere.
-        "source": {**source, "rows_id": hashlib.sha256(labels.tobytes()).hexdigest()},
-        "task": task,
-        "rows": len(labels),
-        "metric": measures.MAIN[task],
-        "metrics": measures.with_intervals(task, labels, predictions, constant),
-        **measures.details(task, labels, predictions, statistics.label.classes),
-        "slices": {
-            name: measures.sliced(task, labels, predictions, rows.column(name).to_pylist())
-            for name in by
-        },
-        "worse_slices": measures.worse_slices(
-            task,
-            labels[:SEARCHED_ROWS],
-            predictions[:SEARCHED_ROWS],
-            {name: rows.column(name)[:SEARCHED_ROWS].to_pylist() for name in schema.used},
-        ),
-        "importance": measures.importance(task, labels, schema.used, predictor.shuffled),
+        "source": {**source, "rows_id": held_out.identity()},
+        **measurements(held_out, statistics, thresholds, linear),
+        "slices": {name: held_out.sliced(name, thresholds[measures.OWN]) for name in by},
     }
+    text = page(document, held_out.labels, held_out.predictions)
+    if options.keep:
+        write_threshold(options.model, thresholds[measures.OWN])
     folder = options.model.parent / Path(EVALUATION).parent
-    losses = measures.losses(task, labels, predictions)
-    write(folder, document, page(document, labels, predictions), losses)
-    report(document, folder, console)
+    write(folder, document, text, held_out.losses())
+    report(document, folder, "" if options.keep else aim, console)
     return 0
 
 
-def loaded(folder: Path, schema: Schema) -> tuple[Model, Statistics]:
+def eval_split(
+    options: argparse.Namespace, schema: Schema, statistics: Statistics
+) -> Request | None:
+    """Return the table whose eval split a threshold is chosen on, None if none is chosen: a plain number is not."""
+    chosen = options.threshold and parsed_aim(options.threshold)[0]
+    return table_of(options, schema, statistics, None)[0] if chosen else None
+
+
+def with_slices(schema: Schema, by: Sequence[str]) -> Schema:
+    """Return a schema of which preparation keeps ignored columns, too; their order plays no part in the split."""
+    kept = {name: "categorical" for name in by if schema.columns[name] == "ignore"}
+    return replace(schema, columns=schema.columns | kept)
+
+
+def linear_measures(
+    trained: Mapping[str, Any], split: str, rows: int, statistics: Statistics
+) -> measures.Table:
+    """Return the measures of the linear model that training compared its result with, if they are of the same rows."""
+    linear = trained.get("linear_baseline")
+    if not linear or split != trained["split"] or (split, rows) not in statistics.rows.items():
+        return {}
+    return {"linear": {**linear, "log_loss": linear.get("loss")}}
+
+
+def measurements(
+    held_out: "HeldOut",
+    statistics: Statistics,
+    thresholds: Mapping[str, float],
+    beside: measures.Table,
+) -> dict[str, Any]:
+    """Return what evaluation.json holds of rows with labels and predictions."""
+    task, labels, predictions = held_out.schema.task, held_out.labels, held_out.predictions
+    measure = partial(measures.measured, task, threshold=thresholds[measures.OWN])
+    constant = constant_predictions(statistics, len(labels), task)
+    others = {"constant": measures.measured(task, labels, constant), **beside}
+    searched = slice(SEARCHED_ROWS)
+    cells = {name: held_out.rows.column(name)[searched].to_pylist() for name in held_out.columns}
+    return {
+        "task": task,
+        "rows": len(labels),
+        "metric": measures.MAIN[task],
+        "metrics": measures.with_intervals(measure, labels, predictions, others),
+        **measures.details(task, labels, predictions, statistics.label.classes, thresholds),
+        "worse_slices": measures.worse_slices(task, labels[searched], predictions[searched], cells),
+        "importance": measures.importance(task, labels, [*held_out.columns], held_out.shuffled),
+    }
+
+
+def checked_threshold(options: argparse.Namespace) -> float:
+    """Return the threshold of the model; raise `UserError` if there is none to choose or to keep."""
+    aim, own = options.threshold, threshold_of(options.model)
+    if options.keep and not aim:
+        raise UserError("--keep is given alone", "a threshold to keep", "add --threshold f1")
+    if aim and own is None:
+        what = f"--threshold is given, and {shown_path(options.model)} has no threshold"
+        expected = "a model of two classes that this version of the project has trained"
+        raise UserError(what, expected, "remove --threshold, or run `nox -s local_train` again")
+    return DEFAULT if own is None else own
+
+
+def loaded(folder: Path, schema: Schema, console: Console) -> tuple[Model, Statistics]:
     """Return a model and the statistics of its training rows; raise `UserError` if it has other columns than the schema."""
     held = read_json(folder / STATISTICS)
     if not held:
         what, expected = f"{folder} has no {STATISTICS}", "a model that this version has trained"
         raise UserError(what, expected, "run `nox -s local_train` first")
-    model = Model(folder, (), False, Console(quiet=True))
+    model = Model(folder, (), False, console)
     if differing := sorted(model.parameters.keys() ^ {*schema.used}):
         raise UserError(
             f"{folder} and trainer/features.py have different columns: {', '.join(differing)}",
@@ -126,11 +181,11 @@ def slice_columns(given: Sequence[str], schema: Schema) -> list[str]:
 
 
 def table_of(
-    options: argparse.Namespace, schema: Schema, statistics: Statistics
+    options: argparse.Namespace, schema: Schema, statistics: Statistics, whole: Path | None
 ) -> tuple[Request, dict[str, Any]]:
-    """Return which table the rows are of, as one whose `eval` split they are, and how the outputs call them."""
+    """Return the `whole` table, or else that of training, as one whose `eval` split the rows are, and how outputs call them."""
     request = prepare.request_of(options)
-    if whole := options.input or options.test:
+    if whole:
         if not files_of(whole)[1]:
             raise UserError(f"there is no file {whole}", TABLES, "correct its name")
         name = "input" if options.input else "test"
@@ -142,10 +197,11 @@ def table_of(
     if prepared_fingerprint(request.output) != statistics.fingerprint:
         reasons = ["the model was trained on other data", *reasons]
     if reasons:
+        other = "give --threshold a number" if options.threshold else "name other rows with --input"
         raise UserError(
             f"{shown_path(request.output)} does not hold the data of the model ({reasons[0]})",
             "the split that the model was trained with, so that no row of it is evaluated",
-            "restore the table and trainer/features.py, train again, or name other rows with --input",
+            f"restore the table and trainer/features.py, train again, or {other}",
         )
     if request.rule[0] == "column" and "test" in statistics.rows:
         text = f"test rows by {shown(request.rule[1])}: they had no part in the choice of the run"
@@ -156,9 +212,7 @@ def table_of(
     return request, source
 
 
-def labels_of(
-    texts: Sequence[str], schema: Schema, statistics: Statistics, table: Path
-) -> npt.NDArray[Any]:
+def labels_of(texts: Sequence[str], schema: Schema, label: Label, table: Path) -> npt.NDArray[Any]:
     """Return the labels as class codes, int64 [rows], or numbers, float64 [rows]; raise `UserError` for too few."""
     name = shown_path(table)
     if len(texts) < FEWEST_ROWS:
@@ -169,16 +223,36 @@ def labels_of(
     if len({*texts}) < 2:
         what = f"all {len(texts):,} rows of {name} are of the class {shown(texts[0])}"
         raise UserError(what, "rows of two classes or more", "name another table with --input")
-    codes = {value: code for code, value in enumerate(statistics.label.classes)}
+    codes = {value: code for code, value in enumerate(label.classes)}
     return np.array([codes[each] for each in texts], np.int64)
 
 
-class Predictor:
-    """An exported model on some raw rows, an Arrow table with the columns of the schema."""
+class HeldOut:
+    """Raw rows of a table, an Arrow table, their labels, and an exported model's predictions for them."""
 
-    def __init__(self, model: Model, rows: Any, schema: Schema) -> None:
+    def __init__(
+        self, model: Model, label: Label, request: Request, schema: Schema, split: str = "eval"
+    ) -> None:
         self.model, self.schema = model, schema
-        self.columns = {name: rows.column(name).combine_chunks() for name in schema.used}
+        self.rows = held_out_rows(request, schema, label, model.console, split)
+        texts = self.rows.column(schema.label).to_pylist()
+        self.labels = labels_of(texts, schema, label, request.train)
+        names = [name for name in schema.used if name in model.parameters]
+        self.columns = {name: self.rows.column(name).combine_chunks() for name in names}
+        self.predictions = self.predicted(self.columns)
+
+    def identity(self) -> str:
+        """Return a digest of the labels: rows are in the order of their keys, so that other rows have others somewhere."""
+        return hashlib.sha256(self.labels.tobytes()).hexdigest()
+
+    def losses(self) -> npt.NDArray[np.float64]:
+        return measures.losses(self.schema.task, self.labels, self.predictions)
+
+    def sliced(self, column: str, threshold: float) -> measures.Table:
+        """Return the measures of the slices of a column."""
+        measure = partial(measures.measured, self.schema.task, threshold=threshold)
+        cells = self.rows.column(column).to_pylist()
+        return measures.sliced(measure, self.labels, self.predictions, cells)
 
     def shuffled(self, cells: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """Return the predictions for rows whose cells are those of the numbers in `cells`, [rows, columns]."""
@@ -228,11 +302,13 @@ def write(
     partial.rename(folder)
 
 
-def report(document: Mapping[str, Any], folder: Path, console: Console) -> None:
+def report(document: Mapping[str, Any], folder: Path, aim: str, console: Console) -> None:
     table = [("rows", f"{document['rows']:,}; {document['source']['text']}")]
     for name, each in document["metrics"].items():
-        value, low, high, constant = map(shown_number, each.values())
+        value, low, high, constant = [*map(shown_number, each.values())][:4]
         table.append((name, f"{value}  ({low} to {high}; {constant} for always the same)"))
+    at = document.get("thresholds", {})
+    table += [(f"threshold ({k})", in_words(at[k])) for k in (measures.OWN, aim) if k in at]
     first = [*document["importance"]][:MOST_SHOWN]
     table += [("columns", f"{', '.join(first)} matter most"), ("report", shown_path(folder / PAGE))]
     console.line("")

@@ -18,6 +18,7 @@ from trainer.data.statistics import (
     vocabulary_codes,
     write_statistics,
 )
+from trainer.data.thresholds import CONSTANT, DEFAULT
 from trainer.run.errors import UserError
 from trainer.serving import SIGNATURE, STATISTICS, TEXT_SIGNATURE, name_inputs, parameter_names
 from trainer.settings import Settings
@@ -76,11 +77,13 @@ def train_and_evaluate(
     run.train()
     last = "test" if "test" in splits else "eval"
     metrics, labels = run.metrics(splits[last])
+    threshold = run.choose_threshold(splits[last])
     if replicas.position.is_chief:
         export(model, schema, statistics, model_dir, replicas.position.is_chief)
         monitor.after_export(trainer, splits[last])
     return {
         **metrics,
+        **threshold,
         "split": last,
         "baseline": baseline_of(schema.task, statistics.label, labels),
         "linear_baseline": linear_baseline(
@@ -98,6 +101,7 @@ class Model:
         self.columns = schema.numeric
         self.label = statistics.label
         self.output_count = 1 if schema.task == "regression" else len(statistics.label.classes)
+        self.threshold = DEFAULT
         self.members = settings.ensemble
         self.network = build_network(schema, statistics, settings)
 
@@ -347,10 +351,14 @@ class Serving(tf.Module):  # type: ignore[misc]
         predictions = self.model.predictions(*self.encoded(columns))
         if self.schema.task == "regression":
             return {"prediction": predictions[:, 0]}
-        label = tf.gather(self.classes, tf.argmax(predictions, axis=1))
-        if self.schema.task == "binary":
-            return {"probability": predictions[:, 1], "label": label}
-        return {"probabilities": predictions, "label": label}
+        code = tf.argmax(predictions, axis=1)
+        if self.schema.task == "multiclass":
+            return {"probabilities": predictions, "label": tf.gather(self.classes, code)}
+        threshold = tf.constant(self.model.threshold, tf.float64, name=CONSTANT)
+        above = tf.cast(tf.cast(predictions[:, 1], tf.float64) > threshold, tf.int64)
+        # At 0.5 the more probable class, although two rounded probabilities may not add up to 1.
+        code = tf.where(threshold == DEFAULT, code, above)
+        return {"probability": predictions[:, 1], "label": tf.gather(self.classes, code)}
 
 
 def code_table(vocabulary: Sequence[str], schema: Schema) -> Any:

@@ -15,6 +15,7 @@ from typing import Any
 
 from trainer.data import cells, files
 from trainer.data.schema import Schema
+from trainer.data.thresholds import CONSTANT
 from trainer.run.outputs import SAVED_MODEL
 
 SIGNATURE = "serving_default"  # takes numbers, and text for the other columns
@@ -69,6 +70,29 @@ def input_parameters(model_dir: Path) -> dict[str, str]:
         column: tensor.name.removeprefix(f"{SIGNATURE}_").split(":")[0]
         for column, tensor in sorted(inputs.items())  # each process writes another order
     }
+
+
+def threshold_of(model_dir: Path) -> float | None:
+    """Return the probability above which an exported model predicts the positive class, None if it has no threshold."""
+    found = thresholds_in(read_saved_model(model_dir))
+    return float(found[0][0]) if found else None
+
+
+def write_threshold(model_dir: Path, threshold: float) -> None:
+    """Replace the threshold of an exported model, and nothing else; its file is replaced when it is complete."""
+    saved = read_saved_model(model_dir)
+    for values in thresholds_in(saved):
+        values[:] = [threshold]
+    partial = model_dir / f"{SAVED_MODEL}.partial"
+    partial.write_bytes(saved.SerializeToString(deterministic=True))
+    partial.replace(model_dir / SAVED_MODEL)
+
+
+def thresholds_in(saved: Any) -> list[Any]:
+    """Return the values, one each, of the constants of a SavedModel that hold its threshold: one for each signature."""
+    functions = saved.meta_graphs[0].graph_def.library.function
+    nodes = (node for function in functions for node in function.node_def)
+    return [node.attr["value"].tensor.double_val for node in nodes if node.name == CONSTANT]
 
 
 def read_saved_model(model_dir: Path) -> Any:

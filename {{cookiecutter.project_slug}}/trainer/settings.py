@@ -31,6 +31,7 @@ class Settings:
     dropout: float = AUTOMATIC
     weight_decay: float = 1e-2
     patience: int | None = None
+    threshold: str | None = None
     memory_mb: int = 2048
     seed: int = 1
 

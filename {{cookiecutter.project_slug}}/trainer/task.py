@@ -14,7 +14,7 @@ from trainer.data.schema import Schema, read_schema, unused_columns
 from trainer.data.statistics import Statistics, read_statistics
 from trainer.run.cluster import ClusterPosition, cluster_position
 from trainer.run.console import Console
-from trainer.run.errors import exit_code, exit_reported
+from trainer.run.errors import UserError, exit_code, exit_reported
 from trainer.run.outputs import Outputs, check_data_dir, outputs_of, sole_run, write_json
 from trainer.run.resume import check_metrics, finished_metrics, write_config
 from trainer.settings import Settings
@@ -36,6 +36,9 @@ def main(arguments: Sequence[str]) -> int:
     data_dir = check_data_dir(options.data_dir, os.environ)
     statistics = read_statistics(data_dir, schema)
     chosen = settings_of(options)
+    if chosen.threshold and schema.task != "binary":
+        what = f"--threshold is given, and TASK in trainer/features.py is {schema.task!r}"
+        raise UserError(what, "TASK = 'binary', two classes", "remove --threshold")
     settings = chosen.for_rows(statistics.rows["train"], schema.task)
     described, data = settings.as_json(), statistics.fingerprint
     outputs = outputs_of(options.job_dir, os.environ)

@@ -13,8 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from trainer.data.thresholds import outcome
+
 Array = npt.NDArray[Any]
 Table = dict[str, dict[str, Any]]
+Measures = dict[str, float | None]
+Measure = Callable[[Array, Array], Measures]
 RESAMPLES, LARGEST_RESAMPLE, TAILS = 200, 10_000, (0.025, 0.975)
 BINS = 10
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -22,10 +26,11 @@ MOST_VALUES, QUARTERS = 12, 4
 REPEATS, IMPORTANCE_ROWS = 5, 5_000
 SEARCHED_ROWS, FEWEST_IN_SLICE, MOST_SLICES, SIGNIFICANT = 50_000, 30, 10, 0.01
 TINY = np.finfo(np.float64).tiny
+OWN = "model"  # the name of its threshold among others
 MAIN = {"binary": "auc", "multiclass": "accuracy", "regression": "rmse"}
 
 
-def measured(task: str, labels: Array, predictions: Array) -> dict[str, float | None]:
+def measured(task: str, labels: Array, predictions: Array, threshold: float = 0.5) -> Measures:
     """Return the measures by name; None for those of ranks and of variance where all rows have one label."""
     from sklearn import metrics
 
@@ -38,11 +43,9 @@ def measured(task: str, labels: Array, predictions: Array) -> dict[str, float | 
         return {name: None if value is None else float(value) for name, value in found.items()}
     if task == "binary":
         positive = predictions[:, 1]
-        found["auc"] = metrics.roc_auc_score(labels, positive) if several else None
-        found["average_precision"] = (
-            metrics.average_precision_score(labels, positive) if several else None
-        )
-    codes, chosen = np.arange(predictions.shape[1]), predictions.argmax(axis=1)
+        ranks = {"auc": metrics.roc_auc_score, "average_precision": metrics.average_precision_score}
+        found |= {name: each(labels, positive) if several else None for name, each in ranks.items()}
+    codes, chosen = np.arange(predictions.shape[1]), predicted(task, predictions, threshold)
     scored = metrics.precision_recall_fscore_support(labels, chosen, labels=codes, zero_division=0)
     _, recall, f1, support = scored
     found["accuracy"] = metrics.accuracy_score(labels, chosen)
@@ -52,6 +55,12 @@ def measured(task: str, labels: Array, predictions: Array) -> dict[str, float | 
     found["brier"] = np.mean((predictions - np.eye(len(codes))[labels]) ** 2) * len(codes) / 2
     found["calibration_error"] = calibration_error(*confidence(labels, predictions))
     return {name: None if value is None else float(value) for name, value in found.items()}
+
+
+def predicted(task: str, predictions: Array, threshold: float) -> Array:
+    """Return the codes of the predicted classes, int64 [rows]: of two, the second above the threshold."""
+    above = predictions[:, 1] > threshold
+    return np.asarray(above if task == "binary" else predictions.argmax(axis=1), np.int64)
 
 
 def confidence(labels: Array, predictions: Array) -> tuple[Array, Array]:
@@ -67,8 +76,8 @@ def calibration_error(hits: Array, probabilities: Array) -> float:
     return float(np.abs(np.bincount(bins, probabilities - hits)).sum() / len(hits))
 
 
-def with_intervals(task: str, labels: Array, predictions: Array, constant: Array) -> Table:
-    """Return `value`, the bootstrap's 95 % interval `low` to `high`, and the value of `constant` predictions, by measure.
+def with_intervals(measure: Measure, labels: Array, predictions: Array, others: Table) -> Table:
+    """Return `value`, the bootstrap's 95 % interval `low` to `high`, and the values of `others` by name, by measure.
 
     Of many rows a part is drawn, and the spread is scaled by the root of its share: the m out of n bootstrap.
     """
@@ -78,22 +87,23 @@ def with_intervals(task: str, labels: Array, predictions: Array, constant: Array
     generator = np.random.default_rng(0)
     parts = (generator.integers(0, rows, drawn) for _ in range(RESAMPLES))
     with sklearn.config_context(assume_finite=True, skip_parameter_validation=True):
-        samples = [measured(task, labels[part], predictions[part]) for part in parts]
-    beside, found = measured(task, labels, constant), {}
-    for name, value in measured(task, labels, predictions).items():
+        samples = [measure(labels[part], predictions[part]) for part in parts]
+    found = {}
+    for name, value in measure(labels, predictions).items():
         low = high = None
         values = [each for sample in samples if (each := sample[name]) is not None]
         if value is not None and values:
             tails = value + (np.quantile(values, TAILS) - value) * np.sqrt(drawn / rows)
             low, high = map(float, tails)
-        found[name] = {"value": value, "low": low, "high": high, "constant": beside[name]}
+        beside = {other: each.get(name) for other, each in others.items()}
+        found[name] = {"value": value, "low": low, "high": high, **beside}
     return found
 
 
 def details(
-    task: str, labels: Array, predictions: Array, classes: Sequence[str]
+    task: str, labels: Array, predictions: Array, classes: Sequence[str], at: Mapping[str, float]
 ) -> dict[str, Table]:
-    """Return what only some tasks have: `confusion`, `by_class` and `lift`, or `error_quantiles`."""
+    """Return `confusion` and `by_class`, of two classes `lift` and `thresholds`, those `at` names; or `error_quantiles` of a regression."""
     from sklearn import metrics
 
     if task == "regression":
@@ -101,7 +111,7 @@ def details(
         both = {"error": errors, "size": np.abs(errors)}
         found = {k: {n: float(np.quantile(v, k)) for n, v in both.items()} for k in QUANTILES}
         return {"error_quantiles": {str(share): each for share, each in found.items()}}
-    codes, chosen = np.arange(len(classes)), predictions.argmax(axis=1)
+    codes, chosen = np.arange(len(classes)), predicted(task, predictions, at[OWN])
     counts = metrics.confusion_matrix(labels, chosen, labels=codes).tolist()
     scores = metrics.precision_recall_fscore_support(labels, chosen, labels=codes, zero_division=0)
     columns = dict(zip(("precision", "recall", "f1", "rows"), scores, strict=True))
@@ -110,10 +120,14 @@ def details(
             k: dict(zip(classes, row, strict=True)) for k, row in zip(classes, counts, strict=True)
         },
         "by_class": {
-            k: {n: v[at].item() for n, v in columns.items()} for at, k in enumerate(classes)
+            k: {n: v[code].item() for n, v in columns.items()} for code, k in enumerate(classes)
         },
     }
-    return tables | ({"lift": lift(labels, predictions)} if task == "binary" else {})
+    if task != "binary":
+        return tables
+    named = {**at, **{f"{each / BINS:g}": each / BINS for each in range(1, BINS)}}
+    rates = {name: outcome(labels, predictions[:, 1], each) for name, each in named.items()}
+    return {**tables, "thresholds": rates, "lift": lift(labels, predictions)}
 
 
 def lift(labels: Array, predictions: Array) -> Table:
@@ -152,10 +166,10 @@ def quarters(numbers: Array) -> Iterator[tuple[str, Array]]:
     yield f"{low:g} to {high:g}", numbers >= low
 
 
-def sliced(task: str, labels: Array, predictions: Array, values: Sequence[Any]) -> Table:
+def sliced(measure: Measure, labels: Array, predictions: Array, values: Sequence[Any]) -> Table:
     """Return the `rows` and the measures of each slice of a column's values."""
     return {
-        name: {"rows": int(mask.sum()), **measured(task, labels[mask], predictions[mask])}
+        name: {"rows": int(mask.sum()), **measure(labels[mask], predictions[mask])}
         for name, mask in slices_of(values)
     }
 

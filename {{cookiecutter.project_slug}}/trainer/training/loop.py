@@ -10,6 +10,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from trainer.data.shards import Split, Window
+from trainer.data.thresholds import COMMON_AIMS, DEFAULT, chosen_threshold, outcome
 from trainer.run.errors import UserError, shown
 from trainer.settings import Settings
 from trainer.training.checkpoint import State
@@ -142,6 +143,24 @@ class Run:
         metrics, labels = self.trainer.evaluate(split)
         main, step = main_metric(self.trainer.model.task, labels), self.state.step
         return finite(metrics, main, step, self.monitor.warn), labels
+
+    def choose_threshold(self, split: Split) -> dict[str, Any]:
+        """Choose the model's threshold on the eval split; return what it gives on a `split`, and those of common aims."""
+        model, aim = self.trainer.model, self.settings.threshold
+        if model.task != "binary":
+            return {}
+        predictions, labels = self.trainer.predicted(split)
+        scores, truth = self.trainer.predicted(self.eval_split)
+        thresholds: dict[str, float] = {}
+        for each in filter(None, (*COMMON_AIMS, aim)):
+            try:
+                thresholds[each] = chosen_threshold(each, truth, scores[:, 1])
+            except UserError as error:
+                if each == aim:
+                    self.monitor.warn(f"{error}; the threshold is {DEFAULT}")
+        model.threshold = thresholds.get(aim or "", DEFAULT)
+        found = outcome(labels, predictions[:, 1], model.threshold)
+        return {"threshold": {"aim": aim, **found}, "thresholds": thresholds}
 
     def evaluate(self) -> None:
         """Evaluate the eval split, add to the history, and keep the weights if they are the best so far."""

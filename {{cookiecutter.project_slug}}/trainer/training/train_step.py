@@ -240,12 +240,16 @@ class Trainer:
 
     def evaluate(self, split: Split) -> tuple[dict[str, float], npt.NDArray[Any]]:
         """Return the metrics of a split, and its labels [rows]. The processes share the rows, and all get the same."""
+        predictions, labels = self.predicted(split)
+        return metrics_of(self.model.task, predictions, labels), labels
+
+    def predicted(self, split: Split) -> tuple[npt.NDArray[np.float64], npt.NDArray[Any]]:
+        """Return the predictions for a split, float64 [rows, outputs], and its labels [rows]."""
         outputs, labels = [], []
         for window in split.windows(split.plan([0])):
             outputs.append(self.predict_window(window))
             labels.append(window.labels)
-        predictions, all_labels = np.concatenate(outputs).astype(np.float64), np.concatenate(labels)
-        return metrics_of(self.model.task, predictions, all_labels), all_labels
+        return np.concatenate(outputs).astype(np.float64), np.concatenate(labels)
 
     def predict_window(self, window: Window) -> npt.NDArray[np.float32]:
         """Return the predictions for a window, float32 [rows, outputs], each row computed by one process."""
