@@ -17,7 +17,7 @@ from trainer.run.outputs import outputs_of
 from trainer.settings import Settings
 from trainer.training.linear import linear_baseline
 from trainer.training.metrics import MAIN_METRIC, finite, main_metric, metrics_of
-from trainer.training.summary import no_better, quality_line, report
+from trainer.training.summary import no_better, one_class, overfitting, quality_line, report
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), np.float32("nan")])
@@ -47,17 +47,27 @@ def test_another_metric_that_is_not_finite_is_left_out_with_a_warning() -> None:
 def test_the_summary_names_the_columns_that_are_not_used(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    done = {"steps": 1, "epochs": 1, "rows_per_second": 1.0, "wall_seconds": 1.0}
+    done: dict[str, Any] = {"steps": 1, "epochs": 1, "rows_per_second": 1.0, "wall_seconds": 1.0}
     schema: Any = SimpleNamespace(task="binary", numeric=["age"], textual=[])
     statistics: Any = SimpleNamespace(rows={"train": 9, "eval": 1})
     outputs: Any = SimpleNamespace(model=tmp_path)
     unused = {"row numbers": ["id", "row"], "the same value in every row": ["k"]}
+    at = {"threshold": 0.5, "predicted_positive": 0.3, "true_positives": 1204}
+    done["threshold"] = {**at, "false_positives": 388, "false_negatives": 1108}
     report(
         {**results(0.9, 0.4), **done}, outputs, statistics, schema, Settings(), Console(), unused
     )
     printed = "".join(capsys.readouterr())
-    assert "  not used  id, row: row numbers\n" in printed
-    assert "  not used  k: the same value in every row\n" in printed
+    assert "  not used   id, row: row numbers\n" in printed
+    assert "  not used   k: the same value in every row\n" in printed
+    lines = {line.split("  ")[1]: line for line in printed.splitlines() if line.startswith("  ")}
+    assert lines["eval auc"].endswith("0.9000")
+    assert lines["baselines"].endswith(
+        "0.5000 for the most common class, 0.8000 for a linear model"
+    )
+    assert lines["threshold"].endswith("at 0.5: 1,204 of 2,312 positives found, 388 false alarms")
+    del lines["model"]  # as long as the path
+    assert max(map(len, lines.values())) <= 80
 
 
 @pytest.mark.parametrize(
@@ -105,6 +115,46 @@ def test_a_result_that_a_simpler_model_reaches_is_reported(
 ) -> None:
     found = list(no_better(results(auc, loss), "auc"))
     assert len(found) == bool(message) and all(message in each for each in found)
+
+
+@pytest.mark.parametrize(
+    ("aucs", "error", "message"),
+    [
+        ([0.8, 0.9, 0.84], 0.05, "auc went from 0.9000 after epoch 2 to 0.8400 (the best is expo"),
+        ([0.8, 0.9, 0.84], 0.07, ""),
+        ([0.8, 0.84, 0.9], 0.01, ""),
+        ([], 0.0, ""),
+    ],
+)
+def test_an_end_that_is_worse_than_the_best_evaluation_is_reported(
+    aucs: list[float], error: float, message: str
+) -> None:
+    history = [{"epoch": n, "auc": auc} for n, auc in enumerate(aucs, 1)]
+    known = [{**each, "standard_error": error} for each in history]
+    found = [*overfitting({"history": known}, "auc")]
+    assert len(found) == bool(message) and all(message in each for each in found)
+    assert not [*overfitting({"history": history}, "auc")]
+    losses = [{**each, "rmse": -each["auc"]} for each in known]
+    assert len([*overfitting({"history": losses}, "rmse")]) == len(found)
+
+
+@pytest.mark.parametrize(
+    ("true", "false", "missed", "message"),
+    [
+        (0, 1, 200, "99.9% of the predictions are negative, but 80.0% of the rows; try another"),
+        (200, 795, 0, "99.5% of the predictions are positive, but 20.0% of the rows; try another"),
+        (0, 1, 5, ""),  # as nearly all rows are
+        (100, 50, 100, ""),
+    ],
+)
+def test_predictions_of_one_class_are_reported(
+    true: int, false: int, missed: int, message: str
+) -> None:
+    counts = {"true_positives": true, "false_positives": false, "false_negatives": missed}
+    threshold = {**counts, "predicted_positive": (true + false) / 1_000}
+    found = [*one_class(threshold, 1_000)]
+    assert len(found) == bool(message) and all(message in each for each in found)
+    assert not [*one_class(None, 1_000)]
 
 
 def test_the_linear_model_takes_milliseconds_and_any_task(

@@ -5,11 +5,14 @@ from typing import Any
 
 from trainer.data.schema import Schema
 from trainer.data.statistics import Statistics
+from trainer.data.thresholds import in_words
 from trainer.run.console import Console, duration
 from trainer.run.outputs import Outputs
 from trainer.settings import Settings
-from trainer.training.metrics import MAIN_METRIC, STANDARD_ERROR, is_better
+from trainer.training.metrics import HIGHER_IS_BETTER, MAIN_METRIC, STANDARD_ERROR, is_better
 
+NEARLY_ALL = 0.99
+ADVICE = "look at the label, the columns and the learning rate, or train for longer"
 MEMBER_COST = 0.35
 """What each further member adds to a step: measured on the census, 8 and 16 members of default width, two cores."""
 
@@ -23,11 +26,15 @@ def report(
     console: Console,
     unused: Mapping[str, Sequence[str]],
 ) -> None:
-    name = MAIN_METRIC[schema.task] if MAIN_METRIC[schema.task] in metrics else "loss"
+    main, split = MAIN_METRIC[schema.task], metrics["split"]
+    name = main if main in metrics else "loss"
     rows = ", ".join(f"{count:,} {split}" for split, count in statistics.rows.items())
     inputs = f"{len(schema.numeric)} numeric, {len(schema.textual)} text columns"
     always = "the mean of the training rows" if name == "rmse" else "the most common class"
-    baseline = f"{metrics['baseline'][name]:.4f} for {always}"
+    linear = (metrics.get("linear_baseline") or {}).get(name)
+    baseline, threshold = f"{metrics['baseline'][name]:.4f} for {always}", metrics.get("threshold")
+    baseline += "" if linear is None else f", {linear:.4f} for a linear model"
+    steps = f"{metrics['steps']:,} in {metrics['epochs']} epochs, {metrics['rows_per_second']:,.0f} rows/s"
     error = f" ± {metrics[STANDARD_ERROR]:.4f}" if STANDARD_ERROR in metrics else ""
     console.line("")
     console.table(
@@ -35,25 +42,21 @@ def report(
             ("data", f"{rows} rows"),
             ("inputs", inputs),
             *(("not used", f"{', '.join(names)}: {why}") for why, names in unused.items()),
-            (
-                "steps",
-                f"{metrics['steps']:,} in {metrics['epochs']} epochs, {metrics['rows_per_second']:,.0f} rows/s",
-            ),
+            ("steps", steps),
             ("quality", quality_line(chosen, metrics, statistics.rows["train"], schema.task)),
-            (f"{metrics['split']} {name}", f"{metrics[name]:.4f}{error}  ({baseline})"),
+            (f"{split} {name}", f"{metrics[name]:.4f}{error}"),
+            ("baselines", baseline),
+            *([("threshold", in_words(threshold))] if threshold else []),
             ("time", duration(metrics["wall_seconds"])),
             ("model", str(outputs.model.resolve())),
             ("next", "nox -s predict"),
         ]
     )
-    if name != MAIN_METRIC[schema.task]:
-        console.warning(
-            f"{metrics['split']} {MAIN_METRIC[schema.task]} is undefined: all rows of the split have one class"
-        )
-    for text in no_better(metrics, name):
-        console.warning(
-            f"{text}; look at the label, the columns and the learning rate, or train for longer"
-        )
+    if name != main:
+        console.warning(f"{split} {main} is undefined: all rows of the split have one class")
+    found = one_class(threshold, statistics.rows.get(split, 0))
+    for text in (*no_better(metrics, name), *overfitting(metrics, name), *found):
+        console.warning(text)
 
 
 def quality_line(chosen: Settings, metrics: Mapping[str, Any], rows: int, task: str) -> str:
@@ -78,8 +81,29 @@ def no_better(metrics: Mapping[str, Any], name: str) -> Iterator[str]:
     for metric in (name, "loss"):
         if metric in metrics and not is_better(metric, metrics[metric], constant[metric]):
             shown = f"{metrics['split']} {metric} {metrics[metric]:.4f} is no better than {constant[metric]:.4f}"
-            yield f"{shown}, which predicting the same for every row gives"
+            yield f"{shown}, which predicting the same for every row gives; {ADVICE}"
             return
     # Equal results are no reason for a warning: both may be perfect, or a small split has few values.
     if name in linear and is_better(name, linear[name], metrics[name]):
-        yield f"{metrics['split']} {name} {metrics[name]:.4f} is no better than {linear[name]:.4f} of a linear model"
+        yield f"{metrics['split']} {name} {metrics[name]:.4f} is no better than {linear[name]:.4f} of a linear model; {ADVICE}"
+
+
+def overfitting(metrics: Mapping[str, Any], name: str) -> Iterator[str]:
+    """Yield a sentence if the last evaluation is worse than the best by more than its standard error."""
+    history: Any = [e for e in metrics.get("history", ()) if {name, STANDARD_ERROR} <= e.keys()]
+    best = (max if HIGHER_IS_BETTER[name] else min)(history, key=lambda e: e[name], default=None)
+    if best and abs(history[-1][name] - best[name]) > best[STANDARD_ERROR]:
+        change = f"{best[name]:.4f} after epoch {best['epoch']} to {history[-1][name]:.4f}"
+        yield f"overfitting: eval {name} went from {change} (the best is exported); try --patience 3 or a higher --dropout"
+
+
+def one_class(threshold: Mapping[str, Any] | None, rows: int) -> Iterator[str]:
+    """Yield a sentence if nearly all predictions at a threshold are of a class that fewer of the rows are of."""
+    if not threshold:
+        return
+    predicted = threshold["predicted_positive"]
+    true = (threshold["true_positives"] + threshold["false_negatives"]) / rows
+    for name, share, own in (("positive", predicted, true), ("negative", 1 - predicted, 1 - true)):
+        if share >= NEARLY_ALL > own:
+            text = f"{share:.1%} of the predictions are {name}, but {own:.1%} of the rows"
+            yield f"{text}; try another threshold: nox -s evaluate -- --threshold f1"
