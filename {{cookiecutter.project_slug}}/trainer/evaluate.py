@@ -114,7 +114,7 @@ def linear_measures(
 ) -> measures.Table:
     """Return the measures of the linear model that training compared its result with, if they are of the same rows."""
     linear = trained.get("linear_baseline")
-    if not linear or split != trained["split"] or (split, rows) not in statistics.rows.items():
+    if not linear or split != trained.get("split") or (split, rows) not in statistics.rows.items():
         return {}
     return {"linear": {**linear, "log_loss": linear.get("loss")}}
 

@@ -33,7 +33,7 @@ ABOUT = {
     "metrics": "With the 95 % interval, and beside it what always predicting the same gives, and a linear model if it is known.",
     "confusion": "Rows: the true class. Columns: the most probable class; of two, the positive one above the model's threshold.",
     "by_class": "At the same threshold.",
-    "thresholds": "What other thresholds would give; those of an aim were chosen on the eval split. To change the model's: nox -s evaluate -- --threshold f1 --keep",
+    "thresholds": "What other thresholds would give; those of an aim were chosen on the eval split. To change the model's: <code style='white-space: nowrap'>nox -s evaluate -- --threshold f1 --keep</code>",
     "lift": "Of the rows with the highest scores: their share of the positives, and how many times as many it is as by chance.",
     "error_quantiles": "Of true - predicted, and of its size.",
     "worse_slices": "Whose loss is significantly higher than that of the other rows. Expected: what the predicted probabilities make of it; a loss far above is wrong, not just uncertain.",
