@@ -195,7 +195,7 @@ def worse_slices(
     `p` is that of Welch's statistic under a normal distribution, times the number of slices that were compared (Bonferroni).
     """
     by_row = losses(task, labels, predictions)
-    found, compared = {}, 0
+    found, compared = Table(), 0
     for column, values in columns.items():
         for name, mask in slices_of(values):
             inside, others = by_row[mask], by_row[~mask]
