@@ -52,7 +52,9 @@ SAME_FOR_ALL = (
     *("test_table_files", "test_tables", "test_task"),
 )  # fmt: skip
 # Whole runs, which depend on the task alone: once for each task is enough.
-OF_A_TASK = ("test_distributed", "test_evaluate", "test_loop", "test_publish")
+OF_A_TASK = ("test_evaluate", "test_loop", "test_publish", "test_thresholds")
+# Replicas of each task are started by `nox -s drills`; here by the project of defaults alone.
+OF_DRILLS = () if WHOLE else ("test_distributed",)
 FIRST_OF_TASK = ("comma.csv-multiclass", "table.parquet-regression")
 
 
@@ -382,7 +384,7 @@ def commands_of(name: str, tools: Path) -> list[list[str]]:
     """Return the commands of a project's types and tests, without tests that other projects have run."""
     commands = [[str(tools / "lint" / "bin" / "mypy")]]
     if name in TESTED:
-        modules = SAME_FOR_ALL if name in FIRST_OF_TASK else (*SAME_FOR_ALL, *OF_A_TASK)
+        modules = (*SAME_FOR_ALL, *OF_DRILLS, *(() if name in FIRST_OF_TASK else OF_A_TASK))
         left_out = [f"--ignore=tests/{module}.py" for module in modules]
         python = str(tools / "tests" / "bin" / "python")
         commands.append([python, "-m", "pytest", "-q", "-x", *left_out])
