@@ -36,7 +36,8 @@ from launcher.__main__ import main
 follow.MAX_SILENCE_SECONDS = 30.0
 text = os.environ.get("STALE_DATA")
 stale = [UserError(text, "current data", "prepare it")] if text else []
-findings.findings = lambda *_: findings.Findings([], stale, [])
+auc = {"metric": "auc", "goal": "maximize"}
+findings.findings = lambda *_: findings.Findings([], stale, auc, [])
 prepare.run_prepare = lambda *_: 0
 sys.exit(main(sys.argv[1:]))
 """

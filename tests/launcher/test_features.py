@@ -11,7 +11,7 @@ from launcher.project import Project
 
 from tests.launcher.samples import RATE, job_of, one, study_of, write_files
 
-READ = {"task": "binary", "metric": "auc", "rises": True, "stale": []}
+READ = {"task": "binary", "metric": "auc", "goal": "maximize", "stale": []}
 REPORTS_F1 = (
     'from hypertune import HyperTune\nHyperTune().report_hyperparameter_tuning_metric("{}", 1)'
 )
@@ -35,6 +35,14 @@ def test_a_metric_that_is_never_reported_is(
     options: dict[str, str], part: str, tmp_path: Path
 ) -> None:
     assert part in one(of_study(tmp_path, **options))
+
+
+def test_a_study_has_the_trainer_s_metric_and_one_run_another(tmp_path: Path) -> None:
+    assert of_study(tmp_path, metric="", goal="") == []
+    job = job_of(study=study_of({"learning_rate": RATE}, metric="loss", goal="minimize"))
+    for flags in (["--metric", "f1"], ["--metric=f1"]):
+        assert not [*feature_findings(READ, job, Project(tmp_path), flags)]
+    assert [*feature_findings(READ, job, Project(tmp_path), ["--metrics", "f1"])]
 
 
 def test_a_metric_that_the_package_s_own_code_reports_is_not_an_error(tmp_path: Path) -> None:

@@ -196,3 +196,25 @@ def test_two_runs_that_cannot_be_compared_get_one_line(
     evaluated(project, 3, [1.0, 2.0], "b")
     assert main(["runs", *pair]) == 2
     assert error in capsys.readouterr().err
+
+
+def test_the_metric_that_chose_the_newest_run_is_compared(tmp_path: Path) -> None:
+    chosen: dict[str, Any] = {"metric": "log_loss", "goal": "minimize", "wall_seconds": 1.0}
+    lower, higher = {"auc": 0.7, "log_loss": 0.3}, {"auc": 0.9, "log_loss": 0.5}
+    run(tmp_path, 1, history=[lower, higher], wall_seconds=1.0)
+    auc = study_of({"ensemble": {"type": "integer", "min": 1, "max": 8}})
+    assert [each.eval for each in results_of(tmp_path / "runs", auc)] == [0.9]
+    run(tmp_path, 2, history=[higher], **chosen)
+    run(tmp_path, 3)
+    found = results_of(tmp_path / "runs", auc)
+    assert [(each.metric, each.eval) for each in found[:2]] == [
+        ("log_loss", 0.3),
+        ("log_loss", 0.5),
+    ]
+    assert [each.run for each in found if each.best] == [1]
+
+
+def test_a_study_without_a_metric_leaves_the_loss(tmp_path: Path) -> None:
+    run(tmp_path, 1, history=[{"loss": 0.5}, {"loss": 0.25}], wall_seconds=1.0)
+    none = study_of({"ensemble": {"type": "integer", "min": 1, "max": 8}}, metric="", goal="")
+    assert [each.eval for each in results_of(tmp_path / "runs", none)] == [0.25]

@@ -2,10 +2,12 @@
 
 import dataclasses
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from launcher.checks.study import study_findings, tier_findings
+from launcher.commands import tune
 from launcher.console import UserError
 from launcher.executors.local.cluster import TASK_TYPES, Replica, cluster_spec
 from launcher.spec.custom_job import arguments_of, custom_job_of, variables_of
@@ -115,6 +117,7 @@ def test_a_trial_has_its_flags_last_its_variables_and_a_folder_of_its_own() -> N
     [
         ({"goal": "up"}, "goal is 'up'; expected one of maximize, minimize"),
         ({"metrics": "auc"}, "unknown key 'metrics'"),
+        ({"goal": ""}, "goal is ''; expected one of maximize, minimize"),
         ({"parameters": {"x": {"min": 1}}}, "the key type is missing"),
         ({"parameters": {"x": {"type": "float"}}}, "type is 'float'; expected one of double"),
         ({"parameters": {"x": {"type": "double", "min": 1}}}, "max is missing for the type double"),
@@ -138,6 +141,11 @@ def test_an_invalid_study_is_refused(study: dict[str, Any], message: str) -> Non
         ({"learning_rate": RATE}, {"parallel_trials": 10}, "at most the number of trials, 9"),
         ({"learning_rate": RATE}, {"failed_trials": -1}, "failed_trials is -1"),
         ({"learning_rate": RATE}, {"metric": "a b"}, "a name without spaces"),
+        (
+            {"learning_rate": RATE},
+            {"metric": ""},
+            "[study] has a goal and no metric; expected both",
+        ),
         ({"learning_rate": RATE}, {"algorithm": "grid"}, "algorithm is grid, and learning_rate"),
         ({"learning_rate": {**RATE, "min": 0.0}}, {}, "scale is log, and its least value is 0"),
         ({"learning_rate": {**RATE, "min": 1.0}}, {}, "min is 1 and max 0.1"),
@@ -162,6 +170,13 @@ def test_a_study_that_the_service_would_refuse_is_reported(
     assert message in str(finding) and "; expected " in str(finding)
 
 
+def test_a_study_without_a_metric_is_valid() -> None:
+    parameters = {"learning_rate": RATE}
+    study = read_study({"study": {"trials": 9, "parameters": parameters}}, "job.toml")
+    assert study and (study.options.metric, study.options.goal) == ("", "")
+    assert study_findings(job_of(study=study_of(parameters, metric="", goal=""))) == []
+
+
 def test_tpus_run_no_trials() -> None:
     job = job_of()
     assert tier_findings(job) == []
@@ -178,3 +193,32 @@ def test_a_parameter_follows_the_one_it_depends_on() -> None:
     }
     study = dataclasses.replace(study_of({"learning_rate": RATE}), parameters=chain)
     assert study.in_order() == ["a", "b", "c"]
+
+
+def session_of(objective: dict[str, str], *arguments: str, **options: Any) -> Any:
+    """Return what `nox -s tune` reads of its session."""
+    given = SimpleNamespace(trials=None, parallel=None, list=False, cancel=None)
+    found = SimpleNamespace(objective=objective)
+    job = job_of(study=study_of({"learning_rate": RATE}, **options))
+    return SimpleNamespace(job=job, options=given, arguments=[*arguments], found=found)
+
+
+@pytest.mark.parametrize(
+    ("options", "flags", "expected"),
+    [
+        ({}, (), ("auc", "maximize")),
+        ({"metric": "", "goal": ""}, (), ("mae", "minimize")),
+        ({}, ("--metric", "mae"), ("mae", "minimize")),
+    ],
+)
+def test_a_study_has_the_metric_of_the_trainer_by_default(
+    options: dict[str, str], flags: tuple[str, ...], expected: tuple[str, str]
+) -> None:
+    trainer_s = {"metric": "mae", "goal": "minimize"}
+    found = tune.study_of(session_of(trainer_s, *flags, **options)).options
+    assert (found.metric, found.goal) == expected
+
+
+def test_a_study_of_another_module_names_its_metric() -> None:
+    with pytest.raises(UserError, match="has no metric, and trainer.task names none; expected"):
+        tune.study_of(session_of({}, metric="", goal=""))

@@ -70,6 +70,15 @@ def under(section: str, lines: str) -> Change:
     return lambda before: before.replace(f"[{section}]\n", f"[{section}]\n{lines}\n")
 
 
+def both(first: Change, second: Change) -> Change:
+    return lambda before: second(first(before))
+
+
+def objective(metric: str, goal: str = "maximize") -> Change:
+    """Return a change that gives the study a metric and a goal."""
+    return both(key("metric", f'"{metric}"'), key("goal", f'"{goal}"'))
+
+
 def swap(old: str, new: str) -> Change:
     return lambda before: before.replace(old, new)
 

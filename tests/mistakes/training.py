@@ -12,8 +12,18 @@ from tests.mistakes.changes import (
     swap,
     together,
 )
+from tests.sessions import Change
 
 TASK, METRICS = "trainer/task.py", "trainer/training/metrics.py"
+
+
+def returned(text: str) -> Change:
+    """Return a change of what metrics_of returns."""
+    return swap(
+        "    return metrics\n\n\ndef values_of_rows", f"    return {text}\n\n\ndef values_of_rows"
+    )
+
+
 ENDED = """\
         if self.trainer.replicas.position.index == 1:
             import os
@@ -78,8 +88,8 @@ RUNS: tuple[Mistake, ...] = (
     local("66", MODEL, swap("        hidden = dropout(", "        hidden = 0.0 * hidden\n        hidden = dropout("), "of a linear model", "warning"),
     local("66 a rate too low", JOB, key("learning_rate", "1e-9"), "which predicting the same for every row gives", "warning"),
     local("66 overconfident", MODEL, swap("tf.sigmoid(-outputs), tf.sigmoid(outputs)", "tf.sigmoid(-90 * outputs), tf.sigmoid(90 * outputs)"), "test loss", "warning"),
-    local("67", METRICS, swap('return {"auc": area, **metrics}', 'return {**metrics, "auc": float("nan")}'), "the metric auc is nan at step"),
-    local("67 text", METRICS, swap('"accuracy": float(', '"threshold": "half",\n        "accuracy": float('), "the metric threshold is 'half' at step"),
-    local("67 missing", METRICS, swap('return {"auc": area', 'return {"roc_auc": area'), "the metric auc is missing at step"),
-    local("67 another metric", METRICS, swap('return {"auc": area', 'return {"lift": float("inf"), "auc": area'), "the metric lift is inf at step", "warning"),
+    local("67", METRICS, returned('{**metrics, "auc": float("nan")}'), "the metric auc is nan at step"),
+    local("67 text", METRICS, returned('{**metrics, "threshold": "half"}'), "the metric threshold is 'half' at step"),
+    local("67 missing", METRICS, returned('{"roc_auc": metrics.pop("auc", 0.0), **metrics}'), "the metric auc is missing at step"),
+    local("67 another metric", METRICS, returned('{"lift": float("inf"), **metrics}'), "the metric lift is inf at step", "warning"),
 )  # fmt: skip

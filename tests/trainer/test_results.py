@@ -208,7 +208,7 @@ def test_the_linear_model_of_a_linear_label_is_exact() -> None:
 def test_the_auc_of_one_class_is_undefined(codes: list[int]) -> None:
     likely = np.random.default_rng(1).random(len(codes))
     metrics = metrics_of("binary", np.stack([1 - likely, likely], axis=1), np.array(codes))
-    assert "auc" not in metrics and main_metric("binary", np.array(codes)) == "loss"
+    assert "auc" not in metrics and main_metric("auc", np.array(codes)) == "loss"
     assert finite(metrics, "loss", 7, pytest.fail) == metrics
 
 
@@ -235,7 +235,7 @@ def test_the_standard_error_is_that_of_other_samples(task: str) -> None:
     ("found", "line"),
     [
         ({"auc": 0.9, "standard_error": 0.0417}, "0.9000 ± 0.0417"),
-        ({}, "warning: test auc is undefined: all rows of the split have one class"),
+        ({}, "warning: test auc is undefined: all rows of the split have one label"),
     ],
 )
 def test_the_summary_shows_how_sure_a_result_is(

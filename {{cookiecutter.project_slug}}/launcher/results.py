@@ -3,7 +3,7 @@
 import json
 import math
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
@@ -43,9 +43,9 @@ class Result:
 
 
 def results_of(runs: Path, study: Study | None) -> list[Result]:
-    """Return the runs by their numbers, each with the metric of the study, or its loss; of equal ones the first is best."""
-    metric, goal = (study.options.metric, study.options.goal) if study else LOSS
+    """Return the runs by their numbers, each with the metric that chose the newest; of equal ones the first is best."""
     folders = sorted(numbered(runs).items())
+    metric, goal = objective_of([path for _, path in folders], study)
     found = [
         result(number, folder, metric, goal)
         for number, folder in folders
@@ -53,6 +53,14 @@ def results_of(runs: Path, study: Study | None) -> list[Result]:
     ]
     best = {best_of(group, goal) for group in grouped(found)}
     return [replace(each, best=each.run in best) for each in found]
+
+
+def objective_of(folders: Sequence[Path], study: Study | None) -> tuple[str, str]:
+    """Return the metric that chose the newest finished run, and its goal; earlier versions leave it to the study."""
+    for metrics in (read_json(folder / METRICS) for folder in reversed(folders)):
+        if {"metric", "goal"} <= metrics.keys():
+            return metrics["metric"], metrics["goal"]
+    return (study.options.metric, study.options.goal) if study and study.options.metric else LOSS
 
 
 def result(number: int, folder: Path, metric: str, goal: str) -> Result:

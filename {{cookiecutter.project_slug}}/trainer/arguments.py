@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
+from trainer import features
 from trainer.data.thresholds import AIM, FORMS
-from trainer.settings import QUALITIES, Settings
+from trainer.settings import QUALITIES, Settings, metrics_for
 
 
 def invalid(text: str, expected: str) -> argparse.ArgumentTypeError:
@@ -63,6 +64,13 @@ def threshold(text: str) -> str:
     return text
 
 
+def metric(text: str) -> str:
+    names = metrics_for(str(features.TASK))
+    if text not in names:
+        raise invalid(text, f"{', '.join(names)} for TASK = {features.TASK!r}")
+    return text
+
+
 def layer_widths(text: str) -> tuple[int, ...]:
     return tuple(positive_int(part.strip()) for part in text.split(","))
 
@@ -71,6 +79,10 @@ HYPERPARAMETERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "quality": (
         quality,
         "fast, default or best: chooses the epochs and the ensemble unless they are given",
+    ),
+    "metric": (
+        metric,
+        "chooses the best evaluation: auc, accuracy, pr_auc, balanced_accuracy, f1, log_loss; rmse, mae, r2; or your own",
     ),
     "epochs": (
         positive_int,

@@ -1,7 +1,11 @@
 """The hyperparameters and the length of a run, with defaults that follow the size of the data."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
+
+from trainer import features
+from trainer.run.errors import UserError, shown
 
 MOST_EPOCHS, FEWEST_EPOCHS = 100, 2
 STEPS_PER_EPOCH = 100
@@ -13,6 +17,42 @@ AUTOMATIC: Any = None  # of any type, because `for_rows` replaces it
 # template has the figures behind all that is chosen here.
 QUALITIES = {"fast": (1, 1), "default": (8, 4), "best": (16, 16)}
 STEPS, MORE_STEPS = 2_400, 7_200
+# What may choose the best evaluation of a task, the first by default; docs/extending.md of the template adds another.
+METRICS = {
+    "binary": ("auc", "accuracy", "pr_auc", "balanced_accuracy", "f1", "log_loss"),
+    "multiclass": ("accuracy", "balanced_accuracy", "f1", "log_loss"),
+    "regression": ("rmse", "mae", "r2"),
+}
+MINIMIZED = {"log_loss", "rmse", "mae", "loss"}
+# Of a metric of the user's own: those of others, and what else metrics.json and its history hold.
+TAKEN = {
+    *(*METRICS["binary"], *METRICS["regression"], "loss", "standard_error", "baseline"),
+    *("linear_baseline", "history", "metric", "goal", "split", "step", "steps", "epoch", "epochs"),
+    *("rows_per_second", "wall_seconds"),
+}
+
+
+def own_metrics() -> dict[str, tuple[Callable[[Any, Any], Any], str]]:
+    """Return METRICS of `features.py`, {} if it has none: a function and its goal by name; raise `UserError` for others."""
+    own = getattr(features, "METRICS", {})
+    for name, each in own.items() if isinstance(own, dict) else [("", own)]:
+        match each:
+            case (function, "maximize" | "minimize") if callable(function):
+                if str(name).isidentifier() and name not in TAKEN:
+                    continue
+        what = f"trainer/features.py: METRICS has {shown(name)}: {shown(each)}"
+        expected = "a new name with a function and its goal, maximize or minimize"
+        raise UserError(what, expected, 'write METRICS = {"profit": (profit, "maximize")}')
+    return dict(own)
+
+
+def metrics_for(task: str) -> list[str]:
+    return [*METRICS.get(task, ()), *own_metrics()]
+
+
+def goal_of(metric: str) -> str:
+    own = own_metrics().get(metric)
+    return own[1] if own else "minimize" if metric in MINIMIZED else "maximize"
 
 
 @dataclass(frozen=True)
@@ -20,6 +60,7 @@ class Settings:
     """What `task.py` passes to `model.py`; a limit that is None is none."""
 
     quality: str = "default"
+    metric: str = AUTOMATIC
     epochs: int = AUTOMATIC
     max_steps: int | None = None
     max_minutes: float | None = None
@@ -41,6 +82,7 @@ class Settings:
         epochs = self.default_steps(task) // -(-rows // batch_size)
         return replace(
             self,
+            metric=self.metric or metrics_for(task)[0],
             epochs=self.epochs or min(max(epochs, FEWEST_EPOCHS), MOST_EPOCHS),
             batch_size=batch_size,
             learning_rate=self.learning_rate or default_learning_rate(batch_size),

@@ -17,7 +17,7 @@ from trainer.run.console import Console
 from trainer.run.errors import UserError, exit_code, exit_reported
 from trainer.run.outputs import Outputs, check_data_dir, outputs_of, sole_run, write_json
 from trainer.run.resume import check_metrics, finished_metrics, write_config
-from trainer.settings import Settings
+from trainer.settings import Settings, goal_of
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -49,6 +49,7 @@ def main(arguments: Sequence[str]) -> int:
                 write_config(outputs, described, data_dir, data, os.environ)
             metrics = train(data_dir, outputs, schema, statistics, settings, position, console)
             metrics["wall_seconds"] = round(time.perf_counter() - started, 2)
+            metrics |= {"metric": settings.metric, "goal": goal_of(settings.metric)}
             if position.is_chief:
                 write_json(outputs.metrics, metrics)
     if position.is_chief:
@@ -81,7 +82,7 @@ def train(
         from trainer.training.monitor import RunMonitor
 
         monitor = RunMonitor(
-            outputs, schema.task, statistics.fingerprint, console, position.is_chief
+            outputs, settings.metric, statistics.fingerprint, console, position.is_chief
         )
         model_dir = exported.folder if exported else outputs.model
         metrics = train_and_evaluate(

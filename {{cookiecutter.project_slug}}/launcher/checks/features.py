@@ -1,7 +1,7 @@
 """What the package makes of features.py, compared with the study, the prepared data and the tables."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ REPORTING = "(report_to_tuning|report_hyperparameter_tuning_metric)"
 
 
 def feature_findings(
-    response: Mapping[str, Any], job: Job, project: Project
+    response: Mapping[str, Any], job: Job, project: Project, arguments: Sequence[str] = ()
 ) -> Iterator[UserError]:
     """Yield what the trainer objects to in features.py, or the study's metric if the trainer never reports it."""
     if "error" in response and response["known"]:
@@ -30,14 +30,19 @@ def feature_findings(
         what = f"{FEATURES} cannot be read ({response['error']})"
         yield UserError(what, "the names and types that the file was made with", "restore it")
     elif response and job.study and job.cloud.module == TASK_MODULE:
+        if gives_metric(arguments) or not job.study.options.metric:
+            return  # for this run alone, or the study has that of the trainer
         yield from metric_findings(response, job.study.options, project)
+
+
+def gives_metric(arguments: Sequence[str]) -> bool:
+    return any(each.partition("=")[0] == "--metric" for each in arguments)
 
 
 def metric_findings(
     response: Mapping[str, Any], options: Options, project: Project
 ) -> Iterator[UserError]:
-    metric = response["metric"]
-    goal = "maximize" if response["rises"] else "minimize"
+    metric, goal = response["metric"], response["goal"]
     if options.metric != metric and not is_reported(options.metric, project.folder):
         expected = f"{metric}, which the trainer reports for TASK = {shown(response['task'])}"
         fix = f'write metric = "{metric}" and goal = "{goal}"'

@@ -32,6 +32,8 @@ class Findings:
     """What would fail in the cloud."""
     stale: list[UserError]
     """Why the prepared data is not what would be prepared now."""
+    objective: dict[str, Any]
+    """The trainer's metric and its goal, which a study has by default; {} of a module that is not the template's."""
     warnings: list[UserError]
     """About the package: what may fail in the cloud."""
 
@@ -76,10 +78,11 @@ def findings(
         except UserError as error:
             found = [error]
         errors = [*job_only_findings(project, job, arguments), *unfit, *checking.result(), *found]
-    errors += [*feature_findings(features, job, project), *argument_findings(flags, job)]
+    errors += [*feature_findings(features, job, project, arguments), *argument_findings(flags, job)]
     once = list({str(error): error for error in errors}.values())
     stale = [*stale_findings(features, job, project)]
-    return Findings(once, stale, package_warnings(project, source, distribution))
+    objective: dict[str, Any] = {k: features[k] for k in ("metric", "goal") if k in features}
+    return Findings(once, stale, objective, package_warnings(project, source, distribution))
 
 
 def job_only_findings(project: Project, job: Job, arguments: Sequence[str]) -> list[UserError]:

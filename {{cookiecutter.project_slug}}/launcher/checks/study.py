@@ -36,8 +36,10 @@ def tier_findings(job: Job) -> list[UserError]:
 
 def option_problems(study: Study) -> Iterator[Problem]:
     options, doubles = study.options, [n for n, p in study.parameters.items() if p.type == "double"]
-    if options.metric.split() != [options.metric]:
+    if len(options.metric.split()) > 1:
         yield f"metric is {shown(options.metric)}", "a name without spaces", "correct it"
+    if options.goal and not options.metric:
+        yield "has a goal and no metric", "both, or neither for the trainer's own", "add metric"
     for key, least in (("trials", 1), ("parallel_trials", 1), ("failed_trials", 0)):
         value = getattr(options, key)
         if value < least:

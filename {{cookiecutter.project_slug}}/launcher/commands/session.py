@@ -5,6 +5,7 @@ import functools
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from launcher.commands.options import Options
 from launcher.console import Console, Refused, UserError
@@ -54,6 +55,12 @@ class Session:
 
     def check(self) -> list[UserError]:
         """Return why the prepared data is stale; raise `Refused` or `UserError` for what else would fail."""
+        stale: list[UserError] = self.found.stale
+        return stale
+
+    @functools.cached_property
+    def found(self) -> Any:
+        """The `Findings` of a package without errors; raises `Refused` or `UserError` for those."""
         # Imported here, so that --help does not wait for the checks.
         from launcher.checks.findings import findings, report
         from launcher.checks.import_effects import importing
@@ -62,7 +69,7 @@ class Session:
         with importing(project.training, project.folder) as imports:
             found = findings(project, self.job, self.package, self.arguments, imports, console)
         report(project, found.errors, found.warnings, console)
-        return found.stale
+        return found
 
     def require_ready(self) -> None:
         """Raise `Refused` until job.toml names a project and a bucket of one's own."""

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from launcher.checks.features import gives_metric
 from launcher.checks.study import tier_findings
 from launcher.commands.prepare import run_prepare
 from launcher.commands.session import Session
@@ -59,6 +60,13 @@ def study_of(session: Session) -> Study:
         if value is not None and value < 1:
             raise UserError(f"--{name} is {value}", "at least 1", "correct it")
     written = job.study.options
+    if not (options.list or options.cancel) and (
+        not written.metric or gives_metric(session.arguments)
+    ):
+        written = dataclasses.replace(written, **session.found.objective)
+        if not written.metric:
+            what = f"job.toml [study] has no metric, and {job.cloud.module} names none"
+            raise UserError(what, "the metric that it reports", "add metric and goal")
     trial_count = options.trials or written.trials
     parallel = min(options.parallel or written.parallel_trials, trial_count)
     changed = dataclasses.replace(written, trials=trial_count, parallel_trials=parallel)

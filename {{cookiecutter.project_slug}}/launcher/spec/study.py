@@ -42,9 +42,10 @@ class Parameter:
 class Options:
     """The keys of a study beside its parameters."""
 
-    metric: str
-    goal: str
     trials: int
+    metric: str = ""
+    goal: str = ""
+    """Of a metric that is not given, the trainer's own, with its goal."""
     algorithm: str = "bayesian"
     parallel_trials: int = 1
     failed_trials: int = 0
@@ -89,7 +90,8 @@ def read_study(table: Mapping[str, Any], file: str) -> Study | None:
     values.pop("parameters", None)
     options = section({"study": values}, "study", Options, file)
     for key, choices in google_cloud()["study"]["choices"].items():
-        one_of(f"{where} {key}", getattr(options, key), choices)
+        if key != "goal" or options.metric or options.goal:
+            one_of(f"{where} {key}", getattr(options, key), choices)
     return Study(options, {name: read_parameter(parameters, name, file) for name in parameters})
 
 

@@ -7,7 +7,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 # What calls the code that users write; its frames explain nothing, unless an error is its own.
 CALLERS = (
     *("task.py", "prepare.py", "run/", "training/contract.py", "training/distribution.py"),
-    *("training/loop.py", "training/train_step.py"),
+    *("training/loop.py", "training/metrics.py", "training/train_step.py"),
 )
 
 

@@ -141,7 +141,7 @@ class Run:
         Raises `UserError` if the main metric is none of them.
         """
         metrics, labels = self.trainer.evaluate(split)
-        main, step = main_metric(self.trainer.model.task, labels), self.state.step
+        main, step = main_metric(self.trainer.metric, labels), self.state.step
         return finite(metrics, main, step, self.monitor.warn), labels
 
     def choose_threshold(self, split: Split) -> dict[str, Any]:
@@ -167,8 +167,10 @@ class Run:
         started = time.perf_counter()
         state = self.state
         metrics, labels = self.metrics(self.eval_split)
-        name = main_metric(self.trainer.model.task, labels)
+        name = main_metric(self.trainer.metric, labels)
         improved = all(is_better(name, metrics[name], earlier[name]) for earlier in state.history)
+        # A metric of the user's own may differ among the replicas, and all must keep the same weights.
+        improved = max(self.trainer.replicas.gathered(improved)) > 0
         state.history.append({"step": state.step, "epoch": state.epoch, **metrics})
         state.stale_evaluations = 0 if improved else state.stale_evaluations + 1
         if improved:

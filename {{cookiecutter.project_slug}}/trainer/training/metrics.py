@@ -9,16 +9,18 @@ import numpy.typing as npt
 
 from trainer.data.statistics import Label
 from trainer.run.errors import UserError, shown
+from trainer.settings import METRICS, goal_of, own_metrics
 
 Array = npt.NDArray[np.float64]
 SMALLEST_PROBABILITY = 1e-7
 STANDARD_ERROR = "standard_error"
-MAIN_METRIC = {"binary": "auc", "multiclass": "accuracy", "regression": "rmse"}
-HIGHER_IS_BETTER = {"auc": True, "accuracy": True, "rmse": False, "loss": False}
+MAIN_METRIC = {task: names[0] for task, names in METRICS.items()}
+NEED_TWO_LABELS = ("auc", "pr_auc", "r2")
+SOURCES = "metrics_of in trainer/training/metrics.py, or METRICS in trainer/features.py"
 
 
 def is_better(metric: str, value: float, other: float) -> bool:
-    return value > other if HIGHER_IS_BETTER[metric] else value < other
+    return value > other if goal_of(metric) == "maximize" else value < other
 
 
 def auc(positive: npt.NDArray[np.bool_], scores: Array) -> float:
@@ -30,40 +32,77 @@ def auc(positive: npt.NDArray[np.bool_], scores: Array) -> float:
     return float((ranks - count * (count + 1) / 2) / (count * (len(positive) - count)))
 
 
-def metrics_of(task: str, outputs: Array, labels: npt.NDArray[np.generic]) -> dict[str, float]:
+def pr_auc(positive: npt.NDArray[np.bool_], scores: Array) -> float:
+    """Return the average precision, the area under the steps of the precision-recall curve. Shapes [rows]."""
+    _, inverse = np.unique(-scores, return_inverse=True)
+    hits, rows = np.bincount(inverse, positive), np.bincount(inverse)
+    return float(np.sum(np.cumsum(hits) / np.cumsum(rows) * hits) / hits.sum())
+
+
+AREAS = {"auc": auc, "pr_auc": pr_auc}
+
+
+def metrics_of(
+    task: str, outputs: Array, labels: npt.NDArray[np.generic], main: str = ""
+) -> dict[str, float]:
     """Return the metrics of a split.
 
     `outputs` are probabilities [rows, classes], or predictions [rows, 1] in the label's own unit; `labels` are class
-    codes or numbers [rows]. AUC is undefined, and left out, where the rows are of one class. `STANDARD_ERROR` is that of the
-    main metric.
+    codes or numbers [rows]. Those that need two labels are left out where all rows have one. `STANDARD_ERROR` is that of
+    `main`, by default that of the task; several metrics have none.
     """
-    rows = len(labels)
+    main, of_rows = main or MAIN_METRIC[task], values_of_rows(task, outputs, labels)
+    metrics = {name: float(np.mean(values)) for name, values in of_rows.items()}
+    if task == "regression":
+        metrics["rmse"] = metrics["loss"] ** 0.5
+        of_rows["rmse"] = of_rows["loss"] / (2 * (metrics["rmse"] or 1.0))
+        if variance := float(np.var(labels.astype(np.float64))):
+            metrics["r2"] = 1 - metrics["loss"] / variance
+    else:
+        metrics |= class_metrics(outputs, labels.astype(np.int64))
+    if main in of_rows:
+        metrics[STANDARD_ERROR] = float(np.std(of_rows[main])) / math.sqrt(len(labels))
+    positive = labels == 1
+    if task == "binary" and 0 < (count := int(positive.sum())) < len(labels):
+        metrics |= {name: area(positive, outputs[:, 1]) for name, area in AREAS.items()}
+        if main == "auc":
+            metrics[STANDARD_ERROR] = auc_error(metrics["auc"], count, len(labels) - count)
+    return metrics
+
+
+def values_of_rows(task: str, outputs: Array, labels: npt.NDArray[Any]) -> dict[str, Array]:
+    """Return the metrics of each row, float64 [rows], whose means are those of the split."""
     if task == "regression":
         errors = outputs[:, 0] - labels.astype(np.float64)
-        squared = float(np.mean(errors**2))
-        metrics = {"rmse": squared**0.5, "mae": float(np.mean(np.abs(errors))), "loss": squared}
-        error = float(np.std(errors**2)) / (2 * metrics["rmse"] * rows**0.5) if squared else 0.0
-        return {**metrics, STANDARD_ERROR: error}
+        return {"mae": np.abs(errors), "loss": errors**2}
     codes = labels.astype(np.int64)
     chosen = outputs[np.arange(len(codes)), codes]
-    metrics = {
-        "accuracy": float(np.mean(outputs.argmax(axis=1) == codes)),
-        "loss": float(-np.mean(np.log(np.maximum(chosen, SMALLEST_PROBABILITY)))),
+    losses = -np.log(np.maximum(chosen, SMALLEST_PROBABILITY))
+    hits = (outputs.argmax(axis=1) == codes).astype(np.float64)
+    return {"accuracy": hits, "log_loss": losses, "loss": losses}
+
+
+def class_metrics(outputs: Array, codes: npt.NDArray[np.int64]) -> dict[str, float]:
+    """Return the mean recall of the classes that the rows have, and F1: of the second of two classes, else the mean of those."""
+    count, chosen = outputs.shape[1], outputs.argmax(axis=1)
+    true, predicted = (np.bincount(each, minlength=count) for each in (codes, chosen))
+    hits = np.bincount(codes[chosen == codes], minlength=count)
+    recall, f1 = hits / np.maximum(true, 1), 2 * hits / np.maximum(true + predicted, 1)
+    of_classes = f1[1] if count == 2 else f1[true > 0].mean()
+    return {"balanced_accuracy": float(recall[true > 0].mean()), "f1": float(of_classes)}
+
+
+def own_values(task: str, outputs: Array, labels: npt.NDArray[np.generic]) -> dict[str, Any]:
+    """Return the metrics of the user's own, whose functions get copies of labels and predictions."""
+    given = outputs[:, 0] if task == "regression" else outputs
+    return {
+        name: function(labels.copy(), given.copy()) for name, (function, _) in own_metrics().items()
     }
-    if task == "multiclass":
-        variance = metrics["accuracy"] * (1 - metrics["accuracy"])
-        return {**metrics, STANDARD_ERROR: math.sqrt(variance / rows)}
-    if main_metric(task, labels) != "auc":
-        return metrics
-    area, positive = auc(codes == 1, outputs[:, 1]), int(np.sum(codes == 1))
-    metrics[STANDARD_ERROR] = auc_error(area, positive, rows - positive)
-    return {"auc": area, **metrics}
 
 
-def main_metric(task: str, labels: npt.NDArray[np.generic]) -> str:
-    """Return the metric that judges rows with these labels: the loss where AUC is undefined."""
-    undefined = task == "binary" and len(np.unique(labels)) < 2
-    return "loss" if undefined else MAIN_METRIC[task]
+def main_metric(metric: str, labels: npt.NDArray[np.generic]) -> str:
+    """Return what judges rows with these labels: a metric, or the loss where that is undefined."""
+    return "loss" if metric in NEED_TWO_LABELS and len(np.unique(labels)) < 2 else metric
 
 
 def auc_error(area: float, positive: int, negative: int) -> float:
@@ -85,7 +124,7 @@ def finite(
             raise UserError(
                 f"the metric {name} is {shown(value)} at step {step}",
                 "a number",
-                "return numbers alone from metrics_of in trainer/training/metrics.py",
+                f"return numbers alone from {SOURCES}",
             ) from None
         if math.isfinite(number):
             numbers[name] = number
@@ -95,7 +134,7 @@ def finite(
         raise UserError(
             f"the metric {main} is {metrics.get(main, 'missing')} at step {step}",
             "a finite number, by which the best evaluation is chosen",
-            "correct metrics_of in trainer/training/metrics.py, or the predictions that it is given",
+            f"correct {SOURCES}, or the predictions that it is given",
         )
     return numbers
 

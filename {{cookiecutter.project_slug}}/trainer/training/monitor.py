@@ -17,25 +17,27 @@ from trainer.run.outputs import Outputs, report_to_tuning
 from trainer.run.resume import check_identity, identity_of
 from trainer.training import checkpoint
 from trainer.training.checkpoint import State
-from trainer.training.metrics import MAIN_METRIC, STANDARD_ERROR
+from trainer.training.metrics import STANDARD_ERROR
 from trainer.training.train_step import Trainer
 
 LONGEST_SAVE_INTERVAL_SECONDS = 600.0
 FIRST_SAVE_INTERVAL_SECONDS = 10.0
 SAVE_SHARE = 0.02
 EXAMPLES = 100
+# Of an evaluation on the console, unless they choose the best one; all are in metrics.json and TensorBoard.
+NOT_SHOWN = (STANDARD_ERROR, "pr_auc", "balanced_accuracy", "f1", "log_loss", "r2")
 
 
 class RunMonitor:
     """Monitors one run; saves to `outputs` if this process is the one that `writes`."""
 
     def __init__(
-        self, outputs: Outputs, task: str, data: str, console: Console, writes: bool
+        self, outputs: Outputs, metric: str, data: str, console: Console, writes: bool
     ) -> None:
         self.outputs = outputs
         self.identity = identity_of(data)
         self.writes = writes
-        self.metric = MAIN_METRIC[task]
+        self.metric = metric
         self.console = console if writes else Console(quiet=True)
         self.writer = tf.summary.create_file_writer(str(outputs.logs)) if writes else None
         self.progress = Progress(console, 1)
@@ -88,7 +90,8 @@ class RunMonitor:
             self.save_interval_seconds = 0.0  # the first evaluation is worth a checkpoint
         if self.writer is None:
             return
-        names = (name for name in metrics if name != STANDARD_ERROR)
+        names = [name for name in metrics if name not in NOT_SHOWN or name == self.metric]
+        names.sort(key=lambda name: name != self.metric)
         shown = "  ".join(f"{name} {metrics[name]:.4f}" for name in names)
         self.console.line(f"eval     epoch {state.epoch}  step {state.step:,}  {shown}")
         self.summarize(state.step, metrics)

@@ -8,8 +8,8 @@ from trainer.data.statistics import Statistics
 from trainer.data.thresholds import in_words
 from trainer.run.console import Console, duration
 from trainer.run.outputs import Outputs
-from trainer.settings import Settings
-from trainer.training.metrics import HIGHER_IS_BETTER, MAIN_METRIC, STANDARD_ERROR, is_better
+from trainer.settings import Settings, goal_of
+from trainer.training.metrics import MAIN_METRIC, STANDARD_ERROR, is_better
 
 NEARLY_ALL = 0.99
 ADVICE = "look at the label, the columns and the learning rate, or train for longer"
@@ -26,14 +26,11 @@ def report(
     console: Console,
     unused: Mapping[str, Sequence[str]],
 ) -> None:
-    main, split = MAIN_METRIC[schema.task], metrics["split"]
+    main, split = chosen.metric or MAIN_METRIC[schema.task], metrics["split"]
     name = main if main in metrics else "loss"
     rows = ", ".join(f"{count:,} {split}" for split, count in statistics.rows.items())
     inputs = f"{len(schema.numeric)} numeric, {len(schema.textual)} text columns"
-    always = "the mean of the training rows" if name == "rmse" else "the most common class"
-    linear = (metrics.get("linear_baseline") or {}).get(name)
-    baseline, threshold = f"{metrics['baseline'][name]:.4f} for {always}", metrics.get("threshold")
-    baseline += "" if linear is None else f", {linear:.4f} for a linear model"
+    threshold = metrics.get("threshold")
     steps = f"{metrics['steps']:,} in {metrics['epochs']} epochs, {metrics['rows_per_second']:,.0f} rows/s"
     error = f" ± {metrics[STANDARD_ERROR]:.4f}" if STANDARD_ERROR in metrics else ""
     console.line("")
@@ -45,7 +42,7 @@ def report(
             ("steps", steps),
             ("quality", quality_line(chosen, metrics, statistics.rows["train"], schema.task)),
             (f"{split} {name}", f"{metrics[name]:.4f}{error}"),
-            ("baselines", baseline),
+            *(("baselines", each) for each in baselines(metrics, name, schema.task)),
             *([("threshold", in_words(threshold))] if threshold else []),
             ("time", duration(metrics["wall_seconds"])),
             ("model", str(outputs.model.resolve())),
@@ -53,10 +50,19 @@ def report(
         ]
     )
     if name != main:
-        console.warning(f"{split} {main} is undefined: all rows of the split have one class")
+        console.warning(f"{split} {main} is undefined: all rows of the split have one label")
     found = one_class(threshold, statistics.rows.get(split, 0))
     for text in (*no_better(metrics, name), *overfitting(metrics, name), *found):
         console.warning(text)
+
+
+def baselines(metrics: Mapping[str, Any], name: str, task: str) -> Iterator[str]:
+    """Yield what the constant and the linear model reach in a metric, if they have it."""
+    always = "the mean of the training rows" if task == "regression" else "the most common class"
+    linear = metrics.get("linear_baseline") or {}
+    of_both = ((metrics["baseline"], always), (linear, "a linear model"))
+    if texts := [f"{values[name]:.4f} for {what}" for values, what in of_both if name in values]:
+        yield ", ".join(texts)
 
 
 def quality_line(chosen: Settings, metrics: Mapping[str, Any], rows: int, task: str) -> str:
@@ -78,8 +84,8 @@ def cost(members: int) -> float:
 def no_better(metrics: Mapping[str, Any], name: str) -> Iterator[str]:
     """Yield a sentence if the result is no better than a constant prediction or, if it is, than a linear model."""
     constant, linear = metrics["baseline"], metrics.get("linear_baseline") or {}
-    for metric in (name, "loss"):
-        if metric in metrics and not is_better(metric, metrics[metric], constant[metric]):
+    for metric in (each for each in (name, "loss") if each in metrics and each in constant):
+        if not is_better(metric, metrics[metric], constant[metric]):
             shown = f"{metrics['split']} {metric} {metrics[metric]:.4f} is no better than {constant[metric]:.4f}"
             yield f"{shown}, which predicting the same for every row gives; {ADVICE}"
             return
@@ -91,7 +97,8 @@ def no_better(metrics: Mapping[str, Any], name: str) -> Iterator[str]:
 def overfitting(metrics: Mapping[str, Any], name: str) -> Iterator[str]:
     """Yield a sentence if the last evaluation is worse than the best by more than its standard error."""
     history: Any = [e for e in metrics.get("history", ()) if {name, STANDARD_ERROR} <= e.keys()]
-    best = (max if HIGHER_IS_BETTER[name] else min)(history, key=lambda e: e[name], default=None)
+    choose: Any = max if goal_of(name) == "maximize" else min
+    best = choose(history, key=lambda e: e[name], default=None)
     if best and abs(history[-1][name] - best[name]) > best[STANDARD_ERROR]:
         change = f"{best[name]:.4f} after epoch {best['epoch']} to {history[-1][name]:.4f}"
         yield f"overfitting: eval {name} went from {change} (the best is exported); try --patience 3 or a higher --dropout"

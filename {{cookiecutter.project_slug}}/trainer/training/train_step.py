@@ -14,7 +14,7 @@ from trainer.run.cluster import ClusterPosition
 from trainer.run.errors import UserError
 from trainer.settings import Settings
 from trainer.training.distribution import Replicas
-from trainer.training.metrics import metrics_of
+from trainer.training.metrics import MAIN_METRIC, metrics_of, own_values
 from trainer.training.tensorflow_setup import cores
 
 EVALUATION_ROWS = 8_192
@@ -59,6 +59,7 @@ class Trainer:
         self, model: Any, optimizer: Any, settings: Settings, replicas: Replicas | None = None
     ) -> None:
         self.model = model
+        self.metric = settings.metric or MAIN_METRIC[model.task]
         self.optimizer = optimizer
         self.replicas = replicas or Replicas(ClusterPosition())
         self.parts = part_count(settings.batch_size // self.replicas.count)
@@ -241,7 +242,8 @@ class Trainer:
     def evaluate(self, split: Split) -> tuple[dict[str, float], npt.NDArray[Any]]:
         """Return the metrics of a split, and its labels [rows]. The processes share the rows, and all get the same."""
         predictions, labels = self.predicted(split)
-        return metrics_of(self.model.task, predictions, labels), labels
+        metrics = metrics_of(self.model.task, predictions, labels, self.metric)
+        return {**metrics, **own_values(self.model.task, predictions, labels)}, labels
 
     def predicted(self, split: Split) -> tuple[npt.NDArray[np.float64], npt.NDArray[Any]]:
         """Return the predictions for a split, float64 [rows, outputs], and its labels [rows]."""

@@ -1,7 +1,7 @@
 """Runs inside the clean environment: what the package makes of features.py, and the errors of its module's own parser.
 
 Standard input is `{"module": NAME, "alone": [FLAGS, ...], "together": FLAGS, "prepare": FLAGS}`. The output has a line of JSON
-for each part: `{"asked": "features", "error": TEXT}` or `{..., "task": TASK, "metric": METRIC, "rises": BOOL, "stale": [REASON, ...]}`,
+for each part: `{"asked": "features", "error": TEXT}` or `{..., "task": TASK, "metric": METRIC, "goal": GOAL, "stale": [REASON, ...]}`,
 and `{"asked": "flags", "alone": [OBJECTION, ...], "together": OBJECTION, "flags": [FLAG, ...]}`, an objection "" if there is none.
 The module is stopped where it parses its flags; for one that does not use argparse the second line is missing.
 """
@@ -61,19 +61,22 @@ def refuse_work(event: str, arguments: tuple[Any, ...]) -> None:
         os._exit(0)
 
 
-def read_features(preparation_flags: Sequence[str]) -> dict[str, Any]:
-    """Return what the package's own functions make of features.py; raise what they raise."""
-    names = ("features", "data.schema", "prepare", "training.metrics")
-    features, schema, prepare, metrics = (import_module(f"trainer.{name}") for name in names)
+def read_features(preparation_flags: Sequence[str], flags: Sequence[str]) -> dict[str, Any]:
+    """Return what the package's own functions make of features.py and of --metric; raise what they raise."""
+    names = ("features", "data.schema", "prepare", "settings")
+    features, schema, prepare, settings = (import_module(f"trainer.{name}") for name in names)
     task = schema.read_schema(features).task
-    metric = metrics.MAIN_METRIC[task]
-    stale, rises = prepare.stale_reasons(preparation_flags), metrics.HIGHER_IS_BETTER[metric]
-    return {"task": task, "metric": metric, "rises": rises, "stale": stale}
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--metric", nargs="?")
+    names, given = settings.metrics_for(task), parser.parse_known_args(flags)[0].metric
+    metric = given if given in names else names[0]
+    goal, stale = settings.goal_of(metric), prepare.stale_reasons(preparation_flags)
+    return {"task": task, "metric": metric, "goal": goal, "stale": stale}
 
 
-def ask_features(preparation_flags: Sequence[str]) -> None:
+def ask_features(preparation_flags: Sequence[str], flags: Sequence[str]) -> None:
     try:
-        answer("features", **read_features(preparation_flags))
+        answer("features", **read_features(preparation_flags, flags))
     except ImportError:  # a package of the user's own, without these parts
         return
     except Exception as error:
@@ -97,7 +100,7 @@ def main() -> None:
 
     faulthandler.dump_traceback_later(LONGEST_SECONDS, exit=True)
     sys.addaudithook(refuse_work)
-    ask_features(request["prepare"])
+    ask_features(request["prepare"], request["together"])
     argparse.ArgumentParser.error = object_to  # type: ignore[assignment,method-assign]
     argparse.ArgumentParser.parse_args = responding(parse)  # type: ignore[method-assign]
     argparse.ArgumentParser.parse_known_args = responding(parse_known)  # type: ignore[method-assign]
