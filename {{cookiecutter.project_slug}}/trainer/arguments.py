@@ -2,13 +2,14 @@
 
 import argparse
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
+from functools import partial
 from typing import Any
 
 from trainer import features
 from trainer.data.thresholds import AIM, FORMS
-from trainer.settings import QUALITIES, Settings, metrics_for
+from trainer.settings import LOSSES, QUALITIES, TRANSFORMS, Settings, metrics_for
 
 
 def invalid(text: str, expected: str) -> argparse.ArgumentTypeError:
@@ -71,6 +72,12 @@ def metric(text: str) -> str:
     return text
 
 
+def of_regression(choices: Sequence[str], text: str) -> str:
+    if text not in choices or features.TASK != "regression":
+        raise invalid(text, f"{', '.join(choices)}, with TASK = 'regression' alone")
+    return text
+
+
 def layer_widths(text: str) -> tuple[int, ...]:
     return tuple(positive_int(part.strip()) for part in text.split(","))
 
@@ -84,6 +91,8 @@ HYPERPARAMETERS: dict[str, tuple[Callable[[str], Any], str]] = {
         metric,
         "chooses the best evaluation: auc, accuracy, pr_auc, balanced_accuracy, f1, log_loss; rmse, mae, r2; or your own",
     ),
+    "loss": (partial(of_regression, LOSSES), "of a regression: squared, absolute, huber, poisson"),
+    "target_transform": (partial(of_regression, TRANSFORMS), "of a regression's label: none, log"),
     "epochs": (
         positive_int,
         "number of epochs; default: chosen from quality, task and the number of training rows",

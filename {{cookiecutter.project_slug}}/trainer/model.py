@@ -1,5 +1,6 @@
 """The model, from prepared rows to the serving signature: data, network, loss, training, export."""
 
+import math
 from collections.abc import Sequence
 from heapq import nsmallest
 from itertools import combinations
@@ -14,6 +15,7 @@ from trainer.data.shards import Split
 from trainer.data.statistics import (
     MISSING_CODE,
     UNSEEN_CODE,
+    Label,
     Statistics,
     vocabulary_codes,
     write_statistics,
@@ -23,6 +25,7 @@ from trainer.run.errors import UserError
 from trainer.serving import SIGNATURE, STATISTICS, TEXT_SIGNATURE, name_inputs, parameter_names
 from trainer.settings import Settings
 from trainer.training import loop, text_cells
+from trainer.training.contract import check_label_domain
 from trainer.training.distribution import Replicas
 from trainer.training.layers import (
     Calendar,
@@ -48,6 +51,7 @@ WARM_UP_SHARE = 0.1
 WORD_DROPOUTS = 3.0  # times the dropout of hidden units: a text has many words to learn by heart
 # Each weight of the linear part is updated too rarely to learn at the network's rate.
 WIDE_RATE = 3.0
+LARGEST_POWER = 60.0  # of e, which float32 still holds
 # With this many rows, a code that is rare in a batch is still frequent enough in a run.
 ENOUGH_ROWS = 30_000
 
@@ -67,6 +71,7 @@ def train_and_evaluate(
     one; nothing before reads that split.
     """
     splits = {name: Split(data_dir / name, schema, settings.memory_mb) for name in statistics.rows}
+    check_label_domain(splits, settings)
     with replicas.replica_failures_reported(), replicas.strategy.scope():
         model = Model(schema, statistics, settings)
         total_steps = loop.total_steps(splits["train"], settings)
@@ -99,7 +104,8 @@ class Model:
     def __init__(self, schema: Schema, statistics: Statistics, settings: Settings) -> None:
         self.task = schema.task
         self.columns = schema.numeric
-        self.label = statistics.label
+        self.loss, self.in_logs = settings.loss, settings.target_transform == "log"
+        self.center, self.scale = label_scale(statistics.label, settings)
         self.output_count = 1 if schema.task == "regression" else len(statistics.label.classes)
         self.threshold = DEFAULT
         self.members = settings.ensemble
@@ -114,14 +120,26 @@ class Model:
         return tf.reduce_mean(tf.reshape(own, [-1, self.members]), axis=1)
 
     def member_losses(self, outputs: Any, labels: Any) -> Any:
-        """Return cross-entropies, or squared errors in units of the label's variance: float32 [rows]."""
+        """Return cross-entropies, or losses of errors in standard deviations of the label: float32 [rows]."""
         if self.task == "regression":
-            return tf.square(outputs[:, 0] - (labels - self.label.mean) / self.label.deviation)
+            return self.number_losses(outputs[:, 0], labels)
         if self.task == "binary":
             return tf.nn.sigmoid_cross_entropy_with_logits(
                 tf.cast(labels, tf.float32), outputs[:, 0]
             )
         return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, outputs)
+
+    def number_losses(self, outputs: Any, labels: Any) -> Any:
+        """Return the losses of a regression, float32 [rows]. Huber's grows linearly from one standard deviation on."""
+        if self.loss == "poisson":
+            return tf.exp(tf.minimum(outputs, LARGEST_POWER)) - labels / self.scale * outputs
+        target = tf.math.log1p(labels) if self.in_logs else labels
+        errors = outputs - (target - self.center) / self.scale
+        if self.loss == "absolute":
+            return tf.abs(errors)
+        if self.loss == "huber":
+            return tf.where(tf.abs(errors) < 1, tf.square(errors), 2 * tf.abs(errors) - 1)
+        return tf.square(errors)
 
     def predictions(self, numbers: Any, codes: Any) -> Any:
         """Return probabilities [rows, classes], or predictions [rows, 1] in the label's own unit."""
@@ -134,10 +152,24 @@ class Model:
     def activate(self, outputs: Any) -> Any:
         """Return the predictions of outputs of the network, [rows, outputs]."""
         if self.task == "regression":
-            return outputs * self.label.deviation + self.label.mean
+            if self.loss == "poisson":
+                return tf.exp(tf.minimum(outputs, LARGEST_POWER)) * self.scale
+            numbers = outputs * self.scale + self.center
+            return tf.math.expm1(tf.minimum(numbers, LARGEST_POWER)) if self.in_logs else numbers
         if self.task == "multiclass":
             return tf.nn.softmax(outputs)
         return tf.concat([tf.sigmoid(-outputs), tf.sigmoid(outputs)], axis=1)
+
+
+def label_scale(label: Label, settings: Settings) -> tuple[float, float]:
+    """Return what the network's output 0 stands for, and the unit of its outputs, as the loss and the transform have them."""
+    if settings.loss == "poisson":
+        return 0.0, label.mean or 1.0
+    if settings.target_transform != "log":
+        return label.mean, label.deviation
+    # Those of a log-normal distribution with this mean and deviation.
+    variance = math.log1p((label.deviation / (1 + label.mean)) ** 2)
+    return math.log1p(label.mean) - variance / 2, math.sqrt(variance) or 1.0
 
 
 def build_network(schema: Schema, statistics: Statistics, settings: Settings) -> Any:

@@ -23,6 +23,7 @@ METRICS = {
     "multiclass": ("accuracy", "balanced_accuracy", "f1", "log_loss"),
     "regression": ("rmse", "mae", "r2"),
 }
+LOSSES, TRANSFORMS = ("squared", "absolute", "huber", "poisson"), ("none", "log")
 MINIMIZED = {"log_loss", "rmse", "mae", "loss"}
 # Of a metric of the user's own: those of others, and what else metrics.json and its history hold.
 TAKEN = {
@@ -61,6 +62,8 @@ class Settings:
 
     quality: str = "default"
     metric: str = AUTOMATIC
+    loss: str | None = None
+    target_transform: str | None = None
     epochs: int = AUTOMATIC
     max_steps: int | None = None
     max_minutes: float | None = None
@@ -83,6 +86,7 @@ class Settings:
         return replace(
             self,
             metric=self.metric or metrics_for(task)[0],
+            loss=self.loss or (LOSSES[0] if task == "regression" else None),
             epochs=self.epochs or min(max(epochs, FEWEST_EPOCHS), MOST_EPOCHS),
             batch_size=batch_size,
             learning_rate=self.learning_rate or default_learning_rate(batch_size),

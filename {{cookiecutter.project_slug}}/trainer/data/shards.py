@@ -85,6 +85,11 @@ class Split:
                     coming = reader.submit(read_window, groups, self.schema)
                 yield window
 
+    def smallest_label(self) -> float:
+        """Return the smallest label, a number, as the shards note it."""
+        groups = (pq.read_metadata(each.path).row_group(each.index) for each in self.groups)
+        return min(float(each.column(each.num_columns - 1).statistics.min) for each in groups)
+
     def first_rows(self) -> Window:
         """Return the first rows, all if they fit in memory."""
         return self.all_rows() if self.fits else read_window(self.groups[:1], self.schema)

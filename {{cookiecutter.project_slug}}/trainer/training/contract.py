@@ -1,6 +1,6 @@
 """What trainer/model.py must keep, checked on some rows before the first step: what would train wrongly without an error."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from trainer.data.shards import Window
+from trainer.data.shards import Split, Window
 from trainer.run.errors import UserError
+from trainer.settings import Settings
 from trainer.training.train_step import Trainer, stateful_layers
 
 ROWS = 64
@@ -48,6 +49,20 @@ def check_model(trainer: Trainer, window: Window) -> None:
     if model.task != "regression":
         check_probabilities(predictions.numpy())
         check_activated_once(model, outputs, labels, predictions)
+
+
+def check_label_domain(splits: Mapping[str, Split], settings: Settings) -> None:
+    """Raise `UserError` for a label below 0 where the loss or the transform takes none."""
+    flags = ["--loss poisson"] * (settings.loss == "poisson")
+    flags += ["--target-transform log"] * (settings.target_transform == "log")
+    if len(flags) > 1:
+        raise UserError(
+            " beside ".join(flags), "one of them: both take logarithms", "leave one out"
+        )
+    for name, split in splits.items() if flags else ():
+        if (least := split.smallest_label()) < 0:
+            what, expected = f"a label of the {name} split is {least:g}", f">= 0 for {flags[0]}"
+            raise UserError(what, expected, "leave that flag out, or correct the table")
 
 
 def check_state(trainer: Trainer) -> None:

@@ -84,7 +84,8 @@ def cost(members: int) -> float:
 def no_better(metrics: Mapping[str, Any], name: str) -> Iterator[str]:
     """Yield a sentence if the result is no better than a constant prediction or, if it is, than a linear model."""
     constant, linear = metrics["baseline"], metrics.get("linear_baseline") or {}
-    for metric in (each for each in (name, "loss") if each in metrics and each in constant):
+    names = (name,) if "rmse" in metrics else (name, "loss")  # which is that of --loss squared
+    for metric in (each for each in names if each in metrics and each in constant):
         if not is_better(metric, metrics[metric], constant[metric]):
             shown = f"{metrics['split']} {metric} {metrics[metric]:.4f} is no better than {constant[metric]:.4f}"
             yield f"{shown}, which predicting the same for every row gives; {ADVICE}"
