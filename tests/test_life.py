@@ -47,9 +47,10 @@ TRAINER_TESTS = Path(__file__).parent / "trainer"
 # These do not depend on the answers.
 SAME_FOR_ALL = (
     "test_project",
-    *("test_comparison", "test_identity", "test_locks", "test_measures", "test_metrics"),
-    *("test_optimizer", "test_provenance", "test_schema", "test_signature", "test_split_columns"),
-    *("test_splits", "test_table_files", "test_tables", "test_task"),
+    *("test_class_weights", "test_comparison", "test_identity", "test_locks", "test_losses"),
+    *("test_measures", "test_metrics", "test_optimizer", "test_provenance", "test_schema"),
+    *("test_signature", "test_split_columns", "test_splits", "test_table_files", "test_tables"),
+    "test_task",
 )  # fmt: skip
 # Whole runs, which depend on the task alone: once for each task is enough.
 OF_A_TASK = ("test_evaluate", "test_loop", "test_publish", "test_thresholds")

@@ -165,6 +165,21 @@ def test_three_replicas_end_where_one_does_and_one_of_them_writes(
     assert (chief / "model" / "saved_model.pb").is_file()
 
 
+@pytest.mark.skipif(features.TASK == "regression", reason="it has no classes")
+def test_weights_of_classes_count_alike_on_one_replica_and_on_two(
+    prepared: Path, alone: Path, tmp_path: Path
+) -> None:
+    flags = [*FLAGS, "--class-weights", "balanced"]
+    run(prepared, [tmp_path / "one"], flags)
+    run(prepared, [tmp_path / "two"] * 2, flags)
+    for array, expected in zip(weights(tmp_path / "two"), weights(tmp_path / "one"), strict=True):
+        np.testing.assert_allclose(array, expected, rtol=1e-3, atol=1e-4)
+    one, two = metrics(tmp_path / "one"), metrics(tmp_path / "two")
+    names = [*metrics_for(str(features.TASK)), "loss"]
+    assert [two[name] for name in names] == pytest.approx([one[name] for name in names], rel=1e-3)
+    assert one["loss"] != pytest.approx(metrics(alone)["loss"], rel=1e-3)
+
+
 def test_a_signal_to_one_replica_stops_both_and_they_resume_to_the_same_end(
     prepared: Path, tmp_path: Path
 ) -> None:

@@ -122,7 +122,9 @@ def test_serving_returns_the_label_s_own_unit(
 def shard(folder: Path, *labels: float) -> Split:
     """Return a split of two row groups."""
     folder.mkdir()
-    table = pa.table({"x": pa.array(labels, pa.float32()), "y": pa.array(labels, pa.float32())})
+    table = pa.table(
+        {"x": pa.array([7.0] * len(labels), pa.float32()), "y": pa.array(labels, pa.float32())}
+    )
     pq.write_table(table, folder / "00000.parquet", row_group_size=2)
     schema: Any = type("Schema", (), {"numeric": ["x"], "code_width": 0})
     return Split(folder, schema, 64)

@@ -185,8 +185,3 @@ def test_an_error_of_a_metric_keeps_the_user_s_own_frames(
     assert first.startswith("error: trainer/features.py, line 2, in profit: ZeroDivisionError")
     framed = [line for line in others if line.startswith("  File ")]
     assert len(framed) == 2 and '"trainer/model.py"' in framed[0]
-
-
-def test_the_help_names_every_metric() -> None:
-    text = arguments.HYPERPARAMETERS["metric"][1]
-    assert all(name in text for names in METRICS.values() for name in names)

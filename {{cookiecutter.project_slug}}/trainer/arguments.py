@@ -1,6 +1,7 @@
 """The flags of `task.py`: each hyperparameter is one, so that tuning can set it."""
 
 import argparse
+import contextlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import fields
@@ -9,7 +10,7 @@ from typing import Any
 
 from trainer import features
 from trainer.data.thresholds import AIM, FORMS
-from trainer.settings import LOSSES, QUALITIES, TRANSFORMS, Settings, metrics_for
+from trainer.settings import LOSSES, QUALITIES, TRANSFORMS, Settings, metrics_for, weights_by_class
 
 
 def invalid(text: str, expected: str) -> argparse.ArgumentTypeError:
@@ -78,6 +79,13 @@ def of_regression(choices: Sequence[str], text: str) -> str:
     return text
 
 
+def class_weights(text: str) -> str:
+    if features.TASK != "regression":
+        with contextlib.suppress(ValueError):
+            return text if text == "balanced" or weights_by_class(text) else ""
+    raise invalid(text, "balanced, or classes and numbers > 0 as in yes=5,no=1; no regression")
+
+
 def layer_widths(text: str) -> tuple[int, ...]:
     return tuple(positive_int(part.strip()) for part in text.split(","))
 
@@ -87,12 +95,10 @@ HYPERPARAMETERS: dict[str, tuple[Callable[[str], Any], str]] = {
         quality,
         "fast, default or best: chooses the epochs and the ensemble unless they are given",
     ),
-    "metric": (
-        metric,
-        "chooses the best evaluation: auc, accuracy, pr_auc, balanced_accuracy, f1, log_loss; rmse, mae, r2; or your own",
-    ),
+    "metric": (metric, "chooses the best evaluation, such as f1; default: auc, accuracy or rmse"),
     "loss": (partial(of_regression, LOSSES), "of a regression: squared, absolute, huber, poisson"),
     "target_transform": (partial(of_regression, TRANSFORMS), "of a regression's label: none, log"),
+    "class_weights": (class_weights, "balanced, or weights of classes, such as yes=5,no=1"),
     "epochs": (
         positive_int,
         "number of epochs; default: chosen from quality, task and the number of training rows",

@@ -39,7 +39,7 @@ from trainer.training.layers import (
     WordMeans,
 )
 from trainer.training.linear import linear_baseline
-from trainer.training.metrics import baseline_of
+from trainer.training.metrics import baseline_of, class_weights
 from trainer.training.monitor import RunMonitor
 from trainer.training.optimizer import FusedAdamW, Treatment
 from trainer.training.train_step import Trainer
@@ -90,9 +90,9 @@ def train_and_evaluate(
         **metrics,
         **threshold,
         "split": last,
-        "baseline": baseline_of(schema.task, statistics.label, labels),
+        "baseline": baseline_of(schema.task, statistics.label, labels, model.class_weights),
         "linear_baseline": linear_baseline(
-            schema.task, statistics.label, splits["train"], splits[last]
+            schema.task, statistics.label, splits["train"], splits[last], model.class_weights
         ),
         **run.state.summary(),
     }
@@ -105,6 +105,7 @@ class Model:
         self.task = schema.task
         self.columns = schema.numeric
         self.loss, self.in_logs = settings.loss, settings.target_transform == "log"
+        self.class_weights = class_weights(settings.class_weights, statistics.label)
         self.center, self.scale = label_scale(statistics.label, settings)
         self.output_count = 1 if schema.task == "regression" else len(statistics.label.classes)
         self.threshold = DEFAULT
@@ -112,12 +113,13 @@ class Model:
         self.network = build_network(schema, statistics, settings)
 
     def losses(self, outputs: Any, labels: Any) -> Any:
-        """Return the loss of each row, float32 [rows]; of an ensemble, the mean of its members' losses."""
+        """Return the weighted loss of each row, float32 [rows]; of an ensemble, the mean of its members' losses."""
+        weights = 1.0 if self.class_weights is None else tf.gather(self.class_weights, labels)
         if self.members == 1:
-            return self.member_losses(outputs, labels)
+            return weights * self.member_losses(outputs, labels)
         flat = tf.reshape(outputs, [-1, outputs.shape[-1]])
         own = self.member_losses(flat, tf.repeat(labels, self.members))
-        return tf.reduce_mean(tf.reshape(own, [-1, self.members]), axis=1)
+        return weights * tf.reduce_mean(tf.reshape(own, [-1, self.members]), axis=1)
 
     def member_losses(self, outputs: Any, labels: Any) -> Any:
         """Return cross-entropies, or losses of errors in standard deviations of the label: float32 [rows]."""
@@ -133,8 +135,8 @@ class Model:
         """Return the losses of a regression, float32 [rows]. Huber's grows linearly from one standard deviation on."""
         if self.loss == "poisson":
             return tf.exp(tf.minimum(outputs, LARGEST_POWER)) - labels / self.scale * outputs
-        target = tf.math.log1p(labels) if self.in_logs else labels
-        errors = outputs - (target - self.center) / self.scale
+        labels = tf.math.log1p(labels) if self.in_logs else labels
+        errors = outputs - (labels - self.center) / self.scale
         if self.loss == "absolute":
             return tf.abs(errors)
         if self.loss == "huber":
@@ -162,12 +164,11 @@ class Model:
 
 
 def label_scale(label: Label, settings: Settings) -> tuple[float, float]:
-    """Return what the network's output 0 stands for, and the unit of its outputs, as the loss and the transform have them."""
+    """Return what the network's output 0 stands for, and its unit; of logarithms, those of a log-normal label."""
     if settings.loss == "poisson":
         return 0.0, label.mean or 1.0
     if settings.target_transform != "log":
         return label.mean, label.deviation
-    # Those of a log-normal distribution with this mean and deviation.
     variance = math.log1p((label.deviation / (1 + label.mean)) ** 2)
     return math.log1p(label.mean) - variance / 2, math.sqrt(variance) or 1.0
 

@@ -1,5 +1,7 @@
 """The hyperparameters and the length of a run, with defaults that follow the size of the data."""
 
+import csv
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -29,7 +31,6 @@ MINIMIZED = {"log_loss", "rmse", "mae", "loss"}
 TAKEN = {
     *(*METRICS["binary"], *METRICS["regression"], "loss", "standard_error", "baseline"),
     *("linear_baseline", "history", "metric", "goal", "split", "step", "steps", "epoch", "epochs"),
-    *("rows_per_second", "wall_seconds"),
 }
 
 
@@ -45,6 +46,16 @@ def own_metrics() -> dict[str, tuple[Callable[[Any, Any], Any], str]]:
         expected = "a new name with a function and its goal, maximize or minimize"
         raise UserError(what, expected, 'write METRICS = {"profit": (profit, "maximize")}')
     return dict(own)
+
+
+def weights_by_class(text: str) -> dict[str, float]:
+    """Return the weight of each class that `yes=5,no=1` names; raise `ValueError` for other text."""
+    row = next(csv.reader([text or "="], skipinitialspace=True))
+    parts = [each.rpartition("=") for each in row]
+    weights = {name: float(number) for name, _, number in parts if name}
+    if len(weights) < len(row) or not all(0 < each < math.inf for each in weights.values()):
+        raise ValueError(text)
+    return weights
 
 
 def metrics_for(task: str) -> list[str]:
@@ -64,6 +75,7 @@ class Settings:
     metric: str = AUTOMATIC
     loss: str | None = None
     target_transform: str | None = None
+    class_weights: str | None = None
     epochs: int = AUTOMATIC
     max_steps: int | None = None
     max_minutes: float | None = None

@@ -55,8 +55,7 @@ class Session:
 
     def check(self) -> list[UserError]:
         """Return why the prepared data is stale; raise `Refused` or `UserError` for what else would fail."""
-        stale: list[UserError] = self.found.stale
-        return stale
+        return [*self.found.stale]
 
     @functools.cached_property
     def found(self) -> Any:

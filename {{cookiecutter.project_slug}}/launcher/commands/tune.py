@@ -60,9 +60,8 @@ def study_of(session: Session) -> Study:
         if value is not None and value < 1:
             raise UserError(f"--{name} is {value}", "at least 1", "correct it")
     written = job.study.options
-    if not (options.list or options.cancel) and (
-        not written.metric or gives_metric(session.arguments)
-    ):
+    is_trainers = not written.metric or gives_metric(session.arguments)
+    if is_trainers and not (options.list or options.cancel):
         written = dataclasses.replace(written, **session.found.objective)
         if not written.metric:
             what = f"job.toml [study] has no metric, and {job.cloud.module} names none"

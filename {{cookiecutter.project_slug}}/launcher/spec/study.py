@@ -40,12 +40,11 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Options:
-    """The keys of a study beside its parameters."""
+    """The keys of a study beside its parameters; without a metric it has the trainer's, with its goal."""
 
     trials: int
     metric: str = ""
     goal: str = ""
-    """Of a metric that is not given, the trainer's own, with its goal."""
     algorithm: str = "bayesian"
     parallel_trials: int = 1
     failed_trials: int = 0

@@ -7,14 +7,16 @@ import numpy.typing as npt
 
 from trainer.data.shards import Split, Window
 from trainer.data.statistics import Label
-from trainer.training.metrics import Array, metrics_of
+from trainer.training.metrics import Array, Weights, metrics_of
 
 MOST_ROWS, FEWEST_ROWS = 100_000, 10_000
 MOST_PRODUCTS = 2_000_000_000
 PRIOR_ROWS = 20.0
 
 
-def linear_baseline(task: str, label: Label, train: Split, test: Split) -> dict[str, float]:
+def linear_baseline(
+    task: str, label: Label, train: Split, test: Split, by_class: Weights = None
+) -> dict[str, float]:
     """Return the metrics of a ridge regression, without free text, on a test split; none for very many columns or classes.
 
     A code counts as the mean label of its training rows, drawn to the overall mean as if 20 more rows had that. Takes some
@@ -34,7 +36,7 @@ def linear_baseline(task: str, label: Label, train: Split, test: Split) -> dict[
     scores = np.stack([predicted(shown, tested, shown.labels == each) for each in classes], axis=1)
     likely = np.clip(scores, 1e-6, 1 - 1e-6)
     outputs = np.hstack([1 - likely, likely]) if task == "binary" else likely
-    return metrics_of(task, outputs, tested.labels)
+    return metrics_of(task, outputs, tested.labels, by_class=by_class)
 
 
 def first(rows: int, coded: int, window: Window) -> Window:

@@ -9,9 +9,10 @@ import numpy.typing as npt
 
 from trainer.data.statistics import Label
 from trainer.run.errors import UserError, shown
-from trainer.settings import METRICS, goal_of, own_metrics
+from trainer.settings import METRICS, goal_of, own_metrics, weights_by_class
 
 Array = npt.NDArray[np.float64]
+Weights = npt.NDArray[np.float32] | None  # of the classes
 SMALLEST_PROBABILITY = 1e-7
 STANDARD_ERROR = "standard_error"
 MAIN_METRIC = {task: names[0] for task, names in METRICS.items()}
@@ -32,18 +33,15 @@ def auc(positive: npt.NDArray[np.bool_], scores: Array) -> float:
     return float((ranks - count * (count + 1) / 2) / (count * (len(positive) - count)))
 
 
-def pr_auc(positive: npt.NDArray[np.bool_], scores: Array) -> float:
+def pr_auc(positive: npt.NDArray[np.bool_], scores: Array, weights: Array) -> float:
     """Return the average precision, the area under the steps of the precision-recall curve. Shapes [rows]."""
     _, inverse = np.unique(-scores, return_inverse=True)
-    hits, rows = np.bincount(inverse, positive), np.bincount(inverse)
+    hits, rows = np.bincount(inverse, positive * weights), np.bincount(inverse, weights)
     return float(np.sum(np.cumsum(hits) / np.cumsum(rows) * hits) / hits.sum())
 
 
-AREAS = {"auc": auc, "pr_auc": pr_auc}
-
-
 def metrics_of(
-    task: str, outputs: Array, labels: npt.NDArray[np.generic], main: str = ""
+    task: str, outputs: Array, labels: npt.NDArray[Any], main: str = "", by_class: Weights = None
 ) -> dict[str, float]:
     """Return the metrics of a split.
 
@@ -52,19 +50,22 @@ def metrics_of(
     `main`, by default that of the task; several metrics have none.
     """
     main, of_rows = main or MAIN_METRIC[task], values_of_rows(task, outputs, labels)
-    metrics = {name: float(np.mean(values)) for name, values in of_rows.items()}
+    weights = np.ones(len(labels)) if by_class is None else by_class[labels]
+    metrics = {name: float(np.average(each, weights=weights)) for name, each in of_rows.items()}
     if task == "regression":
         metrics["rmse"] = metrics["loss"] ** 0.5
         of_rows["rmse"] = of_rows["loss"] / (2 * (metrics["rmse"] or 1.0))
         if variance := float(np.var(labels.astype(np.float64))):
             metrics["r2"] = 1 - metrics["loss"] / variance
     else:
-        metrics |= class_metrics(outputs, labels.astype(np.int64))
+        metrics |= class_metrics(outputs, labels.astype(np.int64), weights)
     if main in of_rows:
-        metrics[STANDARD_ERROR] = float(np.std(of_rows[main])) / math.sqrt(len(labels))
+        spread = np.std(weights * (of_rows[main] - np.average(of_rows[main], weights=weights)))
+        metrics[STANDARD_ERROR] = float(spread / weights.mean()) / math.sqrt(len(labels))
     positive = labels == 1
     if task == "binary" and 0 < (count := int(positive.sum())) < len(labels):
-        metrics |= {name: area(positive, outputs[:, 1]) for name, area in AREAS.items()}
+        metrics["auc"] = auc(positive, outputs[:, 1])  # the same with any weights of classes
+        metrics["pr_auc"] = pr_auc(positive, outputs[:, 1], weights)
         if main == "auc":
             metrics[STANDARD_ERROR] = auc_error(metrics["auc"], count, len(labels) - count)
     return metrics
@@ -82,12 +83,12 @@ def values_of_rows(task: str, outputs: Array, labels: npt.NDArray[Any]) -> dict[
     return {"accuracy": hits, "log_loss": losses, "loss": losses}
 
 
-def class_metrics(outputs: Array, codes: npt.NDArray[np.int64]) -> dict[str, float]:
+def class_metrics(outputs: Array, codes: npt.NDArray[np.int64], weights: Array) -> dict[str, float]:
     """Return the mean recall of the classes that the rows have, and F1: of the second of two classes, else the mean of those."""
     count, chosen = outputs.shape[1], outputs.argmax(axis=1)
-    true, predicted = (np.bincount(each, minlength=count) for each in (codes, chosen))
-    hits = np.bincount(codes[chosen == codes], minlength=count)
-    recall, f1 = hits / np.maximum(true, 1), 2 * hits / np.maximum(true + predicted, 1)
+    true, predicted = (np.bincount(each, weights, count) for each in (codes, chosen))
+    hits = np.bincount(codes, weights * (chosen == codes), count)
+    recall, f1 = hits / np.where(true, true, 1), 2 * hits / np.where(true, true + predicted, 1)
     of_classes = f1[1] if count == 2 else f1[true > 0].mean()
     return {"balanced_accuracy": float(recall[true > 0].mean()), "f1": float(of_classes)}
 
@@ -95,9 +96,7 @@ def class_metrics(outputs: Array, codes: npt.NDArray[np.int64]) -> dict[str, flo
 def own_values(task: str, outputs: Array, labels: npt.NDArray[np.generic]) -> dict[str, Any]:
     """Return the metrics of the user's own, whose functions get copies of labels and predictions."""
     given = outputs[:, 0] if task == "regression" else outputs
-    return {
-        name: function(labels.copy(), given.copy()) for name, (function, _) in own_metrics().items()
-    }
+    return {k: call(labels.copy(), given.copy()) for k, (call, _) in own_metrics().items()}
 
 
 def main_metric(metric: str, labels: npt.NDArray[np.generic]) -> str:
@@ -139,9 +138,24 @@ def finite(
     return numbers
 
 
-def baseline_of(task: str, label: Label, labels: npt.NDArray[np.generic]) -> dict[str, float]:
-    """Return the metrics of always predicting the class frequencies of the training rows, or their mean."""
+def class_weights(text: str | None, label: Label) -> Weights:
+    """Return the weights that --class-weights gives to the classes, float32 [classes], whose mean over the training rows is 1."""
+    if text is None:
+        return None
+    given, counts = {} if text == "balanced" else weights_by_class(text), np.array(label.counts)
+    for name in given.keys() - {*label.classes}:
+        expected = f"classes of the training rows: {', '.join(map(shown, label.classes[:12]))}"
+        raise UserError(f"--class-weights names {shown(name)}", expected, "correct the name")
+    weights = np.array([given.get(name, 1.0) for name in label.classes]) if given else 1 / counts
+    return np.asarray(weights * counts.sum() / (weights @ counts), np.float32)
+
+
+def baseline_of(
+    task: str, label: Label, labels: npt.NDArray[np.generic], by_class: Weights = None
+) -> dict[str, float]:
+    """Return the metrics of always predicting the weighted class frequencies of the training rows, or their mean."""
     if task == "regression":
         return metrics_of(task, np.full((len(labels), 1), label.mean), labels)
-    shares = np.asarray(label.counts, np.float64) / sum(label.counts)
-    return metrics_of(task, np.tile(shares, (len(labels), 1)), labels)
+    counts = np.asarray(label.counts, np.float64) * (1 if by_class is None else by_class)
+    outputs = np.tile(counts / counts.sum(), (len(labels), 1))
+    return metrics_of(task, outputs, labels, by_class=by_class)

@@ -242,7 +242,8 @@ class Trainer:
     def evaluate(self, split: Split) -> tuple[dict[str, float], npt.NDArray[Any]]:
         """Return the metrics of a split, and its labels [rows]. The processes share the rows, and all get the same."""
         predictions, labels = self.predicted(split)
-        metrics = metrics_of(self.model.task, predictions, labels, self.metric)
+        weights = self.model.class_weights
+        metrics = metrics_of(self.model.task, predictions, labels, self.metric, weights)
         return {**metrics, **own_values(self.model.task, predictions, labels)}, labels
 
     def predicted(self, split: Split) -> tuple[npt.NDArray[np.float64], npt.NDArray[Any]]:
