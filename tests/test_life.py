@@ -191,6 +191,22 @@ def test_a_run_is_evaluated_and_listed(project: Path) -> None:
     assert nox(project, "evaluate", "--run", "99").returncode
 
 
+@pytest.mark.full
+def test_each_fold_is_tested_on(project: Path) -> None:
+    said = ran(project, "crossval", "--folds", "2", "--quality", "fast", "--max-steps", "100")
+    aucs = [float(each) for each in re.findall(r"fold [12] +test auc ([0-9.]+)\n", said)]
+    result = json.loads((project / "runs/crossval-0001/crossval.json").read_text("utf-8"))
+    assert result["values"] == pytest.approx(aucs, abs=1e-4) and min(aucs) > 0.85
+    assert result["mean"] == pytest.approx(sum(aucs) / 2, abs=1e-4)
+    rows = [
+        json.loads((project / f"runs/crossval-0001/{fold}/data/statistics.json").read_text("utf-8"))
+        for fold in (1, 2)
+    ]
+    # Each row of the train table is in the test split of one fold; the test table has no part.
+    assert sum(each["rows"]["test"] for each in rows) == 32_561
+    assert nox(project, "crossval", "--folds", "1").returncode
+
+
 @pytest.mark.minute
 def test_a_second_run_installs_and_prepares_nothing(project: Path) -> None:
     length = ("--max-steps", "5", "--job-dir")

@@ -1,5 +1,6 @@
 """Splits by class and by a column: no row is on the wrong side, whatever the order of the file, its format and the threads."""
 
+import argparse
 import datetime
 import json
 import re
@@ -334,3 +335,52 @@ def test_test_rows_of_a_column_and_a_test_table_are_refused(
         split_of(table, "--split", "column:part", "--test", str(table))
     rows = split_of(table, "--split", "group:user", "--test", str(table))
     assert len(rows["test"]) == ROWS and len(rows["train"]) + len(rows["eval"]) == ROWS
+
+
+@pytest.mark.parametrize("rule", ["random", "stratified", "group:user"])
+def test_each_row_is_in_the_test_split_of_one_fold(
+    rule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare(monkeypatch, {"number": "numeric", "user": "ignore"})
+    columns = {"number": range(ROWS), "user": USERS.tolist(), "y": LABELS}
+    folds = [
+        in_any_order(tmp_path, columns, monkeypatch, "--split", rule, "--fold", f"{number}/3")
+        for number in (1, 2, 3)
+    ]
+    tested = [fold["test"] for fold in folds]
+    assert set.union(*tested) == set(range(ROWS)) and sum(map(len, tested)) == ROWS
+    for fold in folds:
+        assert sum(map(len, fold.values())) == ROWS
+        assert 0.2 < len(fold["test"]) / ROWS < 0.47
+        assert 0.05 < len(fold["eval"]) / (ROWS - len(fold["test"])) < 0.16
+        if rule.startswith("group"):
+            users = [{USERS[row] for row in rows} for rows in fold.values()]
+            assert sum(map(len, users)) == len(set.union(*users))
+
+
+def test_the_test_table_has_no_part_in_a_fold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare(monkeypatch, {"number": "numeric"})
+    columns = {"number": range(ROWS), "y": LABELS}
+    test = write(tmp_path / "test", {"number": range(-9, 0), "y": LABELS[:9]}, True)
+    splits = split_of(
+        write(tmp_path / "table", columns, True), "--test", str(test), "--fold", "1/2"
+    )
+    assert min(int(row[0]) for row in splits["test"]) >= 0
+
+
+@pytest.mark.parametrize("rule", ["time:number", "column:number"])
+def test_rows_that_a_column_splits_are_not_divided_into_folds(
+    rule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare(monkeypatch, {"number": "numeric"})
+    table = write(tmp_path / "table", {"number": range(ROWS), "y": LABELS}, True)
+    with pytest.raises(UserError, match="by which rows are divided into folds"):
+        split_of(table, "--split", rule, "--fold", "1/2")
+
+
+@pytest.mark.parametrize("text", ["0/5", "6/5", "1/1", "1", "a/b", "1/5/2", "-1/5"])
+def test_a_fold_that_does_not_exist_is_refused(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="no fold such as 2/5"):
+        prepare.fold(text)

@@ -5,6 +5,7 @@ alone, and writes integer codes and floats as Parquet. Rows that cannot be used 
 """
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,6 +35,7 @@ def parser() -> argparse.ArgumentParser:
     add("--eval-share", type=float, default=0.1, help="fraction of --train that is held out")
     split = "random, stratified, time:COLUMN, group:COLUMN or column:COLUMN"
     add("--split", default="random", help=f"how --train is split: {split}")
+    add("--fold", type=fold, metavar="K/N", help="test on part K of N of --train, not on --test")
     rejected = "fail if a larger fraction of the rows cannot be used"
     add("--max-rejected-share", type=float, default=0.01, help=rejected)
     add("--deduplicate", action="store_true", help="keep one of each set of equal rows")
@@ -42,6 +44,15 @@ def parser() -> argparse.ArgumentParser:
     add("-q", "--quiet", action="store_true", help="only warnings and errors")
     add("-v", "--verbose", action="store_true", help="also show the SQL")
     return parser
+
+
+def fold(text: str) -> tuple[int, int]:
+    """Return the number of a fold, from 1, and the number of folds."""
+    found = re.fullmatch(r"([0-9]{1,3})/([0-9]{1,3})", text)
+    number, count = map(int, found.groups()) if found else (0, 0)
+    if not 1 <= number <= count or count < 2:
+        raise argparse.ArgumentTypeError(f"{text!r} is no fold such as 2/5")
+    return number, count
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -82,13 +93,14 @@ def stale_reasons(arguments: Sequence[str]) -> list[str]:
 def request_of(options: argparse.Namespace) -> Request:
     return Request(
         train=options.train.resolve(),
-        test=options.test.resolve() if options.test else None,
+        test=options.test.resolve() if options.test and not options.fold else None,
         output=options.output.resolve(),
         eval_share=options.eval_share,
         max_rejected_share=options.max_rejected_share,
         deduplicate=options.deduplicate,
         memory_mb=options.memory_mb,
         split=options.split,
+        fold=options.fold,
     )
 
 

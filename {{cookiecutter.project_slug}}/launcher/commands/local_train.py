@@ -25,7 +25,7 @@ NOT_WITH_LIKE = ("scale_tier", "region", "data_dir", "all_replicas", "trial")
 
 
 def local_train(session: Session) -> int:
-    project, options, console = session.project, session.options, session.console
+    options = session.options
     if options.like:
         record = repeated(session, options.like)
     else:
@@ -33,6 +33,12 @@ def local_train(session: Session) -> int:
         if not options.data_dir and (code := run_prepare(session, "--reuse")):
             return code
         record = new_record(session)
+    return run_record(session, record)
+
+
+def run_record(session: Session, record: RunRecord) -> int:
+    """Run what a record says in a folder of its own, or resume it; return the exit code."""
+    project, options, console = session.project, session.options, session.console
     distribution = stored(record.package, project.packages, console)
     python = install(project.training, distribution, console)
     versions = runs.versions_of(project.training.requirements(distribution))

@@ -41,6 +41,7 @@ class Options:
     run: str | None = None
     pair: Sequence[str] = ()
     sort: str = "run"
+    folds: int = 5
     json: bool = False
     model: str | None = None
     input: str | None = None

@@ -220,6 +220,8 @@ class Preparation:
         """Give each row of the train table its split; return what statistics.json records of it."""
         self.divide_equal_rows()
         rule, column = self.request.rule
+        if self.request.fold and not column:
+            self.recreate(sql.with_fold(*self.request.fold))
         if column:
             found, warning = splits.create_sides(self.connection, self.request, self.schema)
             self.findings += [warning] * bool(warning)

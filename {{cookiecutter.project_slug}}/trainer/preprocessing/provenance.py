@@ -36,6 +36,8 @@ class Request:
     deduplicate: bool
     memory_mb: int
     split: str = "random"
+    fold: tuple[int, int] | None = None
+    """Which part of the train table is the test split, from 1, and of how many; None: the test table is."""
 
     @property
     def rule(self) -> tuple[str, str]:
@@ -119,6 +121,7 @@ def source_of(request: Request, schema: Schema) -> dict[str, Any]:
         "made with": {
             "--eval-share": request.eval_share,
             "--split": request.split,
+            **({"--fold": request.fold} if request.fold else {}),
             "--deduplicate": request.deduplicate,
             **versions(),
         },

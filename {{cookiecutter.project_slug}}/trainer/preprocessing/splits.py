@@ -40,6 +40,9 @@ def check_split(request: Request, schema: Schema) -> None:
     if form != rule and column not in schema.columns:
         expected = f"one of the COLUMNS {', '.join(schema.columns)}"
         raise UserError(what, expected, nearest(column, schema.columns, "correct the name"))
+    if request.fold and rule in ("time", "column"):
+        expected = "random, stratified or group:COLUMN, by which rows are divided into folds"
+        raise UserError(what, expected, "write another split, or evaluate one run")
     if rule == "stratified" and schema.task == "regression":
         expected = "classes, a share of each of which is evaluated on"
         raise UserError(f"{what}, and the label is a number", expected, 'write split = "random"')
@@ -92,11 +95,14 @@ def by_word(request: Request, schema: Schema) -> str:
 def by_group(request: Request, schema: Schema) -> str:
     """Return SQL for `sides` by a hash of the value; the smallest hash is evaluated on in any case."""
     is_eval = f"part < GREATEST({sql.eval_parts(request.eval_share)}, MIN(part) OVER () + 1)"
+    side = f"IF({is_eval}, 'eval', 'train')"
+    if request.fold:
+        side = f"IF({sql.is_in_fold(sql.key('value'), *request.fold)}, 'test', {side})"
     return (
         f"WITH counted AS ({COUNTED}), valued AS (SELECT *, {sql.value('cell', schema)} AS text FROM counted),"
         f" named AS (SELECT *, NULLIF({sql.row_text(['text'])}, '') AS value FROM valued),"
         f" hashed AS (SELECT *, MOD({sql.key('value')}, {sql.SPLIT_PARTS}) AS part FROM named)"
-        f" SELECT *, IF(value IS NULL, NULL, IF({is_eval}, 'eval', 'train')) AS side FROM hashed"
+        f" SELECT *, IF(value IS NULL, NULL, {side}) AS side FROM hashed"
     )
 
 

@@ -379,6 +379,17 @@ def stratified(eval_share: float) -> str:
     return f"SELECT * EXCEPT (split, part), {side} AS split FROM ({ranked}) AS ranked"
 
 
+def is_in_fold(key: str, number: int, count: int) -> str:
+    """Return SQL for whether a key belongs to a fold, by other digits than those of PART."""
+    return f"MOD(DIV({key}, {SPLIT_PARTS}), {count}) = {number - 1}"
+
+
+def with_fold(number: int, count: int) -> str:
+    """Return SQL for `prepared` in which the rows of a fold are those to test on."""
+    side = f"IF({is_in_fold('row_key', number, count)}, 'test', split)"
+    return f"SELECT * EXCEPT (split), {side} AS split FROM prepared"
+
+
 def with_sides(otherwise: str) -> str:
     """Return SQL for `prepared` with the split that the table `sides` gives to the cell of each row."""
     side = f"IF(p.split = 'test', 'test', IFNULL(sides.side, {otherwise}))"

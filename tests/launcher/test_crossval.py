@@ -1,0 +1,64 @@
+"""`nox -s crossval`: one run for each fold, and a result only when all have ended."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from launcher.__main__ import main
+from launcher.commands import crossval
+from launcher.commands.session import Session
+
+from tests.launcher.samples import write_files
+from tests.launcher.test_results import JOB
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(write_files(tmp_path, {"job.toml": JOB}))
+    monkeypatch.setattr(Session, "check", lambda _: [])
+    return tmp_path
+
+
+def folds_of(codes: list[int]) -> Any:
+    def run_fold(session: Session, number: int, folder: Path) -> int:
+        metrics = {"metric": "auc", "auc": 0.5 + number / 10, "loss": 1.0}
+        write_files(folder, {"metrics.json": json.dumps(metrics)})
+        return codes[number - 1]
+
+    return run_fold
+
+
+def test_the_spread_over_folds_is_reported(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(crossval, "run_fold", folds_of([0, 0, 0]))
+    assert main(["crossval", "--folds", "3"]) == 0
+    result = json.loads((project / "runs/crossval-0001/crossval.json").read_text())
+    assert result == {
+        "metric": "auc",
+        "values": pytest.approx([0.6, 0.7, 0.8]),
+        "mean": pytest.approx(0.7),
+        "deviation": pytest.approx(0.1),
+    }
+    printed = capsys.readouterr().err
+    assert "fold 2   test auc 0.7000\n" in printed
+    assert "test auc 0.7000 ± 0.1000, the standard deviation over 3 folds\n" in printed
+
+
+def test_a_fold_that_fails_ends_all_without_a_result(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crossval, "run_fold", folds_of([0, 2, 0]))
+    assert main(["crossval", "--folds", "3"]) == 2
+    folder = project / "runs/crossval-0001"
+    assert not (folder / "crossval.json").exists() and not (folder / "3").exists()
+
+
+@pytest.mark.parametrize("count", ["1", "0", "-3", "101"])
+def test_a_number_of_folds_that_makes_no_sense_is_refused(
+    project: Path, capsys: pytest.CaptureFixture[str], count: str
+) -> None:
+    assert main(["crossval", "--folds", count]) == 2
+    assert f"--folds is {count}; expected an integer from 2 to 100;" in capsys.readouterr().err
+    assert not (project / "runs").exists()
