@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from launcher.__main__ import main
-from launcher.commands.options import COMMANDS, OPTIONS, TABLES, Options
+from launcher.commands.options import COMMANDS, OPTIONS, TABLES, Options, parse
 
 from tests.bakery import SOURCES
 
@@ -27,6 +27,12 @@ def test_a_command_reads_no_option_that_it_does_not_take(path: Path) -> None:
     read = set(READ.findall(path.read_text(encoding="utf-8")))
     own = COMMANDS.get(path.stem, {"options": OPTIONS})["options"]
     assert read <= {*TABLES["common_options"], *own}
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if "rest_to" in COMMANDS[name]])
+def test_arguments_of_the_trainer_are_no_values_of_options(command: str) -> None:
+    options, rest = parse(command, ["--max-steps", "50"])
+    assert (options, rest) == (Options(), ["--max-steps", "50"])
 
 
 def test_each_option_belongs_to_a_command() -> None:

@@ -81,17 +81,20 @@ def parse(name: str, arguments: Sequence[str]) -> tuple[Options, list[str]]:
 
 
 def add_option(
-    parser: argparse.ArgumentParser, name: str, short: str = "", type: str = "", **settings: Any
+    parser: argparse.ArgumentParser,
+    name: str,
+    short: str = "",
+    type: str = "",
+    positional: bool = False,
+    **settings: Any,
 ) -> None:
     """Add an option; one without a help text is not listed."""
     if type:
         settings["type"] = TYPES[type]
-    names = (
-        [name] if "nargs" in settings else [*filter(None, [short, f"--{name.replace('_', '-')}"])]
-    )
+    flags = [*filter(None, [short]), f"--{name.replace('_', '-')}"]
     settings.setdefault("help", argparse.SUPPRESS)
     settings["default"] = getattr(Options, name)
-    parser.add_argument(*names, **settings)
+    parser.add_argument(*([name] if positional else flags), **settings)
 
 
 def trainer_flags() -> str:
