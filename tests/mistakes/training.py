@@ -58,7 +58,7 @@ RUNS: tuple[Mistake, ...] = (
     local("31", MODEL, swap("map(order.index, self.schema.numeric)", "map(order.index, self.schema.numeric[::-1])"), "predictions of the exported model differ"),
     local("31 codes that are off by one", MODEL, swap("vocabulary_codes(vocabulary)", "vocabulary_codes(vocabulary[1:])"), "predictions of the exported model differ"),
     together("32", LOOP, swap("        self.trainer.check_same_weights()\n", ENDED), "worker 0 ended with exit code 9"),
-    local("60", MODEL, swap('return {"probability": predictions[:, 1],', 'score = tf.py_function(lambda x: x, [predictions[:, 1]], tf.float32)\n            return {"probability": score,'), "it calls EagerPyFunc"),
+    local("60", MODEL, swap('return {"probability": predictions[:, 1],', 'score = tf.py_function(lambda x: x, [predictions[:, 1]], tf.float32)\n        return {"probability": score,'), "it calls EagerPyFunc"),
     local("60 NumPy", MODEL, swap("code = tf.argmax(predictions, axis=1)", 'import numpy as np\n        code = tf.numpy_function(lambda x: np.argmax(x, axis=1), [predictions], tf.int64)'), "it calls PyFunc"),
     local("60 log-odds", MODEL, swap('{"probability": predictions[:, 1],', '{"probability": tf.math.log(predictions[:, 1] / predictions[:, 0]),'), "expected numbers from 0 to 1"),
     local("60 not a number", MODEL, swap('{"probability": predictions[:, 1],', '{"probability": predictions[:, 1] * float("nan"),'), "predicts nan; expected finite numbers"),
