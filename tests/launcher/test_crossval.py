@@ -62,3 +62,21 @@ def test_a_number_of_folds_that_makes_no_sense_is_refused(
     assert main(["crossval", "--folds", count]) == 2
     assert f"--folds is {count}; expected an integer from 2 to 100;" in capsys.readouterr().err
     assert not (project / "runs").exists()
+
+
+@pytest.mark.parametrize("metrics", [{"metric": "auc", "loss": 1.0}, {"loss": 1.0}, {}])
+def test_a_fold_without_its_metric_gets_one_line(
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    metrics: dict[str, Any],
+) -> None:
+    def run_fold(session: Session, number: int, folder: Path) -> int:
+        write_files(folder, {"metrics.json": json.dumps(metrics)})
+        return 0
+
+    monkeypatch.setattr(crossval, "run_fold", run_fold)
+    assert main(["crossval", "--folds", "3"]) == 2
+    printed = capsys.readouterr().err
+    assert "error: fold 1 of 3 has no metric" in printed and "take fewer --folds" in printed
+    assert not (project / "runs/crossval-0001/crossval.json").exists()

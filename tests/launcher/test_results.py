@@ -198,6 +198,16 @@ def test_two_runs_that_cannot_be_compared_get_one_line(
     assert error in capsys.readouterr().err
 
 
+def test_an_evaluation_without_the_losses_of_its_rows_gets_one_line(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluated(project, 2, [1.0, 2.0])
+    evaluated(project, 3, [1.0, 2.0])
+    (project / "runs/0003/evaluation/row_losses.bin").unlink()
+    assert main(["runs", "2", "3"]) == 2
+    assert "0003 has no evaluation; expected one of this version;" in capsys.readouterr().err
+
+
 def test_the_metric_that_chose_the_newest_run_is_compared(tmp_path: Path) -> None:
     chosen: dict[str, Any] = {"metric": "log_loss", "goal": "minimize", "wall_seconds": 1.0}
     lower, higher = {"auc": 0.7, "log_loss": 0.3}, {"auc": 0.9, "log_loss": 0.5}

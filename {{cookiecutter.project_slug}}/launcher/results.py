@@ -145,7 +145,7 @@ def compared(first: Path, second: Path) -> Comparison:
 
 def evaluation(folder: Path) -> dict[str, Any]:
     found = read_json(folder / EVALUATION)
-    if "rows_id" not in found.get("source", {}):
+    if "rows_id" not in found.get("source", {}) or not (folder / ROW_LOSSES).is_file():
         fix = f"run nox -s evaluate -- --run {folder.name} first"
         raise UserError(f"{folder} has no evaluation", "one of this version", fix)
     return found

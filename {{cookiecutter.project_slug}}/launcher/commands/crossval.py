@@ -34,16 +34,26 @@ def crossval(session: Session) -> int:
     for number in range(1, count + 1):
         if code := run_fold(session, number, folder / str(number)):
             return code
-        found = read_json(folder / str(number) / METRICS)
-        name = found["metric"]
-        values.append(found[name])
-        console.step(f"fold {number}", f"test {name} {values[-1]:.4f}")
+        name, value = test_metric(folder / str(number), count)
+        values.append(value)
+        console.step(f"fold {number}", f"test {name} {value:.4f}")
     mean, deviation = statistics.fmean(values), statistics.stdev(values)
     result = {"metric": name, "values": values, "mean": mean, "deviation": deviation}
     write_atomically(folder / RESULT, json.dumps(result, indent=1) + "\n")
     spread = f"{mean:.4f} ± {deviation:.4f}, the standard deviation over {count} folds"
     console.step("result", f"test {name} {spread}")
     return 0
+
+
+def test_metric(folder: Path, count: int) -> tuple[str, float]:
+    """Return the metric that chose the weights of a fold's run, and its value; raise `UserError` if it is undefined there."""
+    found = read_json(folder / METRICS)
+    name = found.get("metric", "")
+    if name not in found:
+        what = f"fold {folder.name} of {count} has no metric {name}".rstrip()
+        expected = "test rows of several classes or numbers, and a trainer that names its metric"
+        raise UserError(what, expected, "take fewer --folds, or another --metric")
+    return name, found[name]
 
 
 def run_fold(session: Session, number: int, folder: Path) -> int:
