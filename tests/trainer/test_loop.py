@@ -24,6 +24,7 @@ from trainer.run.locks import held
 from trainer.run.outputs import outputs_of
 from trainer.settings import Settings
 from trainer.training import checkpoint
+from trainer.training.layers import Heads, MemberDense, MemberDropout
 from trainer.training.loop import Run, total_steps
 from trainer.training.metrics import MAIN_METRIC
 from trainer.training.monitor import save_interval
@@ -112,6 +113,32 @@ def test_an_ensemble_predicts_the_mean_of_members_that_differ(
     )
     own = [model.member_losses(outputs[:, member], window.labels) for member in range(3)]
     assert np.allclose(model.losses(outputs, window.labels), np.mean(own, axis=0), atol=1e-6)
+
+
+def test_the_layers_of_an_ensemble_keep_its_members_apart() -> None:
+    """What each computes at once is what the members would compute one by one."""
+    rows = np.random.default_rng(2).normal(size=(50, 7)).astype(np.float32)
+    first, heads = MemberDense(3, 5), Heads(2)
+    hidden = first(rows)
+    scores = heads(hidden).numpy()
+    kernel, bias = heads.kernel.numpy(), heads.bias.numpy()
+    assert hidden.shape == (50, 3, 5) and scores.shape == (50, 3, 2)
+    for member in range(3):
+        scaled = rows * first.scale.numpy()[:, member]
+        expected = scaled @ first.kernel.numpy() + first.bias.numpy()
+        np.testing.assert_allclose(hidden[:, member], expected, atol=1e-5)
+        np.testing.assert_allclose(
+            scores[:, member], expected @ kernel[member] + bias[member], atol=1e-5
+        )
+
+
+def test_dropout_leaves_out_the_same_units_for_all_members() -> None:
+    dropout, ones = MemberDropout(0.25), np.ones((200, 4, 30), np.float32)
+    np.testing.assert_array_equal(dropout(ones, training=False), ones)
+    kept = dropout(ones, training=True).numpy()
+    assert (kept == kept[:, :1]).all() and np.unique(kept).tolist() == pytest.approx([0, 4 / 3])
+    assert (kept == 0).mean() == pytest.approx(0.25, abs=0.03)
+    assert not (kept[0] == kept[1]).all()
 
 
 def test_an_ensemble_learns(prepared: Path, schema: Schema, statistics: Statistics) -> None:
