@@ -36,10 +36,10 @@ from trainer.preprocessing.provenance import Request, stale_reasons
 from trainer.publish import check_scores
 from trainer.run.console import Console, shown_path
 from trainer.run.errors import UserError, exit_code, shown
-from trainer.run.outputs import EVALUATION, ROW_LOSSES, read_json, write_json
+from trainer.run.outputs import EVALUATION, METRICS, ROW_LOSSES, read_json, write_json
 from trainer.serving import SCORES, STATISTICS, threshold_of, write_threshold
 
-PAGE, METRICS = "report.html", "metrics.json"
+PAGE = "report.html"
 FEWEST_ROWS, MOST_SHOWN = 2, 3
 
 

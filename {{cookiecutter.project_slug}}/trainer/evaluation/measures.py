@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainer.data.thresholds import outcome
+from trainer.settings import METRICS, goal_of
 
 Array = npt.NDArray[Any]
 Table = dict[str, dict[str, Any]]
@@ -27,7 +28,7 @@ REPEATS, IMPORTANCE_ROWS = 5, 5_000
 SEARCHED_ROWS, FEWEST_IN_SLICE, MOST_SLICES, SIGNIFICANT = 50_000, 30, 10, 0.01
 TINY = np.finfo(np.float64).tiny
 OWN = "model"  # the name of its threshold among others
-MAIN = {"binary": "auc", "multiclass": "accuracy", "regression": "rmse"}
+MAIN = {task: names[0] for task, names in METRICS.items()}
 
 
 def measured(task: str, labels: Array, predictions: Array, threshold: float = 0.5) -> Measures:
@@ -195,25 +196,39 @@ def worse_slices(
     `p` is that of Welch's statistic under a normal distribution, times the number of slices that were compared (Bonferroni).
     """
     by_row = losses(task, labels, predictions)
-    found, compared = Table(), 0
-    for column, values in columns.items():
-        for name, mask in slices_of(values):
-            inside, others = by_row[mask], by_row[~mask]
-            if min(len(inside), len(others)) < FEWEST_IN_SLICE:
-                continue
-            compared += 1
-            error = math.sqrt(sum(part.var(ddof=1) / len(part) for part in (inside, others)))
-            z = (inside.mean() - others.mean()) / error if error else 0.0
-            p = math.erfc(z / math.sqrt(2)) / 2
-            means = {"loss": float(inside.mean()), "others": float(others.mean())}
-            main = measured(task, labels[mask], predictions[mask])[MAIN[task]]
-            if task != "regression":
-                means["expected"] = float(expected_losses(predictions[mask]).mean())
-            row = {"rows": len(inside), MAIN[task]: main, **means, "p": p}
-            found[f"{column}: {name.strip()}"] = row
-    kept = {name: row | {"p": min(1.0, row["p"] * compared)} for name, row in found.items()}
-    worse = sorted(kept.items(), key=lambda each: -each[1]["loss"])
-    return dict([each for each in worse if each[1]["p"] < SIGNIFICANT][:MOST_SLICES])
+    named = ((name, *each) for name, values in columns.items() for each in slices_of(values))
+    rows = ((f"{column}: {name.strip()}", mask, int(mask.sum())) for column, name, mask in named)
+    compared = [
+        each for each in rows if FEWEST_IN_SLICE <= each[2] <= len(labels) - FEWEST_IN_SLICE
+    ]
+    found = [
+        (name, mask, min(1.0, higher_by_chance(by_row[mask], by_row[~mask]) * len(compared)))
+        for name, mask, _ in compared
+    ]
+    worse = sorted((e for e in found if e[2] < SIGNIFICANT), key=lambda e: -by_row[e[1]].mean())
+    return {
+        name: {**compared_losses(task, labels, predictions, by_row, mask), "p": p}
+        for name, mask, p in worse[:MOST_SLICES]
+    }
+
+
+def higher_by_chance(inside: Array, others: Array) -> float:
+    """Return the probability of a mean at least so much higher than the others' if both were alike, by Welch's statistic."""
+    error = math.sqrt(sum(part.var(ddof=1) / len(part) for part in (inside, others)))
+    z = (inside.mean() - others.mean()) / error if error else 0.0
+    return math.erfc(z / math.sqrt(2)) / 2
+
+
+def compared_losses(
+    task: str, labels: Array, predictions: Array, by_row: Array, mask: Array
+) -> dict[str, Any]:
+    """Return rows, main measure and mean loss of a slice, the loss of the other rows and, of classes, the expected one."""
+    inside = predictions[mask]
+    main = measured(task, labels[mask], inside)[MAIN[task]]
+    means = {"loss": float(by_row[mask].mean()), "others": float(by_row[~mask].mean())}
+    if task != "regression":
+        means["expected"] = float(expected_losses(inside).mean())
+    return {"rows": len(inside), MAIN[task]: main, **means}
 
 
 def importance(
@@ -230,7 +245,7 @@ def importance(
 
     def score(_: Any, cells: Array, truth: Array) -> float:
         value = measured(task, truth, predict(cells))[MAIN[task]] or 0.0
-        return -value if task == "regression" else value
+        return value if goal_of(MAIN[task]) == "maximize" else -value
 
     sample = np.random.default_rng(0).permutation(len(labels))[:IMPORTANCE_ROWS]
     cells = np.tile(sample[:, None], (1, len(columns)))

@@ -14,6 +14,7 @@ from trainer.run.locks import held
 
 BUCKET_MOUNT = "/gcs"
 SAVED_MODEL = "saved_model.pb"  # in the folder of the model
+METRICS = "metrics.json"
 EVALUATION, ROW_LOSSES = "evaluation/evaluation.json", "evaluation/row_losses.bin"
 TUNING_METRIC_FILE = "/tmp/hypertune/output.metrics"
 TUNING_RECORDS_KEPT = 100
@@ -29,7 +30,7 @@ class Outputs:
     @property
     def metrics(self) -> Path:
         """The final metrics as JSON; written last, so that its presence means that the run has finished."""
-        return self.job_dir / "metrics.json"
+        return self.job_dir / METRICS
 
     @property
     def lock(self) -> Path:

@@ -149,8 +149,9 @@ class Run:
         model, aim = self.trainer.model, self.settings.threshold
         if model.task != "binary":
             return {}
-        predictions, labels = self.trainer.predicted(split)
-        scores, truth = self.trainer.predicted(self.eval_split)
+        predictions, labels = scores, truth = self.trainer.predicted(self.eval_split)
+        if split is not self.eval_split:
+            predictions, labels = self.trainer.predicted(split)
         thresholds: dict[str, float] = {}
         for each in filter(None, (*COMMON_AIMS, aim)):
             try:
