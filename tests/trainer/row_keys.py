@@ -41,6 +41,8 @@ def key_of(row: tuple[str, str, str]) -> int:
     connection = duckdb.connect()
     connection.execute("CREATE TABLE source (c0 VARCHAR, c1 VARCHAR, label VARCHAR)")
     connection.execute("INSERT INTO source VALUES (?, ?, ?)", row)
+    for function in sql.functions(SCHEMA):
+        sql.run(connection, function)
     query = sql.in_duckdb(sql.validated_rows(SCHEMA, deduplicate=False))
     [(key,)] = connection.execute(f"SELECT row_key FROM ({query})").fetchall()
     return int(key)

@@ -130,7 +130,7 @@ def by_sql(texts: Sequence[str], table: Schema) -> list[tuple[Any, ...]]:
     known = sql.known("cell", table)
     query = (
         f"WITH cleaned AS (SELECT *, {known} AS d0 FROM texts), {', '.join(dates)},"
-        f" read AS (SELECT *, {sql.number('cell', 'number', table)} AS x FROM {last})"
+        f" read AS (SELECT *, {sql.number('cell', table.units.get('number', ''), table)} AS x FROM {last})"
         f" SELECT IF({is_number} AND {known} IS NOT NULL, x, NULL), {sql.days('d0')}, {sql.value('cell', table)}"
         " FROM read ORDER BY position"
     )

@@ -1,5 +1,6 @@
 """The preparation step by step, in DuckDB: read, validate, split, encode, write."""
 
+import concurrent.futures
 import contextlib
 import dataclasses
 import json
@@ -103,6 +104,8 @@ class Preparation:
         self.findings: list[str] = []
         self.spill = folder / "spill"
         self.connection = database(self.spill, request.memory_mb)
+        for function in sql.functions(schema):
+            self.run(function)
 
     def write(self, tables: dict[str, Table]) -> Statistics:
         rejected = sum(self.read_table(split, table) for split, table in tables.items())
@@ -319,15 +322,20 @@ class Preparation:
         folder.mkdir()
         query = sql.in_duckdb(sql.encoded(self.schema, split))
         reader = self.connection.sql(query).to_arrow_reader(ROW_GROUP_ROWS)
+        encoded = (
+            with_word_codes(rows.rename_columns(target.names), self.schema).cast(target)
+            for rows in row_groups(reader)
+        )
         with contextlib.ExitStack() as shards:
-            for number, rows in enumerate(row_groups(reader)):
+            for number, rows in enumerate(computed_ahead(encoded)):
                 shard, group = divmod(number, GROUPS_PER_SHARD)
                 if group == 0:
                     shards.close()
                     path = folder / f"{shard:05d}.parquet"
-                    writer = shards.enter_context(ParquetWriter(path, target))
-                named = rows.rename_columns(target.names)
-                writer.write_table(with_word_codes(named, self.schema).cast(target))
+                    writer = shards.enter_context(
+                        ParquetWriter(path, target, write_statistics=False)
+                    )
+                writer.write_table(rows)
 
     def compare_splits(self, statistics: Statistics) -> None:
         self.findings += [*self.small_splits(statistics)]
@@ -394,6 +402,15 @@ def row_groups(batches: Iterable[Any]) -> Iterator[Any]:
         kept = rows.to_batches()
     if kept:
         yield pyarrow.Table.from_batches(kept).combine_chunks()
+
+
+def computed_ahead(items: Iterator[Any]) -> Iterator[Any]:
+    """Yield each item while a thread computes the next; None ends the items."""
+    with concurrent.futures.ThreadPoolExecutor(1) as thread:
+        following = thread.submit(next, items, None)
+        while (item := following.result()) is not None:
+            following = thread.submit(next, items, None)
+            yield item
 
 
 def with_word_codes(rows: Any, schema: Schema) -> Any:

@@ -117,7 +117,7 @@ def by_time(request: Request, schema: Schema) -> str:
     return (
         f"WITH counted AS ({COUNTED}), cleaned AS (SELECT *, {sql.known('cell', schema)} AS {date_column(0)} FROM counted),"
         f" {', '.join(relations)},"
-        f" parsed AS (SELECT *, {sql.days(date_column(0))} AS day, {sql.number('cell', column, schema)} AS number FROM {dated}),"
+        f" parsed AS (SELECT *, {sql.days(date_column(0))} AS day, {sql.number('cell', schema.units.get(column, ''), schema)} AS number FROM {dated}),"
         f" chosen AS (SELECT *, SUM(IF(day IS NULL, 0, table_rows)) OVER () >= SUM(IF({finite}, table_rows, 0)) OVER () AS is_date FROM parsed),"
         f" valued AS (SELECT cell, table_rows, is_date, IF(is_date, day, IF({finite}, number, NULL)) AS value FROM chosen),"
         " later AS (SELECT value, MIN(value) OVER () AS first_value, SUM(table_rows) OVER () AS all_rows,"

@@ -136,18 +136,39 @@ def words(column: str, schema: Schema) -> str:
     return f"SPLIT(IF({known(column, schema)} IS NULL, '', IFNULL({found}, '')), ' ')"
 
 
-def number(column: str, name: str, schema: Schema) -> str:
-    """Return SQL for a cell of a numeric column as FLOAT64, NULL where it is no number; what is missing may still be NaN."""
-    plain, text = plain_number(column, schema), stripped(column)
-    odd = cast(canonical(text, number_grammar(schema.decimal, schema.units.get(name, ""))))
+def functions(schema: Schema) -> Iterator[str]:
+    """Yield SQL that defines functions for what the queries need of many columns: translating it for each takes longer."""
+    yield f"CREATE TEMP FUNCTION known_cell(cell STRING) AS ({known('cell', schema)})"
+    for position, unit in enumerate(number_units(schema)):
+        expression = number("cell", unit, schema, "underscored")
+        yield f"CREATE TEMP FUNCTION number_{position}(cell STRING, underscored BOOL) AS ({expression})"
+
+
+def number_units(schema: Schema) -> list[str]:
+    """Return the different units of numbers, the empty one first: each has a grammar of its own."""
+    return list(dict.fromkeys(["", *schema.units.values()]))
+
+
+def number_of(column: str, name: str, schema: Schema) -> str:
+    """Return SQL that calls the function for `number` with the unit of a column."""
+    return f"number_{number_units(schema).index(schema.units.get(name, ''))}({column}, underscored)"
+
+
+def number(column: str, unit: str, schema: Schema, underscored: str = "TRUE") -> str:
+    """Return SQL for a cell of a numeric column as FLOAT64, NULL where it is no number; what is missing may still be NaN.
+
+    Where `underscored` is false, no cell of the row has an underscore.
+    """
+    plain, text = plain_number(column, schema, underscored), stripped(column)
+    odd = cast(canonical(text, number_grammar(schema.decimal, unit)))
     # Within IFNULL, DuckDB would strip each cell, because that is in it twice.
-    return f"IF({plain} IS NULL, IF({known(column, schema)} IS NULL, NULL, IFNULL({plain_number(text, schema)}, {odd})), {plain})"
+    return f"IF({plain} IS NULL, IF({known(column, schema)} IS NULL, NULL, IFNULL({plain_number(text, schema, underscored)}, {odd})), {plain})"
 
 
-def plain_number(text: str, schema: Schema) -> str:
+def plain_number(text: str, schema: Schema, underscored: str) -> str:
     """Return SQL for text that can be cast as it stands; engines differ about 1_000 and what is before -, such as +-1."""
     dotted = f" OR STRPOS({text}, '.') > 0" if schema.decimal == "," else ""
-    return f"IF({text} < '-' OR STRPOS({text}, '_') > 0{dotted}, NULL, {cast(text)})"
+    return f"IF({text} < '-' OR ({underscored} AND STRPOS({text}, '_') > 0){dotted}, NULL, {cast(text)})"
 
 
 def cast(column: str) -> str:
@@ -216,7 +237,7 @@ def rejection(schema: Schema) -> str:
     cases = [
         unusable(
             number_column(index),
-            known(raw_column(index), schema),
+            f"known_cell({raw_column(index)})",
             raw_column(index),
             name,
             "date" if name in schema.dates else "finite number",
@@ -251,24 +272,24 @@ def validated_rows(schema: Schema, deduplicate: bool, split_column: str = "") ->
         keys, both = f"{keys}, {key('content')} AS content_key", "row_key, content_key"
     label = f"CAST({schema.label_sql} AS STRING)" if schema.label_sql else "label"
     dates = [
-        f"{known(raw_column(index), schema)} AS {date_column(index)}"
+        f"known_cell({raw_column(index)}) AS {date_column(index)}"
         for index, _ in date_columns(schema)
     ]
     relations, last = dated(schema)
     numbers = [
-        f"{days(date_column(index)) if name in schema.dates else number(raw_column(index), name, schema)}"
+        f"{days(date_column(index)) if name in schema.dates else number_of(raw_column(index), name, schema)}"
         f" AS {number_column(index)}"
         for index, name in enumerate(schema.numeric)
     ]
     regression = schema.task == "regression"
-    y = f", {number('label', schema.label, schema)} AS y" if regression else ""
+    y = f", {number_of('label', schema.label, schema)} AS y" if regression else ""
     cell = f", {by_name[split_column]} AS split_cell" if split_column else ""
     unique = "QUALIFY ROW_NUMBER() OVER (PARTITION BY content_key ORDER BY row_key) = 1"
     return (
         f"WITH texts AS (SELECT *, {', '.join(texts)} FROM source),"
-        f" cleaned AS (SELECT {', '.join([*columns, *dates])}, {known('label', schema)} AS label, {keys} FROM texts),"
+        f" cleaned AS (SELECT {', '.join([*columns, *dates])}, known_cell(label) AS label, STRPOS(row_text, '_') > 0 AS underscored, {keys} FROM texts),"
         f" {''.join(f'{relation}, ' for relation in relations)}"
-        f" labelled AS (SELECT {', '.join([*columns, *numbers])}, {label} AS label, {both} FROM {last}),"
+        f" labelled AS (SELECT {', '.join([*columns, *numbers])}, {label} AS label, underscored, {both} FROM {last}),"
         f" numbered AS (SELECT *{y} FROM labelled),"
         f" validated AS (SELECT *, {rejection(schema)} AS reason FROM numbered)"
         f" SELECT {', '.join(kept_columns(schema))}, {kept_label(schema)} AS label, reason,"
