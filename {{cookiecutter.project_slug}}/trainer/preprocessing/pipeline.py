@@ -333,7 +333,7 @@ class Preparation:
                     shards.close()
                     path = folder / f"{shard:05d}.parquet"
                     writer = shards.enter_context(
-                        ParquetWriter(path, target, write_statistics=False)
+                        ParquetWriter(path, target)
                     )
                 writer.write_table(rows)
 
