@@ -27,7 +27,10 @@ ALLOWED = {
     "trainer.smoke": "run data settings training serving model publish | numpy tensorflow",
     "trainer.task": "run data settings arguments training model publish smoke features",
     "trainer.prepare": "run data preprocessing features",
-    "trainer.predict": "run data serving training features | numpy pyarrow tensorflow",
+    "trainer.endpoint": "run",
+    "trainer.predict": "run data serving training features endpoint | numpy pyarrow tensorflow",
+    "trainer.server": "run data serving training features | numpy prometheus_client tensorflow",
+    "trainer.serve": "run server training | google uvicorn",
     "launcher.console": " | rich",
     "launcher.files": "console | filelock",
     "launcher.subprocesses": "console",
@@ -47,6 +50,7 @@ ALLOWED = {
 # The only ones that parse a command line.
 PARSERS = {
     *("trainer.arguments", "trainer.prepare", "trainer.predict", "trainer.evaluate"),
+    "trainer.serve",
     *("launcher.__main__", "launcher.commands", "launcher.executors.local.__main__"),
     "launcher.checks.probes",
 }

@@ -61,7 +61,7 @@ def tensorboard(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """Run the tests; arguments after -- go to pytest."""
-    install_if_changed(session, "tests", "--editable", ".[evaluate]")
+    install_if_changed(session, "tests", "--editable", ".[evaluate,serve]")
     session.run("python", "-m", "pytest", *session.posargs)
 
 

@@ -17,6 +17,15 @@ EXTRAS: dict[str, list[str]] = {
     # For trainer.prepare only; training does not need them. Before sqlglot 28, REGEXP_REPLACE replaced one match only.
     "prepare": ["duckdb>=1.5", "sqlglot>=28"],
 }
+# For trainer.serve only, beside TensorFlow.
+EXTRAS["serve"] = [
+    *EXTRAS["local"],
+    "google-cloud-storage>=2.18",
+    "httptools>=0.6",
+    "prometheus-client>=0.21",
+    "uvicorn>=0.32",
+    "uvloop>=0.20; sys_platform != 'win32'",
+]
 # For trainer.evaluate only, beside all of the above.
 EXTRAS["evaluate"] = [*EXTRAS["local"], *EXTRAS["prepare"], "matplotlib>=3.9", "scikit-learn>=1.7"]
 

@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--table", type=Path, required=True)
     given = parser.parse_args()
     loaded = tf.saved_model.load(str(given.model))
-    signature = loaded.signatures["serving_default"]
+    signature = loaded.signatures.get("typed") or loaded.signatures["serving_default"]
     found = {}
     for name, rows in (("one", 1), ("batch", BATCH_ROWS)):
         tensors = tensors_for(signature, columns_of(given.table, rows))

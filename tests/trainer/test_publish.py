@@ -184,10 +184,10 @@ def waiting() -> Iterator[NewModel]:
         yield exported
 
 
-def test_a_loader_that_is_killed_is_reported_as_such(waiting: NewModel) -> None:
+def test_a_loader_that_is_killed_is_reported_as_such(waiting: NewModel, schema: Schema) -> None:
     waiting.loader.kill()
     with pytest.raises(UserError, match="signal 9 ended the process that loads .* more memory"):
-        waiting.predictions([])
+        waiting.predictions([], schema)
 
 
 def test_the_loader_has_an_empty_home_and_ends_without_a_request(waiting: NewModel) -> None:

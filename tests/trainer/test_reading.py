@@ -23,7 +23,7 @@ from trainer.preprocessing import analyze, sql
 from trainer.serving import (
     SCORES,
     SIGNATURE,
-    TEXT_SIGNATURE,
+    TYPED_SIGNATURE,
     checked_cell,
     input_parameters,
 )
@@ -341,13 +341,13 @@ def test_the_signatures_predict_as_training_does(prepared_kinds: Any, tmp_path: 
         ]
     )
     found = served(
-        tmp_path, TEXT_SIGNATURE, schema, [{name: row[name] for name in KINDS} for row in rows]
+        tmp_path, SIGNATURE, schema, [{name: row[name] for name in KINDS} for row in rows]
     )
     scale = max(1.0, float(np.abs(trained).max()))
     # Both in the order of their values: preparation orders rows by their keys.
     assert np.abs(np.sort(found) - np.sort(trained)).max() / scale < 1e-5
     assert np.ptp(trained) > 0.1
-    plain = served(tmp_path, SIGNATURE, schema, [as_numbers(row, schema) for row in rows])
+    plain = served(tmp_path, TYPED_SIGNATURE, schema, [as_numbers(row, schema) for row in rows])
     assert np.abs(plain - found).max() / scale < 1e-5
 
 
@@ -357,7 +357,7 @@ def predictions_of(model: Model, split: Split) -> Any:
 
 
 def as_numbers(row: dict[str, str], schema: Schema) -> dict[str, Any]:
-    """Return a row as `serving_default` takes it: numbers as such, other forms of other cells."""
+    """Return a row as `typed` takes it: numbers as such, other forms of other cells."""
     found: dict[str, Any] = {name: row[name] for name in KINDS}
     for name in schema.of_kind("numeric"):
         number = (
@@ -392,7 +392,7 @@ def test_other_forms_of_a_value_have_its_prediction(
         same = ["True", "true", "TRUE", " true "] if first else ["3", "3.0", "3.00", "\u00a03"]
         found = served(
             tmp_path,
-            TEXT_SIGNATURE,
+            SIGNATURE,
             schema,
             [{**{each: "" for each in KINDS}, name: cell} for cell in same],
         )

@@ -222,7 +222,7 @@ def test_an_interrupted_change_leaves_the_old_model_whole(
     monkeypatch.undo()
     assert {path: path.read_bytes() for path in before} == before
     assert threshold_of(exported) == 0.5
-    assert tf.saved_model.load(str(exported)).signatures["text"]
+    assert tf.saved_model.load(str(exported)).signatures["typed"]
 
 
 def run_task(prepared: Path, job_dir: Path, *flags: str) -> dict[str, Any]:

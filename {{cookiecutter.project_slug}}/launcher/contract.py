@@ -8,6 +8,7 @@ ARGUMENTS_MODULE = "trainer.arguments"
 PREPARE_MODULE = "trainer.prepare"
 PREDICT_MODULE = "trainer.predict"
 EVALUATE_MODULE = "trainer.evaluate"
+SERVE_MODULE = "trainer.serve"
 
 STATISTICS = "statistics.json"
 """In a folder of prepared data; names its fingerprint."""

@@ -59,6 +59,12 @@ class Project:
         takes = "about a minute the first time"
         return Environment(self.folder, "evaluation", "evaluate", "evaluation environment", takes)
 
+    @property
+    def serving(self) -> Environment:
+        """What the image for predictions has."""
+        takes = "about a minute the first time"
+        return Environment(self.folder, "serving", "serve", "serving environment", takes)
+
     def absolute(self, path: str) -> str:
         """Return a path that holds from any folder: relative ones start at the project, URLs and - stay."""
         return path if "://" in path or path == "-" else str(self.folder / Path(path).expanduser())

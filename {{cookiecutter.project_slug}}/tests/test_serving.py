@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +9,6 @@ import pytest
 import tensorflow as tf
 from conftest import Row
 
-from trainer.data import cells
 from trainer.data.schema import Schema
 from trainer.data.shards import Split
 from trainer.data.statistics import Statistics
@@ -38,23 +36,17 @@ def exported(
     return model, folder
 
 
-def raw_columns(schema: Schema, rows: list[Row]) -> dict[str, Any]:
-    """Return raw cells as a client would send them: numbers, NaN where missing, and text as it stands."""
-    columns: dict[str, Any] = {name: [row[name] for row in rows] for name in schema.used}
-    for name in schema.of_kind("numeric"):
-        numbers = [cells.number(cell, schema.decimal) for cell in columns[name]]
-        columns[name] = np.array(numbers, np.float32)  # None becomes NaN
-    return columns
-
-
 def served(folder: Path, schema: Schema, batches: Sequence[list[Row]]) -> npt.NDArray[np.float32]:
     """Return the scores of the exported signature for the raw rows of each batch, concatenated."""
     signature = tf.saved_model.load(str(folder)).signatures["serving_default"]
     parameters = input_parameters(folder)
     scores = []
     for batch in batches:
-        columns = raw_columns(schema, batch)
-        outputs = signature(**{parameters[name]: tf.constant(columns[name]) for name in columns})
+        inputs = {
+            parameter: tf.constant([row[name] for row in batch])
+            for name, parameter in parameters.items()
+        }
+        outputs = signature(**inputs)
         scores.append(outputs[SCORES[schema.task]].numpy())
     return np.concatenate(scores)
 

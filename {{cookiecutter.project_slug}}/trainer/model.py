@@ -22,7 +22,7 @@ from trainer.data.statistics import (
 )
 from trainer.data.thresholds import CONSTANT, DEFAULT
 from trainer.run.errors import UserError
-from trainer.serving import SIGNATURE, STATISTICS, TEXT_SIGNATURE, name_inputs, parameter_names
+from trainer.serving import SIGNATURE, STATISTICS, TYPED_SIGNATURE, name_inputs, parameter_names
 from trainer.settings import Settings
 from trainer.training import loop, text_cells
 from trainer.training.contract import check_label_domain
@@ -297,8 +297,8 @@ class Serving(tf.Module):  # type: ignore[misc]
         self.weights = [variable.value for variable in model.network.variables]
 
     def inputs(self, signature: str) -> dict[str, Any]:
-        """Return the type of each input by parameter name: float32 or string, shape [rows]; `text` takes strings alone."""
-        numeric = self.schema.of_kind("numeric") if signature == SIGNATURE else ()
+        """Return the type of each input by parameter name: string, or float32 in `typed`, shape [rows]."""
+        numeric = self.schema.of_kind("numeric") if signature == TYPED_SIGNATURE else ()
         return {
             self.parameters[name]: tf.TensorSpec(
                 [None], tf.float32 if name in numeric else tf.string, self.parameters[name]
@@ -406,7 +406,7 @@ def code_table(vocabulary: Sequence[str], schema: Schema) -> Any:
 def export(
     model: Model, schema: Schema, statistics: Statistics, model_dir: Path, is_chief: bool
 ) -> None:
-    """Write the SavedModel with the signatures `serving_default` and `text` on the raw columns, under their own names.
+    """Write the SavedModel with the signatures `serving_default` and `typed` on the raw columns, under their own names.
 
     The statistics of the training rows go with it, so that `predict` can compare other rows with them.
     Raises `UserError` on a replica that is not the chief: all replicas have the same outputs.
@@ -421,7 +421,7 @@ def export(
     predict = tf.function(serving.predict, autograph=False)
     signatures = {
         name: predict.get_concrete_function(**serving.inputs(name))
-        for name in (SIGNATURE, TEXT_SIGNATURE)
+        for name in (SIGNATURE, TYPED_SIGNATURE)
     }
     tf.saved_model.save(serving, str(model_dir), signatures=signatures)
     name_inputs(model_dir, serving.parameters)

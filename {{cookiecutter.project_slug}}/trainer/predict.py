@@ -10,8 +10,9 @@ import json
 import os
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections import Counter, deque
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain, islice
 from pathlib import Path
@@ -29,11 +30,13 @@ from trainer.data.raw_rows import Batch, Reading
 from trainer.data.schema import nearest, read_schema
 from trainer.data.statistics import parsed
 from trainer.data.table_files import TABLES
+from trainer.endpoint import Endpoint
 from trainer.run.console import LINE_EVERY_SECONDS, Console
 from trainer.run.errors import UserError, exit_code, shown
 from trainer.run.outputs import SAVED_MODEL, read_json
 
 MOST_SHOWN = 20
+INSTANCES_AT_ONCE, REQUESTS_AT_ONCE = 1_024, 4
 WRITERS: dict[str, Any] = {
     ".jsonl": None,
     ".csv": pa.csv.CSVWriter,
@@ -44,7 +47,8 @@ WRITERS: dict[str, Any] = {
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m trainer.predict", description=__doc__)
     add = parser.add_argument
-    add("--model", type=Path, required=True, help="folder of an exported model")
+    add("--model", type=Path, help="folder of an exported model")
+    add("--url", help="an endpoint to ask instead; ACCESS_TOKEN is sent to it if it is set")
     add("--input", type=Path, required=True, help=f"{TABLES}; - for standard input")
     add("--keep", action="append", default=[], metavar="COLUMNS", help="to copy, by commas")
     add("--output", type=Path, help=f"a file whose name ends in {', '.join(WRITERS)}")
@@ -54,49 +58,53 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str]) -> int:
     options = parser().parse_args(arguments)
-    if not (options.model / SAVED_MODEL).is_file():
-        what, expected = f"{options.model} holds no model", f"a folder with a {SAVED_MODEL}"
-        raise UserError(what, expected, "run `nox -s local_train` first")
     is_input = options.output and options.output.resolve() == options.input.resolve()
     if options.output and (is_input or options.output.suffix not in WRITERS):
         raise UserError(f"--output is {options.output}", " or ".join(WRITERS), "name another file")
     keep = [*chain(*csv.reader(options.keep, skipinitialspace=True))]
     as_text = options.output and options.output.suffix != ".jsonl"  # of one type to the last row
-    model = Model(options.model, keep, bool(as_text), Console(options.quiet))
+    model = predictor(options, keep, bool(as_text))
     try:
         write_rows(model.predicted(options.input), options.output)
     except BrokenPipeError:  # who reads standard output has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     model.report()
-    model.report_values()
     return 0
 
 
-class Model:
-    """An exported model, and how many rows have each column."""
+def predictor(options: argparse.Namespace, keep: Sequence[str], as_text: bool) -> "Predictor":
+    """Return what predicts: the endpoint of --url, or the model of --model."""
+    console, folder = Console(options.quiet), options.model
+    if options.url:
+        return Remote(Endpoint(options.url), keep, as_text, console)
+    if not folder or not (folder / SAVED_MODEL).is_file():
+        what = f"{folder} holds no model" if folder else "neither --model nor --url is given"
+        raise UserError(what, f"a folder with a {SAVED_MODEL}", "run `nox -s local_train` first")
+    return Model(folder, keep, as_text, console)
 
-    def __init__(self, folder: Path, keep: Sequence[str], as_text: bool, console: Console) -> None:
-        from trainer.serving import STATISTICS, TEXT_SIGNATURE, input_parameters
-        from trainer.training.tensorflow_setup import cores, start_tensorflow
 
-        start_tensorflow(seed=0)
-        import tensorflow as tf
+class Predictor(ABC):
+    """Predicts rows of files batch by batch, and counts how many have each column."""
 
-        self.parameters, self.as_text, self.console = input_parameters(folder), as_text, console
+    workers: int
+
+    def __init__(
+        self, columns: Mapping[str, Any], keep: Sequence[str], as_text: bool, console: Console
+    ) -> None:
+        self.parameters, self.as_text, self.console = columns, as_text, console
         self.reading = Reading(read_schema(features), self.parameters, keep)
-        self.signature = tf.saved_model.load(str(folder)).signatures.get(TEXT_SIGNATURE)
-        if self.signature is None:
-            what = f"{folder} has no signature {TEXT_SIGNATURE!r}"
-            expected = "a model that this version of the project has trained"
-            raise UserError(what, expected, "run `nox -s local_train` again")
-        if both := {*keep} & {*self.signature.structured_outputs}:
-            remedy = "rename it in the input"
-            raise UserError(f"--keep {both.pop()} is a prediction, too", "another name", remedy)
-        self.workers, self.started = cores(), time.perf_counter()
+        self.started = time.perf_counter()
         self.rows, self.having = 0, Counter[str]()
-        held = read_json(folder / STATISTICS)  # a model of an earlier version has none
-        self.training = parsed(held) if held else None
-        self.noted: list[tuple[str, str, int]] = []  # by several threads
+
+    @abstractmethod
+    def table(self, batch: Batch) -> pa.Table:
+        """Return the columns to keep and the predictions."""
+
+    def result(self, batch: Batch, table: "Future[pa.Table]") -> pa.Table:
+        return table.result()
+
+    def kept(self, batch: Batch) -> dict[str, pa.Array]:
+        return {name: batch.array(name, self.as_text) for name in self.reading.keep}
 
     def predicted(self, path: Path) -> Iterator[pa.Table]:
         """Yield the predictions of the rows in a file; some are computed while the next ones are read."""
@@ -136,6 +144,57 @@ class Model:
             raise UserError(what, f"one of {listed(self.having)}", "correct --keep")
         self.rows += len(batch.names)
 
+    def report(self) -> None:
+        """Warn of columns of the model that rows lack."""
+        for name in sorted(self.parameters):
+            if lacking := self.rows - self.having[name]:
+                what = f"{lacking:,} of {self.rows:,} rows have no column {shown(name)}"
+                hint = nearest(name, self.having.keys() - self.parameters, "")
+                self.console.warning(f"{what}, which counts as missing{hint and f'; {hint}'}")
+
+
+class Remote(Predictor):
+    """An endpoint, which gets every cell as text."""
+
+    workers = REQUESTS_AT_ONCE
+
+    def __init__(
+        self, endpoint: Endpoint, keep: Sequence[str], as_text: bool, console: Console
+    ) -> None:
+        super().__init__(dict.fromkeys(read_schema(features).used), keep, as_text, console)
+        self.endpoint = endpoint
+
+    def table(self, batch: Batch) -> pa.Table:
+        columns = {name: batch.texts(name) for name in self.parameters}
+        instances = [
+            {name: texts[rows[row]] for name, (rows, texts) in columns.items()}
+            for row in range(len(batch.names))
+        ]
+        found: list[dict[str, Any]] = []
+        while part := instances[len(found) : len(found) + INSTANCES_AT_ONCE]:
+            found += self.endpoint.predictions(part, batch.source, batch.first + len(found))
+        outputs = {name: pa.array([each.get(name) for each in found]) for name in sorted(found[0])}
+        return pa.table(self.kept(batch) | outputs)
+
+
+class Model(Predictor):
+    """An exported model in this process."""
+
+    def __init__(self, folder: Path, keep: Sequence[str], as_text: bool, console: Console) -> None:
+        from trainer.serving import STATISTICS, input_parameters, text_signature
+        from trainer.training.tensorflow_setup import cores, start_tensorflow
+
+        start_tensorflow(seed=0)
+        super().__init__(input_parameters(folder), keep, as_text, console)
+        self.signature = text_signature(folder)
+        if both := {*keep} & {*self.signature.structured_outputs}:
+            remedy = "rename it in the input"
+            raise UserError(f"--keep {both.pop()} is a prediction, too", "another name", remedy)
+        self.workers = cores()
+        held = read_json(folder / STATISTICS)  # a model of an earlier version has none
+        self.training = parsed(held) if held else None
+        self.noted: list[tuple[str, str, int]] = []  # by several threads
+
     def table(self, batch: Batch) -> pa.Table:
         """Return the columns to keep and the outputs of the model."""
         import tensorflow as tf
@@ -146,8 +205,8 @@ class Model:
             self.compare(name, np.bincount(rows, minlength=len(texts)), texts)
             inputs[parameter] = tf.gather(np.array([t.encode() for t in texts], object), rows)
         outputs = self.signature(**inputs)
-        kept = {name: batch.array(name, self.as_text) for name in self.reading.keep}
-        return pa.table(kept | {name: as_array(outputs[name].numpy()) for name in sorted(outputs)})
+        found = {name: as_array(outputs[name].numpy()) for name in sorted(outputs)}
+        return pa.table(self.kept(batch) | found)
 
     def compare(self, name: str, counts: Any, texts: Sequence[str]) -> None:
         """Note how many cells hold a category, or one that training knew, or a date outside of those of training.
@@ -191,15 +250,8 @@ class Model:
         raise errors[:MOST_SHOWN][-1] if errors else refused
 
     def report(self) -> None:
-        """Warn of columns of the model that rows lack."""
-        for name in sorted(self.parameters):
-            if lacking := self.rows - self.having[name]:
-                what = f"{lacking:,} of {self.rows:,} rows have no column {shown(name)}"
-                hint = nearest(name, self.having.keys() - self.parameters, "")
-                self.console.warning(f"{what}, which counts as missing{hint and f'; {hint}'}")
-
-    def report_values(self) -> None:
-        """Warn of columns whose values are all unseen, and of dates outside of those of training."""
+        """Warn of columns whose values are all unseen, too, and of dates outside of those of training."""
+        super().report()
         counts = Counter[tuple[str, str]]()
         for name, what, count in self.noted:
             counts[name, what] += count

@@ -20,10 +20,11 @@ import numpy.typing as npt
 
 import trainer
 from trainer.data import files
+from trainer.data.cells import text
 from trainer.data.schema import Schema
 from trainer.run.errors import UserError, shown
 from trainer.run.outputs import SAVED_MODEL
-from trainer.serving import SCORES, SIGNATURE, cell, json_value, read_saved_model
+from trainer.serving import SCORES, SIGNATURE, json_value, read_saved_model
 
 TOLERANCE = TOTAL_TOLERANCE = 1e-3
 # These operations need the process, or the files, of the machine that exported the model.
@@ -53,12 +54,16 @@ class NewModel:
             )
         examples = data_dir / files.EXAMPLES
         lines = examples.read_text(encoding="utf-8").splitlines() if examples.is_file() else []
-        check_served(self.predictions([json.loads(line) for line in lines]), trained, schema)
+        served = self.predictions([json.loads(line) for line in lines], schema)
+        check_served(served, trained, schema)
         copy_model(self.folder, target)
 
-    def predictions(self, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    def predictions(
+        self, rows: Sequence[Mapping[str, Any]], schema: Schema
+    ) -> list[dict[str, Any]]:
         """Return the predictions of the other process for raw rows; raise `UserError` if it cannot load or call the model."""
-        request = json.dumps([str(self.folder), rows])
+        texts = [{name: text(row[name], schema.decimal) for name in row} for row in rows]
+        request = json.dumps([str(self.folder), texts])
         output, errors = self.loader.communicate(f"{request}\n")
         if self.loader.returncode < 0:
             raise UserError(
@@ -186,14 +191,14 @@ def copy_model(folder: Path, target: Path) -> None:
 
 
 def load_and_predict(folder: Path, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the outputs of the exported signature for raw rows, as JSON values."""
+    """Return the outputs of the exported signature for rows of text, as JSON values."""
     import tensorflow as tf
 
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         loaded = tf.compat.v1.saved_model.load(session, ["serve"], str(folder))
         signature = loaded.signature_def[SIGNATURE]
         feeds = {
-            tensor.name: [cell(row.get(column), tensor.dtype == tf.string) for row in rows]
+            tensor.name: [row.get(column, "") for row in rows]
             for column, tensor in signature.inputs.items()
         }
         outputs = {name: tensor.name for name, tensor in signature.outputs.items()}

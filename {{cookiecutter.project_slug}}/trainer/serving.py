@@ -6,7 +6,6 @@ names to them.
 """
 
 import keyword
-import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,10 +15,16 @@ from typing import Any
 from trainer.data import cells, files
 from trainer.data.schema import Schema
 from trainer.data.thresholds import CONSTANT
+from trainer.run.errors import UserError
 from trainer.run.outputs import SAVED_MODEL
 
-SIGNATURE = "serving_default"  # takes numbers, and text for the other columns
-TEXT_SIGNATURE = "text"  # takes text for every column
+SIGNATURE = (
+    "serving_default"  # takes text for every column, which can be missing in every transport
+)
+TYPED_SIGNATURE = (
+    "typed"  # takes numbers as float32, NaN where missing, and text for the other columns
+)
+EARLIER_SIGNATURE = "text"  # of models that were exported when `serving_default` took numbers
 STATISTICS = f"assets.extra/{files.STATISTICS}"  # TensorFlow's folder for files of others
 SCORES = {"binary": "probability", "multiclass": "probabilities", "regression": "prediction"}
 
@@ -51,7 +56,7 @@ def parameter_names(columns: Sequence[str]) -> dict[str, str]:
 def name_inputs(model_dir: Path, parameters: Mapping[str, str]) -> None:
     """Rename the inputs of the exported signatures from the parameters to the columns."""
     saved = read_saved_model(model_dir)
-    for signature in (SIGNATURE, TEXT_SIGNATURE):
+    for signature in (SIGNATURE, TYPED_SIGNATURE):
         inputs = saved.meta_graphs[0].signature_def[signature].inputs
         tensors = {
             column: inputs[parameter].SerializeToString()
@@ -70,6 +75,22 @@ def input_parameters(model_dir: Path) -> dict[str, str]:
         column: tensor.name.removeprefix(f"{SIGNATURE}_").split(":")[0]
         for column, tensor in sorted(inputs.items())  # each process writes another order
     }
+
+
+def text_signature(model_dir: Path) -> Any:
+    """Return the loaded signature that takes text for every column; raise `UserError` if the model has none."""
+    import tensorflow as tf
+
+    signatures = tf.saved_model.load(str(model_dir)).signatures
+    signature = signatures.get(EARLIER_SIGNATURE) or signatures[SIGNATURE]
+    types = signature.structured_input_signature[1].values()
+    if all(each.dtype == tf.string for each in types):
+        return signature
+    raise UserError(
+        f"{model_dir} has no signature that takes text for every column",
+        "a model that this version of the project has trained",
+        "run `nox -s local_train` again",
+    )
 
 
 def threshold_of(model_dir: Path) -> float | None:
@@ -101,13 +122,8 @@ def read_saved_model(model_dir: Path) -> Any:
     return saved_model_pb2.SavedModel.FromString((model_dir / SAVED_MODEL).read_bytes())
 
 
-def cell(value: Any, is_text: bool) -> str | float:
-    """Return a value of a prepared row as the signature `serving_default` takes it: text or a number; missing is "" or NaN."""
-    return cells.text(value) if is_text else math.nan if value is None else float(value)
-
-
 def checked_cell(value: Any, name: str, schema: Schema) -> str:
-    """Return a raw value of a column as the signature `text` takes it, "" if it is missing.
+    """Return a raw value of a column as `serving_default` takes it, "" if it is missing.
 
     Raises `ValueError`, whose message is what was expected, for one that the signature refuses.
     """

@@ -89,9 +89,8 @@ def train_and_serve(schema: Schema, exported: NewModel) -> None:
     trainer.train_steps((numbers, codes, tf.constant(labels)), tf.constant(rows), 0, 1, 1)
     export(model, schema, statistics, exported.folder, is_chief=True)
     lists = [cells.tolist() for cells in raw.values()]
-    served = exported.predictions(
-        [dict(zip(raw, row, strict=True)) for row in zip(*lists, strict=True)]
-    )
+    rows_of_cells = [dict(zip(raw, row, strict=True)) for row in zip(*lists, strict=True)]
+    served = exported.predictions(rows_of_cells, schema)
     check_served(served, trainer.predict(numbers, codes).numpy(), schema)
 
 

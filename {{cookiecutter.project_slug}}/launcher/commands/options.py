@@ -44,6 +44,7 @@ class Options:
     folds: int = 5
     json: bool = False
     model: str | None = None
+    url: str | None = None
     input: str | None = None
     cloud: bool = False
     wait: bool = False

@@ -20,7 +20,12 @@ def model_of(session: Session) -> Path:
 
 def predict(session: Session) -> int:
     project, options = session.project, session.options
-    model = str(model_of(session))
+    if options.url:
+        session.refuse_beside("url", ("model", "run"), "one of the two")
+        where, source = ["--url", options.url], options.url
+    else:
+        model = model_of(session)
+        where, source = ["--model", str(model)], project.shown_path(model)
     examples = Path(project.absolute(session.job.data.prepared), EXAMPLES)
     rows = project.absolute(options.input) if options.input else str(examples)
     if not options.input and not examples.is_file():
@@ -29,8 +34,7 @@ def predict(session: Session) -> int:
             "the rows that preparing the data sets aside",
             "run nox -s prepare first, or name a file with --input",
         )
-    text = f"{project.shown_path(model)}, rows of {project.shown_path(rows)}"
-    session.console.step("predict", text)
+    session.console.step("predict", f"{source}, rows of {project.shown_path(rows)}")
     quiet = ["-q"] * session.options.quiet
-    arguments = ["--model", model, "--input", rows, *quiet, *session.arguments]
+    arguments = [*where, "--input", rows, *quiet, *session.arguments]
     return session.run_module(project.training, PREDICT_MODULE, *arguments)

@@ -5,6 +5,7 @@ import functools
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from launcher.commands.options import Options
@@ -88,10 +89,13 @@ class Session:
         """Return a run of the package, whose arguments end in `flags`."""
         return run_of(self.project, self.job, self.package, name, [*self.arguments, *flags])
 
-    def run_module(self, environment: Environment, module: str, *arguments: str) -> int:
-        """Install the package and run one of its modules; return the exit code."""
+    def run_module(
+        self, environment: Environment, module: str, *arguments: str, folder: Path | None = None
+    ) -> int:
+        """Install the package and run one of its modules in a folder, by default the project's; return the exit code."""
         python = str(install(environment, self.package, self.console))
         # A start in the project's folder would import trainer/ from there: Python 3.10 knows only the option against it.
         isolated = ["-I"] if sys.version_info < (3, 11) else []
         command = [python, *isolated, "-m", module, *arguments]
-        return run_visible(command, self.project.folder, clean_variables(PYTHONSAFEPATH="1"))
+        variables = clean_variables(PYTHONSAFEPATH="1")
+        return run_visible(command, folder or self.project.folder, variables)

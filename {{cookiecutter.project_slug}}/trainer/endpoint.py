@@ -1,0 +1,98 @@
+"""Predictions of an HTTP endpoint: `nox -s serve` here, or one of Vertex AI."""
+
+import json
+import os
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from trainer.run.errors import UserError, shown
+
+ADDRESS = "the address of an endpoint, such as http://127.0.0.1:8080/predict"
+TOKEN_VARIABLE = "ACCESS_TOKEN"
+# Of a shared public endpoint.
+# Source: https://cloud.google.com/vertex-ai/docs/predictions/choose-endpoint-type
+MOST_BYTES, TIMEOUT_SECONDS = 1_500_000, 60.0
+BUSY, NOT_THERE = (429, 503), (401, 403, 404, 405)
+WAITS_SECONDS = (1, 2, 4, 8, 16)
+
+Instances = Sequence[Mapping[str, str]]
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    url: str
+
+    def __post_init__(self) -> None:
+        if not self.url.startswith(("http://", "https://")):
+            raise UserError(f"--url is {shown(self.url)}", ADDRESS, "correct --url")
+
+    def predictions(self, instances: Instances, place: str, first: int) -> list[dict[str, Any]]:
+        """Return a prediction for each instance, those of row `first` on of a file.
+
+        Raises `UserError` for what the endpoint refuses, with the number of the row if the response names it.
+        """
+        body = json.dumps({"instances": instances}).encode()
+        if len(body) > MOST_BYTES and len(instances) > 1:
+            half = len(instances) // 2
+            before = self.predictions(instances[:half], place, first)
+            return before + self.predictions(instances[half:], place, first + half)
+        status, response = self.response(body)
+        if status in NOT_THERE:
+            what = f"{self.url} returns HTTP {status}: {message_of(response)}"
+            raise UserError(what, ADDRESS, f"correct --url, or set {TOKEN_VARIABLE}")
+        if status != 200:
+            where = f"{place}, row {first + first_invalid(response)}"
+            what = f"{self.url} refuses {where} (HTTP {status}: {message_of(response)})"
+            raise UserError(what, "rows that the model takes", "correct the row")
+        predictions = response.get("predictions")
+        if not isinstance(predictions, list) or len(predictions) != len(instances):
+            count = f"{len(predictions or ())} predictions of {len(instances)} rows"
+            raise UserError(f"{self.url} returns {count}", "one for each", "see the server's log")
+        return [each if isinstance(each, dict) else {"prediction": each} for each in predictions]
+
+    def response(self, body: bytes) -> tuple[int, dict[str, Any]]:
+        """Return status and content, after waits while the endpoint is busy."""
+        for seconds in (*WAITS_SECONDS, None):
+            status, content = self.sent(body)
+            if status not in BUSY or seconds is None:
+                break
+            time.sleep(seconds)
+        try:
+            found = json.loads(content)
+        except ValueError:
+            found = content.decode("utf-8", "replace")
+        return status, found if isinstance(found, dict) else {"error": found}
+
+    def sent(self, body: bytes) -> tuple[int, bytes]:
+        headers = {"Content-Type": "application/json"}
+        if token := os.environ.get(TOKEN_VARIABLE):
+            headers["Authorization"] = f"Bearer {token}"
+        request = urllib.request.Request(self.url, body, headers)
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:
+                return response.status, response.read()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read()
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "reason", error)
+            raise UserError(
+                f"{self.url} cannot be reached ({reason})",
+                ADDRESS,
+                "start `nox -s serve`, or correct --url",
+            ) from error
+
+
+def message_of(response: Mapping[str, Any]) -> str:
+    """Return the message of a server of ours, or of Google's services."""
+    error = response.get("error")
+    return str(error.get("message") if isinstance(error, dict) else error)[:500]
+
+
+def first_invalid(response: Mapping[str, Any]) -> int:
+    """Return how many instances stand before the first that the response names."""
+    numbers = response.get("instances") or [1]
+    return int(numbers[0]) - 1

@@ -1,0 +1,120 @@
+"""Serve an exported model over HTTP: `python -m trainer.serve --model DIR`, here and as Vertex AI's container.
+
+Source of the variables, and of the limits of a shared endpoint:
+https://cloud.google.com/vertex-ai/docs/predictions/custom-container-requirements
+"""
+
+import argparse
+import importlib
+import os
+import socket
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from trainer.run.console import Console
+from trainer.run.errors import UserError, exit_code
+from trainer.run.outputs import SAVED_MODEL
+from trainer.server.options import COUNTS_VARIABLE, ServerOptions
+from trainer.training.tensorflow_setup import cores
+
+SHARED_ENDPOINT_BYTES, SHARED_ENDPOINT_SECONDS = 1_500_000, 60.0
+GRACE_SECONDS = 8
+MOST_CONNECTIONS = 1_000
+FACTORY = "trainer.server.application:create"
+
+
+def parser() -> argparse.ArgumentParser:
+    given = os.environ.get
+    parser = argparse.ArgumentParser(prog="python -m trainer.serve", description=__doc__)
+    add, port = parser.add_argument, given("AIP_HTTP_PORT", "8080")
+    add("--model", default=given("AIP_STORAGE_URI"), help="folder of an exported model, or gs://")
+    add("--host", default="0.0.0.0" if "AIP_HTTP_PORT" in os.environ else "127.0.0.1")
+    add("--port", type=int, default=port, help=f"{port} by default")
+    add("--workers", type=int, default=cores(), help="processes; one for each core")
+    add("--max-bytes", type=int, default=SHARED_ENDPOINT_BYTES, help="of a request")
+    add("--timeout-seconds", type=float, default=SHARED_ENDPOINT_SECONDS, help="of a request")
+    add("-q", "--quiet", action="store_true", help="only warnings and errors")
+    return parser
+
+
+def main(arguments: Sequence[str]) -> int:
+    import uvicorn
+
+    given = parser().parse_args(arguments)
+    check_numbers(given)
+    check_port(given.host, given.port)
+    with tempfile.TemporaryDirectory(prefix="server-") as folder:
+        counts = Path(folder, "metrics")
+        counts.mkdir()
+        os.environ[COUNTS_VARIABLE] = str(counts)
+        options = ServerOptions(
+            model=str(local_model(given.model, Path(folder, "model"))),
+            predict_route=os.environ.get("AIP_PREDICT_ROUTE", "/predict"),
+            health_route=os.environ.get("AIP_HEALTH_ROUTE", "/health"),
+            most_bytes=given.max_bytes,
+            timeout_seconds=given.timeout_seconds,
+        )
+        options.to_variable()
+        address = f"http://{given.host}:{given.port}"
+        Console(given.quiet).line(
+            f"serve    {address}{options.predict_route}, a form at {address}/"
+        )
+        uvicorn.run(
+            FACTORY,
+            factory=True,
+            host=given.host,
+            port=given.port,
+            workers=given.workers,
+            limit_concurrency=MOST_CONNECTIONS,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+            access_log=False,
+            log_level="warning",
+        )
+    return 0
+
+
+def check_numbers(given: argparse.Namespace) -> None:
+    limits = {"port": 65_535, "workers": 1_024, "max_bytes": 2**31, "timeout_seconds": 3_600}
+    for name, most in limits.items():
+        if not 0 < (value := getattr(given, name)) <= most:
+            flag = f"--{name.replace('_', '-')}"
+            raise UserError(f"{flag} is {value}", f"more than 0, at most {most}", "correct it")
+
+
+def check_port(host: str, port: int) -> None:
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except OSError as error:
+            what, fix = f"port {port} of {host} cannot be used ({error.strerror})", "--port 8081"
+            raise UserError(what, "a free port", f"name another with {fix}") from error
+
+
+def local_model(model: str | None, folder: Path) -> Path:
+    """Return the folder of a model; one in Cloud Storage is copied to `folder`."""
+    path = Path(model or "")
+    if model and model.startswith("gs://"):
+        download(model, path := folder)
+    if not (path / SAVED_MODEL).is_file():
+        what, expected = f"{model or '--model'} holds no model", f"a folder with a {SAVED_MODEL}"
+        raise UserError(what, expected, "run `nox -s local_train` first, or name another")
+    return path
+
+
+def download(uri: str, folder: Path) -> None:
+    """Copy what lies below a `gs://` address. Raises Google's errors."""
+    # By name: protobuf makes a package `google` without it, which the checks of imports would look at.
+    storage = importlib.import_module("google.cloud.storage")
+    bucket, _, prefix = uri.removeprefix("gs://").rstrip("/").partition("/")
+    for blob in storage.Client().list_blobs(bucket, prefix=f"{prefix}/"):
+        target = folder / blob.name.removeprefix(f"{prefix}/")
+        if not blob.name.endswith("/"):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            blob.download_to_filename(str(target))
+
+
+if __name__ == "__main__":
+    sys.exit(exit_code(main, sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""Predictions over HTTP as Vertex AI asks a container for them: requests, micro-batches, application, page."""
