@@ -332,9 +332,7 @@ class Preparation:
                 if group == 0:
                     shards.close()
                     path = folder / f"{shard:05d}.parquet"
-                    writer = shards.enter_context(
-                        ParquetWriter(path, target)
-                    )
+                    writer = shards.enter_context(ParquetWriter(path, target))
                 writer.write_table(rows)
 
     def compare_splits(self, statistics: Statistics) -> None:
