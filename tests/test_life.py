@@ -18,6 +18,7 @@ import pytest
 
 from tests.bakery import COVERED, Answers, bake
 from tests.doubles import google_cloud
+from tests.doubles.containers import serving_program
 from tests.doubles.executor import executor_runner
 from tests.drill import WHOLE
 from tests.sessions import (
@@ -27,6 +28,7 @@ from tests.sessions import (
     metrics_of,
     nox,
     planted,
+    python_of,
     ran,
     session_command,
     settled,
@@ -259,6 +261,59 @@ values = [0.0001, 0.005]
 type = "categorical"
 values = ["16", "64,32"]
 """
+
+
+@pytest.mark.full
+def test_a_model_is_deployed_promoted_replaced_and_rolled_back(
+    lived_in: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = settled(
+        bake(tmp_path, {"gcp_project": "some-project-1", "bucket": "some-bucket-1"}), lived_in
+    )
+    for seed in ("1", "2"):
+        ran(project, "local_train", "--max-steps", "20", "--seed", seed, "--ensemble", "1")
+    # This makes the environment of the container.
+    assert "--port is 99999" in nox(project, "serve", "--port", "99999").stderr
+    root = tmp_path / "root"
+    with (
+        google_cloud(root) as cloud,
+        serving_program(python_of(project, "serving")) as start,
+    ):
+        cloud.storage.create_bucket("some-bucket-1", "us-central1")
+        cloud.jobs.models.start = start
+        for name, value in cloud.variables.items():
+            monkeypatch.setenv(name, value)
+        address = f"{cloud.jobs_url}/v1/projects/some-project-1/locations/us-central1/endpoints"
+        known = [predicted(project, "--run", run) for run in ("1", "2")]
+        assert difference(*known) > 1e-4
+
+        def served() -> list[float]:
+            return predicted(project, "--url", f"{address}/e-census-income:predict")
+
+        ran(project, "deploy", "--run", "1", "--poll-seconds", "0.1")
+        assert difference(served(), known[0]) < 1e-6
+        ran(project, "deploy", "--run", "2", "--poll-seconds", "0.1")
+        assert min(difference(served(), each) for each in known) < 1e-6
+        ran(project, "deploy", "--promote")
+        assert difference(served(), known[1]) < 1e-6
+        ran(project, "deploy", "--rollback")
+        assert difference(served(), known[0]) < 1e-6
+        listed = ran(project, "deploy", "--list")
+        assert "100 %" in listed and listed.count("e-census-income") == 2
+        ran(project, "deploy", "--undeploy", "all", "--yes", "--poll-seconds", "0.1")
+        assert "is not deployed" not in ran(project, "deploy", "--list")
+
+
+def predicted(project: Path, *source: str) -> list[float]:
+    """Return the probabilities of the example rows, by a model here or by an endpoint."""
+    output = project / "predicted.jsonl"
+    ran(project, "predict", *source, "--output", str(output))
+    lines = output.read_text(encoding="utf-8").splitlines()
+    return [json.loads(line)["probability"] for line in lines]
+
+
+def difference(found: list[float], expected: list[float]) -> float:
+    return max(abs(one - other) for one, other in zip(found, expected, strict=True))
 
 
 @pytest.mark.full

@@ -14,6 +14,7 @@ from tests.doubles.builds import Builds
 from tests.doubles.lifecycle import ENDED, Job, Runner, succeed
 from tests.doubles.listing import listed
 from tests.doubles.logs import list_entries
+from tests.doubles.models import Models
 from tests.doubles.objects import timestamp
 from tests.doubles.rules import Rules, parsed
 from tests.doubles.server import ApiError, Json, Request, Response, Route, json_response, routed
@@ -46,10 +47,12 @@ class JobService:
         self.jobs: dict[str, Job] = {}
         """By name: projects/P/locations/R/customJobs/ID."""
         self.builds = Builds()
+        self.models = Models(storage, pace)
         self.tuning = TuningJobs(self.runner, self.validate)
         self.ids = itertools.count(FIRST_ID)
         self.lock = threading.RLock()
         self.routes: list[Route] = [
+            *self.models.routes,
             ("POST", JOBS, self.create),
             ("GET", JOBS, self.list_jobs),
             ("GET", JOB, lambda request, name: json_response(dict(self.job(name).resource))),
@@ -114,6 +117,7 @@ class JobService:
         return json_response(list_entries(jobs, request.json()))
 
     def close(self) -> None:
+        self.models.close()
         self.tuning.close()
         for job in list(self.jobs.values()):
             job.request_cancel()

@@ -15,6 +15,7 @@ from launcher.spec.custom_job import Run, data_uri, package_uri, starts_own_imag
 from launcher.spec.job_file import Data, Job
 from launcher.subprocesses import clean_variables
 
+SERVING_DOCKERFILE = "Dockerfile.serving"
 DOCKERFILES = {"cpu": "Dockerfile", "gpu": "Dockerfile.gpu", "tpu": "Dockerfile.tpu"}
 NOT_PREPARED = "not-prepared-yet"
 
@@ -105,9 +106,11 @@ def run_of(
     )
 
 
-def image_files(project: Project, job: Job, distribution: SourceDistribution) -> dict[str, bytes]:
-    """Return what the job's own image is built from: the package, and the Dockerfile of its machines."""
-    path = project.folder / DOCKERFILES[kind_of(job.tier())]
+def image_files(
+    project: Project, job: Job, distribution: SourceDistribution, dockerfile: str = ""
+) -> dict[str, bytes]:
+    """Return what an own image is built from: the package, and a Dockerfile, by default that of the job's machines."""
+    path = project.folder / (dockerfile or DOCKERFILES[kind_of(job.tier())])
     if not path.is_file():
         raise UserError(f"{path} is missing", "the recipe of the image", "restore it")
     return {**archive_files(distribution.path.read_bytes()), "Dockerfile": path.read_bytes()}

@@ -16,9 +16,9 @@ from launcher.commands.session import Session
 from launcher.console import Console, Refused, UserError
 from launcher.executors.vertex.services import BUILDS, Rest, explained
 from launcher.executors.vertex.storage import storage_client, upload
-from launcher.packaging.sdist import digest, packed
-from launcher.project import image_files, run_of
-from launcher.spec.custom_job import folder_uri, image_uri
+from launcher.packaging.sdist import SourceDistribution, digest, packed
+from launcher.project import SERVING_DOCKERFILE, Project, image_files, run_of
+from launcher.spec.custom_job import folder_uri, image_uri, own_image_uri
 from launcher.spec.job_file import Job
 
 LONGEST_BUILD = "3600s"
@@ -31,10 +31,14 @@ def image(session: Session) -> int:
     if findings := machine_findings(job):
         raise Refused(findings)
     distribution = session.package
-    # The image is the one that a job of kind "image" starts.
-    own = dataclasses.replace(job, runtime=dataclasses.replace(job.runtime, kind="image"))
-    context = image_files(project, own, distribution)
-    address = image_uri(own, run_of(project, own, distribution, "image", []))
+    if session.options.serving:
+        context = image_files(project, job, distribution, SERVING_DOCKERFILE)
+        address = serving_image(project, job, distribution)
+    else:
+        # The image is the one that a job of kind "image" starts.
+        own = dataclasses.replace(job, runtime=dataclasses.replace(job.runtime, kind="image"))
+        context = image_files(project, own, distribution)
+        address = image_uri(own, run_of(project, own, distribution, "image", []))
     request = build_request(job, address, digest(context))
     if session.options.dry_run:
         print(json.dumps(request, indent=2))
@@ -45,6 +49,12 @@ def image(session: Session) -> int:
     run_build(job, request, session.console)
     print(request["images"][0])
     return 0
+
+
+def serving_image(project: Project, job: Job, distribution: SourceDistribution) -> str:
+    """Return the address of the image that `nox -s image -- --serving` builds."""
+    content = digest(image_files(project, job, distribution, SERVING_DOCKERFILE))
+    return own_image_uri(job, "serving", content)
 
 
 def upload_context(job: Job, name: str, content: bytes, console: Console) -> None:

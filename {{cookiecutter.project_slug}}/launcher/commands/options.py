@@ -54,6 +54,13 @@ class Options:
     poll_seconds: float = 5.0
     gcloud: bool = False
     fetch: str | None = None
+    serving: bool = False
+    register_only: bool = False
+    traffic: int | None = None
+    promote: bool = False
+    rollback: bool = False
+    undeploy: str | None = None
+    yes: bool = False
     local: bool = False
     trials: int | None = None
     parallel: int | None = None

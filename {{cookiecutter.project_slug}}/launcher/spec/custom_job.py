@@ -144,8 +144,13 @@ def image_uri(job: Job, run: Run) -> str:
     kind = kind_of(job.tier())
     if runtime_kind(job) == "stock":
         return str(google_cloud()["stock_images"][kind]["image"])
+    return own_image_uri(job, kind, run.image_content)
+
+
+def own_image_uri(job: Job, kind: str, content: str) -> str:
+    """Return where an image of one's own lies: its content is in the address."""
     registry = f"{job.cloud.region}-docker.pkg.dev/{job.cloud.project.replace(':', '/')}"
-    return f"{registry}/training/{job.cloud.name}-{kind}:{run.image_content[:16]}"
+    return f"{registry}/training/{job.cloud.name}-{kind}:{content[:16]}"
 
 
 def scheduling(job: Job) -> dict[str, Any]:

@@ -55,6 +55,18 @@ class Scheduling:
 
 
 @dataclass(frozen=True)
+class Serving:
+    """The machines that serve the model, and how many requests a new version gets at first."""
+
+    machine: str = "e2-standard-4"
+    min_replicas: int = 1
+    max_replicas: int = 1
+    traffic: int = 10
+    """Percent of the requests."""
+    image: str = ""
+
+
+@dataclass(frozen=True)
 class Data:
     """Which table is prepared, and how it is split. Paths may be relative to the folder of job.toml."""
 
@@ -83,6 +95,7 @@ class Job:
     environment: Mapping[str, str] = field(default_factory=dict)
     tiers: Mapping[str, Tier] = field(default_factory=dict)
     """The tiers of google_cloud.json, and those that job.toml adds or changes."""
+    serving: Serving = Serving()
     study: Study | None = None
     """What hyperparameter tuning varies."""
 
@@ -100,7 +113,10 @@ class Job:
 
 
 REQUIRED_SECTIONS = ("job", "data")
-OTHER_SECTIONS = ("runtime", "scheduling", "arguments", "labels", "environment", "tiers", "study")
+OTHER_SECTIONS = (
+    *("runtime", "scheduling", "arguments", "labels", "environment", "tiers", "study"),
+    "serving",
+)
 
 
 def read_job(path: Path) -> Job:
@@ -116,6 +132,7 @@ def read_job(path: Path) -> Job:
         labels=texts(subtable(table, "labels", file), f"{file} [labels]"),
         environment=texts(subtable(table, "environment", file), f"{file} [environment]"),
         tiers={**offered_tiers(), **own_tiers(subtable(table, "tiers", file), f"{file} [tiers")},
+        serving=section(table, "serving", Serving, file),
         study=read_study(table, file),
     )
     check_shares(job.data, file)

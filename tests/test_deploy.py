@@ -1,0 +1,235 @@
+"""Deploying from a baked project to the doubles: one version, one deployment, and requests that go where they should."""
+
+import json
+import random
+import re
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.doubles import faults
+from tests.doubles.faults import Fault
+from tests.doubles.models import Container, Models
+from tests.doubles.server import Json
+from tests.drill import SEED, many
+from tests.submitting import PROJECT, REGION, World
+
+pytestmark = pytest.mark.minute
+
+PARENT = f"projects/{PROJECT}/locations/{REGION}"
+MODEL, ENDPOINT = f"{PARENT}/models/m-census-income", f"{PARENT}/endpoints/e-census-income"
+KILLS = many(6, 50)
+LONGEST_SECONDS = 2.5
+
+
+@pytest.fixture
+def trained(ready: World) -> World:
+    """A world in whose project run 1 has trained a model that predicts 0.25."""
+    add_run(ready, 1, 0.25)
+    examples = ready.project / "data" / "prepared" / "examples.jsonl"
+    examples.write_text('{"age": 39, "workclass": null}\n{"age": 1}\n', encoding="utf-8")
+    return ready
+
+
+def add_run(world: World, number: int, score: float) -> None:
+    folder = world.project / "runs" / f"{number:04d}"
+    (folder / "model" / "assets.extra").mkdir(parents=True)
+    (folder / "model" / "saved_model.pb").write_text(str(score))
+    (folder / "model" / "assets.extra" / "statistics.json").write_text("{}")
+    (folder / "config.json").write_text("{}")
+    (folder / "metrics.json").write_text("{}")
+
+
+def models(world: World) -> Models:
+    return world.cloud.jobs.models
+
+
+def endpoint(world: World) -> Json:
+    return models(world).endpoints[ENDPOINT]
+
+
+def split(world: World) -> dict[str, int]:
+    """Return the shares of the requests by run."""
+    runs = {each["id"]: each["displayName"] for each in endpoint(world)["deployedModels"]}
+    return {runs[number]: share for number, share in endpoint(world)["trafficSplit"].items()}
+
+
+def deploy(world: World, *arguments: str, code: int = 0) -> "subprocess.CompletedProcess[str]":
+    return world.run("deploy", *arguments, "--poll-seconds", "0.02", code=code)
+
+
+def test_a_model_goes_from_its_first_requests_to_all_and_back(trained: World) -> None:
+    done = deploy(trained)
+    assert split(trained) == {"0001": 100}
+    assert "bills until undeployed" in done.stderr and "100 %" in done.stdout
+    [version] = models(trained).versions[MODEL]
+    assert version["labels"]["run"] == "0001" and version["versionAliases"] == ["default"]
+    add_run(trained, 2, 0.5)
+    deploy(trained, "--run", "2", "--traffic", "20")
+    assert split(trained) == {"0001": 80, "0002": 20}
+    versions = models(trained).versions[MODEL]
+    assert [each["versionAliases"] for each in versions] == [["default"], []]
+    deploy(trained, "--promote")
+    assert split(trained) == {"0002": 100}
+    assert [each["versionAliases"] for each in versions] == [[], ["default"]]
+    deploy(trained, "--rollback")
+    assert split(trained) == {"0001": 100} and versions[0]["versionAliases"] == ["default"]
+    listed = deploy(trained, "--list").stdout
+    assert listed.count("e-census-income") == 2 and "e2-standard-4" in listed
+
+
+def test_deploying_again_changes_nothing(trained: World) -> None:
+    deploy(trained)
+    before = json.dumps([models(trained).versions, models(trained).endpoints])
+    deploy(trained)
+    assert json.dumps([models(trained).versions, models(trained).endpoints]) == before
+
+
+def test_a_model_that_predicts_otherwise_gives_its_requests_back(trained: World) -> None:
+    deploy(trained)
+    add_run(trained, 2, 0.5)
+    models(trained).start = lambda folder: wrong
+    done = deploy(trained, "--run", "2", code=1)
+    assert "predicts 0.75 for known row 1, not 0.5" in done.stderr
+    assert "its requests are given back" in done.stderr
+    assert split(trained) == {"0001": 100}
+    models(trained).start = lambda folder: refusing
+    add_run(trained, 3, 0.75)
+    done = deploy(trained, "--run", "3", code=1)
+    assert "refuses known rows" in done.stderr and "instance 1 is bad" in done.stderr
+    assert split(trained) == {"0001": 100}
+
+
+def never_ready(_: Path) -> Container:
+    raise ValueError("Op type not registered")
+
+
+def wrong(instances: list[Json]) -> list[Json]:
+    return [{"probability": 0.75} for _ in instances]
+
+
+def refusing(_: list[Json]) -> list[Json]:
+    raise ValueError("instance 1 is bad")
+
+
+def test_a_model_that_never_becomes_ready_is_one_line(trained: World) -> None:
+    models(trained).start = never_ready
+    done = deploy(trained, code=2)
+    assert "the model is not deployed: Model server never became ready" in done.stderr
+    assert not endpoint(trained)["deployedModels"]
+
+
+def test_evaluations_are_attached_once(trained: World) -> None:
+    folder = trained.project / "runs" / "0001" / "evaluation"
+    folder.mkdir()
+    metrics = {"auc": {"value": 0.9}, "log_loss": {"value": None}, "f1": {"value": 0.5}}
+    document = {"task": "binary", "metrics": metrics}
+    (folder / "evaluation.json").write_text(json.dumps(document))
+    for _ in range(2):
+        assert deploy(trained, "--register-only").stdout.strip() == f"{MODEL}@1"
+    [evaluation] = models(trained).evaluations[f"{MODEL}@1"]
+    assert evaluation["metrics"] == {"auRoc": 0.9}
+    assert not models(trained).endpoints
+
+
+def test_undeploying_is_named_and_confirmed(trained: World) -> None:
+    deploy(trained)
+    add_run(trained, 2, 0.5)
+    deploy(trained, "--run", "2")
+    first, second = (each["id"] for each in endpoint(trained)["deployedModels"])
+    assert "not confirmed; expected --yes" in deploy(trained, "--undeploy", "all", code=2).stderr
+    assert "gets 90 % of the requests" in deploy(trained, "--undeploy", first, code=2).stderr
+    assert "7 is not deployed" in deploy(trained, "--undeploy", "7", code=2).stderr
+    deploy(trained, "--promote")
+    deploy(trained, "--undeploy", first, "--yes")
+    assert [each["id"] for each in endpoint(trained)["deployedModels"]] == [second]
+    assert "an earlier one" in deploy(trained, "--rollback", code=2).stderr
+    deploy(trained, "--undeploy", "all", "--yes")
+    assert not endpoint(trained)["deployedModels"]
+    assert "has no model" in deploy(trained, "--promote", code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ('machine = "n4-standard-4"', "machine is 'n4-standard-4'; expected a machine for pred"),
+        ("min_replicas = 0", "min_replicas is 0; expected at least 1"),
+        ("max_replicas = 0", "max_replicas is 0, min_replicas 1"),
+        ("traffic = 101", "traffic is 101; expected 1 to 100 percent"),
+        ('image = "docker.io/tensorflow/serving"', "expected an image in the job's region"),
+        ("replicas = 3", "unknown key 'replicas'"),
+    ],
+)
+def test_what_would_fail_after_the_upload_is_refused_before(
+    trained: World, setting: str, message: str
+) -> None:
+    job = trained.project / "job.toml"
+    text, name = job.read_text(encoding="utf-8"), setting.partition(" ")[0]
+    before, section, after = text.partition("[serving]\n")
+    after = re.sub(f"(?m)^{name} =.*\n", "", after, count=1)
+    job.write_text(f"{before}{section}{setting}\n{after}", encoding="utf-8")
+    assert message in deploy(trained, code=2).stderr
+    assert not trained.cloud.faults.log
+
+
+def test_a_dry_run_prints_every_request_and_sends_none(trained: World) -> None:
+    printed = json.loads(deploy(trained, "--dry-run").stdout)
+    assert [*printed] == ["models:upload", "endpoints?endpointId=e-census-income", "deployModel"]
+    assert not trained.cloud.faults.log
+
+
+OPERATIONS = {
+    "versions": ("GET", ":listVersions"),
+    "upload": ("POST", "models:upload"),
+    "endpoint": ("POST", "/endpoints[?]"),
+    "deploy": ("POST", ":deployModel"),
+    "split": ("PATCH", "/endpoints/"),
+    "predict": ("POST", ":predict"),
+    "operation": ("GET", "/operations/"),
+}
+FAULTS = {
+    "server error": Fault(status=500, message="Internal error."),
+    "denied": faults.DENIED,
+    "reset before": faults.RESET_BEFORE,
+    "answer lost": faults.ANSWER_LOST,
+}
+CASES = random.Random(SEED).sample(
+    [(operation, fault) for operation in OPERATIONS for fault in FAULTS], many(8, 28)
+)
+
+
+@pytest.mark.parametrize(("operation", "fault"), CASES)
+def test_after_any_fault_the_same_command_ends_right(
+    trained: World, operation: str, fault: str
+) -> None:
+    deploy(trained)
+    add_run(trained, 2, 0.5)
+    trained.cloud.faults.plan(*OPERATIONS[operation], FAULTS[fault])
+    for _ in range(3):
+        done = trained.tried("deploy", "--run", "2", "--poll-seconds", "0.02")
+        if done.returncode == 0:
+            break
+        assert done.stderr.count("error:") == 1
+    assert done.returncode == 0, done.stderr
+    assert_deployed_once(trained)
+
+
+def assert_deployed_once(world: World) -> None:
+    assert [each["labels"]["run"] for each in models(world).versions[MODEL]] == ["0001", "0002"]
+    assert split(world) == {"0001": 90, "0002": 10}
+    assert [*models(world).endpoints] == [ENDPOINT]
+
+
+@pytest.mark.parametrize("seed", range(KILLS))
+def test_killed_at_any_moment_and_run_again_it_ends_right(trained: World, seed: int) -> None:
+    deploy(trained)
+    add_run(trained, 2, 0.5)
+    models(trained).pace = 0.2
+    started = trained.start("deploy", "--run", "2", "--poll-seconds", "0.02")
+    time.sleep(random.Random(seed).uniform(0.2, LONGEST_SECONDS))
+    started.kill()
+    started.wait()
+    deploy(trained, "--run", "2")
+    assert_deployed_once(trained)

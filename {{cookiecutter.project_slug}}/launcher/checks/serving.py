@@ -1,0 +1,39 @@
+"""What would fail after a model is uploaded: machines, replicas and shares of [serving] in job.toml.
+
+Sources: the entry `serving` of google_cloud.json.
+"""
+
+import re
+from collections.abc import Iterator
+
+from launcher.checks.problem import Problem, findings_at
+from launcher.console import UserError, shown
+from launcher.spec.catalog import google_cloud
+from launcher.spec.job_file import Job
+
+
+def serving_findings(job: Job, traffic: int | None) -> list[UserError]:
+    """Return what is wrong with [serving]; `traffic` is that of the command line."""
+    return findings_at("job.toml [serving]: ", problems(job, traffic or job.serving.traffic))
+
+
+def problems(job: Job, traffic: int) -> Iterator[Problem]:
+    facts, asked, region = google_cloud()["serving"], job.serving, job.cloud.region
+    if not re.fullmatch(facts["machines"], asked.machine):
+        expected = f"a machine for predictions ({facts['families']})"
+        yield f"machine is {shown(asked.machine)}", expected, 'write machine = "e2-standard-4"'
+    if region in facts["regions_without_n1"] and asked.machine.startswith("n1-"):
+        what = f"{region} has no N1 machines for predictions without a GPU"
+        yield what, "an E2 or N2 machine", 'write machine = "e2-standard-4"'
+    if asked.min_replicas < 1:
+        fix = "write min_replicas = 1, or predict in batches: scaling to zero is a preview"
+        yield f"min_replicas is {asked.min_replicas}", "at least 1", fix
+    if asked.max_replicas < asked.min_replicas:
+        what = f"max_replicas is {asked.max_replicas}, min_replicas {asked.min_replicas}"
+        yield what, "at least as many", "raise max_replicas"
+    if not 1 <= traffic <= 100:
+        yield f"traffic is {traffic}", "1 to 100 percent", "correct it, or --traffic"
+    own = f"{region}-docker.pkg.dev/"
+    if asked.image and not asked.image.startswith(own):
+        expected, fix = f"an image in the job's region, {own}…", 'copy it there, or write ""'
+        yield f"image is {shown(asked.image)}", expected, fix
