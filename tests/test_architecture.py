@@ -29,6 +29,7 @@ ALLOWED = {
     "trainer.prepare": "run data preprocessing features",
     "trainer.endpoint": "run",
     "trainer.predict": "run data serving training features endpoint | numpy pyarrow tensorflow",
+    "trainer.batch": "run data predict features | pyarrow",
     "trainer.server": "run data serving training features | numpy prometheus_client tensorflow",
     "trainer.serve": "run server training | google uvicorn",
     "launcher.console": " | rich",
@@ -50,7 +51,7 @@ ALLOWED = {
 # The only ones that parse a command line.
 PARSERS = {
     *("trainer.arguments", "trainer.prepare", "trainer.predict", "trainer.evaluate"),
-    "trainer.serve",
+    *("trainer.serve", "trainer.batch"),
     *("launcher.__main__", "launcher.commands", "launcher.executors.local.__main__"),
     "launcher.checks.probes",
 }

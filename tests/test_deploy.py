@@ -180,6 +180,48 @@ def test_a_dry_run_prints_every_request_and_sends_none(trained: World) -> None:
     assert not trained.cloud.faults.log
 
 
+def batch(world: World, *arguments: str, code: int = 0) -> "subprocess.CompletedProcess[str]":
+    table = world.project / "rows.csv"
+    table.write_text("age\n" + "".join(f"{age}\n" for age in range(50)))
+    arguments = ("--input", "rows.csv", "--output", str(world.project / "found.jsonl"), *arguments)
+    return world.run("batch", *arguments, "--poll-seconds", "0.02", code=code)
+
+
+def test_a_table_is_predicted_by_a_batch_job_and_joined_by_key(trained: World) -> None:
+    models(trained).start = lambda folder: lambda rows: [{"x": float(row["age"])} for row in rows]
+    done = batch(trained)
+    found = (trained.project / "found.jsonl").read_text().splitlines()
+    assert [json.loads(line)["x"] for line in found] == list(range(50))
+    assert "1 x e2-standard-4 until it ends" in done.stderr
+    assert "50 predicted, 0 failed" in done.stderr
+    [job] = trained.cloud.jobs.batches.jobs.values()
+    assert job["model"] == f"{MODEL}@1" and job["instanceConfig"]["instanceType"] == "object"
+    assert not models(trained).endpoints
+
+
+def test_a_batch_job_that_fails_is_reported(trained: World) -> None:
+    models(trained).start = lambda folder: refusing
+    done = batch(trained, code=1)
+    assert "0 predicted, 50 failed" in done.stderr
+    assert "The fraction of failed instances is too large" in done.stderr
+    assert not (trained.project / "found.jsonl").exists()
+
+
+def test_a_table_of_bigquery_is_predicted_where_it_is(trained: World) -> None:
+    done = trained.run("batch", "--input", "bq://p.d.table", "--poll-seconds", "0.02")
+    [job] = trained.cloud.jobs.batches.jobs.values()
+    assert job["inputConfig"]["bigquerySource"]["inputUri"] == "bq://p.d.table"
+    assert job["instanceConfig"] == {"instanceType": "object"}
+    assert "predictions_2026" in done.stderr
+
+
+def test_a_batch_job_whose_response_is_lost_is_sent_once(trained: World) -> None:
+    trained.cloud.faults.plan("POST", "/batchPredictionJobs", faults.ANSWER_LOST)
+    batch(trained)
+    assert len(trained.cloud.jobs.batches.jobs) == 1
+    assert len((trained.project / "found.jsonl").read_text().splitlines()) == 50
+
+
 OPERATIONS = {
     "versions": ("GET", ":listVersions"),
     "upload": ("POST", "models:upload"),

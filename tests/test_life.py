@@ -298,6 +298,10 @@ def test_a_model_is_deployed_promoted_replaced_and_rolled_back(
         assert difference(served(), known[1]) < 1e-6
         ran(project, "deploy", "--rollback")
         assert difference(served(), known[0]) < 1e-6
+        examples, output = project / "data/prepared/examples.jsonl", project / "batched.jsonl"
+        source = ("--input", str(examples), "--output", str(output))
+        ran(project, "batch", "--run", "1", *source, "--poll-seconds", "0.1")
+        assert difference(probabilities(output), known[0]) < 1e-6
         listed = ran(project, "deploy", "--list")
         assert "100 %" in listed and listed.count("e-census-income") == 2
         ran(project, "deploy", "--undeploy", "all", "--yes", "--poll-seconds", "0.1")
@@ -308,7 +312,11 @@ def predicted(project: Path, *source: str) -> list[float]:
     """Return the probabilities of the example rows, by a model here or by an endpoint."""
     output = project / "predicted.jsonl"
     ran(project, "predict", *source, "--output", str(output))
-    lines = output.read_text(encoding="utf-8").splitlines()
+    return probabilities(output)
+
+
+def probabilities(path: Path) -> list[float]:
+    lines = path.read_text(encoding="utf-8").splitlines()
     return [json.loads(line)["probability"] for line in lines]
 
 

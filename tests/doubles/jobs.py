@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterable
 
+from tests.doubles.batches import Batches
 from tests.doubles.builds import Builds
 from tests.doubles.lifecycle import ENDED, Job, Runner, succeed
 from tests.doubles.listing import listed
@@ -48,11 +49,13 @@ class JobService:
         """By name: projects/P/locations/R/customJobs/ID."""
         self.builds = Builds()
         self.models = Models(storage, pace)
+        self.batches = Batches(self.models, pace)
         self.tuning = TuningJobs(self.runner, self.validate)
         self.ids = itertools.count(FIRST_ID)
         self.lock = threading.RLock()
         self.routes: list[Route] = [
             *self.models.routes,
+            *self.batches.routes,
             ("POST", JOBS, self.create),
             ("GET", JOBS, self.list_jobs),
             ("GET", JOB, lambda request, name: json_response(dict(self.job(name).resource))),
@@ -117,6 +120,7 @@ class JobService:
         return json_response(list_entries(jobs, request.json()))
 
     def close(self) -> None:
+        self.batches.close()
         self.models.close()
         self.tuning.close()
         for job in list(self.jobs.values()):

@@ -174,6 +174,10 @@ class Models:
                 return each
         raise ApiError(404, f"The Model {name!r} does not exist.")
 
+    def folder_of(self, name: str) -> Path:
+        """Return the copy of a version's files."""
+        return Path(self.version(name)["folder"])
+
     def merge_aliases(self, request: Request, name: str) -> Response:
         version = self.version(name)
         for alias in request.json()["versionAliases"]:

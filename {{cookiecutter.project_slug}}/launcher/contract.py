@@ -9,6 +9,7 @@ PREPARE_MODULE = "trainer.prepare"
 PREDICT_MODULE = "trainer.predict"
 EVALUATE_MODULE = "trainer.evaluate"
 SERVE_MODULE = "trainer.serve"
+BATCH_MODULE = "trainer.batch"
 
 STATISTICS = "statistics.json"
 """In a folder of prepared data; names its fingerprint."""

@@ -119,7 +119,7 @@ class Deployment:
 
     def marker(self, release: Release) -> Path:
         """Return the file that says that a version may be in the making, and by which operation."""
-        return self.session.project.submissions / f"upload-{release.fingerprint}.json"
+        return self.session.project.submissions / "uploads" / f"{release.fingerprint}.json"
 
     def continued(self, name: str, release: Release) -> str | None:
         """Return the version that a command which was killed has begun to create, None if none appears."""

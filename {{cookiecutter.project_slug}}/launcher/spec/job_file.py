@@ -64,6 +64,9 @@ class Serving:
     traffic: int = 10
     """Percent of the requests."""
     image: str = ""
+    batch_replicas: int = 1
+    batch_size: int = 1024
+    """Rows in a request of a batch job."""
 
 
 @dataclass(frozen=True)

@@ -111,6 +111,37 @@ def with_share(split: Split, deployed: str, share: int) -> dict[str, int]:
     return {each: part for each, part in {**scaled, deployed: share}.items() if part}
 
 
+def batch_body(job: Job, version: str, source: str, output: str, run: str) -> Body:
+    """Return a BatchPredictionJob of the rows at a gs:// or bq:// address, which reach the model as objects."""
+    serving = job.serving
+    if source.startswith("bq://"):
+        given = {"instancesFormat": "bigquery", "bigquerySource": {"inputUri": source}}
+        project = source.removeprefix("bq://").split(".")[0]
+        destination = {"bigqueryDestination": {"outputUri": f"bq://{project}"}}
+        rows = {"instanceType": "object"}
+        written = {"predictionsFormat": "bigquery", **destination}
+    else:
+        given = {"instancesFormat": "jsonl", "gcsSource": {"uris": [source]}}
+        rows = {"instanceType": "object", "keyField": "key"}
+        written = {
+            "predictionsFormat": "jsonl",
+            "gcsDestination": {"outputUriPrefix": output},
+        }
+    return {
+        "displayName": job.cloud.name,
+        "labels": {**job.labels, RUN_LABEL: run},
+        "model": version,
+        "inputConfig": given,
+        "instanceConfig": rows,
+        "outputConfig": written,
+        "dedicatedResources": {
+            "machineSpec": {"machineType": serving.machine},
+            "startingReplicaCount": serving.batch_replicas,
+        },
+        "manualBatchTuningParameters": {"batchSize": serving.batch_size},
+    }
+
+
 def evaluation_body(release: Release, task: str, metrics: Mapping[str, Any]) -> Body:
     """Return the scalars of evaluation.json as a ModelEvaluation; an undefined one cannot be sent."""
     kind = "regression" if task == "regression" else "classification"

@@ -35,6 +35,10 @@ class CloudJob:
     error: str
     output: str
     """Address of the folder that the job writes to."""
+    successful: int = 0
+    """Rows that a batch job has predicted."""
+    failed: int = 0
+    """Rows that it has not: it succeeds nevertheless."""
     trials: tuple[Mapping[str, Any], ...] = ()
     """Of a HyperparameterTuningJob, as JSON."""
 
@@ -60,14 +64,18 @@ class CloudJob:
 def cloud_job(resource: Mapping[str, Any]) -> CloudJob:
     """Return what is used of the JSON of a CustomJob or a HyperparameterTuningJob."""
     spec = resource.get("jobSpec") or resource.get("trialJobSpec") or {}
-    output = spec.get("baseOutputDirectory", {})
+    output, info = spec.get("baseOutputDirectory", {}), resource.get("outputInfo", {})
+    written = info.get("gcsOutputDirectory") or info.get("bigqueryOutputTable")
+    counts = resource.get("completionStats", {})
     return CloudJob(
         resource=str(resource["name"]),
         run=str(resource.get("labels", {}).get(RUN_LABEL, "")),
         state=str(resource.get("state", "UNKNOWN")).removeprefix(STATE_PREFIX),
         created=str(resource.get("createTime", "")),
         error=one_line(str(resource.get("error", {}).get("message", ""))),
-        output=str(output.get("outputUriPrefix", "")).rstrip("/"),
+        output=str(written or output.get("outputUriPrefix", "")).rstrip("/"),
+        successful=int(counts.get("successfulCount", 0)),
+        failed=int(counts.get("failedCount", 0)),
         trials=tuple(resource.get("trials", ())),
     )
 
@@ -105,6 +113,13 @@ class JobService:
     def cancel(self, resource: str) -> None:
         with explained(f"job {resource.rpartition('/')[2]} is not cancelled"):
             self.rest.call("POST", f"v1/{resource}:cancel")
+
+
+class BatchService(JobService):
+    """Source: https://cloud.google.com/vertex-ai/docs/reference/rest/v1/projects.locations.batchPredictionJobs"""
+
+    collection = "batchPredictionJobs"
+    command = "batch"
 
 
 class TuningService(JobService):

@@ -24,6 +24,9 @@ from launcher.files import write_atomically
 from launcher.spec.custom_job import RUN_LABEL
 
 DIGITS_OF_DIGEST = 32
+SPECS = ("jobSpec", "trialJobSpec", "outputConfig")
+"""Where a CustomJob, a HyperparameterTuningJob and a BatchPredictionJob have the address of their outputs."""
+OUTPUTS = ("baseOutputDirectory", "gcsDestination", "bigqueryDestination")
 MAX_CREATIONS = 4
 MAX_LOOKUPS = 4
 POLLS_PER_PAUSE = 5
@@ -77,8 +80,8 @@ def new_run_name() -> str:
 def digest_of(custom_job: Mapping[str, Any], project: str, region: str) -> str:
     """Return the digest of a job without its run's name and the address of its outputs."""
     labels = {key: value for key, value in custom_job["labels"].items() if key != RUN_LABEL}
-    name = "jobSpec" if "jobSpec" in custom_job else "trialJobSpec"
-    spec = {k: v for k, v in custom_job[name].items() if k != "baseOutputDirectory"}
+    name = next(each for each in SPECS if each in custom_job)
+    spec = {k: v for k, v in custom_job[name].items() if k not in OUTPUTS}
     kept = [project, region, {**custom_job, "labels": labels, name: spec}]
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:DIGITS_OF_DIGEST]
 

@@ -1,0 +1,80 @@
+"""The ends of a batch job: instances with keys, and results that are joined by key, whatever their order."""
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from trainer import batch
+from trainer.data import files
+from trainer.data.schema import Schema
+from trainer.run.errors import UserError
+
+
+def lines_of(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.fixture
+def instances(prepared: Path, tmp_path: Path) -> list[dict[str, Any]]:
+    path = tmp_path / "instances.jsonl"
+    assert batch.main(["--input", str(prepared / files.EXAMPLES), "--instances", str(path)]) == 0
+    return lines_of(path)
+
+
+def write_results(folder: Path, results: list[dict[str, Any]]) -> None:
+    random.Random(0).shuffle(results)
+    folder.mkdir(parents=True)
+    for shard, part in enumerate((results[:3], results[3:])):
+        path = folder / f"prediction.results-{shard:05d}-of-00002"
+        path.write_text("".join(f"{json.dumps(each)}\n" for each in part))
+
+
+def test_instances_are_cells_as_text_with_the_number_of_their_row(
+    instances: list[dict[str, Any]], prepared: Path, schema: Schema
+) -> None:
+    examples = lines_of(prepared / files.EXAMPLES)
+    assert [each["key"] for each in instances] == list(range(len(examples)))
+    name = schema.used[0]
+    for instance, example in zip(instances, examples, strict=True):
+        assert {*instance} == {"key", *schema.used}
+        assert all(type(instance[each]) is str for each in schema.used)
+        assert (instance[name] == "") == (example[name] is None)
+
+
+def test_results_are_joined_by_key(
+    instances: list[dict[str, Any]], prepared: Path, schema: Schema, tmp_path: Path
+) -> None:
+    name, examples = schema.used[0], lines_of(prepared / files.EXAMPLES)
+    write_results(
+        tmp_path / "results" / "prediction-1",
+        [{"key": each["key"], "prediction": {"score": each["key"] / 8}} for each in instances],
+    )
+    output = tmp_path / "found.jsonl"
+    arguments = ["--input", str(prepared / files.EXAMPLES), "--results", str(tmp_path / "results")]
+    assert batch.main([*arguments, "--keep", name, "--output", str(output)]) == 0
+    found = lines_of(output)
+    assert [each["score"] for each in found] == [key / 8 for key in range(len(examples))]
+    assert [each[name] for each in found] == [each[name] for each in examples]
+
+
+def test_rows_without_a_prediction_are_refused_or_counted(
+    instances: list[dict[str, Any]],
+    prepared: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_results(
+        tmp_path / "results",
+        [{"key": each["key"], "prediction": {"score": 1.0}} for each in instances[1:]],
+    )
+    output = tmp_path / "found.jsonl"
+    arguments = ["--input", str(prepared / files.EXAMPLES), "--results", str(tmp_path / "results")]
+    arguments += ["--output", str(output)]
+    with pytest.raises(UserError, match="1 of 10 rows have no prediction; expected at most 0.00%"):
+        batch.main(arguments)
+    assert not output.exists()
+    assert batch.main([*arguments, "--max-failed-share", "0.1"]) == 0
+    assert "warning: 1 of 10 rows have no prediction" in capsys.readouterr().err
+    assert [each["score"] for each in lines_of(output)] == [None] + [1.0] * 9

@@ -1,0 +1,112 @@
+"""`nox -s batch`: predict a table with a batch job of the service."""
+
+import hashlib
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from launcher.checks.serving import serving_findings
+from launcher.commands.cloud_jobs import list_or_cancel
+from launcher.commands.deploy import Deployment, release_of
+from launcher.commands.session import Session
+from launcher.console import Console, Refused, UserError
+from launcher.contract import BATCH_MODULE, EXIT_INTERRUPTED
+from launcher.executors.vertex import storage
+from launcher.executors.vertex.follow import Log, follow, report_failure
+from launcher.executors.vertex.jobs import SUCCEEDED, BatchService, CloudJob
+from launcher.executors.vertex.send import Request, Stage, Submission, digest_of, new_run_name, send
+from launcher.files import locked
+from launcher.spec import serving
+from launcher.spec.catalog import google_cloud
+from launcher.spec.custom_job import folder_uri
+
+INSTANCES = "instances.jsonl"
+BIGQUERY = "bq://"
+BLOCK_BYTES = 1 << 20
+
+
+def batch(session: Session) -> int:
+    job, options = session.job, session.options
+    code = list_or_cancel(session, BatchService)
+    if code is not None:
+        return code
+    if findings := serving_findings(job, None):
+        raise Refused(findings)
+    if not options.input:
+        raise UserError("--input is not given", "a table to predict", "name one with --input")
+    service = BatchService(job.cloud.project, job.cloud.region)
+    release, model = release_of(session)
+    version = Deployment.of(session).registered(release, model)
+    with tempfile.TemporaryDirectory() as folder:
+        source, fill = source_of(session, options.input, Path(folder))
+        run = new_run_name()
+        output = f"{folder_uri(job)}/batches/{run}"
+        resource = serving.batch_body(job, version, source, output, run)
+        report_cost(session.console, resource)
+        folders, pause = session.project.submissions, options.poll_seconds
+        request = Request(service, folders, fill, session.console, pause)
+        digest = digest_of(resource, job.cloud.project, job.cloud.region)
+        planned = Submission(run, digest, job.cloud.project, job.cloud.region, resource)
+        with locked(request.folder / "lock", "another submit of this project", session.console):
+            submission, sent = send(request, planned, options.again, waits=True)
+        ended = follow(request, Log(lambda: ()), sent)
+        if ended is None:
+            return EXIT_INTERRUPTED
+        code = joined(session, options.input, ended, Path(folder))
+        request.record(submission, Stage.CONCLUDED, ended)
+        return code
+
+
+def source_of(session: Session, given: str, folder: Path) -> tuple[str, Any]:
+    """Return the address of the instances, and what uploads them: a table of BigQuery is read where it is."""
+    job = session.job
+    if given.startswith(BIGQUERY):
+        return given, lambda: None
+    client = storage.storage_client(job.cloud.project)
+    if given.startswith("gs://"):
+        storage.copy_table(client, given, session.project.copies, session.console)
+    path = folder / INSTANCES
+    arguments = ("--input", session.project.table(given), "--instances", str(path))
+    if session.run_module(session.project.training, BATCH_MODULE, *arguments):
+        raise UserError("there are no instances", "rows that can be read", "see the error above")
+    uri = f"{folder_uri(job)}/batches/{digest_of_file(path)[:16]}"
+
+    def fill() -> None:
+        storage.upload_folder(client, folder, uri, session.console)
+
+    return f"{uri}/{INSTANCES}", fill
+
+
+def digest_of_file(path: Path) -> str:
+    content = hashlib.sha256()
+    with path.open("rb") as file:
+        for block in iter(lambda: file.read(BLOCK_BYTES), b""):
+            content.update(block)
+    return content.hexdigest()
+
+
+def report_cost(console: Console, resource: Mapping[str, Any]) -> None:
+    machines = resource["dedicatedResources"]
+    replicas, machine = machines["startingReplicaCount"], machines["machineSpec"]["machineType"]
+    size = resource["manualBatchTuningParameters"]["batchSize"]
+    text = f"{replicas} x {machine} until it ends, {size} rows a request"
+    console.step("cost", f"{text}: {google_cloud()['prices']}")
+
+
+def joined(session: Session, given: str, job: CloudJob, folder: Path) -> int:
+    """Report the counts of a job that has ended, and join its results to the rows of the input."""
+    console = session.console
+    console.step("rows", f"{job.successful} predicted, {job.failed} failed")
+    if job.state != SUCCEEDED:
+        return report_failure(job, console)
+    if given.startswith(BIGQUERY):
+        console.step("output", job.output)
+        return 0
+    client, results = storage.storage_client(job.project), folder / "results"
+    for name, remote in storage.list_objects(client, job.output).items():
+        if ".." not in name.split("/") and not name.endswith("/"):
+            storage.download(remote, results / name)
+    arguments = ["--input", session.project.table(given), "--results", str(results)]
+    arguments += session.arguments
+    return session.run_module(session.project.training, BATCH_MODULE, *arguments)
