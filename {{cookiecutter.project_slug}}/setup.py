@@ -35,6 +35,7 @@ setup(
     version=VERSION,
     packages=find_packages(include=["trainer", "trainer.*"]),
     include_package_data=True,
+    package_data={"trainer": ["evaluation/card_template.md"]},
     python_requires=">=3.10",
     install_requires=REQUIRED,
     extras_require=EXTRAS,

@@ -65,6 +65,8 @@ def test_a_column_that_gives_the_class_away_is_reported(
     declare(monkeypatch, {**KINDS, "leak": kind})
     [found] = findings(tmp_path, table(tmp_path / "t", **COLUMNS, leak=LEAKS[leak], y=LABELS))
     assert found.startswith("'leak' alone gives the class of ")
+    statistics = json.loads((tmp_path / "output" / "statistics.json").read_text(encoding="utf-8"))
+    assert statistics["revealing"] == [found]
     assert found.endswith('write "leak": "ignore" in trainer/features.py')
 
 

@@ -12,6 +12,7 @@ from conftest import Row, decimal, made_up_rows, write_table
 from test_tables import declare, labels
 from test_tables import prepared as prepared_beside
 from trainer import evaluate, features
+from trainer.data.cells import days
 from trainer.data.schema import Schema, read_schema
 from trainer.data.shards import Split
 from trainer.data.statistics import Statistics, read_statistics
@@ -84,6 +85,15 @@ def test_the_test_table_is_evaluated(
     check_parity(found, model, prepared / "test", schema)
     assert found["source"]["rows_of"] == "test" and not found["source"]["chose_the_run"]
     assert found["importance"].keys() == {*schema.used}
+    compared = {*schema.used} - {*schema.texts}
+    assert found["drift"].keys() == compared
+    assert not any(each["drifted"] for each in found["drift"].values())
+    for name, dependence in found["partial_dependence"].items():
+        assert name in compared
+        for means in dependence["predictions"].values():
+            assert len(means) == len(dependence["values"])
+    card = (run_dir / "evaluation" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert f"- Rows: {found['rows']:,} of the test table" in card
     assert [*found["slices"]] == names
     for slices in found["slices"].values():
         assert sum(each["rows"] for each in slices.values()) == found["rows"]
@@ -160,6 +170,56 @@ def test_the_rows_are_the_held_out_ones_of_training_or_refused(
         UserError, match="does not hold the data of the model .the table .* changed"
     ):
         evaluate.main(arguments)
+
+
+def test_partial_dependence_is_what_the_network_predicts(
+    evaluated: Evaluate,
+    model: Model,
+    prepared: Path,
+    schema: Schema,
+    rows: list[Row],
+    tmp_path: Path,
+) -> None:
+    found = evaluated()["partial_dependence"]
+    # Of numbers and dates alike, in the units of the column.
+    for name in {*found} & {*schema.numeric}:
+        where, dependence = schema.numeric.index(name), found[name]
+        window = Split(prepared / "test", schema, memory_mb=64).all_rows()
+        [means, *_] = dependence["predictions"].values()
+        for value, mean in zip(dependence["values"], means, strict=True):
+            numbers = np.array(window.numbers)
+            numbers[:, where] = days(value) if name in schema.dates else value
+            outputs = model.predictions(tf.constant(numbers), tf.constant(window.codes)).numpy()
+            if schema.task != "multiclass":
+                assert outputs[:, -1].mean() == pytest.approx(mean, rel=1e-3)
+    assert found
+
+
+def test_drift_that_was_planted_is_named(
+    evaluated: Evaluate,
+    schema: Schema,
+    rows: list[Row],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    numeric, coded = schema.of_kind("numeric")[0], schema.vocabulary[0]
+    planted = [{**row, numeric: "7e30", coded: "never seen"} for row in rows]
+    table = write_table(tmp_path / "rows.data", schema, planted)
+    found = evaluated("--input", str(table))["drift"]
+    assert {name for name, each in found.items() if each["drifted"]} == {numeric, coded}
+    assert [*found][:2] == [numeric, coded] or [*found][:2] == [coded, numeric]
+    said = evaluate.drifted(found)
+    assert numeric in said and coded in said and "from the training rows" in said
+
+
+def test_without_its_template_there_is_no_card(
+    evaluated: Evaluate, run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluated()
+    assert (run_dir / "evaluation" / "MODEL_CARD.md").is_file()
+    monkeypatch.setattr(evaluate, "TEMPLATE", tmp_path / "none.md")
+    evaluated()
+    assert not (run_dir / "evaluation" / "MODEL_CARD.md").exists()
 
 
 def eval_split_of(model: Model, prepared: Path, schema: Schema) -> tuple[Any, Any]:

@@ -25,7 +25,7 @@ def test_measures_of_two_classes() -> None:
     # Of the four pairs of a negative and a positive row, 0.4 and 0.35 alone are in the wrong order.
     assert found["auc"] == 3 / 4
     # By falling score: positive, negative, positive, negative.
-    assert found["average_precision"] == pytest.approx(1 / 2 * 1 + 1 / 2 * 2 / 3)
+    assert found["pr_auc"] == pytest.approx(1 / 2 * 1 + 1 / 2 * 2 / 3)
     assert (found["accuracy"], found["balanced_accuracy"]) == (3 / 4, (1 + 1 / 2) / 2)
     assert found["f1"] == pytest.approx(2 * 1 * (1 / 2) / (1 + 1 / 2))
     assert found["log_loss"] == pytest.approx(-np.log([0.9, 0.6, 0.35, 0.8]).mean())
@@ -186,6 +186,11 @@ def test_a_leaking_column_comes_first_and_a_useless_one_is_within_its_spread(tas
     assert abs(found["useless"]["mean"]) <= 2 * found["useless"]["deviation"] + 1e-3
 
 
+def test_the_most_frequent_values() -> None:
+    assert measures.most_frequent(["b", None, "a", "a"]) == ["a", "b"]
+    assert len(measures.most_frequent(range(99))) == measures.MOST_POINTS
+
+
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 def test_the_page_needs_no_other_file(task: str) -> None:
     rows = 200
@@ -200,18 +205,31 @@ def test_the_page_needs_no_other_file(task: str) -> None:
         "source": {"text": "test table"},
         "task": task,
         "rows": rows,
+        "metric": measures.MAIN[task],
         "metrics": measures.with_intervals(measure, labels, predictions, {"constant": {}}),
         **measures.details(task, labels, predictions, classes, OWN),
         "slices": {"a <b>": measures.sliced(measure, labels, predictions, ["x&y", None] * 100)},
         "importance": {"$x_1": {"mean": 0.1, "deviation": 0.01}},
+        "revealing": ["<i>x</i> alone gives the class"],
+        "history": [{"epoch": n, "loss": 1 / n, measures.MAIN[task]: n} for n in (1, 2)],
+        "partial_dependence": {
+            "<i>$x_1": {"values": [1.0, 2.0], "predictions": {"$<i>": [0.1, 0.2]}},
+            "text": {"values": ["$<i>", "b" * 999], "predictions": {"p": [0.1, 0.2]}},
+        },
+        "drift": {"<i>": {"drifted": True, "jensen_shannon": None}},
     }
-    text = page(document, labels, predictions)
+    values = np.array(["$<i>", None, "b"] * rows, object)[:rows]
+    cells = {"<i>$x_1": np.where(np.arange(rows) % 5, 1.5, np.nan), "text": values}
+    text = page(document, labels, predictions, cells)
+    assert "<i>" not in text and "alone gives the class.</p>" in text
+    assert "Learning curve" in text and "<td>yes</td>" in text
+    assert text.count("Errors by") == (4 if task == "regression" else 0)  # also as a label
     assert not re.search(r"<script|<link|<img|src=|@import|<b>x|runs/<b>|#000000|#010203", text)
     # Names of XML, and of shapes that the page itself holds.
     links = re.findall(r'(?:href|url)[=(]["\']?([^"\')]+)', text)
     assert all(each.startswith("#") for each in links)
     own = re.findall(r'<clipPath id="([^"]+)"', text)
     assert len({*own}) == len(own) >= 2
-    assert text.count("<figure>") == {"binary": 4, "multiclass": 2, "regression": 3}[task]
+    assert text.count("<figure>") == {"binary": 8, "multiclass": 6, "regression": 9}[task]
     assert ("<h2>Thresholds</h2>" in text) == (task == "binary")
     assert "x&amp;y" in text and "200 rows of the test table" in text

@@ -49,7 +49,7 @@ def test_the_summary_names_the_columns_that_are_not_used(
 ) -> None:
     done: dict[str, Any] = {"steps": 1, "epochs": 1, "rows_per_second": 1.0, "wall_seconds": 1.0}
     schema: Any = SimpleNamespace(task="binary", numeric=["age"], textual=[])
-    statistics: Any = SimpleNamespace(rows={"train": 9, "eval": 1})
+    statistics: Any = SimpleNamespace(rows={"train": 9, "eval": 1}, revealing=())
     outputs: Any = SimpleNamespace(model=tmp_path)
     unused = {"row numbers": ["id", "row"], "the same value in every row": ["k"]}
     at = {"threshold": 0.5, "predicted_positive": 0.3, "true_positives": 1204}
@@ -250,5 +250,7 @@ def test_the_summary_shows_how_sure_a_result_is(
     totals = {"steps": 1, "epochs": 1, "rows_per_second": 1.0, "wall_seconds": 1.0}
     metrics = {**totals, **found, "loss": 0.4, "split": "test", "baseline": constant}
     binary = replace(schema, task="binary")
-    report(metrics, outputs_of(str(tmp_path), {}), statistics, binary, Settings(), Console(), {})
-    assert line in capsys.readouterr().err
+    revealing = replace(statistics, revealing=("'x' alone gives the class",))
+    report(metrics, outputs_of(str(tmp_path), {}), revealing, binary, Settings(), Console(), {})
+    printed = capsys.readouterr().err
+    assert line in printed and "warning: 'x' alone gives the class\n" in printed

@@ -19,28 +19,33 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from trainer import features, prepare
+from trainer.data.cells import date_of, days
 from trainer.data.raw_rows import BATCH_ROWS, Batch
 from trainer.data.schema import Schema, nearest, read_schema
 from trainer.data.statistics import Label, Statistics, parsed, prepared_fingerprint
 from trainer.data.table_files import TABLES, NoTable, files_of
 from trainer.data.thresholds import DEFAULT, FORMS, chosen_threshold, in_words, parsed_aim
 from trainer.evaluation import measures
+from trainer.evaluation.card import CARD, TEMPLATE, card
+from trainer.evaluation.drift import THRESHOLD, drift
 from trainer.evaluation.held_out import WHOLE, held_out_rows
-from trainer.evaluation.measures import SEARCHED_ROWS
+from trainer.evaluation.measures import MOST_POINTS, SEARCHED_ROWS
 from trainer.evaluation.page import page
 from trainer.evaluation.page import shown as shown_number
-from trainer.predict import Model
+from trainer.predict import Model, listed
 from trainer.preprocessing.provenance import Request, stale_reasons
 from trainer.publish import check_scores
 from trainer.run.console import Console, shown_path
 from trainer.run.errors import UserError, exit_code, shown
-from trainer.run.outputs import EVALUATION, METRICS, ROW_LOSSES, read_json, write_json
+from trainer.run.outputs import CONFIG, EVALUATION, METRICS, ROW_LOSSES, read_json, write_json
 from trainer.serving import SCORES, STATISTICS, threshold_of, write_threshold
 
 PAGE = "report.html"
 FEWEST_ROWS, MOST_SHOWN = 2, 3
+FIRST_YEAR, DAYS_PER_YEAR = 1970, 365.2425
 
 
 def parser() -> argparse.ArgumentParser:
@@ -57,7 +62,15 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str]) -> int:
     options = parser().parse_args(arguments)
-    console, schema = Console(options.quiet, options.verbose), read_schema(features)
+    try:
+        evaluate(options, Console(options.quiet, options.verbose), read_schema(features))
+    except NoTable as error:
+        remedy = "correct --input" if options.input else error.remedy
+        raise UserError(str(error), TABLES, remedy) from error
+    return 0
+
+
+def evaluate(options: argparse.Namespace, console: Console, schema: Schema) -> None:
     by = slice_columns(options.by, schema)
     model, statistics = loaded(options.model, schema, console)
     own, trained = checked_threshold(options), read_json(options.model.parent / METRICS) or {}
@@ -65,34 +78,40 @@ def main(arguments: Sequence[str]) -> int:
     # Refused before anything is computed if the eval split is not at hand.
     chosen_on = eval_split(options, schema, statistics)
     console.line(f"evaluate {shown_path(options.model)} on the {source['text']}")
-    try:
-        split = source["rows_of"] if request.eval_share < WHOLE else "eval"
-        wide = with_slices(schema, by)
-        held_out = HeldOut(model, statistics.label, request, wide, split)
-    except NoTable as error:
-        remedy = "correct --input" if options.input else error.remedy
-        raise UserError(str(error), TABLES, remedy) from error
+    split = source["rows_of"] if request.eval_share < WHOLE else "eval"
+    held_out = HeldOut(model, statistics, request, with_slices(schema, by), split)
     thresholds = {measures.OWN: own, **trained.get("thresholds", {})}
     if aim := options.threshold:
-        on_eval = HeldOut(model, statistics.label, chosen_on, schema) if chosen_on else held_out
+        on_eval = HeldOut(model, statistics, chosen_on, schema) if chosen_on else held_out
         thresholds[aim] = chosen_threshold(aim, on_eval.labels, on_eval.predictions[:, 1])
         thresholds[measures.OWN] = thresholds[aim] if options.keep else own
-    console.line("evaluate intervals and importances")
-    rows = len(held_out.labels)
-    linear = linear_measures(trained, source["rows_of"], rows, statistics)
+    console.line("evaluate intervals, importances and drift")
     document = {
         "model": shown_path(options.model),
         "source": {**source, "rows_id": held_out.identity()},
-        **measurements(held_out, statistics, thresholds, linear),
+        **measurements(held_out, thresholds, trained, source["rows_of"]),
         "slices": {name: held_out.sliced(name, thresholds[measures.OWN]) for name in by},
     }
-    text = page(document, held_out.labels, held_out.predictions)
+    publish(document, held_out, options)
+
+
+def publish(document: Mapping[str, Any], held_out: "HeldOut", options: argparse.Namespace) -> None:
+    """Write and show an evaluation, and keep its threshold in the model if it is to be."""
+    run, schema = options.model.parent, held_out.schema
+    cells = {name: held_out.values(name) for name in document["partial_dependence"]}
+    for name in {*cells} & {*schema.dates}:
+        cells[name] = FIRST_YEAR + cells[name] / DAYS_PER_YEAR
+    config, folder = read_json(run / CONFIG) or {}, run / Path(EVALUATION).parent
+    text = page(document, held_out.labels, held_out.predictions, cells)
+    losses = held_out.losses().astype(np.float32).tobytes()
+    files = {PAGE: text.encode(), Path(ROW_LOSSES).name: losses}
+    if TEMPLATE.is_file():  # an owner may want no card
+        text = card(document, held_out.statistics, schema, config, options.train)
+        files[CARD] = text.encode()
     if options.keep:
-        write_threshold(options.model, thresholds[measures.OWN])
-    folder = options.model.parent / Path(EVALUATION).parent
-    write(folder, document, text, held_out.losses())
-    report(document, folder, "" if options.keep else aim, console)
-    return 0
+        write_threshold(options.model, document["thresholds"][measures.OWN]["threshold"])
+    write(folder, document, files)
+    report(document, folder, "" if options.keep else options.threshold, held_out.model.console)
 
 
 def eval_split(
@@ -121,15 +140,17 @@ def linear_measures(
 
 def measurements(
     held_out: "HeldOut",
-    statistics: Statistics,
     thresholds: Mapping[str, float],
-    beside: measures.Table,
+    trained: Mapping[str, Any],
+    split: str,
 ) -> dict[str, Any]:
-    """Return what evaluation.json holds of rows with labels and predictions."""
+    """Return what evaluation.json holds of rows with labels and predictions; `trained` is the metrics.json of the run."""
     task, labels, predictions = held_out.schema.task, held_out.labels, held_out.predictions
+    statistics = held_out.statistics
     measure = partial(measures.measured, task, threshold=thresholds[measures.OWN])
     constant = constant_predictions(statistics, len(labels), task)
-    others = {"constant": measures.measured(task, labels, constant), **beside}
+    linear = linear_measures(trained, split, len(labels), statistics)
+    others = {"constant": measures.measured(task, labels, constant), **linear}
     searched = slice(SEARCHED_ROWS)
     cells = {name: held_out.rows.column(name)[searched].to_pylist() for name in held_out.columns}
     return {
@@ -139,8 +160,47 @@ def measurements(
         "metrics": measures.with_intervals(measure, labels, predictions, others),
         **measures.details(task, labels, predictions, statistics.label.classes, thresholds),
         "worse_slices": measures.worse_slices(task, labels[searched], predictions[searched], cells),
-        "importance": measures.importance(task, labels, [*held_out.columns], held_out.shuffled),
+        **of_columns(held_out),
+        "revealing": [*statistics.revealing],
+        "history": trained.get("history", []),
     }
+
+
+def of_columns(held_out: "HeldOut") -> dict[str, Any]:
+    """Return the importance, partial dependence and drift of columns."""
+    names = [*held_out.columns]
+    found = measures.importance(held_out.schema.task, held_out.labels, names, held_out.shuffled)
+    compared = [name for name in names if name not in held_out.schema.texts]
+    top = [name for name in found if name in compared][: measures.TOP_COLUMNS]
+    return {
+        "importance": found,
+        "partial_dependence": dependence_of(held_out, top),
+        "drift": drift(held_out.statistics, ((k, held_out.values(k)) for k in compared)),
+    }
+
+
+def dependence_of(held_out: "HeldOut", names: Sequence[str]) -> dict[str, Any]:
+    """Return the partial dependence on columns: of the positive class, the most frequent ones, or the number."""
+    label, found = held_out.statistics.label, {}
+    codes = [1] if held_out.schema.task == "binary" else np.argsort(label.counts)[::-1]
+    named = {label.classes[code]: int(code) for code in codes[: measures.MOST_OUTPUTS]}
+    for name in names:
+        if cells := points_of(held_out, name):
+            means = held_out.moved(name, cells)
+            shown = {k: means[:, at].tolist() for k, at in (named or {"prediction": 0}).items()}
+            found[name] = {"values": cells, "predictions": shown}
+    return found
+
+
+def points_of(held_out: "HeldOut", name: str) -> list[Any]:
+    """Return the cells of a column at which its partial dependence is measured."""
+    if not (column := held_out.statistics.numeric.get(name)):
+        return measures.most_frequent(held_out.values(name))
+    # They are quantiles, in float32, and a value in many rows is among them once.
+    inner, steps = column.boundaries[1:-1] or column.boundaries, np.linspace(0, 1, MOST_POINTS)
+    picked = np.quantile(inner, steps, method="nearest")
+    points = np.unique(np.clip(picked, column.minimum, column.maximum)).tolist()
+    return [*map(date_of, points)] if name in held_out.schema.dates else [*points]
 
 
 def checked_threshold(options: argparse.Namespace) -> float:
@@ -231,12 +291,17 @@ class HeldOut:
     """Raw rows of a table, an Arrow table, their labels, and an exported model's predictions for them."""
 
     def __init__(
-        self, model: Model, label: Label, request: Request, schema: Schema, split: str = "eval"
+        self,
+        model: Model,
+        statistics: Statistics,
+        request: Request,
+        schema: Schema,
+        split: str = "eval",
     ) -> None:
-        self.model, self.schema = model, schema
-        self.rows = held_out_rows(request, schema, label, model.console, split)
+        self.model, self.statistics, self.schema = model, statistics, schema
+        self.rows = held_out_rows(request, schema, statistics.label, model.console, split)
         texts = self.rows.column(schema.label).to_pylist()
-        self.labels = labels_of(texts, schema, label, request.train)
+        self.labels = labels_of(texts, schema, statistics.label, request.train)
         names = [name for name in schema.used if name in model.parameters]
         self.columns = {name: self.rows.column(name).combine_chunks() for name in names}
         self.predictions = self.predicted(self.columns)
@@ -247,6 +312,26 @@ class HeldOut:
 
     def losses(self) -> npt.NDArray[np.float64]:
         return measures.losses(self.schema.task, self.labels, self.predictions)
+
+    def values(self, name: str) -> npt.NDArray[Any]:
+        """Return numbers, or days of dates, float64 [rows], NaN where missing, or values, object [rows], None where missing."""
+        column, schema = self.columns[name], self.schema
+        if name not in (*schema.dates, *schema.textual):
+            return np.asarray(column.to_numpy(zero_copy_only=False), np.float64)
+        coded = column.fill_null("").dictionary_encode()
+        read, kind = (days, np.float64) if name in schema.dates else (schema.value, object)
+        cells = np.array([*map(read, coded.dictionary.to_pylist())], kind)
+        return np.asarray(cells[coded.indices])
+
+    def moved(self, name: str, cells: Sequence[Any]) -> npt.NDArray[np.float64]:
+        """Return the mean predictions, [cells, outputs], of some rows if each cell in turn is that of all in a column."""
+        rows = np.random.default_rng(0).permutation(len(self.labels))[: measures.DEPENDENCE_ROWS]
+        tiled = np.tile(rows, len(cells))
+        columns = {each: column.take(tiled) for each, column in self.columns.items()}
+        repeated = [cell for cell in cells for _ in rows]
+        columns[name] = pa.array(repeated, self.columns[name].type)
+        found = self.predicted(columns).reshape(len(cells), len(rows), -1)
+        return np.asarray(found.mean(axis=1))
 
     def sliced(self, column: str, threshold: float) -> measures.Table:
         """Return the measures of the slices of a column."""
@@ -288,15 +373,13 @@ def constant_predictions(statistics: Statistics, rows: int, task: str) -> npt.ND
     return np.tile(counts / counts.sum(), (rows, 1))
 
 
-def write(
-    folder: Path, document: Mapping[str, Any], text: str, losses: npt.NDArray[np.float64]
-) -> None:
+def write(folder: Path, document: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
     """Replace an evaluation by a complete one."""
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
-    (partial / PAGE).write_text(text, encoding="utf-8")
-    losses.astype(np.float32).tofile(partial / Path(ROW_LOSSES).name)
+    for name, content in files.items():
+        (partial / name).write_bytes(content)
     write_json(partial / Path(EVALUATION).name, document)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
@@ -310,9 +393,22 @@ def report(document: Mapping[str, Any], folder: Path, aim: str, console: Console
     at = document.get("thresholds", {})
     table += [(f"threshold ({k})", in_words(at[k])) for k in (measures.OWN, aim) if k in at]
     first = [*document["importance"]][:MOST_SHOWN]
-    table += [("columns", f"{', '.join(first)} matter most"), ("report", shown_path(folder / PAGE))]
+    table += [("columns", f"{', '.join(first)} matter most"), ("drift", drifted(document["drift"]))]
+    files = {"report": folder / PAGE, "card": folder / CARD}
+    table += [(name, shown_path(path)) for name, path in files.items() if path.is_file()]
     console.line("")
     console.table(table)
+    for finding in document["revealing"]:
+        console.warning(finding)
+
+
+def drifted(columns: measures.Table) -> str:
+    """Return the columns that drifted, or how many were compared with the training rows, in words."""
+    if names := [name for name, each in columns.items() if each["drifted"]]:
+        return f"{listed(names)}: over {THRESHOLD} from the training rows, or as many more missing"
+    if not any(each["jensen_shannon"] for each in columns.values()):
+        return "not known: the data was prepared by an earlier version"
+    return f"none of {len(columns)} columns is over {THRESHOLD} from the training rows"
 
 
 if __name__ == "__main__":

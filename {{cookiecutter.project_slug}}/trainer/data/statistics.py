@@ -15,6 +15,7 @@ from trainer.run.outputs import read_json
 MISSING_CODE = 0
 UNSEEN_CODE = 1
 FIRST_VALUE_CODE = 2
+LISTS = ("boundaries", "shares")  # of a `Numeric`
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,15 @@ class Numeric:
     deviation: float
     missing: int
     boundaries: tuple[float, ...]
+    shares: tuple[float, ...] = ()
+    """Of a sample's values, by `bins`; empty if an earlier version prepared the data, as are the other defaults below."""
+
+    def bins(self, numbers: Any) -> Any:
+        """Return the bin of each number, int64 [rows]: 0 below the first boundary, `len(boundaries)` from the last one."""
+        import numpy as np
+
+        edges = np.array(self.boundaries, np.float32)
+        return np.searchsorted(edges, np.asarray(numbers, np.float32), side="right")
 
     def outside(self, numbers: Any) -> Any:
         """Return which numbers of an array are less or more than all of the training rows, bool of its shape."""
@@ -64,6 +74,10 @@ class Statistics:
     fingerprint: str
     split: dict[str, Any] = field(default_factory=lambda: {"rule": "random"})
     """How the train table was split; by a column also what is on which side."""
+    counts: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """Training rows of each coded column by code: missing, no value of the vocabulary, then its values."""
+    revealing: tuple[str, ...] = ()
+    """A sentence for each column that alone gives the label."""
 
     def code_counts(self) -> tuple[int, ...]:
         """Return the number of codes of each column, in the order of `Schema.textual`."""
@@ -117,13 +131,15 @@ def parsed(document: dict[str, Any]) -> Statistics:
             tuple(label["classes"]), tuple(label["counts"]), label["mean"], label["deviation"]
         ),
         numeric={
-            name: Numeric(**{**column, "boundaries": tuple(column["boundaries"])})
+            name: Numeric(**{**column, **{k: tuple(column.get(k, ())) for k in LISTS}})
             for name, column in document["numeric"].items()
         },
         vocabularies={name: tuple(values) for name, values in document["vocabularies"].items()},
         hashed=document["hashed"],
         fingerprint=document["fingerprint"],
         split=document.get("split", {"rule": "random"}),
+        counts={name: tuple(counts) for name, counts in document.get("counts", {}).items()},
+        revealing=tuple(document.get("revealing", ())),
     )
 
 

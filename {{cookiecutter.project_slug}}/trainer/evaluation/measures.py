@@ -6,7 +6,7 @@ whose second class is the positive one of two, or numbers, float64 [rows].
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -25,6 +25,7 @@ BINS = 10
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 MOST_VALUES, QUARTERS = 12, 4
 REPEATS, IMPORTANCE_ROWS = 5, 5_000
+TOP_COLUMNS, MOST_POINTS, DEPENDENCE_ROWS, MOST_OUTPUTS = 6, 12, 500, 5
 SEARCHED_ROWS, FEWEST_IN_SLICE, MOST_SLICES, SIGNIFICANT = 50_000, 30, 10, 0.01
 TINY = np.finfo(np.float64).tiny
 OWN = "model"  # the name of its threshold among others
@@ -44,7 +45,7 @@ def measured(task: str, labels: Array, predictions: Array, threshold: float = 0.
         return {name: None if value is None else float(value) for name, value in found.items()}
     if task == "binary":
         positive = predictions[:, 1]
-        ranks = {"auc": metrics.roc_auc_score, "average_precision": metrics.average_precision_score}
+        ranks = {"auc": metrics.roc_auc_score, "pr_auc": metrics.average_precision_score}
         found |= {name: each(labels, positive) if several else None for name, each in ranks.items()}
     codes, chosen = np.arange(predictions.shape[1]), predicted(task, predictions, threshold)
     scored = metrics.precision_recall_fscore_support(labels, chosen, labels=codes, zero_division=0)
@@ -254,3 +255,9 @@ def importance(
     pairs = zip(found.importances_mean.tolist(), found.importances_std.tolist(), strict=True)
     values = [{"mean": mean, "deviation": spread} for mean, spread in pairs]
     return {columns[each]: values[each] for each in np.argsort(-found.importances_mean)}
+
+
+def most_frequent(values: Iterable[Any]) -> list[Any]:
+    """Return the values in most rows, None and all but the first left out."""
+    counted = Counter(value for value in values if value is not None)
+    return [value for value, _ in counted.most_common(MOST_POINTS)]

@@ -4,11 +4,13 @@ import html
 import io
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from trainer.evaluation.measures import BINS, Array, Table, confidence
+import numpy as np
+
+from trainer.evaluation.measures import BINS, Array, Table, confidence, most_frequent
 
 HEAD = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Evaluation</title>
@@ -37,6 +39,7 @@ ABOUT = {
     "lift": "Of the rows with the highest scores: their share of the positives, and how many times as many it is as by chance.",
     "error_quantiles": "Of true - predicted, and of its size.",
     "worse_slices": "Whose loss is significantly higher than that of the other rows. Expected: what the predicted probabilities make of it; a loss far above is wrong, not just uncertain.",
+    "drift": "Of each column, against the training rows: of numbers, the Jensen-Shannon divergence is compared with the limit, of other values the L-infinity distance. Unseen: outside of the numbers, or the frequent values, of training.",
     "importance": "By how much the main metric gets worse when a column is shuffled; below twice the deviation it may be chance.",
 }
 INK, LINE, SECOND = "#010203", "#3b82c4", "#d9822b"
@@ -45,23 +48,26 @@ STYLE = {
     **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color"), INK),
     **{"ytick.color": INK, "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9},
     **{"axes.spines.top": False, "axes.spines.right": False, "figure.constrained_layout.use": True},
-    **{"axes.grid": True, "grid.alpha": 0.3},
+    **{"axes.grid": True, "grid.alpha": 0.3, "text.parse_math": False},
 }
 LEFT_OUT = re.compile(
     r"(?s)^.*?<svg|<metadata>.*?</metadata>| (?:width|height)=\"[0-9.]+pt\"| [(]Positive (?:label|class): [^)]*[)]"
 )
 SIZE_INCHES = (4.2, 3.2)
-MOST_POINTS, MOST_COLUMNS, MOST_LETTERS = 1_000, 20, 18
+MOST_POINTS, MOST_COLUMNS, MOST_LETTERS, MOST_BOXES = 1_000, 20, 18, 8
 
 
-def page(document: Mapping[str, Any], labels: Array, predictions: Array) -> str:
-    """Return the page of what evaluation.json holds, with charts of the labels and predictions."""
-    source = f"{document['model']}: {document['rows']:,} rows of the {document['source']['text']}."
+def page(
+    document: Mapping[str, Any], labels: Array, predictions: Array, cells: Mapping[str, Array]
+) -> str:
+    """Return the page of what evaluation.json holds, with charts of the labels, the predictions and the top columns' cells."""
+    source = f"{document['model']}: {document['rows']:,} rows of the {document['source']['text']}"
+    texts = [f"<p>{html.escape(each)}.</p>\n" for each in (source, *document["revealing"])]
     sections = [section(k, document[k], about) for k, about in ABOUT.items() if document.get(k)]
     sections += [section(f"by {k}", each, "") for k, each in document["slices"].items()]
-    drawn = (svg(*each) for each in charts(document, labels, predictions))
+    drawn = (svg(*each) for each in charts(document, labels, predictions, cells))
     figures = f'<div class="charts">{"".join(drawn)}</div>\n'
-    return "".join([HEAD, f"<p>{html.escape(source)}</p>\n", sections[0], figures, *sections[1:]])
+    return "".join([HEAD, *texts, sections[0], figures, *sections[1:]])
 
 
 def section(name: str, rows: Table, about: str) -> str:
@@ -77,13 +83,13 @@ def section(name: str, rows: Table, about: str) -> str:
 
 def shown(value: float | None) -> str:
     """Return a count in full, another number with four digits, and - for none."""
-    if value is None:
-        return "-"
+    if value is None or isinstance(value, bool):
+        return "yes" if value else "-"
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
 
 
 def charts(
-    document: Mapping[str, Any], labels: Array, predictions: Array
+    document: Mapping[str, Any], labels: Array, predictions: Array, cells: Mapping[str, Array]
 ) -> Iterator[tuple[str, Callable[..., Any]]]:
     """Yield the title of each chart of a task, and what draws it on the axes `ax` of matplotlib."""
     from sklearn import calibration, metrics
@@ -104,15 +110,58 @@ def charts(
         pair, display = confidence(labels, predictions), calibration.CalibrationDisplay
         yield "Calibration", partial(display.from_predictions, *pair, n_bins=BINS)
     yield "Importance of columns", partial(bars, document["importance"])
+    for name in (document["metric"], "loss"):
+        if any(name in each for each in document["history"]):
+            yield f"Learning curve: {name}", partial(learning, document["history"], name)
+    for name, each in document["partial_dependence"].items():
+        yield f"Mean prediction by {name}", partial(dependence, **each)
+    if task == "regression":
+        for name, values in cells.items():
+            yield f"Errors by {name}", partial(errors, values, labels - predictions)
 
 
 def bars(columns: Table, ax: Any) -> None:
     first = [*columns.items()][:MOST_COLUMNS][::-1]
     means, spreads = ([each[name] for _, each in first] for name in ("mean", "deviation"))
-    # A name may be long, and $ begins mathematics.
-    names = [name[:MOST_LETTERS].replace("$", r"\$") for name, _ in first]
+    names = [name[:MOST_LETTERS] for name, _ in first]
     ax.barh(range(len(names)), means, xerr=spreads, color=LINE, ecolor=SECOND)
     ax.set_yticks(range(len(names)), names, fontsize=7)
+
+
+def learning(history: Sequence[Mapping[str, Any]], name: str, ax: Any) -> None:
+    points = [(each["epoch"], each[name]) for each in history if name in each]
+    ax.plot(*zip(*points, strict=True), marker=".")
+    ax.set(xlabel="Epoch", ylabel=f"{name} of the eval split")
+
+
+def dependence(values: Sequence[Any], predictions: Mapping[str, Any], ax: Any) -> None:
+    """Draw the mean predictions by a column's values, with the name of each output at its line."""
+    is_text = isinstance(values[0], str)
+    places, line = range(len(values)) if is_text else values, "" if is_text else "-"
+    for name, means in predictions.items():
+        ax.plot(places, means, marker=".", linestyle=line)
+        ax.annotate(
+            name[:MOST_LETTERS], (places[-1], means[-1]), ha="right", va="bottom", fontsize=7
+        )
+    if is_text:
+        named(ax, places, values)
+
+
+def errors(values: Array, differences: Array, ax: Any) -> None:
+    """Draw true - predicted by a column's values: points of numbers, boxes of the most frequent of other values."""
+    if values.dtype == object:
+        common = most_frequent(values)[:MOST_BOXES]
+        ax.boxplot([differences[values == each] for each in common], showfliers=False)
+        named(ax, range(1, len(common) + 1), common)
+    else:
+        rows = np.random.default_rng(0).permutation(len(values))[:MOST_POINTS]
+        ax.scatter(values[rows], differences[rows], s=6, alpha=0.4, color=LINE)
+    ax.axhline(0, color=SECOND, linestyle="--")
+    ax.set_ylabel("True - predicted")
+
+
+def named(ax: Any, places: Sequence[float], names: Sequence[str]) -> None:
+    ax.set_xticks(places, [n[:MOST_LETTERS] for n in names], fontsize=7, rotation=40, ha="right")
 
 
 def svg(title: str, draw: Callable[..., Any]) -> str:
@@ -133,5 +182,6 @@ def svg(title: str, draw: Callable[..., Any]) -> str:
     # What comes before the picture, its fixed size, and what scikit-learn adds to labels of axes.
     whole = re.sub(LEFT_OUT, "", text.getvalue())
     whole = whole.replace(INK, "currentColor").replace("#000000", "currentColor")
-    chart = f'<svg role="img" aria-label="{title}"{whole}'
-    return f"<figure><figcaption><b>{title}</b></figcaption>{chart}</figure>\n"
+    name = html.escape(title)
+    chart = f'<svg role="img" aria-label="{name}"{whole}'
+    return f"<figure><figcaption><b>{name}</b></figcaption>{chart}</figure>\n"

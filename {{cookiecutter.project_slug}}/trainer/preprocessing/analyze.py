@@ -1,5 +1,6 @@
 """Statistics of the training rows: boundaries, vocabularies, classes."""
 
+import dataclasses
 import difflib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,14 +29,16 @@ def analyze(
 ) -> Statistics:
     """Return the statistics of the table `prepared`, yet without fingerprint; raise `UserError` for an empty split."""
     rows = split_rows(connection, request)
+    known = vocabularies(connection, schema)
     return Statistics(
         rows=rows,
         rejected=rejected,
         label=label,
         numeric=numeric_statistics(connection, schema, rows["train"]),
-        vocabularies=vocabularies(connection, schema),
+        vocabularies={name: tuple(values) for name, values in known.items()},
         hashed=schema.buckets,
         fingerprint="",
+        counts=code_counts(connection, schema, known, rows["train"]),
     )
 
 
@@ -110,7 +113,7 @@ def numeric_statistics(connection: Any, schema: Schema, train_rows: int) -> dict
         mean, deviation = stable(*moments)
         column = np.ma.filled(np.ma.masked_invalid(sample[number_column(index)]), np.nan)
         known = column[np.isfinite(column)]
-        result[name] = Numeric(
+        whole = Numeric(
             minimum=minimum or 0.0,
             maximum=maximum or 0.0,
             mean=mean,
@@ -118,6 +121,9 @@ def numeric_statistics(connection: Any, schema: Schema, train_rows: int) -> dict
             missing=missing,
             boundaries=boundaries(known, schema.boundaries),
         )
+        counts = np.bincount(whole.bins(known), minlength=len(whole.boundaries) + 1)
+        shares = counts / max(len(known), 1)
+        result[name] = dataclasses.replace(whole, shares=tuple(shares.round(6).tolist()))
     return result
 
 
@@ -146,16 +152,29 @@ def boundaries(values: npt.NDArray[np.float64], count: int) -> tuple[float, ...]
     return tuple(float(edge) for edge in edges)
 
 
-def vocabularies(connection: Any, schema: Schema) -> dict[str, tuple[str, ...]]:
-    """Return the values of each categorical column that are in more than one training row, frequent first."""
+def vocabularies(connection: Any, schema: Schema) -> dict[str, dict[str, int]]:
+    """Return the rows of each value of each categorical column that is in more than one training row, frequent first."""
     result = {}
     for index, name in enumerate(schema.vocabulary):
         counted = sql.run(
             connection, sql.value_counts(cells_table(index), schema.vocabulary_limit)
         ).fetchall()
-        result[name] = tuple(
-            value for value, frequency in counted if frequency >= FEWEST_ROWS_PER_VALUE
+        result[name] = {k: int(rows) for k, rows in counted if rows >= FEWEST_ROWS_PER_VALUE}
+    return result
+
+
+def code_counts(
+    connection: Any, schema: Schema, known: Mapping[str, Mapping[str, int]], rows: int
+) -> dict[str, tuple[int, ...]]:
+    """Return `Statistics.counts`; of a hashed column, whose vocabulary is empty, the rows with and without a value."""
+    result = {}
+    for index, name in enumerate(schema.coded):
+        query = f"SELECT IFNULL(SUM(train_rows), 0) FROM {cells_table(index)} WHERE value IS NULL"
+        missing, counts = (
+            int(sql.run(connection, query).fetchone()[0]),
+            known.get(name, {}).values(),
         )
+        result[name] = (missing, rows - missing - sum(counts), *counts)
     return result
 
 

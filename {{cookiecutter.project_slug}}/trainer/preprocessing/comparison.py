@@ -47,10 +47,13 @@ MOST_WARNINGS, MOST_CLASSES = 10, 4
 Array = npt.NDArray[Any]
 
 
-def warnings_of(folder: Path, schema: Schema, statistics: Statistics) -> list[str]:
-    """Return a sentence for each finding in the prepared data, with the edit that changes it."""
+def warnings_of(
+    folder: Path, schema: Schema, statistics: Statistics
+) -> tuple[list[str], list[str]]:
+    """Return a sentence for each column that gives the label away, and the first of all findings, with edits that change them."""
     samples = {split: sample(folder / split, schema) for split in statistics.rows}
-    found, compared = [*revealing(samples["train"], schema)], schema.numeric + schema.coded
+    alone, compared = [*revealing(samples["train"], schema)], schema.numeric + schema.coded
+    found = [*alone]
     for split in [*samples][1:]:
         for name in (*compared, *([schema.label] if schema.task == "regression" else [])):
             train, own, held_out = (samples[each][name] for each in ("train", split, "eval"))
@@ -59,7 +62,8 @@ def warnings_of(folder: Path, schema: Schema, statistics: Statistics) -> list[st
             if what:
                 found.append(f"in the {split} split, {shown(name)} {what}; {EDITS[split]}")
     more = len(found) - MOST_WARNINGS
-    return [*found[:MOST_WARNINGS], *([f"{more} more findings like these"] if more > 0 else [])]
+    last = [f"{more} more findings like these"] * (more > 0)
+    return alone[:MOST_WARNINGS], [*found[:MOST_WARNINGS], *last]
 
 
 def sample(folder: Path, schema: Schema) -> dict[str, Array]:

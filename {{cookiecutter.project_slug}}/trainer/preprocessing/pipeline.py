@@ -121,7 +121,7 @@ class Preparation:
         self.encode_first()
         for split in statistics.rows:
             self.write_shards(split)
-        self.compare_splits(statistics)
+        statistics = self.compare_splits(statistics)
         self.connection.close()
         shutil.rmtree(self.spill, ignore_errors=True)
         return self.identified(statistics)
@@ -335,9 +335,11 @@ class Preparation:
                     writer = shards.enter_context(ParquetWriter(path, target))
                 writer.write_table(rows)
 
-    def compare_splits(self, statistics: Statistics) -> None:
+    def compare_splits(self, statistics: Statistics) -> Statistics:
+        """Collect what makes results meaningless; return the statistics with the columns that give the label away."""
         self.findings += [*self.small_splits(statistics)]
-        self.findings += comparison.warnings_of(self.folder, self.schema, statistics)
+        revealing, found = comparison.warnings_of(self.folder, self.schema, statistics)
+        self.findings += found
         # As many test rows as are equal within a table are equal by chance; that count takes ten times as long.
         share = self.number(sql.share_of_test_in_train()) if "test" in statistics.rows else 0.0
         if (
@@ -348,6 +350,7 @@ class Preparation:
                 f"{share:.0%} of the test rows are rows of the train table, too, so their metrics do not show what"
                 " is learnt; name another `test` under [data] in job.toml, or remove it"
             )
+        return dataclasses.replace(statistics, revealing=tuple(revealing))
 
     def small_splits(self, statistics: Statistics) -> Iterator[str]:
         """Yield a sentence for each split that is too small, or has too few rows of a class, to evaluate on."""

@@ -14,7 +14,7 @@ from trainer.run.locks import held
 
 BUCKET_MOUNT = "/gcs"
 SAVED_MODEL = "saved_model.pb"  # in the folder of the model
-METRICS = "metrics.json"
+METRICS, CONFIG = "metrics.json", "config.json"
 EVALUATION, ROW_LOSSES = "evaluation/evaluation.json", "evaluation/row_losses.bin"
 TUNING_METRIC_FILE = "/tmp/hypertune/output.metrics"
 TUNING_RECORDS_KEPT = 100
@@ -40,7 +40,7 @@ class Outputs:
     @property
     def config(self) -> Path:
         """Every argument, the versions and the data of the run as JSON."""
-        return self.job_dir / "config.json"
+        return self.job_dir / CONFIG
 
 
 def local_path(address: str, environment: Mapping[str, str]) -> Path:

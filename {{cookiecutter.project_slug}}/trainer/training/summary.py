@@ -52,7 +52,8 @@ def report(
     if name != main:
         console.warning(f"{split} {main} is undefined: all rows of the split have one label")
     found = one_class(threshold, statistics.rows.get(split, 0))
-    for text in (*no_better(metrics, name), *overfitting(metrics, name), *found):
+    about_run = (*no_better(metrics, name), *overfitting(metrics, name), *found)
+    for text in (*statistics.revealing, *about_run):
         console.warning(text)
 
 
