@@ -14,9 +14,12 @@ from contextlib import contextmanager
 from importlib.metadata import distribution
 from pathlib import Path
 
+import numpy as np
 import pytest
+from matplotlib.image import imread
 
 from tests.bakery import COVERED, Answers, bake
+from tests.browser import look
 from tests.doubles import google_cloud
 from tests.doubles.containers import serving_program
 from tests.doubles.executor import executor_runner
@@ -192,6 +195,29 @@ def test_a_run_is_evaluated_and_listed(project: Path) -> None:
     listed = json.loads(nox(project, "runs", "--json").stdout)
     assert (listed[0]["run"], listed[0]["test"]) == (1, metrics["auc"])
     assert nox(project, "evaluate", "--run", "99").returncode
+    card = (run / "evaluation" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert card.count("Licence: Creative Commons Attribution 4.0") == 2 and "16,281 of the" in card
+
+
+@pytest.mark.minute
+@pytest.mark.parametrize(("width", "scheme"), [(1000, "light"), (1000, "dark"), (360, "light")])
+def test_a_browser_shows_the_report(width: int, scheme: str, project: Path, tmp_path: Path) -> None:
+    page = project / "runs/0001/evaluation/report.html"
+    if not page.is_file():
+        ran(project, "evaluate", "--run", "1", "--by", "sex,age")
+    picture = tmp_path / "report.png"
+    measured, said = look(page.read_text(encoding="utf-8"), width, scheme, picture)
+    assert said == []
+    # No sideways scrolling, nothing from elsewhere, and each reference has its target.
+    assert measured["scroll_width"] == measured["width"] == width
+    assert measured["links"] > 20 and measured["broken"] == []
+    assert measured["dark"] == (scheme == "dark") and measured["height"] > 2_000
+    brightness = imread(picture)[:, :width, :3].mean(axis=2)
+    assert (np.median(brightness) > 0.9) == (scheme == "light")
+    # Text and lines in each part, over the whole width.
+    drawn = np.abs(brightness - np.median(brightness)) > 0.3
+    assert all(part.mean() > 0.002 for part in np.array_split(drawn[: measured["height"]], 8))
+    assert drawn[:, width // 2 :].any()
 
 
 @pytest.mark.full

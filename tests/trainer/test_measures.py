@@ -209,7 +209,7 @@ def test_the_page_needs_no_other_file(task: str) -> None:
         "metrics": measures.with_intervals(measure, labels, predictions, {"constant": {}}),
         **measures.details(task, labels, predictions, classes, OWN),
         "slices": {"a <b>": measures.sliced(measure, labels, predictions, ["x&y", None] * 100)},
-        "importance": {"$x_1": {"mean": 0.1, "deviation": 0.01}},
+        "importance": {"$\\frac{$": {"mean": 0.1, "deviation": 0.01}},
         "revealing": ["<i>x</i> alone gives the class"],
         "history": [{"epoch": n, "loss": 1 / n, measures.MAIN[task]: n} for n in (1, 2)],
         "partial_dependence": {

@@ -140,9 +140,7 @@ def dependence(values: Sequence[Any], predictions: Mapping[str, Any], ax: Any) -
     places, line = range(len(values)) if is_text else values, "" if is_text else "-"
     for name, means in predictions.items():
         ax.plot(places, means, marker=".", linestyle=line)
-        ax.annotate(
-            name[:MOST_LETTERS], (places[-1], means[-1]), ha="right", va="bottom", fontsize=7
-        )
+        ax.annotate(name[:MOST_LETTERS], (places[-1], means[-1]), ha="right", fontsize=7)
     if is_text:
         named(ax, places, values)
 
