@@ -20,7 +20,7 @@ from trainer.data.thresholds import chosen_threshold
 from trainer.evaluation import measures
 from trainer.model import Model, export
 from trainer.run.errors import UserError
-from trainer.serving import threshold_of, write_threshold
+from trainer.serving import STATISTICS, threshold_of, write_threshold
 from trainer.settings import Settings
 from trainer.training.metrics import MAIN_METRIC, metrics_of
 
@@ -212,6 +212,23 @@ def test_drift_that_was_planted_is_named(
     assert numeric in said and coded in said and "from the training rows" in said
 
 
+def test_columns_that_give_the_label_away_are_named(
+    evaluated: Evaluate, run_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = run_dir / "model" / STATISTICS
+    before = path.read_text(encoding="utf-8")
+    known = json.loads(before) | {"revealing": ["'<x>' alone gives the class"]}
+    path.write_text(json.dumps(known), encoding="utf-8")
+    try:
+        found = evaluated()
+    finally:
+        path.write_text(before, encoding="utf-8")
+    assert found["revealing"] == ["'<x>' alone gives the class"]
+    assert "warning: '<x>' alone gives the class" in capsys.readouterr().err
+    page = (run_dir / "evaluation" / "report.html").read_text(encoding="utf-8")
+    assert "&lt;x&gt;&#x27; alone gives the class." in page
+
+
 def test_without_its_template_there_is_no_card(
     evaluated: Evaluate, run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -220,6 +237,38 @@ def test_without_its_template_there_is_no_card(
     monkeypatch.setattr(evaluate, "TEMPLATE", tmp_path / "none.md")
     evaluated()
     assert not (run_dir / "evaluation" / "MODEL_CARD.md").exists()
+
+
+def test_columns_of_each_kind_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kinds = {"size": "numeric", "day": "datetime", "plan": "categorical", "user": "hashed"}
+    declare(monkeypatch, {**kinds, "note": "text", "none": "numeric"}, TASK="regression")
+    monkeypatch.setattr(measures, "RESAMPLES", 2)
+    # The first and the last date there are, which float32 rounds to others.
+    days_of = ("9999-12-31 23:59", "1000-01-01", "")
+    lines = [
+        f"{n}.5,{days_of[n % 3]},{('', 'a$', 'b<i>')[n % 4 % 3]},u{n},some <i> $ words,,{n % 7}"
+        for n in range(200)
+    ]
+    table, run = tmp_path / "table.csv", tmp_path / "run"
+    table.write_text("\n".join([",".join([*features.COLUMNS, "y"]), *lines, ""]), encoding="utf-8")
+    prepared_beside(table)
+    own = read_schema(features)
+    statistics = read_statistics(tmp_path / "output", own)
+    model = Model(own, statistics, Settings(hidden_units=(8,), ensemble=1).for_rows(80, own.task))
+    export(model, own, statistics, run / "model", is_chief=True)
+    flags = ["--train", table, "--input", table, "--output", tmp_path / "output", "-q"]
+    assert evaluate.main([*map(str, flags), "--model", str(run / "model")]) == 0
+    found = json.loads((run / "evaluation/evaluation.json").read_text("utf-8"))
+    columns = {*kinds, "none"}
+    assert found["partial_dependence"].keys() == found["drift"].keys() == columns
+    assert found["partial_dependence"]["day"]["values"][-1].startswith("9999-12-31 23:59:00")
+    for each in found["partial_dependence"].values():
+        assert len(each["predictions"]["prediction"]) == len(each["values"]) > 0
+    assert not any(each["drifted"] for each in found["drift"].values())
+    page = (run / "evaluation/report.html").read_text("utf-8")
+    assert "<i>" not in page
+    for name in columns:
+        assert f"<b>Errors by {name}</b>" in page and f"<b>Mean prediction by {name}</b>" in page
 
 
 def eval_split_of(model: Model, prepared: Path, schema: Schema) -> tuple[Any, Any]:

@@ -1,7 +1,7 @@
 """How good a trained model is on rows that it was not trained on: `python -m trainer.evaluate --model DIR …`.
 
 The exported model predicts raw rows: those of --input, else of the test table, else of the eval split. Beside the model's
-folder, `evaluation/` gets evaluation.json and report.html. A threshold is chosen on the eval split alone.
+folder, `evaluation/` gets evaluation.json, report.html and MODEL_CARD.md. A threshold is chosen on the eval split alone.
 """
 
 import argparse
