@@ -208,6 +208,18 @@ def test_an_evaluation_without_the_losses_of_its_rows_gets_one_line(
     assert "0003 has no evaluation; expected one of this version;" in capsys.readouterr().err
 
 
+def test_measures_that_one_evaluation_lacks_are_blank(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluated(project, 2, [1.0, 2.0])
+    evaluated(project, 3, [1.0, 2.0])
+    path = project / "runs/0003/evaluation/evaluation.json"
+    path.write_text(path.read_text("utf-8").replace("auc", "pr_auc"), encoding="utf-8")
+    assert main(["runs", "2", "3"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["auc", "0.77"] in lines and ["pr_auc", "0.78"] in lines
+
+
 def test_the_metric_that_chose_the_newest_run_is_compared(tmp_path: Path) -> None:
     chosen: dict[str, Any] = {"metric": "log_loss", "goal": "minimize", "wall_seconds": 1.0}
     lower, higher = {"auc": 0.7, "log_loss": 0.3}, {"auc": 0.9, "log_loss": 0.5}

@@ -135,10 +135,10 @@ def compared(first: Path, second: Path) -> Comparison:
         what = f"{first.name} and {second.name} were evaluated on other rows ({texts})"
         fix = "run nox -s evaluate for both, with the same --input if their data differs"
         raise UserError(what, "evaluations of the same rows", fix)
-    measures = [each["metrics"] for each in documents]
-    values = {k: (measures[0][k]["value"], measures[1][k]["value"]) for k in measures[0]}
+    one, other = ({k: v["value"] for k, v in each["metrics"].items()} for each in documents)
+    values = {name: (one.get(name), other.get(name)) for name in one | other}
     losses = (array("f", (folder / ROW_LOSSES).read_bytes()) for folder in (first, second))
-    differences = [other - one for one, other in zip(*losses, strict=True)]
+    differences = [after - before for before, after in zip(*losses, strict=True)]
     error = stdev(differences) / math.sqrt(len(differences))
     return Comparison(values, len(differences), fmean(differences), error)
 
