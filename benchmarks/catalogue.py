@@ -9,6 +9,7 @@ from benchmarks.curves import grow
 from benchmarks.growth import p3_memory, p5_memory
 from benchmarks.real import r1
 from benchmarks.replicas import p7
+from benchmarks.serving import serving
 from benchmarks.targets import Row
 from benchmarks.workbench import Workbench
 
@@ -24,6 +25,7 @@ TARGETS: dict[str, Callable[[Workbench], list[Row]]] = dict(
             "P6": p6,
             "P7": p7,
             "R1": r1,
+            "serving": serving,
         }.items()
     )
 )

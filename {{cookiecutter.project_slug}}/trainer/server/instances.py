@@ -1,5 +1,6 @@
 """The instances of a request as columns of text, and one line for each that cannot be predicted."""
 
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,6 +37,10 @@ class Instances:
     ignored: set[str] = field(default_factory=set)
     """Columns of instances that were not needed."""
 
+    @functools.cached_property
+    def known(self) -> frozenset[str]:
+        return frozenset(self.columns)
+
     def texts(self, body: bytes) -> Texts:
         """Return the columns of a request's instances; raise `UserError` for what is no request."""
         try:
@@ -52,7 +57,7 @@ class Instances:
         if not isinstance(instance, dict):
             what = f"instance {number} is {shown(instance)}"
             raise InvalidInstances([number], what, "an object of columns", "name the columns")
-        if unknown := instance.keys() - {*self.columns}:
+        if unknown := instance.keys() - self.known:
             self.check_unknown(instance, unknown, number)
         if not instance:
             what = f"instance {number} has no column"
@@ -81,14 +86,15 @@ class Instances:
         self.ignored.update(names)
 
     def text(self, value: Any, name: str, number: int) -> str:
-        where = f"instance {number}, column {shown(name)} is {shown(value)}"
-        if type(value) is int and abs(value) > LARGEST_EXACT:
-            fix = "send it as text"
-            raise InvalidInstances([number], where, "an integer of at most 2^53", fix)
+        is_exact = type(value) is not int or abs(value) <= LARGEST_EXACT
         try:
-            return cells.text(value, self.schema.decimal)
+            if is_exact:
+                return cells.text(value, self.schema.decimal)
+            expected, fix = "an integer of at most 2^53", "send it as text"
         except ValueError as error:
-            raise InvalidInstances([number], where, str(error), "correct it") from error
+            expected, fix = str(error), "correct it"
+        where = f"instance {number}, column {shown(name)} is {shown(value)}"
+        raise InvalidInstances([number], where, expected, fix)
 
     def invalid(self, texts: Texts) -> InvalidInstances | None:
         """Return the error for cells that the model refuses, None if there are none."""
