@@ -29,7 +29,7 @@ from trainer.serving import (
 )
 from trainer.settings import Settings
 from trainer.training import text_cells
-from trainer.training.layers import months
+from trainer.training.layers import calendar
 
 COUNT = 4_000
 PIECES = [
@@ -168,9 +168,7 @@ def test_the_graph_reads_cells_as_python_does(name: str, texts: list[str], table
         assert found == grammar.canonical(cells.stripped(text)), text
     known = [text for text in texts if python(text) is not None or cells.stripped(text) in markers]
     expected = [math.nan if cells.stripped(text) in markers else python(text) for text in known]
-    np.testing.assert_array_equal(
-        tf.function(read)(tf.constant(known)), np.array(expected, np.float32)
-    )
+    np.testing.assert_array_equal(tf.function(read)(tf.constant(known)), np.array(expected))
 
 
 def test_the_graph_reads_values_as_python_does(texts: list[str]) -> None:
@@ -233,10 +231,11 @@ def test_sql_and_the_graph_find_the_same_words(table: Schema) -> None:
     assert codes == np.where(found == b"", 0, 1 + buckets).tolist()
 
 
-def test_months_are_those_of_the_calendar() -> None:
+def test_dates_are_those_of_the_calendar() -> None:
     days = range(-700_000, 2_900_000, 97)
-    expected = [(date(1970, 1, 1) + timedelta(days=day)).month - 1 for day in days]
-    assert months(tf.constant(days, tf.int32)).numpy().tolist() == expected
+    dates = [date(1970, 1, 1) + timedelta(days=day) for day in days]
+    found = [each.numpy() for each in calendar(tf.constant(days, tf.int32))]
+    assert [*zip(*found, strict=True)] == [(each.year, each.month, each.day) for each in dates]
 
 
 # --- all kinds, from the file to the prediction ---

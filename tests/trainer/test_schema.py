@@ -60,7 +60,7 @@ def test_columns_that_are_not_used_have_the_reason_beside_them(tmp_path: Path) -
         '"age": "numeric",  # a note',
     ]
     source = SOURCE.replace('"age": "numeric",', "\n    ".join(columns))
-    assert unused_columns(module_of(tmp_path, source)) == {
+    assert unused_columns(module_of(tmp_path, source), schema_of(tmp_path, source)) == {
         "row numbers": ["id", 'it\'s "n"'],
         "ignore in trainer/features.py": ["k"],
     }

@@ -29,9 +29,9 @@ def made_up_rows(schema: Schema, count: int, seed: int) -> list[Row]:
     choose = random.Random(seed)
     rows = []
     for _ in range(count):
-        row = {name: cell(kind, choose) for name, kind in schema.columns.items()}
-        row |= {name: decimal(row[name], schema) for name in schema.of_kind("numeric")}
-        number = len(row[schema.used[0]]) + choose.randrange(2)
+        row = {name: cell(kind, choose) for name, kind in schema.raw.columns.items()}
+        row |= {name: decimal(row[name], schema) for name in schema.raw.of_kind("numeric")}
+        number = len(row[schema.raw.used[0]]) + choose.randrange(2)
         label = (
             decimal(f"{number}.5", schema)
             if schema.task == "regression"
@@ -110,7 +110,7 @@ def held_out_rows(schema: Schema) -> list[Row]:
     """Raw test rows; some text cells hold a value that no training row has."""
     rows = made_up_rows(schema, 60, seed=2)
     for row in rows[:3]:  # often enough for a vocabulary, if it were learnt from these rows
-        row.update(dict.fromkeys(schema.coded, "never seen"))
+        row.update(dict.fromkeys(schema.raw.coded, "never seen"))
     return rows
 
 

@@ -78,4 +78,4 @@ def test_serving_on_raw_cells_equals_training_on_shards(
 def test_the_signature_has_the_columns_own_names(
     exported: tuple[Model, Path], schema: Schema
 ) -> None:
-    assert set(input_parameters(exported[1])) == set(schema.used)
+    assert set(input_parameters(exported[1])) == set(schema.raw.used)

@@ -58,7 +58,7 @@ class Keyed(Predictor):
     workers = 1
 
     def __init__(self, keep: Sequence[str]) -> None:
-        columns = dict.fromkeys(read_schema(features).used)
+        columns = dict.fromkeys(read_schema(features).raw.used)
         super().__init__(columns, keep, as_text=False, console=Console())
         self.first = 0
 

@@ -24,7 +24,7 @@ import pyarrow as pa
 from trainer import features, prepare
 from trainer.data.cells import date_of, days
 from trainer.data.raw_rows import BATCH_ROWS, Batch
-from trainer.data.schema import Schema, nearest, read_schema
+from trainer.data.schema import Schema, read_schema
 from trainer.data.statistics import Label, Statistics, parsed, prepared_fingerprint
 from trainer.data.table_files import TABLES, NoTable, files_of
 from trainer.data.thresholds import DEFAULT, FORMS, chosen_threshold, in_words, parsed_aim
@@ -39,7 +39,7 @@ from trainer.predict import Model, listed
 from trainer.preprocessing.provenance import Request, stale_reasons
 from trainer.publish import check_scores
 from trainer.run.console import Console, shown_path
-from trainer.run.errors import UserError, exit_code, shown
+from trainer.run.errors import UserError, exit_code, nearest, shown
 from trainer.run.outputs import CONFIG, EVALUATION, METRICS, ROW_LOSSES, read_json, write_json
 from trainer.serving import SCORES, STATISTICS, threshold_of, write_threshold
 
@@ -82,7 +82,7 @@ def evaluate(options: argparse.Namespace, console: Console, schema: Schema) -> N
     held_out = HeldOut(model, statistics, request, with_slices(schema, by), split)
     thresholds = {measures.OWN: own, **trained.get("thresholds", {})}
     if aim := options.threshold:
-        on_eval = HeldOut(model, statistics, chosen_on, schema) if chosen_on else held_out
+        on_eval = HeldOut(model, statistics, chosen_on, schema.raw) if chosen_on else held_out
         thresholds[aim] = chosen_threshold(aim, on_eval.labels, on_eval.predictions[:, 1])
         thresholds[measures.OWN] = thresholds[aim] if options.keep else own
     console.line("evaluate intervals, importances and drift")
@@ -123,9 +123,11 @@ def eval_split(
 
 
 def with_slices(schema: Schema, by: Sequence[str]) -> Schema:
-    """Return a schema of which preparation keeps ignored columns, too; their order plays no part in the split."""
-    kept = {name: "categorical" for name in by if schema.columns[name] == "ignore"}
-    return replace(schema, columns=schema.columns | kept)
+    """Return a schema of the raw columns, and of all to slice by; their order plays no part in the split."""
+    derived = {name: schema.derived[name] for name in by if name in schema.derived}
+    columns = schema.raw.columns | {name: schema.columns[name] for name in derived}
+    kept = {name: "categorical" for name in by if columns[name] == "ignore"}
+    return replace(schema, columns=columns | kept, derived=derived)
 
 
 def linear_measures(
@@ -222,7 +224,7 @@ def loaded(folder: Path, schema: Schema, console: Console) -> tuple[Model, Stati
         what, expected = f"{folder} has no {STATISTICS}", "a model that this version has trained"
         raise UserError(what, expected, "run `nox -s local_train` first")
     model = Model(folder, (), False, console)
-    if differing := sorted(model.parameters.keys() ^ {*schema.used}):
+    if differing := sorted(model.parameters.keys() ^ {*schema.raw.used}):
         raise UserError(
             f"{folder} and trainer/features.py have different columns: {', '.join(differing)}",
             "the columns that the model was trained on",

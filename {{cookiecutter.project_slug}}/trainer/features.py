@@ -27,6 +27,7 @@ COLUMNS: dict[str, str] = {
 #% endfor
 }
 
+DERIVED: dict[str, str] = {}  # columns computed from others, as {"rate": "fee / (1 + DAYS_BETWEEN(start, end))"}; each has a kind above
 MISSING: list[str] = {{ table.missing | quoted }}  # cells that hold no value, after blanks are stripped
 DECIMAL = {{ table.decimal | default(".") | quoted }}  # "," where 1.234,5 is a number
 UNITS: dict[str, str] = {{ table.units | default("{}") }}  # text behind the numbers of a column: {"weight": "kg"}

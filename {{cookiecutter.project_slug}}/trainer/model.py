@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from trainer.data.expressions import columns_read
 from trainer.data.schema import Schema
 from trainer.data.shards import Split
 from trainer.data.statistics import (
@@ -26,6 +27,7 @@ from trainer.serving import SIGNATURE, STATISTICS, TYPED_SIGNATURE, name_inputs,
 from trainer.settings import Settings
 from trainer.training import loop, text_cells
 from trainer.training.contract import check_label_domain
+from trainer.training.derived import Cells, evaluated
 from trainer.training.distribution import Replicas
 from trainer.training.layers import (
     Calendar,
@@ -286,7 +288,7 @@ class Serving(tf.Module):  # type: ignore[misc]
         self.model = model
         self.schema = schema
         self.classes = tf.constant(statistics.label.classes, tf.string)
-        self.parameters = parameter_names(schema.used)
+        self.parameters = parameter_names((*schema.raw.used, *schema.expressions))
         self.hashed = statistics.hashed
         self.tables = {
             self.parameters[name]: code_table(statistics.vocabularies.get(name, ()), schema)
@@ -297,23 +299,44 @@ class Serving(tf.Module):  # type: ignore[misc]
         self.weights = [variable.value for variable in model.network.variables]
 
     def inputs(self, signature: str) -> dict[str, Any]:
-        """Return the type of each input by parameter name: string, or float32 in `typed`, shape [rows]."""
-        numeric = self.schema.of_kind("numeric") if signature == TYPED_SIGNATURE else ()
+        """Return the type of each input by parameter name, shape [rows]: string, or that of numbers in `typed`.
+
+        Numbers are float32, or float64 where an expression reads them, so that it computes as preparation does.
+        """
+        read, raw = columns_read(self.schema.expressions), self.schema.raw
+        numeric = raw.of_kind("numeric") if signature == TYPED_SIGNATURE else ()
+        types = {name: tf.float64 if name in read else tf.float32 for name in numeric}
         return {
             self.parameters[name]: tf.TensorSpec(
-                [None], tf.float32 if name in numeric else tf.string, self.parameters[name]
+                [None], types.get(name, tf.string), self.parameters[name]
             )
-            for name in self.schema.used
+            for name in raw.used
         }
 
     def encoded(self, columns: dict[str, Any]) -> tuple[Any, Any]:
         """Return numbers, float32 [rows, numeric], and codes, int32 [rows, codes], of raw columns."""
         rows = tf.shape(next(iter(columns.values())))[0]
+        columns = columns | self.derived(columns)
         codes = self.codes(columns) if self.schema.coded else tf.zeros([rows, 0], tf.int32)
         return (
             self.numbers(columns) if self.schema.numeric else tf.zeros([rows, 0]),
             tf.concat([codes, *(self.words(columns, name) for name in self.schema.texts)], 1),
         )
+
+    def derived(self, columns: dict[str, Any]) -> dict[str, Any]:
+        """Return the derived columns, [rows], by parameter name."""
+        trees, names = self.schema.expressions, self.parameters
+        cells = {name: self.cells(name, columns) for name in columns_read(trees)}
+        return {names[name]: evaluated(tree, cells).column for name, tree in trees.items()}
+
+    def cells(self, name: str, columns: dict[str, Any]) -> Cells:
+        """Return the cells of a column of the table as an expression reads them."""
+        given = columns[self.parameters[name]]
+        if name in self.schema.raw.textual:
+            held = text_cells.value(given)
+            return Cells(held, ~text_cells.is_missing(held, self.schema.markers))
+        numbers = self.read(name, given, tf.float64)
+        return Cells(numbers, ~tf.math.is_nan(numbers))
 
     def numbers(self, columns: dict[str, Any]) -> Any:
         """Return the numbers, float32 [rows, numeric], of columns of numbers or text: what `prepare` wrote for the same cells."""
@@ -322,12 +345,8 @@ class Serving(tf.Module):  # type: ignore[misc]
         ] = {}  # thousands of columns then need few operations
         for name in self.schema.numeric:
             given = columns[self.parameters[name]].dtype
-            key = (
-                given,
-                self.schema.units.get(name),
-                name in self.schema.day_first,
-                self.schema.columns[name],
-            )
+            how = (name in self.schema.day_first, name in self.schema.derived)
+            key = (given, self.schema.units.get(name), self.schema.columns[name], *how)
             alike.setdefault(key, []).append(name)
         read = [
             self.read(
@@ -338,16 +357,17 @@ class Serving(tf.Module):  # type: ignore[misc]
         order = [name for names in alike.values() for name in names]
         return tf.gather(tf.concat(read, 1), [*map(order.index, self.schema.numeric)], axis=1)
 
-    def read(self, name: str, cells: Any) -> Any:
+    def read(self, name: str, cells: Any, dtype: Any = tf.float32) -> Any:
         """Return the numbers of cells, numbers or text, that are read as those of the column `name`."""
         markers = self.schema.markers
-        if name in self.schema.dates:
-            return text_cells.days(cells, markers, name in self.schema.day_first)
+        if name in self.schema.raw.dates:
+            return tf.cast(text_cells.days(cells, markers, name in self.schema.day_first), dtype)
         if cells.dtype == tf.string:
             unit = self.schema.units.get(name, "")
             cells = text_cells.numbers(cells, markers, self.schema.decimal, unit)
-        missing = tf.constant(self.schema.marker_numbers(name), tf.float32)
-        return tf.where(tf.reduce_any(cells[..., None] == missing, axis=-1), float("nan"), cells)
+        cells = tf.cast(cells, dtype)
+        missing = tf.constant(self.schema.marker_numbers(name), dtype)
+        return tf.where(tf.reduce_all(cells[..., None] != missing, axis=-1), cells, float("nan"))
 
     def codes(self, columns: dict[str, Any]) -> Any:
         """Return the codes, int32 [rows, coded], of the columns' text: what `prepare` wrote for the same text."""
@@ -424,5 +444,5 @@ def export(
         for name in (SIGNATURE, TYPED_SIGNATURE)
     }
     tf.saved_model.save(serving, str(model_dir), signatures=signatures)
-    name_inputs(model_dir, serving.parameters)
+    name_inputs(model_dir, {name: serving.parameters[name] for name in schema.raw.used})
     write_statistics(statistics, model_dir / STATISTICS)

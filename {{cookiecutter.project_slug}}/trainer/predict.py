@@ -27,12 +27,12 @@ import pyarrow.parquet
 from trainer import features
 from trainer.data import cells
 from trainer.data.raw_rows import Batch, Reading
-from trainer.data.schema import nearest, read_schema
+from trainer.data.schema import read_schema
 from trainer.data.statistics import parsed
 from trainer.data.table_files import TABLES
 from trainer.endpoint import Endpoint
 from trainer.run.console import LINE_EVERY_SECONDS, Console
-from trainer.run.errors import UserError, exit_code, shown
+from trainer.run.errors import UserError, exit_code, nearest, shown
 from trainer.run.outputs import SAVED_MODEL, read_json
 
 MOST_SHOWN = 20
@@ -92,7 +92,7 @@ class Predictor(ABC):
         self, columns: Mapping[str, Any], keep: Sequence[str], as_text: bool, console: Console
     ) -> None:
         self.parameters, self.as_text, self.console = columns, as_text, console
-        self.reading = Reading(read_schema(features), self.parameters, keep)
+        self.reading = Reading(read_schema(features).raw, self.parameters, keep)
         self.started = time.perf_counter()
         self.rows, self.having = 0, Counter[str]()
 
@@ -161,7 +161,7 @@ class Remote(Predictor):
     def __init__(
         self, endpoint: Endpoint, keep: Sequence[str], as_text: bool, console: Console
     ) -> None:
-        super().__init__(dict.fromkeys(read_schema(features).used), keep, as_text, console)
+        super().__init__(dict.fromkeys(read_schema(features).raw.used), keep, as_text, console)
         self.endpoint = endpoint
 
     def table(self, batch: Batch) -> pa.Table:
@@ -219,10 +219,10 @@ class Model(Predictor):
             for what, others in (("given", {None}), ("unseen", {None, *vocabulary})):
                 number = counts[[value not in others for value in values]].sum()
                 self.noted.append((name, what, int(number)))
-        if training and name in schema.dates:
+        if training and name in schema.dates and name in training.numeric:
             from trainer.training.text_cells import days
 
-            found = days(texts, schema.markers, name in schema.day_first).numpy()
+            found = days(texts, schema.markers, name in schema.day_first).numpy().astype("f4")
             outside = counts[training.numeric[name].outside(found)].sum()
             self.noted.append((name, "outside", int(outside)))
 

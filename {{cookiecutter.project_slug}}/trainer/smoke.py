@@ -80,7 +80,7 @@ def train_and_serve(schema: Schema, exported: NewModel) -> None:
     model = Model(schema, statistics, settings)
     optimizer = build_optimizer(model.network, settings, MADE_UP_ROWS, total_steps=1)
     trainer = Trainer(model, optimizer, settings)
-    raw = made_up_rows(schema)
+    raw = made_up_rows(schema.raw)
     serving = Serving(model, schema, statistics)
     columns = {serving.parameters[name]: tf.constant(raw[name]) for name in raw}
     rows = np.arange(MADE_UP_ROWS)

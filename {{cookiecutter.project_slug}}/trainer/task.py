@@ -55,7 +55,8 @@ def main(arguments: Sequence[str]) -> int:
     if position.is_chief:
         from trainer.training.summary import report
 
-        report(metrics, outputs, statistics, schema, chosen, console, unused_columns(features))
+        unused = unused_columns(features, schema)
+        report(metrics, outputs, statistics, schema, chosen, console, unused)
     return 0
 
 

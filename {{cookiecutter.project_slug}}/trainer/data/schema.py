@@ -6,13 +6,15 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from trainer.data import cells
-from trainer.run.errors import UserError, shown
+from trainer.data import cells, expressions
+from trainer.data.expressions import Node
+from trainer.run.errors import UserError, nearest, shown
 
 VOCABULARY_KINDS = ("categorical",)
 KINDS = ("numeric", "datetime", *VOCABULARY_KINDS, "hashed", "text", "ignore")
@@ -29,15 +31,8 @@ SIZES = {
     "text_words": (range(2, 1001), "2 to 1_000 words per text"),
     "boundaries": (range(2, 257), "2 to 256 quantile boundaries per numeric column"),
 }
-OPTIONAL = (
-    "encoding",
-    "decimal",
-    "units",
-    "day_first",
-    "text_words",
-    "text_buckets",
-)  # so that projects of earlier versions still train
-REMOVE = "remove it from trainer/features.py, or fix the file"
+# So that projects of earlier versions still train.
+OPTIONAL = ("encoding", "decimal", "units", "day_first", "text_words", "text_buckets", "derived")
 TEXTS = tuple[str, ...]
 KINDS_BY_NAME = dict[str, str]
 EXPECTED = {
@@ -70,6 +65,21 @@ class Schema:
     day_first: TEXTS = ()
     text_words: int = 64
     text_buckets: int = 1 << 16
+    derived: KINDS_BY_NAME = field(default_factory=dict)
+
+    @cached_property
+    def expressions(self) -> dict[str, Node]:
+        """The tree of each derived column that is used; raises `UserError` for one that is invalid."""
+        trees = expressions.parsed(self.derived, self.columns)
+        return {name: tree for name, tree in trees.items() if self.columns[name] != "ignore"}
+
+    @cached_property
+    def raw(self) -> "Schema":
+        """The schema without derived columns, in which an ignored column that they read has the kind that it is read as."""
+        read = expressions.columns_read(self.expressions)
+        table = {name: kind for name, kind in self.columns.items() if name not in self.derived}
+        ignored = {name: kind for name, kind in read.items() if table[name] == "ignore"}
+        return replace(self, columns=table | ignored, derived={}) if self.derived else self
 
     def of_kind(self, *kinds: str) -> tuple[str, ...]:
         return tuple(name for name, kind in self.columns.items() if kind in kinds)
@@ -88,7 +98,11 @@ class Schema:
         """Return the missing markers of a numeric column, or label, that are numbers, such as -999."""
         unit = self.units.get(name, "")
         numbers = (cells.number(each, self.decimal, unit) for each in self.missing)
-        return () if name in self.dates else tuple(each for each in numbers if each is not None)
+        return (
+            ()
+            if name in (*self.dates, *self.derived)
+            else tuple(each for each in numbers if each is not None)
+        )
 
     def value(self, cell: str) -> str | None:
         """Return the value of a category that a cell holds, None if it is missing."""
@@ -137,13 +151,13 @@ class Schema:
 
     @property
     def used(self) -> tuple[str, ...]:
-        """Names of all columns that training and serving read."""
+        """Names of all columns that are trained on; serving reads those of `raw`."""
         return self.numeric + self.textual
 
     @property
     def sources(self) -> tuple[str, ...]:
         """Names of all columns of the table but the label, those that are used first."""
-        return self.used + self.of_kind("ignore")
+        return self.raw.used + self.raw.of_kind("ignore")
 
 
 def read_schema(features: ModuleType) -> Schema:
@@ -177,21 +191,19 @@ def check_source(features: ModuleType) -> None:
         for key in (key for key in dictionary.keys if isinstance(key, ast.Constant)):
             earlier = first.setdefault(key.value, key)
             if earlier is not key:
-                raise invalid(
-                    f"{shown(key.value)} is a key twice, in lines {earlier.lineno} and {key.lineno}",
-                    "each column once, with one kind",
-                    "remove one of the two",
-                )
+                lines = f"lines {earlier.lineno} and {key.lineno}"
+                what = f"{shown(key.value)} is a key twice, in {lines}"
+                raise invalid(what, "each column once, with one kind", "remove one of the two")
 
 
-def unused_columns(features: ModuleType) -> dict[str, list[str]]:
+def unused_columns(features: ModuleType, schema: Schema) -> dict[str, list[str]]:
     """Return the ignored columns by reason: the comment beside each in the source of `features`."""
     text = Path(str(features.__file__)).read_text(encoding="utf-8")
     comment = r'^\s*("(?:[^"\\]|\\.)*")\s*:\s*"ignore"\s*,?\s*#\s*(.+)$'
     reasons = {json.loads(name): reason for name, reason in re.findall(comment, text, re.MULTILINE)}
     found: dict[str, list[str]] = {}
     for name, kind in features.COLUMNS.items():
-        if kind == "ignore":
+        if kind == "ignore" and name not in schema.raw.used:
             found.setdefault(reasons.get(name, "ignore in trainer/features.py"), []).append(name)
     return found
 
@@ -222,6 +234,7 @@ def check(schema: Schema) -> None:
     check_choice("TASK", schema.task, TASKS)
     for name, kind in schema.columns.items():
         check_choice(f"the kind of column {shown(name)}", kind, KINDS)
+    expressions.columns_read(schema.expressions)
     check_columns(schema)
     check_format(schema)
     check_sizes(schema)
@@ -238,29 +251,19 @@ def check_choice(where: str, value: Any, choices: tuple[str, ...]) -> None:
 
 def check_columns(schema: Schema) -> None:
     if schema.label in schema.columns:
-        raise invalid(
-            f"COLUMNS holds the label {shown(schema.label)}",
-            "the label in LABEL alone",
-            "take it out of COLUMNS",
-        )
+        what = f"COLUMNS holds the label {shown(schema.label)}"
+        raise invalid(what, "the label in LABEL alone", "take it out of COLUMNS")
     if not schema.used:
-        raise invalid(
-            "every column is ignored",
-            "at least one numeric, datetime, categorical, hashed or text column",
-            "change the kind of a column that helps to predict the label",
-        )
-    if "self" in schema.used:
-        raise invalid(
-            "a column is called 'self'",
-            "a name that a TensorFlow serving signature can take",
-            "rename the column in the table, or give it the kind 'ignore'",
-        )
+        expected = "at least one numeric, datetime, categorical, hashed or text column"
+        remedy = "change the kind of a column that helps to predict the label"
+        raise invalid("every column is ignored", expected, remedy)
+    if "self" in schema.raw.used:
+        expected = "a name that a TensorFlow serving signature can take"
+        remedy = "rename the column in the table, or give it the kind 'ignore'"
+        raise invalid("a column is called 'self'", expected, remedy)
     if schema.task == "binary" and not schema.positive:
-        raise invalid(
-            'POSITIVE is ""',
-            "the class whose probability is predicted",
-            "write one of the two classes",
-        )
+        expected = "the class whose probability is predicted"
+        raise invalid('POSITIVE is ""', expected, "write one of the two classes")
 
 
 def check_format(schema: Schema) -> None:
@@ -270,19 +273,15 @@ def check_format(schema: Schema) -> None:
         ("DELIMITER", schema.delimiter, ","),
     ):
         if len(mark) > 1 or mark in ('"', "\n", "\r") or schema.comment == schema.delimiter != "":
-            raise invalid(
-                f"{name} is {shown(mark)}",
-                "one character that is neither a quote, a line end nor used otherwise",
-                f'write {name} = "{usual}", for example',
-            )
+            expected = "one character that is neither a quote, a line end nor used otherwise"
+            remedy = f'write {name} = "{usual}", for example'
+            raise invalid(f"{name} is {shown(mark)}", expected, remedy)
     check_encoding(schema.encoding)
     outside_texts = re.sub(r"'[^']*'|\"[^\"]*\"", "", schema.label_sql)
     if changing := re.search(CHANGING, outside_texts, re.IGNORECASE):
-        raise invalid(
-            f"LABEL_SQL calls {changing[0]}, which is another value each time",
-            "the same labels on every machine and every day",
-            "write the value itself",
-        )
+        what = f"LABEL_SQL calls {changing[0]}, which is another value each time"
+        expected = "the same labels on every machine and every day"
+        raise invalid(what, expected, "write the value itself")
     check_reading(schema)
     if schema.header:
         check_names("HEADER in trainer/features.py", schema.header, schema)
@@ -292,62 +291,51 @@ def check_encoding(name: str) -> None:
     try:
         "".encode(name)
     except (LookupError, ValueError):
-        raise invalid(
-            f"ENCODING is {shown(name)}",
-            "an encoding of text that Python knows",
-            'write "utf-8", "utf-16", "latin-1" or "cp1252", for example',
-        ) from None
+        remedy = 'write "utf-8", "utf-16", "latin-1" or "cp1252", for example'
+        expected = "an encoding of text that Python knows"
+        raise invalid(f"ENCODING is {shown(name)}", expected, remedy) from None
 
 
 def check_reading(schema: Schema) -> None:
     """Raise `UserError` for a decimal mark, a unit or an order of dates that no cell can have."""
     check_choice("DECIMAL", schema.decimal, (".", ","))
-    numbers = (*schema.of_kind("numeric"), schema.label)
+    numbers = (*schema.raw.of_kind("numeric"), schema.label)
     for where, names, allowed, kind in (
         ("UNITS", schema.units, numbers, "numeric"),
         # An ignored one may be what the rows are split by.
-        ("DAY_FIRST", schema.day_first, schema.of_kind("datetime", "ignore"), "datetime"),
+        ("DAY_FIRST", schema.day_first, schema.raw.of_kind("datetime", "ignore"), "datetime"),
     ):
         for name in names:
             if name not in allowed:
-                raise invalid(
-                    f"{where} names {shown(name)}, which is no {kind} column",
-                    f"columns of the kind {kind}",
-                    nearest(name, allowed),
-                )
+                what = f"{where} names {shown(name)}, which is no {kind} column"
+                raise invalid(what, f"columns of the kind {kind}", nearest(name, allowed))
     for name, unit in schema.units.items():
         if not isinstance(unit, str) or not unit or unit != unit.strip():
-            raise invalid(
-                f"UNITS has {shown(unit)} for {shown(name)}",
-                "the text behind the numbers, without blanks around it",
-                'write {"weight": "kg"}, for example',
-            )
+            what = f"UNITS has {shown(unit)} for {shown(name)}"
+            expected = "the text behind the numbers, without blanks around it"
+            raise invalid(what, expected, 'write {"weight": "kg"}, for example')
 
 
 def check_names(where: str, names: Sequence[str], schema: Schema, remedy: str = "") -> None:
     """Raise `UserError` unless `names` are the label and every column, once each and in any order."""
-    declared = (schema.label, *schema.columns)
+    declared = (schema.label, *schema.raw.columns)
     for name, count in Counter(names).items():
         if count > 1:
-            raise UserError(
-                f"{where} has the column {shown(name)} {count} times",
-                "each column name once",
-                "rename one of them there, and in trainer/features.py",
-            )
+            what = f"{where} has the column {shown(name)} {count} times"
+            remedy = "rename one of them there, and in trainer/features.py"
+            raise UserError(what, "each column name once", remedy)
     for name in declared:
         if name not in names:
-            raise UserError(
-                f"{where} has no column {shown(name)}, which trainer/features.py names",
-                f"the columns {', '.join(map(shown, names[:12]))}{' …' if len(names) > 12 else ''}",
-                remedy or nearest(name, names),
-            )
+            what = f"{where} has no column {shown(name)}, which trainer/features.py names"
+            listed = f"{', '.join(map(shown, names[:12]))}{' …' if len(names) > 12 else ''}"
+            raise UserError(what, f"the columns {listed}", remedy or nearest(name, names))
     for name in names:
         if name not in declared:
-            raise UserError(
-                f"{where} has a column {shown(name)} that trainer/features.py does not name",
-                "every column of the table in COLUMNS",
-                remedy or f'add {shown(name)}: "ignore", or its kind, to COLUMNS',
-            )
+            remedy = "rename the derived column" if name in schema.derived else remedy
+            named = "only derives" if name in schema.derived else "does not name"
+            what = f"{where} has a column {shown(name)} that trainer/features.py {named}"
+            fix = remedy or f'add {shown(name)}: "ignore", or its kind, to COLUMNS'
+            raise UserError(what, "every column of the table in COLUMNS", fix)
 
 
 def named(names: Sequence[str], schema: Schema) -> tuple[str, ...]:
@@ -359,12 +347,6 @@ def named(names: Sequence[str], schema: Schema) -> tuple[str, ...]:
             while found[position] in names:
                 found[position] += ".1"
     return tuple(found)
-
-
-def nearest(name: str, names: Iterable[str], otherwise: str = REMOVE) -> str:
-    folded = {each.casefold(): each for each in names}
-    near = difflib.get_close_matches(name.casefold(), folded, n=1)
-    return f"did you mean {shown(folded[near[0]])}?" if near else otherwise
 
 
 def check_sizes(schema: Schema) -> None:

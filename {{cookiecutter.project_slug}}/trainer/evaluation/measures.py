@@ -144,15 +144,16 @@ def lift(labels: Array, predictions: Array) -> Table:
 
 
 def slices_of(values: Sequence[Any]) -> Iterator[tuple[str, Array]]:
-    """Yield the name and the mask, bool [rows], of each slice of a column: quarters of numbers, or the most frequent values."""
+    """Yield the name and the mask, bool [rows], of each slice of a column: quarters of numbers, or the most frequent values, also of two numbers."""
     column = np.asarray(values, object)
     missing = np.array([value is None or value == "" for value in values], bool)
-    if any(isinstance(value, float) for value in values):
+    is_number = any(isinstance(value, float) for value in values)
+    if is_number and len({*column[~missing]}) != 2:
         yield from quarters(np.array(values, np.float64))
     else:
         ranked = [name for name, _ in Counter(column[~missing]).most_common()]
         for name in ranked[:MOST_VALUES]:
-            yield name, column == name
+            yield f"{name:g}" if is_number else name, column == name
         if rest := {*ranked[MOST_VALUES:]}:
             yield f"({len(rest)} others)", np.array([value in rest for value in values], bool)
     if missing.any():

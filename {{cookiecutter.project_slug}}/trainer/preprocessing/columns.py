@@ -5,6 +5,8 @@
 | `p0` …       | each column of the file, text                            | view `whole`                       |
 | `c0` …       | each column, text, in the order of `Schema.sources`      | view `source`                      |
 | `d0` …       | each datetime column, canonical text                     | a part of the query on `source`    |
+| `e0` …       | each node of the expressions of derived columns          | a part of the query on `source`    |
+| `i0` …       | each column that expressions alone read                  | table `prepared`                   |
 | `x0` …       | each numeric or datetime column, FLOAT64                 | table `prepared`                   |
 | `t0` …       | each column of text, in the order of `Schema.textual`    | table `prepared`                   |
 | `k0` …       | each coded column, INT64 codes that replace its text     | table `prepared`, shards           |

@@ -16,7 +16,7 @@ from trainer.data.cells import date_of
 from trainer.data.schema import Schema
 from trainer.data.statistics import Label, Statistics, vocabulary_codes, write_statistics
 from trainer.data.table_files import OTHER_ENCODING, damaged
-from trainer.preprocessing import analyze, comparison, splits, sql
+from trainer.preprocessing import analyze, comparison, derived, splits, sql
 from trainer.preprocessing.columns import cells_table, codes_table, values_table
 from trainer.preprocessing.provenance import Request, digest, write_record
 from trainer.preprocessing.raw_table import Table, as_plain, open_table, reader, source_sql
@@ -178,8 +178,9 @@ class Preparation:
         import sqlglot
 
         request = self.request
-        validated = sql.validated_rows(self.schema, request.deduplicate, request.rule[1])
-        query = sql.with_split(validated, request.eval_share, split)
+        validated = sql.validated_rows(self.schema.raw, request.deduplicate, request.rule[1])
+        rows = derived.with_derived(validated, self.schema)
+        query = sql.with_split(rows, request.eval_share, split)
         target = "CREATE TABLE prepared AS" if split == "train" else "INSERT INTO prepared"
         try:
             query = sql.in_duckdb(query)
@@ -365,8 +366,9 @@ class Preparation:
 
     def write_examples(self, split: str) -> None:
         """Write a few raw rows that are not trained on, as `predict` and the serving signature take them."""
-        rows = self.run(sql.examples(self.schema, split, EXAMPLE_ROWS)).fetchall()
-        lines = [json.dumps(example(row, self.schema), ensure_ascii=False) for row in rows]
+        columns = derived.raw_columns(self.schema).values()
+        rows = self.run(sql.examples(columns, split, EXAMPLE_ROWS)).fetchall()
+        lines = [json.dumps(example(row, self.schema.raw), ensure_ascii=False) for row in rows]
         text = "".join(f"{line}\n" for line in lines)
         (self.folder / files.EXAMPLES).write_text(text, encoding="utf-8")
 

@@ -142,7 +142,7 @@ def parquet_names(path: Path, schema: Schema) -> tuple[str, ...]:
         problem = f"{path} begins as a Parquet file, but cannot be read ({reason})"
         raise UserError(problem, TABLES, "write or copy it again, it may be incomplete") from error
     for field in fields:
-        if pyarrow.types.is_nested(field.type) and field.name in (schema.label, *schema.used):
+        if pyarrow.types.is_nested(field.type) and field.name in (schema.label, *schema.raw.used):
             raise UserError(
                 f"{path} has the column {shown(field.name)} with nested cells ({field.type})",
                 "one value per cell",

@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 from trainer.data.cells import date_of
-from trainer.data.schema import Schema, nearest
+from trainer.data.schema import Schema
 from trainer.preprocessing import sql
 from trainer.preprocessing.columns import date_column
 from trainer.preprocessing.provenance import Request
-from trainer.run.errors import UserError, shown
+from trainer.run.errors import UserError, nearest, shown
 
 FORMS = ("random", "stratified", "time:COLUMN", "group:COLUMN", "column:COLUMN")
 WORDS = {
@@ -37,9 +37,9 @@ def check_split(request: Request, schema: Schema) -> None:
     form = f"{rule}:COLUMN" if ":" in request.split else rule
     if form not in FORMS:
         raise UserError(what, f"one of {', '.join(FORMS)}", nearest(form, FORMS, "correct it"))
-    if form != rule and column not in schema.columns:
-        expected = f"one of the COLUMNS {', '.join(schema.columns)}"
-        raise UserError(what, expected, nearest(column, schema.columns, "correct the name"))
+    if form != rule and column not in schema.raw.columns:
+        expected = f"one of the COLUMNS {', '.join(schema.raw.columns)}"
+        raise UserError(what, expected, nearest(column, schema.raw.columns, "correct the name"))
     if request.fold and rule in ("time", "column"):
         expected = "random, stratified or group:COLUMN, by which rows are divided into folds"
         raise UserError(what, expected, "write another split, or evaluate one run")

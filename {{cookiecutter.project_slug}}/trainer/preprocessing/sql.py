@@ -7,7 +7,7 @@ Work on each cell of each row costs most. So a number is cleaned only where it c
 kept as it stands and cleaned once per value, where values are counted and coded. `trainer.data.cells` holds the rules.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
@@ -484,12 +484,10 @@ def cell_codes(counted: str, codes: str) -> str:
     )
 
 
-def examples(schema: Schema, split: str, count: int) -> str:
-    """Return SQL for the first rows of a split: the numbers, then text as it stands."""
-    numbers = map(number_column, range(len(schema.numeric)))
-    texts = map(text_column, range(len(schema.textual)))
+def examples(columns: Iterable[str], split: str, count: int) -> str:
+    """Return SQL for some columns of the first rows of a split."""
     return (
-        f"SELECT {', '.join([*numbers, *texts])} FROM prepared WHERE split = {literal(split)}"
+        f"SELECT {', '.join(columns)} FROM prepared WHERE split = {literal(split)}"
         f" ORDER BY row_key LIMIT {count}"
     )
 

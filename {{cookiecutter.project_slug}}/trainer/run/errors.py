@@ -1,14 +1,16 @@
 """User-facing errors: problem, expectation, fix. They end a program without a traceback."""
 
 import contextlib
+import difflib
 import errno
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from trainer.run.tracebacks import place_of, report
 
+REMOVE = "remove it from trainer/features.py, or fix the file"
 EXIT_FAILED = 1
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -35,6 +37,12 @@ def shown(value: object, limit: int = 60) -> str:
     """Return `value` quoted for a message: control characters escaped, at most `limit` characters."""
     text = ascii(value) if not str(value).isprintable() else repr(value)
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def nearest(name: str, names: Iterable[str], otherwise: str = REMOVE) -> str:
+    folded = {each.casefold(): each for each in names}
+    near = difflib.get_close_matches(name.casefold(), folded, n=1)
+    return f"did you mean {shown(folded[near[0]])}?" if near else otherwise
 
 
 def exit_code(program: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:

@@ -77,7 +77,7 @@ class Application:
 
     def start(self) -> None:
         start_tensorflow(seed=0)
-        self.predictor = Predictor(Path(self.options.model), read_schema(features))
+        self.predictor = Predictor(Path(self.options.model), read_schema(features).raw)
         self.batches = Batches(self.compute)
 
     def compute(self, requests: Sequence[Texts]) -> Sequence[Predictions | Exception]:

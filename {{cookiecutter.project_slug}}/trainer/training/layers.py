@@ -55,19 +55,22 @@ class Calendar(keras.layers.Layer):  # type: ignore[misc]
         day = tf.cast(tf.floor(known), tf.int32)
         hour = known - tf.floor(known)
         weekday = tf.cast(day % 7, tf.float32) / 7
-        month = tf.cast(months(day), tf.float32) / 12
+        month = tf.cast(calendar(day)[1] - 1, tf.float32) / 12
         angles = 2 * np.pi * tf.stack([hour, weekday, month], axis=2)
         waves = tf.concat([tf.sin(angles), tf.cos(angles)], axis=2)
         waves = tf.where(missing[:, :, None], 0.0, waves)
         return tf.reshape(waves, [-1, dates.shape[1] * waves.shape[2]])
 
 
-def months(days: Any) -> Any:
-    """Return the month, 0 for January, of days since 1970-01-01, int32, by Hinnant 2021, "chrono-Compatible Low-Level Date Algorithms"."""
-    of_era = (days + 719_468) % 146_097
+def calendar(days: Any) -> tuple[Any, Any, Any]:
+    """Return year, month and day of days since 1970-01-01, integers, by Hinnant 2021, "chrono-Compatible Low-Level Date Algorithms"."""
+    era, of_era = (days + 719_468) // 146_097, (days + 719_468) % 146_097
     year = (of_era - of_era // 1_460 + of_era // 36_524 - of_era // 146_096) // 365
     of_year = of_era - (365 * year + year // 4 - year // 100)
-    return ((5 * of_year + 2) // 153 + 2) % 12
+    month = (5 * of_year + 2) // 153
+    is_next = tf.cast(month >= 10, days.dtype)  # a year begins in March
+    first = (153 * month + 2) // 5
+    return year + 400 * era + is_next, month + 3 - 12 * is_next, of_year - first + 1
 
 
 class Crosses(keras.layers.Layer):  # type: ignore[misc]

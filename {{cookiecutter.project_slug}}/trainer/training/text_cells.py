@@ -57,7 +57,7 @@ def is_missing(text: Any, markers: Sequence[str]) -> Any:
 
 
 def numbers(text: Any, markers: Sequence[str], decimal: str, unit: str) -> Any:
-    """Return the numbers of cells, float32, NaN where missing; fail where a cell is no number, or too large a one."""
+    """Return the numbers of cells, float64, NaN where missing; fail where a cell is no number, or too large a one."""
     plain = "-?[0-9]{1,15}" + (r"(?:\.[0-9]{1,15})?" if decimal == "." else "")
     odd = ~tf.strings.regex_full_match(text, plain)
     if marked := [each for each in markers if re.fullmatch(plain, each)]:
@@ -69,11 +69,11 @@ def numbers(text: Any, markers: Sequence[str], decimal: str, unit: str) -> Any:
     held = tf.where(is_missing(others, markers), "nan", held)
     too_large = tf.abs(tf.strings.to_number(held, tf.float64)) > LARGEST_FLOAT32
     text = tf.tensor_scatter_nd_update(text, where, tf.where(too_large, "x", held))
-    return tf.cast(tf.strings.to_number(text, tf.float64), tf.float32)
+    return tf.strings.to_number(text, tf.float64)
 
 
 def days(text: Any, markers: Sequence[str], day_first: bool) -> Any:
-    """Return the days from 1970-01-01 00:00 UTC to the dates of cells, float32, NaN where missing; fail where one is no date."""
+    """Return the days from 1970-01-01 00:00 UTC to the dates of cells, float64, NaN where missing; fail where one is no date."""
     missing = is_missing(text, markers)
     held = tf.where(missing, NO_DATE, canonical(stripped(text), date_grammar(day_first)))
 
@@ -88,8 +88,8 @@ def days(text: Any, markers: Sequence[str], day_first: bool) -> Any:
     seconds = tf.strings.to_number(tf.strings.substr(held, 23, 32), tf.float64)
     seconds += tf.cast((hour * 60 + integer(14, 2) - zone) * 60, tf.float64)
     day = days_from_civil(integer(0, 4), integer(5, 2), integer(8, 2))
-    found = tf.cast(tf.cast(day, tf.float64) + seconds / SECONDS_PER_DAY, tf.float32)
-    return tf.where(missing, float("nan"), found)
+    found = tf.cast(day, tf.float64) + seconds / SECONDS_PER_DAY
+    return tf.where(~missing, found, float("nan"))
 
 
 def days_from_civil(year: Any, month: Any, day: Any) -> Any:
