@@ -516,7 +516,8 @@ def test_a_model_with_derived_columns_is_trained_evaluated_and_asked(
     capsys.readouterr()
     assert predict.main(["--model", str(model), "--input", str(written(rows, asked)), "-q"]) == 0
     predicted = [json.loads(line)["probability"] for line in capsys.readouterr().out.splitlines()]
-    session = load_and_predict(model, [{**row, "fee": float(row["fee"])} for row in rows])
+    texts = [{name: cells.text(cell) for name, cell in row.items()} for row in rows]
+    session = load_and_predict(model, texts)
     np.testing.assert_allclose(predicted, [each["probability"] for each in session], rtol=1e-4)
     assert schema.raw.used == ("fee", "start", "end", "plan")
 

@@ -172,7 +172,7 @@ def of_columns(held_out: "HeldOut") -> dict[str, Any]:
     """Return the importance, partial dependence and drift of columns."""
     names = [*held_out.columns]
     found = measures.importance(held_out.schema.task, held_out.labels, names, held_out.shuffled)
-    compared = [name for name in names if name not in held_out.schema.texts]
+    compared = [name for name in names if name not in held_out.schema.raw.texts]
     top = [name for name in found if name in compared][: measures.TOP_COLUMNS]
     return {
         "importance": found,
@@ -196,13 +196,15 @@ def dependence_of(held_out: "HeldOut", names: Sequence[str]) -> dict[str, Any]:
 
 def points_of(held_out: "HeldOut", name: str) -> list[Any]:
     """Return the cells of a column at which its partial dependence is measured."""
+    is_date = name in held_out.schema.raw.dates
     if not (column := held_out.statistics.numeric.get(name)):
-        return measures.most_frequent(held_out.values(name))
+        found = measures.most_frequent(held_out.values(name))
+        return [*map(date_of, found)] if is_date else found
     # They are quantiles, in float32, and a value in many rows is among them once.
     inner, steps = column.boundaries[1:-1] or column.boundaries, np.linspace(0, 1, MOST_POINTS)
     picked = np.quantile(inner, steps, method="nearest")
     points = np.unique(np.clip(picked, column.minimum, column.maximum)).tolist()
-    return [*map(date_of, points)] if name in held_out.schema.dates else [*points]
+    return [*map(date_of, points)] if is_date else [*points]
 
 
 def checked_threshold(options: argparse.Namespace) -> float:
@@ -317,7 +319,7 @@ class HeldOut:
 
     def values(self, name: str) -> npt.NDArray[Any]:
         """Return numbers, or days of dates, float64 [rows], NaN where missing, or values, object [rows], None where missing."""
-        column, schema = self.columns[name], self.schema
+        column, schema = self.columns[name], self.schema.raw
         if name not in (*schema.dates, *schema.textual):
             return np.asarray(column.to_numpy(zero_copy_only=False), np.float64)
         coded = column.fill_null("").dictionary_encode()

@@ -259,6 +259,6 @@ def importance(
 
 
 def most_frequent(values: Iterable[Any]) -> list[Any]:
-    """Return the values in most rows, None and all but the first left out."""
-    counted = Counter(value for value in values if value is not None)
+    """Return the values in most rows, the first of them; None and NaN are left out."""
+    counted = Counter(value for value in values if value is not None and value == value)
     return [value for value, _ in counted.most_common(MOST_POINTS)]

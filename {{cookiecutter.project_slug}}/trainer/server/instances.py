@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from trainer.data import cells
-from trainer.data.schema import Schema, nearest
-from trainer.run.errors import UserError, shown
+from trainer.data.schema import Schema
+from trainer.run.errors import UserError, nearest, shown
 from trainer.serving import checked_cell
 
 LARGEST_EXACT = 2**53  # the services pass numbers on as doubles
