@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from trainer.data import files
@@ -86,9 +87,10 @@ class Split:
                 yield window
 
     def smallest_label(self) -> float:
-        """Return the smallest label, a number, as the shards note it."""
-        groups = (pq.read_metadata(each.path).row_group(each.index) for each in self.groups)
-        return min(float(each.column(each.num_columns - 1).statistics.min) for each in groups)
+        """Return the smallest label, a number."""
+        files = ((pq.ParquetFile(each.path), each.index) for each in self.groups)
+        labels = (file.read_row_group(i, file.schema_arrow.names[-1:]) for file, i in files)
+        return min(float(pc.min(each.column(0)).as_py()) for each in labels)
 
     def first_rows(self) -> Window:
         """Return the first rows, all if they fit in memory."""
