@@ -35,7 +35,7 @@ def test_a_job_is_read_with_its_types_and_its_arguments_become_flags(tmp_path: P
     job = read_job(write_files(tmp_path, {"job.toml": JOB}) / "job.toml")
     assert (job.cloud.region, job.cloud.scale_tier) == ("us-central1", "BASIC")
     assert (job.data.test, job.data.max_rejected_share, job.data.deduplicate) == ("", 0.0, False)
-    assert job.data.split == "random"
+    assert (job.data.split, job.data.weight) == ("random", "")
     expected = "--epochs 3 --learning-rate 0.01 --fast --hidden-units 64,32"
     assert argument_flags(job.arguments) == expected.split()
 

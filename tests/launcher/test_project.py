@@ -30,3 +30,6 @@ def test_the_split_of_job_toml_is_that_of_preparation() -> None:
     for data, split in ((DATA, "random"), (by_time, "time:signed up")):
         flags = project.preparation_flags(data)
         assert flags[flags.index("--split") + 1] == split
+        assert not any("--weight" in flag for flag in flags)
+    weighted = dataclasses.replace(DATA, weight="-w 1")
+    assert "--weight=-w 1" in project.preparation_flags(weighted)

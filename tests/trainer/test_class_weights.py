@@ -134,7 +134,7 @@ def test_an_evaluation_is_weighted(prepared: Path, schema: Schema, statistics: S
     settings = settings.for_rows(100, own.task)
     model = Model(own, replace(statistics, label=label), settings)
     trainer = Trainer(model, build_optimizer(model.network, settings, 100, 1), settings)
-    found, labels = trainer.evaluate(Split(prepared / "eval", schema, 64))
+    found, labels, _ = trainer.evaluate(Split(prepared / "eval", schema, 64))
     window = Split(prepared / "eval", schema, 64).all_rows()
     outputs = trainer.predict(window.numbers, window.codes).numpy().astype(np.float64)
     codes = labels.astype(np.int64) % count

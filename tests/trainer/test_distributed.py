@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from trainer import features
 from trainer.data.schema import Schema, read_schema
@@ -178,6 +181,33 @@ def test_weights_of_classes_count_alike_on_one_replica_and_on_two(
     names = [*metrics_for(str(features.TASK)), "loss"]
     assert [two[name] for name in names] == pytest.approx([one[name] for name in names], rel=1e-3)
     assert one["loss"] != pytest.approx(metrics(alone)["loss"], rel=1e-3)
+
+
+def weighted(prepared: Path, folder: Path) -> Path:
+    """Return a copy of prepared data whose rows have weights."""
+    shutil.copytree(prepared, folder)
+    for shard in folder.glob("*/*.parquet"):
+        rows = pq.read_table(shard)
+        weights = pa.array(0.25 + np.arange(rows.num_rows) % 4 / 2, pa.float32())
+        pq.write_table(rows.add_column(rows.num_columns - 1, "weight", weights), shard)
+    return folder
+
+
+def test_weights_of_rows_count_alike_on_one_replica_and_on_two(
+    prepared: Path, alone: Path, tmp_path: Path
+) -> None:
+    data = weighted(prepared, tmp_path / "data")
+    run(data, [tmp_path / "one"])
+    run(data, [tmp_path / "two"] * 2)
+    for array, expected in zip(weights(tmp_path / "two"), weights(tmp_path / "one"), strict=True):
+        np.testing.assert_allclose(array, expected, rtol=1e-3, atol=1e-4)
+    one, two = metrics(tmp_path / "one"), metrics(tmp_path / "two")
+    names = [*metrics_for(str(features.TASK)), "loss"]
+    assert [two[name] for name in names] == pytest.approx([one[name] for name in names], rel=1e-3)
+    assert one["loss"] != pytest.approx(metrics(alone)["loss"], rel=1e-3)
+    if found := one.get("threshold"):
+        true, missed = found["true_positives"], found["false_negatives"]
+        assert found["recall"] != pytest.approx(true / (true + missed), rel=1e-4)
 
 
 def test_a_signal_to_one_replica_stops_both_and_they_resume_to_the_same_end(

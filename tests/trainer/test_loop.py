@@ -146,7 +146,7 @@ def test_an_ensemble_learns(prepared: Path, schema: Schema, statistics: Statisti
     split, _ = splits_of(prepared, schema, settings)
     model = Model(schema, statistics, settings)
     trainer = Trainer(model, build_optimizer(model.network, settings, split.rows, 60), settings)
-    before, _ = trainer.evaluate(split)
+    before, *_ = trainer.evaluate(split)
     for _ in range(6):
         trainer.train_steps(trainer.tensors(split.all_rows()), np.arange(split.rows), 0, 10, 10)
     assert trainer.evaluate(split)[0]["loss"] < before["loss"]
@@ -202,7 +202,7 @@ def test_a_run_ends_with_the_weights_of_its_best_evaluation(
     trainer = Trainer(model, build_optimizer(model.network, SETTINGS, 1_000, 10), SETTINGS)
     best = [variable.numpy() for variable in trainer.weights]
     values = (1.0, 2.0) if schema.task == "regression" else (2.0, 1.0)
-    found = iter([({MAIN_METRIC[schema.task]: value}, np.array([0, 1])) for value in values])
+    found = iter([({MAIN_METRIC[schema.task]: value}, np.array([0, 1]), None) for value in values])
     monkeypatch.setattr(trainer, "evaluate", lambda split: next(found))
     run = Run(trainer, *splits_of(prepared, schema, SETTINGS), SETTINGS, Recorder())
     for _ in values:

@@ -126,7 +126,7 @@ def shard(folder: Path, *labels: float) -> Split:
         {"x": pa.array([7.0] * len(labels), pa.float32()), "y": pa.array(labels, pa.float32())}
     )
     pq.write_table(table, folder / "00000.parquet", row_group_size=2, write_statistics=False)
-    schema: Any = type("Schema", (), {"numeric": ["x"], "code_width": 0})
+    schema: Any = type("Schema", (), {"numeric": ["x"], "used": ["x"], "code_width": 0})
     return Split(folder, schema, 64)
 
 

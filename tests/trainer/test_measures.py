@@ -111,7 +111,7 @@ def test_measures_confusion_and_thresholds_are_at_the_threshold_of_the_model() -
     table = found["thresholds"]
     assert table["model"]["recall"] == 1.0 and table["model"]["precision"] == 2 / 3
     assert table["f1"] == table["0.5"] and table["f1"]["false_negatives"] == 1
-    measured = measures.measured("binary", LABELS, of_two(SCORES), 0.3)
+    measured = measures.measured("binary", LABELS, of_two(SCORES), threshold=0.3)
     assert measured["f1"] == pytest.approx(4 / 5) and measured["accuracy"] == 3 / 4
     assert measured["balanced_accuracy"] == 3 / 4 and measured["auc"] == 3 / 4
 

@@ -246,11 +246,11 @@ def test_a_run_chooses_the_threshold_on_the_eval_split(
         return
     given = []
 
-    def choosing(aim: str, labels: Any, scores: Any) -> float:
+    def choosing(aim: str, labels: Any, scores: Any, weights: Any) -> float:
         given.append((aim, labels))
         if aim == "precision=0.99":
             raise UserError("no threshold gives it", "another", "name another")
-        return chosen_threshold(aim, labels, scores)
+        return chosen_threshold(aim, labels, scores, weights)
 
     monkeypatch.setattr(loop, "chosen_threshold", choosing)
     found = run_task(prepared, tmp_path / "f1", "--threshold", "f1")

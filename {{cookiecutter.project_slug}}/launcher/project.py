@@ -88,6 +88,7 @@ class Project:
         flags += ["--eval-share", str(data.eval_share), "--split", data.split]
         flags += ["--max-rejected-share", str(data.max_rejected_share)]
         flags += ["--test", self.table(data.test)] if data.test else []
+        flags += [f"--weight={data.weight}"] if data.weight else []
         return flags + ["--deduplicate"] * data.deduplicate
 
 

@@ -31,12 +31,13 @@ from trainer.data.thresholds import DEFAULT, FORMS, chosen_threshold, in_words, 
 from trainer.evaluation import measures
 from trainer.evaluation.card import CARD, TEMPLATE, card
 from trainer.evaluation.drift import THRESHOLD, drift
-from trainer.evaluation.held_out import WHOLE, held_out_rows
+from trainer.evaluation.held_out import WEIGHT, WHOLE, held_out_rows
 from trainer.evaluation.measures import MOST_POINTS, SEARCHED_ROWS
 from trainer.evaluation.page import page
 from trainer.evaluation.page import shown as shown_number
 from trainer.predict import Model, listed
 from trainer.preprocessing.provenance import Request, stale_reasons
+from trainer.preprocessing.raw_table import layout_of
 from trainer.publish import check_scores
 from trainer.run.console import Console, shown_path
 from trainer.run.errors import UserError, exit_code, nearest, shown
@@ -77,13 +78,18 @@ def evaluate(options: argparse.Namespace, console: Console, schema: Schema) -> N
     request, source = table_of(options, schema, statistics, options.input or options.test)
     # Refused before anything is computed if the eval split is not at hand.
     chosen_on = eval_split(options, schema, statistics)
+    request, columns = without_weight(request, schema, console)
+    if request.weight:
+        text = f"{source['text']}; weighted by {request.weight}"
+        source |= {"text": text, "weight": request.weight}
     console.line(f"evaluate {shown_path(options.model)} on the {source['text']}")
     split = source["rows_of"] if request.eval_share < WHOLE else "eval"
-    held_out = HeldOut(model, statistics, request, with_slices(schema, by), split)
+    held_out = HeldOut(model, statistics, request, with_slices(columns, by), split)
     thresholds = {measures.OWN: own, **trained.get("thresholds", {})}
     if aim := options.threshold:
         on_eval = HeldOut(model, statistics, chosen_on, schema.raw) if chosen_on else held_out
-        thresholds[aim] = chosen_threshold(aim, on_eval.labels, on_eval.predictions[:, 1])
+        scores = on_eval.predictions[:, 1]
+        thresholds[aim] = chosen_threshold(aim, on_eval.labels, scores, on_eval.weights)
         thresholds[measures.OWN] = thresholds[aim] if options.keep else own
     console.line("evaluate intervals, importances and drift")
     document = {
@@ -102,7 +108,7 @@ def publish(document: Mapping[str, Any], held_out: "HeldOut", options: argparse.
     for name in {*cells} & {*schema.dates}:
         cells[name] = FIRST_YEAR + cells[name] / DAYS_PER_YEAR
     config, folder = read_json(run / CONFIG) or {}, run / Path(EVALUATION).parent
-    text = page(document, held_out.labels, held_out.predictions, cells)
+    text = page(document, held_out.labels, held_out.predictions, cells, held_out.weights)
     losses = held_out.losses().astype(np.float32).tobytes()
     files = {PAGE: text.encode(), Path(ROW_LOSSES).name: losses}
     if TEMPLATE.is_file():  # an owner may want no card
@@ -120,6 +126,17 @@ def eval_split(
     """Return the table whose eval split a threshold is chosen on, None if none is chosen: a plain number is not."""
     chosen = options.threshold and parsed_aim(options.threshold)[0]
     return table_of(options, schema, statistics, None)[0] if chosen else None
+
+
+def without_weight(request: Request, schema: Schema, console: Console) -> tuple[Request, Schema]:
+    """Return a table and its schema, both without the column of the weights if the table lacks it."""
+    name, paths = request.weight, files_of(request.train)[1]
+    if not name or any(name in layout_of(each, schema).names for each in paths):
+        return request, schema
+    text = f"{shown_path(request.train)} has no column {shown(name)}: all rows count alike"
+    console.line(f"evaluate {text}")
+    kept = {each: kind for each, kind in schema.columns.items() if each != name}
+    return replace(request, weight=""), replace(schema, columns=kept)
 
 
 def with_slices(schema: Schema, by: Sequence[str]) -> Schema:
@@ -148,20 +165,26 @@ def measurements(
 ) -> dict[str, Any]:
     """Return what evaluation.json holds of rows with labels and predictions; `trained` is the metrics.json of the run."""
     task, labels, predictions = held_out.schema.task, held_out.labels, held_out.predictions
-    statistics = held_out.statistics
+    statistics, weights = held_out.statistics, held_out.weights
     measure = partial(measures.measured, task, threshold=thresholds[measures.OWN])
     constant = constant_predictions(statistics, len(labels), task)
     linear = linear_measures(trained, split, len(labels), statistics)
-    others = {"constant": measures.measured(task, labels, constant), **linear}
+    always = measures.measured(task, labels, constant, weights=weights)
+    others = {"constant": always, **linear}
     searched = slice(SEARCHED_ROWS)
+    first = (labels[searched], predictions[searched])
     cells = {name: held_out.rows.column(name)[searched].to_pylist() for name in held_out.columns}
     return {
         "task": task,
         "rows": len(labels),
         "metric": measures.MAIN[task],
-        "metrics": measures.with_intervals(measure, labels, predictions, others),
-        **measures.details(task, labels, predictions, statistics.label.classes, thresholds),
-        "worse_slices": measures.worse_slices(task, labels[searched], predictions[searched], cells),
+        "metrics": measures.with_intervals(measure, labels, predictions, others, weights),
+        **measures.details(
+            task, labels, predictions, statistics.label.classes, thresholds, weights
+        ),
+        "worse_slices": measures.worse_slices(
+            task, *first, cells, None if weights is None else weights[searched]
+        ),
         **of_columns(held_out),
         "revealing": [*statistics.revealing],
         "history": trained.get("history", []),
@@ -171,7 +194,8 @@ def measurements(
 def of_columns(held_out: "HeldOut") -> dict[str, Any]:
     """Return the importance, partial dependence and drift of columns."""
     names = [*held_out.columns]
-    found = measures.importance(held_out.schema.task, held_out.labels, names, held_out.shuffled)
+    task, labels, weights = held_out.schema.task, held_out.labels, held_out.weights
+    found = measures.importance(task, labels, names, held_out.shuffled, weights)
     compared = [name for name in names if name not in held_out.schema.raw.texts]
     top = [name for name in found if name in compared][: measures.TOP_COLUMNS]
     return {
@@ -248,7 +272,8 @@ def table_of(
     options: argparse.Namespace, schema: Schema, statistics: Statistics, whole: Path | None
 ) -> tuple[Request, dict[str, Any]]:
     """Return the `whole` table, or else that of training, as one whose `eval` split the rows are, and how outputs call them."""
-    request = prepare.request_of(options)
+    weight = (statistics.weight or {}).get("column", "")
+    request = replace(prepare.request_of(options), weight=weight)
     if whole:
         if not files_of(whole)[1]:
             raise UserError(f"there is no file {whole}", TABLES, "correct its name")
@@ -292,7 +317,7 @@ def labels_of(texts: Sequence[str], schema: Schema, label: Label, table: Path) -
 
 
 class HeldOut:
-    """Raw rows of a table, an Arrow table, their labels, and an exported model's predictions for them."""
+    """Raw rows of a table, an Arrow table, their labels and weights, if any, and an exported model's predictions for them."""
 
     def __init__(
         self,
@@ -306,16 +331,20 @@ class HeldOut:
         self.rows = held_out_rows(request, schema, statistics.label, model.console, split)
         texts = self.rows.column(schema.label).to_pylist()
         self.labels = labels_of(texts, schema, statistics.label, request.train)
+        weights = self.rows.column(WEIGHT).to_numpy() if request.weight else None
+        self.weights = None if weights is None else weights / weights.mean()
         names = [name for name in schema.used if name in model.parameters]
         self.columns = {name: self.rows.column(name).combine_chunks() for name in names}
         self.predictions = self.predicted(self.columns)
 
     def identity(self) -> str:
-        """Return a digest of the labels: rows are in the order of their keys, so that other rows have others somewhere."""
-        return hashlib.sha256(self.labels.tobytes()).hexdigest()
+        """Return a digest of the labels and weights: rows are in the order of their keys, so that others differ somewhere."""
+        weights = b"" if self.weights is None else self.weights.tobytes()
+        return hashlib.sha256(self.labels.tobytes() + weights).hexdigest()
 
     def losses(self) -> npt.NDArray[np.float64]:
-        return measures.losses(self.schema.task, self.labels, self.predictions)
+        by_row = 1.0 if self.weights is None else self.weights
+        return measures.losses(self.schema.task, self.labels, self.predictions) * by_row
 
     def values(self, name: str) -> npt.NDArray[Any]:
         """Return numbers, or days of dates, float64 [rows], NaN where missing, or values, object [rows], None where missing."""
@@ -341,7 +370,7 @@ class HeldOut:
         """Return the measures of the slices of a column."""
         measure = partial(measures.measured, self.schema.task, threshold=threshold)
         cells = self.rows.column(column).to_pylist()
-        return measures.sliced(measure, self.labels, self.predictions, cells)
+        return measures.sliced(measure, self.labels, self.predictions, cells, self.weights)
 
     def shuffled(self, cells: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """Return the predictions for rows whose cells are those of the numbers in `cells`, [rows, columns]."""

@@ -78,12 +78,12 @@ def train_and_evaluate(
         model = Model(schema, statistics, settings)
         total_steps = loop.total_steps(splits["train"], settings)
         optimizer = build_optimizer(model.network, settings, statistics.rows["train"], total_steps)
-    trainer = Trainer(model, optimizer, settings, replicas)
+    trainer = Trainer(model, optimizer, settings, replicas, splits["train"].weighted)
     run = loop.Run(trainer, splits["train"], splits["eval"], settings, monitor)
     run.resume()
     run.train()
     last = "test" if "test" in splits else "eval"
-    metrics, labels = run.metrics(splits[last])
+    metrics, labels, weights = run.metrics(splits[last])
     threshold = run.choose_threshold(splits[last])
     if replicas.position.is_chief:
         export(model, schema, statistics, model_dir, replicas.position.is_chief)
@@ -92,7 +92,9 @@ def train_and_evaluate(
         **metrics,
         **threshold,
         "split": last,
-        "baseline": baseline_of(schema.task, statistics.label, labels, model.class_weights),
+        "baseline": baseline_of(
+            schema.task, statistics.label, labels, model.class_weights, weights
+        ),
         "linear_baseline": linear_baseline(
             schema.task, statistics.label, splits["train"], splits[last], model.class_weights
         ),

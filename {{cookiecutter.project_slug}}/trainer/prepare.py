@@ -35,6 +35,12 @@ def parser() -> argparse.ArgumentParser:
     add("--eval-share", type=float, default=0.1, help="fraction of --train that is held out")
     split = "random, stratified, time:COLUMN, group:COLUMN or column:COLUMN"
     add("--split", default="random", help=f"how --train is split: {split}")
+    add(
+        "--weight",
+        default="",
+        metavar="COLUMN",
+        help="column with the weight of each row, 0 or more",
+    )
     add("--fold", type=fold, metavar="K/N", help="test on part K of N of --train, not on --test")
     rejected = "fail if a larger fraction of the rows cannot be used"
     add("--max-rejected-share", type=float, default=0.01, help=rejected)
@@ -83,7 +89,7 @@ def main(arguments: Sequence[str]) -> int:
 def stale_reasons(arguments: Sequence[str]) -> list[str]:
     """Return why the data prepared with these arguments is not current: plain sentences, none if it is.
 
-    Raises `UserError` for an invalid features.py, and for a split that its columns do not allow.
+    Raises `UserError` for an invalid features.py, and for a split or a weight that its columns do not allow.
     """
     request, schema = request_of(parser().parse_args(arguments)), read_schema(features)
     check_split(request, schema)
@@ -101,6 +107,7 @@ def request_of(options: argparse.Namespace) -> Request:
         memory_mb=options.memory_mb,
         split=options.split,
         fold=options.fold,
+        weight=options.weight,
     )
 
 

@@ -81,6 +81,8 @@ class Data:
     deduplicate: bool = False
     split: str = "random"
     """How rows are split, which trainer.preprocessing.splits checks against the columns."""
+    weight: str = ""
+    """The column with the weight of each row, "" for none."""
 
     @property
     def tables(self) -> dict[str, str]:

@@ -26,11 +26,15 @@ READER_MB = 24  # what pyarrow takes for itself, measured
 
 @dataclass(frozen=True)
 class Window:
-    """Rows in memory: `numbers` float32 [rows, numeric] (NaN where missing), `codes` int32 [rows, codes], `labels` [rows]."""
+    """Rows in memory: `numbers` float32 [rows, numeric] (NaN where missing), `codes` int32 [rows, codes], `labels` [rows].
+
+    `weights`, float32 [rows], have the mean 1 over the training rows; None: all rows count alike.
+    """
 
     numbers: npt.NDArray[np.float32]
     codes: npt.NDArray[np.int32]
     labels: npt.NDArray[Any]
+    weights: npt.NDArray[np.float32] | None = None
 
     @property
     def rows(self) -> int:
@@ -54,14 +58,20 @@ class Split:
         self.schema = schema
         self.groups = row_groups(folder)
         self.rows = sum(group.rows for group in self.groups)
-        bytes_per_row = BYTES_PER_VALUE * (len(schema.numeric) + schema.code_width + 1)
+        values_per_row = len(schema.numeric) + schema.code_width + 1 + self.weighted
         for_rows_mb = max(memory_mb - READER_MB, memory_mb / 2)
+        bytes_per_row = BYTES_PER_VALUE * values_per_row
         self._rows_in_memory = max(1, int(for_rows_mb * 2**20) // bytes_per_row)
         self._all_rows: Window | None = None
 
     @property
     def fits(self) -> bool:
         return self.rows * COPIES_IN_MEMORY <= self._rows_in_memory
+
+    @property
+    def weighted(self) -> bool:
+        """Whether the shards hold a weight of each row, before the label."""
+        return len(pq.read_schema(self.groups[0].path).names) > len(self.schema.used) + 1
 
     def plan(self, seed: Sequence[int]) -> list[list[RowGroup]]:
         """Return the row groups of each window of an epoch, in the order that `seed` shuffles them into."""
@@ -148,7 +158,7 @@ def read_window(groups: Sequence[RowGroup], schema: Schema) -> Window:
     labels: npt.NDArray[Any] = np.empty(
         rows, np.float32 if schema.task == "regression" else np.int32
     )
-    begin = 0
+    weights, begin = None, 0
     for table in tables(groups):
         end = begin + table.num_rows
         for column, name in enumerate(schema.numeric):
@@ -160,8 +170,11 @@ def read_window(groups: Sequence[RowGroup], schema: Schema) -> Window:
             words = table.column(name).combine_chunks().flatten().to_numpy()
             codes[begin:end, first : first + width] = words.reshape(-1, width)
         labels[begin:end] = table.column(schema.label).to_numpy()
+        if table.num_columns > len(schema.used) + 1:
+            weights = np.empty(rows, np.float32) if weights is None else weights
+            weights[begin:end] = table.column(-2).to_numpy()
         begin = end
-    return Window(numbers, codes, labels)
+    return Window(numbers, codes, labels, weights)
 
 
 def tables(groups: Sequence[RowGroup]) -> Iterator[pa.Table]:

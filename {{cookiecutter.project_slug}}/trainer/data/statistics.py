@@ -53,10 +53,10 @@ class Numeric:
 
 @dataclass(frozen=True)
 class Label:
-    """The label of the training rows: class names and counts, or mean and deviation of a number."""
+    """The label of the training rows: class names and counts, or mean and deviation of a number; of weighted rows, all by weight."""
 
     classes: tuple[str, ...]
-    counts: tuple[int, ...]
+    counts: tuple[float, ...]
     mean: float
     deviation: float
 
@@ -78,6 +78,8 @@ class Statistics:
     """Training rows of each coded column by code: missing, no value of the vocabulary, then its values."""
     revealing: tuple[str, ...] = ()
     """A sentence for each column that alone gives the label."""
+    weight: dict[str, Any] | None = None
+    """The `column` of the rows' weights, and their `mean` over the training rows, by which they are divided; None: all count alike."""
 
     def code_counts(self) -> tuple[int, ...]:
         """Return the number of codes of each column, in the order of `Schema.textual`."""
@@ -90,7 +92,8 @@ def vocabulary_codes(values: Sequence[str]) -> dict[str, int]:
 
 
 def write_statistics(statistics: Statistics, path: Path) -> None:
-    text = json.dumps(asdict(statistics), indent=1, ensure_ascii=False, allow_nan=False)
+    document = {name: each for name, each in asdict(statistics).items() if each is not None}
+    text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
     path.parent.mkdir(exist_ok=True)
     path.write_text(text + "\n", encoding="utf-8")
 
@@ -140,6 +143,7 @@ def parsed(document: dict[str, Any]) -> Statistics:
         split=document.get("split", {"rule": "random"}),
         counts={name: tuple(counts) for name, counts in document.get("counts", {}).items()},
         revealing=tuple(document.get("revealing", ())),
+        weight=document.get("weight"),
     )
 
 

@@ -1,7 +1,7 @@
 """Measures of predictions, from scikit-learn where it has them; docs/evaluation.md of the template defines them.
 
 Labels are class codes, int64 [rows], or numbers, float64 [rows]. Predictions are probabilities, float64 [rows, classes],
-whose second class is the positive one of two, or numbers, float64 [rows].
+whose second class is the positive one of two, or numbers, float64 [rows]. Weights are float64 [rows], None if rows count alike.
 """
 
 import math
@@ -19,7 +19,9 @@ from trainer.settings import METRICS, goal_of
 Array = npt.NDArray[Any]
 Table = dict[str, dict[str, Any]]
 Measures = dict[str, float | None]
-Measure = Callable[[Array, Array], Measures]
+Measure = Callable[..., Measures]  # of labels, predictions and, if there are, weights
+Weights = Array | None
+Columns = Mapping[str, Sequence[Any]]
 RESAMPLES, LARGEST_RESAMPLE, TAILS = 200, 10_000, (0.025, 0.975)
 BINS = 10
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -32,31 +34,40 @@ OWN = "model"  # the name of its threshold among others
 MAIN = {task: names[0] for task, names in METRICS.items()}
 
 
-def measured(task: str, labels: Array, predictions: Array, threshold: float = 0.5) -> Measures:
+def measured(
+    task: str, labels: Array, predictions: Array, weights: Weights = None, threshold: float = 0.5
+) -> Measures:
     """Return the measures by name; None for those of ranks and of variance where all rows have one label."""
     from sklearn import metrics
 
-    several = labels.min() < labels.max()
+    several, by = labels.min() < labels.max(), {"sample_weight": weights}
     found: dict[str, Any] = {}
     if task == "regression":
-        found["rmse"] = np.sqrt(metrics.mean_squared_error(labels, predictions))
-        found["mae"] = metrics.mean_absolute_error(labels, predictions)
-        found["r2"] = metrics.r2_score(labels, predictions) if several else None
+        found["rmse"] = np.sqrt(metrics.mean_squared_error(labels, predictions, **by))
+        found["mae"] = metrics.mean_absolute_error(labels, predictions, **by)
+        found["r2"] = metrics.r2_score(labels, predictions, **by) if several else None
         return {name: None if value is None else float(value) for name, value in found.items()}
     if task == "binary":
         positive = predictions[:, 1]
         ranks = {"auc": metrics.roc_auc_score, "pr_auc": metrics.average_precision_score}
-        found |= {name: each(labels, positive) if several else None for name, each in ranks.items()}
+        found |= {k: each(labels, positive, **by) if several else None for k, each in ranks.items()}
     codes, chosen = np.arange(predictions.shape[1]), predicted(task, predictions, threshold)
-    scored = metrics.precision_recall_fscore_support(labels, chosen, labels=codes, zero_division=0)
-    _, recall, f1, support = scored
-    found["accuracy"] = metrics.accuracy_score(labels, chosen)
+    _, recall, f1, support = class_scores(labels, chosen, codes, weights)
+    found["accuracy"] = metrics.accuracy_score(labels, chosen, **by)
     found["balanced_accuracy"] = recall[support > 0].mean()
     found["f1"] = f1[1] if task == "binary" else f1[support > 0].mean()
-    found["log_loss"] = metrics.log_loss(labels, predictions, labels=codes)
-    found["brier"] = np.mean((predictions - np.eye(len(codes))[labels]) ** 2) * len(codes) / 2
-    found["calibration_error"] = calibration_error(*confidence(labels, predictions))
+    found["log_loss"] = metrics.log_loss(labels, predictions, labels=codes, **by)
+    distances = ((predictions - np.eye(len(codes))[labels]) ** 2).mean(axis=1)
+    found["brier"] = np.average(distances, weights=weights) * len(codes) / 2
+    found["calibration_error"] = calibration_error(*confidence(labels, predictions), weights)
     return {name: None if value is None else float(value) for name, value in found.items()}
+
+
+def class_scores(labels: Array, chosen: Array, codes: Array, weights: Weights) -> Any:
+    """Return precision, recall, F1 and sum of weights of each class, [classes]."""
+    from sklearn.metrics import precision_recall_fscore_support as scores
+
+    return scores(labels, chosen, labels=codes, zero_division=0, sample_weight=weights)
 
 
 def predicted(task: str, predictions: Array, threshold: float) -> Array:
@@ -72,13 +83,21 @@ def confidence(labels: Array, predictions: Array) -> tuple[Array, Array]:
     return labels == predictions.argmax(axis=1), predictions.max(axis=1)
 
 
-def calibration_error(hits: Array, probabilities: Array) -> float:
+def calibration_error(hits: Array, probabilities: Array, weights: Weights = None) -> float:
     """Return the expected calibration error: |mean probability - share of hits| of ten equal bins, weighted by their rows."""
     bins = np.minimum((probabilities * BINS).astype(int), BINS - 1)
-    return float(np.abs(np.bincount(bins, probabilities - hits)).sum() / len(hits))
+    by_row = np.ones(len(hits)) if weights is None else weights
+    return float(np.abs(np.bincount(bins, by_row * (probabilities - hits))).sum() / by_row.sum())
 
 
-def with_intervals(measure: Measure, labels: Array, predictions: Array, others: Table) -> Table:
+def part_of(weights: Weights, rows: Any) -> list[Array]:
+    """Return the weights of some rows as the last argument of a `Measure`, or none."""
+    return [] if weights is None else [weights[rows]]
+
+
+def with_intervals(
+    measure: Measure, labels: Array, predictions: Array, others: Table, weights: Weights = None
+) -> Table:
     """Return `value`, the bootstrap's 95 % interval `low` to `high`, and the values of `others` by name, by measure.
 
     Of many rows a part is drawn, and the spread is scaled by the root of its share: the m out of n bootstrap.
@@ -89,9 +108,9 @@ def with_intervals(measure: Measure, labels: Array, predictions: Array, others: 
     generator = np.random.default_rng(0)
     parts = (generator.integers(0, rows, drawn) for _ in range(RESAMPLES))
     with sklearn.config_context(assume_finite=True, skip_parameter_validation=True):
-        samples = [measure(labels[part], predictions[part]) for part in parts]
+        samples = [measure(labels[k], predictions[k], *part_of(weights, k)) for k in parts]
     found = {}
-    for name, value in measure(labels, predictions).items():
+    for name, value in measure(labels, predictions, *part_of(weights, slice(None))).items():
         low = high = None
         values = [each for sample in samples if (each := sample[name]) is not None]
         if value is not None and values:
@@ -103,7 +122,12 @@ def with_intervals(measure: Measure, labels: Array, predictions: Array, others: 
 
 
 def details(
-    task: str, labels: Array, predictions: Array, classes: Sequence[str], at: Mapping[str, float]
+    task: str,
+    labels: Array,
+    predictions: Array,
+    classes: Sequence[str],
+    at: Mapping[str, float],
+    weights: Weights = None,
 ) -> dict[str, Table]:
     """Return `confusion` and `by_class`, of two classes `lift` and `thresholds`, those `at` names; or `error_quantiles` of a regression."""
     from sklearn import metrics
@@ -115,8 +139,9 @@ def details(
         return {"error_quantiles": {str(share): each for share, each in found.items()}}
     codes, chosen = np.arange(len(classes)), predicted(task, predictions, at[OWN])
     counts = metrics.confusion_matrix(labels, chosen, labels=codes).tolist()
-    scores = metrics.precision_recall_fscore_support(labels, chosen, labels=codes, zero_division=0)
-    columns = dict(zip(("precision", "recall", "f1", "rows"), scores, strict=True))
+    scores = class_scores(labels, chosen, codes, weights)[:3]
+    rows = np.bincount(labels, minlength=len(codes))
+    columns = dict(zip(("precision", "recall", "f1", "rows"), (*scores, rows), strict=True))
     tables: dict[str, Table] = {
         "confusion": {
             k: dict(zip(classes, row, strict=True)) for k, row in zip(classes, counts, strict=True)
@@ -128,18 +153,22 @@ def details(
     if task != "binary":
         return tables
     named = {**at, **{f"{each / BINS:g}": each / BINS for each in range(1, BINS)}}
-    rates = {name: outcome(labels, predictions[:, 1], each) for name, each in named.items()}
-    return {**tables, "thresholds": rates, "lift": lift(labels, predictions)}
+    scored = predictions[:, 1]
+    rates = {name: outcome(labels, scored, each, weights) for name, each in named.items()}
+    return {**tables, "thresholds": rates, "lift": lift(labels, predictions, weights)}
 
 
-def lift(labels: Array, predictions: Array) -> Table:
+def lift(labels: Array, predictions: Array, weights: Weights = None) -> Table:
     """Return, of the tenth, two tenths … of the rows with the highest scores, `gain`, their share of the positives, and `lift`."""
-    positive = np.cumsum(labels[np.argsort(-predictions[:, 1], kind="stable")] == 1)
+    order = np.argsort(-predictions[:, 1], kind="stable")
+    by_row = np.ones(len(labels)) if weights is None else weights[order]
+    positive, total = np.cumsum(by_row * (labels[order] == 1)), np.cumsum(by_row)
     found = {}
     for tenth in range(1, BINS + 1):
         rows = max(1, round(len(labels) * tenth / BINS))
         gain = float(positive[rows - 1] / positive[-1])
-        found[f"{tenth / BINS:.0%}"] = {"gain": gain, "lift": gain * len(labels) / rows}
+        share = float(total[rows - 1] / total[-1])
+        found[f"{tenth / BINS:.0%}"] = {"gain": gain, "lift": gain / share}
     return found
 
 
@@ -169,10 +198,15 @@ def quarters(numbers: Array) -> Iterator[tuple[str, Array]]:
     yield f"{low:g} to {high:g}", numbers >= low
 
 
-def sliced(measure: Measure, labels: Array, predictions: Array, values: Sequence[Any]) -> Table:
-    """Return the `rows` and the measures of each slice of a column's values."""
+def sliced(
+    measure: Measure, labels: Array, predictions: Array, values: Sequence[Any], by: Weights = None
+) -> Table:
+    """Return the `rows` and the measures of each slice of a column's values; rows count `by` their weights."""
     return {
-        name: {"rows": int(mask.sum()), **measure(labels[mask], predictions[mask])}
+        name: {
+            "rows": int(mask.sum()),
+            **measure(labels[mask], predictions[mask], *part_of(by, mask)),
+        }
         for name, mask in slices_of(values)
     }
 
@@ -191,50 +225,64 @@ def expected_losses(predictions: Array) -> Array:
 
 
 def worse_slices(
-    task: str, labels: Array, predictions: Array, columns: Mapping[str, Sequence[Any]]
+    task: str, labels: Array, predictions: Array, columns: Columns, weights: Weights = None
 ) -> Table:
     """Return the slices whose mean loss is significantly higher than that of the other rows, the highest first.
 
     `p` is that of Welch's statistic under a normal distribution, times the number of slices that were compared (Bonferroni).
     """
     by_row = losses(task, labels, predictions)
+    by_weight = np.ones(len(labels)) if weights is None else weights
     named = ((name, *each) for name, values in columns.items() for each in slices_of(values))
     rows = ((f"{column}: {name.strip()}", mask, int(mask.sum())) for column, name, mask in named)
     compared = [
         each for each in rows if FEWEST_IN_SLICE <= each[2] <= len(labels) - FEWEST_IN_SLICE
     ]
     found = [
-        (name, mask, min(1.0, higher_by_chance(by_row[mask], by_row[~mask]) * len(compared)))
+        (name, mask, min(1.0, higher_by_chance(by_row, by_weight, mask) * len(compared)))
         for name, mask, _ in compared
     ]
-    worse = sorted((e for e in found if e[2] < SIGNIFICANT), key=lambda e: -by_row[e[1]].mean())
+    means = {name: moments(by_row[mask], by_weight[mask])[0] for name, mask, _ in found}
+    worse = sorted((e for e in found if e[2] < SIGNIFICANT), key=lambda e: -means[e[0]])
     return {
-        name: {**compared_losses(task, labels, predictions, by_row, mask), "p": p}
+        name: {**compared_losses(task, labels, predictions, by_row, mask, by_weight), "p": p}
         for name, mask, p in worse[:MOST_SLICES]
     }
 
 
-def higher_by_chance(inside: Array, others: Array) -> float:
-    """Return the probability of a mean at least so much higher than the others' if both were alike, by Welch's statistic."""
-    error = math.sqrt(sum(part.var(ddof=1) / len(part) for part in (inside, others)))
-    z = (inside.mean() - others.mean()) / error if error else 0.0
+def moments(values: Array, weights: Array) -> tuple[float, float]:
+    """Return the mean of values [rows] and the variance of that mean."""
+    mean, rows = np.average(values, weights=weights), len(values)
+    variance = ((weights * (values - mean)) ** 2).sum() / weights.sum() ** 2
+    return float(mean), float(variance) * rows / (rows - 1)
+
+
+def higher_by_chance(losses: Array, weights: Array, mask: Array) -> float:
+    """Return the probability of a mean in a slice so much above that of other rows if both were alike, by Welch's statistic."""
+    (inside, own), (others, other) = (moments(losses[k], weights[k]) for k in (mask, ~mask))
+    z = (inside - others) / math.sqrt(own + other) if own + other else 0.0
     return math.erfc(z / math.sqrt(2)) / 2
 
 
 def compared_losses(
-    task: str, labels: Array, predictions: Array, by_row: Array, mask: Array
+    task: str, labels: Array, predictions: Array, by_row: Array, mask: Array, weights: Array
 ) -> dict[str, Any]:
     """Return rows, main measure and mean loss of a slice, the loss of the other rows and, of classes, the expected one."""
-    inside = predictions[mask]
-    main = measured(task, labels[mask], inside)[MAIN[task]]
-    means = {"loss": float(by_row[mask].mean()), "others": float(by_row[~mask].mean())}
+    inside, own = predictions[mask], weights[mask]
+    main = measured(task, labels[mask], inside, own)[MAIN[task]]
+    loss, others = (moments(by_row[k], weights[k])[0] for k in (mask, ~mask))
+    means = {"loss": loss, "others": others}
     if task != "regression":
-        means["expected"] = float(expected_losses(inside).mean())
+        means["expected"] = float(np.average(expected_losses(inside), weights=own))
     return {"rows": len(inside), MAIN[task]: main, **means}
 
 
 def importance(
-    task: str, labels: Array, columns: Sequence[str], predict: Callable[[Array], Array]
+    task: str,
+    labels: Array,
+    columns: Sequence[str],
+    predict: Callable[[Array], Array],
+    weights: Weights = None,
 ) -> Table:
     """Return by how much the main measure gets worse when a column is shuffled: `mean` and `deviation`, the largest first.
 
@@ -246,10 +294,11 @@ def importance(
         def fit(self, *_: Any) -> None: ...
 
     def score(_: Any, cells: Array, truth: Array) -> float:
-        value = measured(task, truth, predict(cells))[MAIN[task]] or 0.0
+        value = measured(task, truth, predict(cells), own)[MAIN[task]] or 0.0
         return value if goal_of(MAIN[task]) == "maximize" else -value
 
     sample = np.random.default_rng(0).permutation(len(labels))[:IMPORTANCE_ROWS]
+    own = None if weights is None else weights[sample]
     cells = np.tile(sample[:, None], (1, len(columns)))
     settings = {"scoring": score, "n_repeats": REPEATS, "random_state": 0}
     found = permutation_importance(Exported(), cells, labels[sample], **settings)

@@ -58,14 +58,18 @@ MOST_POINTS, MOST_COLUMNS, MOST_LETTERS, MOST_BOXES = 1_000, 20, 18, 8
 
 
 def page(
-    document: Mapping[str, Any], labels: Array, predictions: Array, cells: Mapping[str, Array]
+    document: Mapping[str, Any],
+    labels: Array,
+    predictions: Array,
+    cells: Mapping[str, Array],
+    weights: Array | None = None,
 ) -> str:
     """Return the page of what evaluation.json holds, with charts of the labels, the predictions and the top columns' cells."""
     source = f"{document['model']}: {document['rows']:,} rows of the {document['source']['text']}"
     texts = [f"<p>{html.escape(each)}.</p>\n" for each in (source, *document["revealing"])]
     sections = [section(k, document[k], about) for k, about in ABOUT.items() if document.get(k)]
     sections += [section(f"by {k}", each, "") for k, each in document["slices"].items()]
-    drawn = (svg(*each) for each in charts(document, labels, predictions, cells))
+    drawn = (svg(*each) for each in charts(document, labels, predictions, cells, weights))
     figures = f'<div class="charts">{"".join(drawn)}</div>\n'
     return "".join([HEAD, *texts, sections[0], figures, *sections[1:]])
 
@@ -89,7 +93,11 @@ def shown(value: float | None) -> str:
 
 
 def charts(
-    document: Mapping[str, Any], labels: Array, predictions: Array, cells: Mapping[str, Array]
+    document: Mapping[str, Any],
+    labels: Array,
+    predictions: Array,
+    cells: Mapping[str, Array],
+    weights: Array | None,
 ) -> Iterator[tuple[str, Callable[..., Any]]]:
     """Yield the title of each chart of a task, and what draws it on the axes `ax` of matplotlib."""
     from sklearn import calibration, metrics
@@ -97,6 +105,7 @@ def charts(
     task, dashed = document["task"], {"color": SECOND, "linestyle": "--"}
     if task == "binary":
         given = {"plot_chance_level": True, "chance_level_kw": dashed, "drop_intermediate": True}
+        given["sample_weight"] = weights
         curves = (metrics.RocCurveDisplay, metrics.PrecisionRecallDisplay)
         for title, curve in zip(("ROC curve", "Precision and recall"), curves, strict=True):
             yield title, partial(curve.from_predictions, labels, predictions[:, 1], **given)
@@ -108,7 +117,8 @@ def charts(
         yield "Errors", partial(display, kind="residual_vs_predicted", random_state=0, **given)
     else:
         pair, display = confidence(labels, predictions), calibration.CalibrationDisplay
-        yield "Calibration", partial(display.from_predictions, *pair, n_bins=BINS)
+        unweighted = "" if weights is None else ", all rows alike"
+        yield f"Calibration{unweighted}", partial(display.from_predictions, *pair, n_bins=BINS)
     yield "Importance of columns", partial(bars, document["importance"])
     for name in (document["metric"], "loss"):
         if any(name in each for each in document["history"]):

@@ -63,20 +63,28 @@ def split_rows(connection: Any, request: Request) -> dict[str, int]:
     return {split: counted[split] for split in remedies}
 
 
-def label_statistics(connection: Any, schema: Schema) -> Label:
-    """Return the classes of the training rows, the positive one last, or mean and deviation of a number."""
+def label_statistics(connection: Any, schema: Schema, weighted: bool = False) -> Label:
+    """Return the classes of the training rows, the positive one last, or mean and deviation of a number.
+
+    Rows that are `weighted` count as often as their weights say.
+    """
     if schema.task == "regression":
         number = sql.cast("label")
         query = f"SELECT AVG({number}), STDDEV_POP({number}) FROM prepared WHERE split = 'train'"
         mean, deviation = sql.run(connection, query).fetchone()
         if not deviation:
             raise one_value(schema, str(mean))
+        if weighted:
+            mean, deviation = sql.run(connection, sql.weighted_moments()).fetchone()
         return Label((), (), *stable(mean, deviation))
     counted = dict(sql.run(connection, sql.class_counts("train")).fetchall())
     classes = sorted(counted)
     check_classes(classes, schema)
     if schema.task == "binary":
         classes.sort(key=lambda value: value == schema.positive)
+    if weighted:
+        counted = dict(sql.run(connection, sql.class_counts("train", "SUM(weight)")).fetchall())
+        counted = {value: seven_digits(weights) for value, weights in counted.items()}
     return Label(tuple(classes), tuple(counted[value] for value in classes), 0.0, 1.0)
 
 
@@ -131,7 +139,11 @@ def stable(mean: float | None, deviation: float | None) -> tuple[float, float]:
     """Return mean and deviation without the last digits, which depend on the order in which threads add."""
     mean, deviation = mean or 0.0, deviation or 1.0
     places = 6 - math.floor(math.log10(max(abs(mean), deviation)))
-    return round(mean, places), float(f"{deviation:.7g}")
+    return round(mean, places), seven_digits(deviation)
+
+
+def seven_digits(number: float) -> float:
+    return float(f"{number:.7g}")
 
 
 def boundaries(values: npt.NDArray[np.float64], count: int) -> tuple[float, ...]:

@@ -111,11 +111,12 @@ class Preparation:
         rejected = sum(self.read_table(split, table) for split, table in tables.items())
         record = self.split_train_table()
         analyze.split_rows(self.connection, self.request)
-        label = analyze.label_statistics(self.connection, self.schema)
+        weight = self.scale_weights()
+        label = analyze.label_statistics(self.connection, self.schema, weight is not None)
         self.drop_unknown_labels(label)
         self.count_cells()
         statistics = analyze.analyze(self.connection, self.request, self.schema, label, rejected)
-        statistics = dataclasses.replace(statistics, split=record)
+        statistics = dataclasses.replace(statistics, split=record, weight=weight)
         self.write_examples([*statistics.rows][-1])
         self.create_codes(statistics)
         self.encode_first()
@@ -156,6 +157,7 @@ class Preparation:
         self.warn_of_unlabelled(table)
         self.connection.execute("DELETE FROM prepared WHERE reason IS NOT NULL")
         self.check_rejected(rejected, rejected + self.count("prepared") - before, first)
+        self.drop_weightless(table)
         return rejected
 
     def run(self, query: str) -> Any:
@@ -172,13 +174,35 @@ class Preparation:
                 f"{table.path.name}: {unlabelled:,} row(s) have no label and are left out"
             )
 
+    def drop_weightless(self, table: Table) -> None:
+        """Drop rows of the weight 0, which would count in nothing but vocabularies and numbers of rows."""
+        weightless = self.request.weight and self.count("prepared WHERE weight = 0")
+        if weightless:
+            text = f"{weightless:,} row(s) have the weight 0 and are left out"
+            self.console.line(f"data     {table.path.name}: {text}")
+            self.connection.execute("DELETE FROM prepared WHERE weight = 0")
+
+    def scale_weights(self) -> dict[str, Any] | None:
+        """Divide the weights by their mean over the training rows; return what statistics.json records of them."""
+        name = self.request.weight
+        if not name:
+            return None
+        query = "SELECT AVG(weight), MIN(weight), MAX(weight) FROM prepared WHERE split = 'train'"
+        mean, *bounds = map(analyze.seven_digits, self.run(query).fetchone())
+        self.run(f"UPDATE prepared SET weight = weight / {mean} WHERE TRUE")
+        least, most = (f"{each:,g}" for each in bounds)
+        self.console.line(f"data     rows weighted by {name}, {least} to {most}; it is no feature")
+        return {"column": name, "mean": mean}
+
     def validate_rows(self, table: Table, split: str) -> None:
         """Add each row of the file to `prepared`: cleaned, with its split, and the reason if it cannot be used."""
         import duckdb
         import sqlglot
 
         request = self.request
-        validated = sql.validated_rows(self.schema.raw, request.deduplicate, request.rule[1])
+        validated = sql.validated_rows(
+            self.schema.raw, request.deduplicate, request.rule[1], request.weight
+        )
         rows = derived.with_derived(validated, self.schema)
         query = sql.with_split(rows, request.eval_share, split)
         target = "CREATE TABLE prepared AS" if split == "train" else "INSERT INTO prepared"
@@ -319,9 +343,9 @@ class Preparation:
         """Write one split as Parquet files of at most `GROUPS_PER_SHARD` row groups."""
         from pyarrow.parquet import ParquetWriter
 
-        folder, target = self.folder / split, shard_schema(self.schema)
+        folder, target = self.folder / split, shard_schema(self.schema, self.request.weight)
         folder.mkdir()
-        query = sql.in_duckdb(sql.encoded(self.schema, split))
+        query = sql.in_duckdb(sql.encoded(self.schema, split, bool(self.request.weight)))
         reader = self.connection.sql(query).to_arrow_reader(ROW_GROUP_ROWS)
         encoded = (
             with_word_codes(rows.rename_columns(target.names), self.schema).cast(target)
@@ -424,16 +448,21 @@ def with_word_codes(rows: Any, schema: Schema) -> Any:
     return rows
 
 
-def shard_schema(schema: Schema) -> Any:
-    """Return the Arrow schema of a shard: float32 numbers (null where missing), int32 codes, lists of codes, the label last."""
+def shard_schema(schema: Schema, weight: str = "") -> Any:
+    """Return the Arrow schema of a shard: float32 numbers (null where missing), int32 codes, lists of codes, the label last.
+
+    Before the label stands the float32 `weight`, if rows have one.
+    """
     import pyarrow
 
-    names = [*schema.numeric, *schema.textual, schema.label]
+    weights = [weight] * bool(weight)
+    names = [*schema.numeric, *schema.textual, *weights, schema.label]
     label = pyarrow.float32() if schema.task == "regression" else pyarrow.int32()
     numbers = [pyarrow.float32()] * len(schema.numeric)
     codes = [pyarrow.int32()] * len(schema.coded)
     words = [pyarrow.list_(pyarrow.int32(), schema.text_words)] * len(schema.texts)
-    return pyarrow.schema(list(zip(names, [*numbers, *codes, *words, label], strict=True)))
+    kinds = [*numbers, *codes, *words, *[pyarrow.float32() for _ in weights], label]
+    return pyarrow.schema(list(zip(names, kinds, strict=True)))
 
 
 def example(row: Sequence[Any], schema: Schema) -> dict[str, float | str | None]:

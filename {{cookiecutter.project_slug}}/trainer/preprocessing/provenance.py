@@ -38,6 +38,8 @@ class Request:
     split: str = "random"
     fold: tuple[int, int] | None = None
     """Which part of the train table is the test split, from 1, and of how many; None: the test table is."""
+    weight: str = ""
+    """The column that holds the weight of each row, "" for none."""
 
     @property
     def rule(self) -> tuple[str, str]:
@@ -121,6 +123,7 @@ def source_of(request: Request, schema: Schema) -> dict[str, Any]:
         "made with": {
             "--eval-share": request.eval_share,
             "--split": request.split,
+            "--weight": request.weight or None,
             **({"--fold": request.fold} if request.fold else {}),
             "--deduplicate": request.deduplicate,
             **versions(),
@@ -195,5 +198,7 @@ def differences(
     earlier: Mapping[str, Any], now: Mapping[str, Any], separator: str
 ) -> Iterator[str]:
     for name in {**earlier, **now}:
-        if earlier.get(name) != now.get(name):
-            yield f"{name}{separator}{earlier.get(name, 'absent')}, now {now.get(name, 'absent')}"
+        before, after = (each.get(name) for each in (earlier, now))
+        if before != after:
+            shown = ("absent" if each is None else each for each in (before, after))
+            yield f"{name}{separator}{', now '.join(map(str, shown))}"

@@ -32,7 +32,7 @@ COUNTED = "SELECT split_cell AS cell, COUNT(*) AS table_rows FROM prepared WHERE
 
 
 def check_split(request: Request, schema: Schema) -> None:
-    """Raise `UserError` for a split that does not exist, or that the columns or the task do not allow."""
+    """Raise `UserError` for a split, or a weight, that does not exist, or that the columns or the task do not allow."""
     (rule, column), what = request.rule, setting(request)
     form = f"{rule}:COLUMN" if ":" in request.split else rule
     if form not in FORMS:
@@ -46,6 +46,11 @@ def check_split(request: Request, schema: Schema) -> None:
     if rule == "stratified" and schema.task == "regression":
         expected = "classes, a share of each of which is evaluated on"
         raise UserError(f"{what}, and the label is a number", expected, 'write split = "random"')
+    weight, ignored = request.weight, schema.of_kind("ignore")
+    if weight and weight not in ignored:
+        what = f"weight under [data] in job.toml is {shown(weight)}"
+        expected = 'a column of the kind "ignore" in trainer/features.py, as it is no feature'
+        raise UserError(what, expected, nearest(weight, ignored, "correct the name, or its kind"))
 
 
 def setting(request: Request) -> str:

@@ -232,8 +232,11 @@ def finite(value: str) -> str:
     return f"IFNULL(ABS({value}) <= {LARGEST_FLOAT32}, FALSE)"
 
 
-def rejection(schema: Schema) -> str:
-    """Return SQL for why a row cannot be used, NULL where it can; `x<index>` and `y` are the numbers of the row."""
+def rejection(schema: Schema, *more: str) -> str:
+    """Return SQL for why a row cannot be used, NULL where it can; `x<index>` and `y` are the numbers of the row.
+
+    `more` are further branches of CASE.
+    """
     cases = [
         unusable(
             number_column(index),
@@ -246,6 +249,7 @@ def rejection(schema: Schema) -> str:
     ]
     if schema.task == "regression":
         cases.append(unusable("y", "label", "label", schema.label, "finite number"))
+    cases += more
     missing_label = f"WHEN label IS NULL THEN {literal(f'{schema.label}: the label is missing')}"
     return f"CASE {missing_label} {' '.join(cases)} ELSE NULL END"
 
@@ -256,12 +260,15 @@ def unusable(value: str, text: str, shown_text: str, name: str, kind: str) -> st
     return f"WHEN NOT {finite(value)} AND {text} IS NOT NULL THEN {reason}"
 
 
-def validated_rows(schema: Schema, deduplicate: bool, split_column: str = "") -> str:
+def validated_rows(
+    schema: Schema, deduplicate: bool, split_column: str = "", weight_column: str = ""
+) -> str:
     """Return SQL that casts and validates each row of `source`.
 
     Columns: `x0` … numbers, `t0` … text as it stands, `label`, `reason` (NULL for a valid row), `cells`
     (the text of an invalid row), two INT64: `row_key`, made of the MD5 of all columns of the table in the order of their
-    names, and `content_key`, of those that are used; and `split_cell`, the text of `split_column`, if there is one.
+    names, and `content_key`, of those that are used; `split_cell`, the text of `split_column`, and `weight`, FLOAT64, if
+    there is such a column.
     """
     columns = [raw_column(index) for index in range(len(schema.sources))]
     by_name = dict(zip((*schema.sources, schema.label), (*columns, "label"), strict=True))
@@ -281,19 +288,26 @@ def validated_rows(schema: Schema, deduplicate: bool, split_column: str = "") ->
         f" AS {number_column(index)}"
         for index, name in enumerate(schema.numeric)
     ]
+    weights, more = ["weight"] * bool(weight_column), []
+    if weights:
+        text = by_name[weight_column]
+        numbers.append(f"{number_of(text, weight_column, schema)} AS weight")
+        positive = "IF(weight >= 0, weight, NULL)"
+        more.append(unusable(positive, "''", text, weight_column, "finite number >= 0"))
     regression = schema.task == "regression"
     y = f", {number_of('label', schema.label, schema)} AS y" if regression else ""
-    cell = f", {by_name[split_column]} AS split_cell" if split_column else ""
-    unique = "QUALIFY ROW_NUMBER() OVER (PARTITION BY content_key ORDER BY row_key) = 1"
+    cells = [f"{by_name[split_column]} AS split_cell"] if split_column else []
+    equal = ", ".join(["content_key", *weights])
+    unique = f"QUALIFY ROW_NUMBER() OVER (PARTITION BY {equal} ORDER BY row_key) = 1"
     return (
         f"WITH texts AS (SELECT *, {', '.join(texts)} FROM source),"
         f" cleaned AS (SELECT {', '.join([*columns, *dates])}, known_cell(label) AS label, STRPOS(row_text, '_') > 0 AS underscored, {keys} FROM texts),"
         f" {''.join(f'{relation}, ' for relation in relations)}"
         f" labelled AS (SELECT {', '.join([*columns, *numbers])}, {label} AS label, underscored, {both} FROM {last}),"
         f" numbered AS (SELECT *{y} FROM labelled),"
-        f" validated AS (SELECT *, {rejection(schema)} AS reason FROM numbered)"
+        f" validated AS (SELECT *, {rejection(schema, *more)} AS reason FROM numbered)"
         f" SELECT {', '.join(kept_columns(schema))}, {kept_label(schema)} AS label, reason,"
-        f" IF(reason IS NULL, NULL, {joined([*columns, 'label'])}) AS cells, row_key, content_key{cell} FROM validated"
+        f" IF(reason IS NULL, NULL, {joined([*columns, 'label'])}) AS cells, {', '.join(['row_key', 'content_key', *cells, *weights])} FROM validated"
         f" {unique if deduplicate else ''}"
     )
 
@@ -456,8 +470,16 @@ def sample(schema: Schema, share: float) -> str:
     return f"SELECT {columns} FROM prepared WHERE split = 'train' AND {part} < {threshold}"
 
 
-def class_counts(split: str) -> str:
-    return f"SELECT label, COUNT(*) FROM prepared WHERE split = {literal(split)} GROUP BY label"
+def class_counts(split: str, count: str = "COUNT(*)") -> str:
+    return f"SELECT label, {count} FROM prepared WHERE split = {literal(split)} GROUP BY label"
+
+
+def weighted_moments() -> str:
+    """Return SQL for one row: mean and deviation of the numbers that label the training rows, by their weights."""
+    number = cast("label")
+    mean = f"SUM(weight * {number}) OVER () / SUM(weight) OVER ()"
+    rows = f"SELECT weight, {number} AS y, {mean} AS mean FROM prepared WHERE split = 'train'"
+    return f"SELECT mean, SQRT(SUM(weight * POW(y - mean, 2)) / SUM(weight)) FROM ({rows}) AS numbered GROUP BY mean"
 
 
 def cells(index: int, schema: Schema) -> str:
@@ -531,10 +553,10 @@ def joined_code(index: int) -> str:
     return f"{codes_table(index)}.code AS {code_column(index)}"
 
 
-def encoded(schema: Schema, split: str) -> str:
+def encoded(schema: Schema, split: str, weighted: bool = False) -> str:
     """Return SQL for one split as numbers and codes, `with_codes` applied to the first `coded_before` columns.
 
-    Columns: `x0` … FLOAT64, `k0` … INT64 (0 where missing), words of texts, `label` INT64 or FLOAT64. The order is that of the rows' keys:
+    Columns: `x0` … FLOAT64, `k0` … INT64 (0 where missing), words of texts, `weight` FLOAT64 if rows are weighted, `label` INT64 or FLOAT64. The order is that of the rows' keys:
     always the same, and as good as shuffled, however the table was sorted.
     """
     numbers = [f"r.{number_column(index)}" for index in range(len(schema.numeric))]
@@ -550,6 +572,6 @@ def encoded(schema: Schema, split: str) -> str:
         label = "classes.code AS label"
         joins.append("JOIN classes ON classes.value = r.label")
     return (
-        f"SELECT {', '.join([*numbers, *codes, *lists, label])} FROM prepared AS r {' '.join(joins)}"
+        f"SELECT {', '.join([*numbers, *codes, *lists, *['r.weight'] * weighted, label])} FROM prepared AS r {' '.join(joins)}"
         f" WHERE r.split = {literal(split)} ORDER BY r.row_key"
     )

@@ -32,23 +32,26 @@ def linear_baseline(
     shown, tested = (first(min(most, MOST_ROWS), coded, window) for window in (shown, tested))
     if task == "regression":
         outputs = predicted(shown, tested, shown.labels)[:, None]
-        return metrics_of(task, outputs, tested.labels)
+        return metrics_of(task, outputs, tested.labels, by_row=tested.weights)
     scores = np.stack([predicted(shown, tested, shown.labels == each) for each in classes], axis=1)
     likely = np.clip(scores, 1e-6, 1 - 1e-6)
     outputs = np.hstack([1 - likely, likely]) if task == "binary" else likely
-    return metrics_of(task, outputs, tested.labels, by_class=by_class)
+    return metrics_of(task, outputs, tested.labels, by_class=by_class, by_row=tested.weights)
 
 
 def first(rows: int, coded: int, window: Window) -> Window:
-    return Window(window.numbers[:rows], window.codes[:rows, :coded], window.labels[:rows])
+    weights = None if window.weights is None else window.weights[:rows]
+    return Window(window.numbers[:rows], window.codes[:rows, :coded], window.labels[:rows], weights)
 
 
 def predicted(train: Window, test: Window, labels: npt.NDArray[Any]) -> Array:
     """Return the predictions for the rows of `test`, [rows], of a regression of some labels of `train`."""
     target = labels.astype(np.float64)
-    mean = target.mean()
+    by_row = np.ones(len(target)) if train.weights is None else train.weights.astype(np.float64)
+    mean = np.average(target, weights=by_row)
+    own_errors = by_row * (target - mean)
     means = [
-        np.bincount(codes, target - mean) / (np.bincount(codes) + PRIOR_ROWS)
+        np.bincount(codes, own_errors) / (np.bincount(codes, by_row) + PRIOR_ROWS)
         for codes in train.codes.T
     ]
     known = np.nan_to_num(train.numbers, posinf=0, neginf=0).astype(np.float64)
@@ -63,5 +66,5 @@ def predicted(train: Window, test: Window, labels: npt.NDArray[Any]) -> Array:
         return np.column_stack([numbers, *coded])
 
     own = features(train)
-    weights = np.linalg.solve(own.T @ own + np.eye(own.shape[1]), own.T @ (target - mean))
-    return np.asarray(features(test) @ weights + mean)
+    products = (own.T * by_row) @ own + np.eye(own.shape[1])
+    return np.asarray(features(test) @ np.linalg.solve(products, own.T @ own_errors) + mean)

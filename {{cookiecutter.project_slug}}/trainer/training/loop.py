@@ -15,7 +15,7 @@ from trainer.run.errors import UserError, shown
 from trainer.settings import Settings
 from trainer.training.checkpoint import State
 from trainer.training.contract import check_model
-from trainer.training.metrics import finite, is_better, main_metric
+from trainer.training.metrics import Weights, finite, is_better, main_metric
 from trainer.training.monitor import RunMonitor
 from trainer.training.train_step import Trainer
 
@@ -135,39 +135,40 @@ class Run:
         self.monitor.after_steps(state, rows, loss, self.trainer)
         return seconds
 
-    def metrics(self, split: Split) -> tuple[dict[str, float], npt.NDArray[Any]]:
-        """Return the metrics of a split that are finite numbers, and its labels [rows]; warn of other metrics.
+    def metrics(self, split: Split) -> tuple[dict[str, float], npt.NDArray[Any], Weights]:
+        """Return the metrics of a split that are finite numbers, its labels and its weights [rows]; warn of other metrics.
 
         Raises `UserError` if the main metric is none of them.
         """
-        metrics, labels = self.trainer.evaluate(split)
+        metrics, labels, weights = self.trainer.evaluate(split)
         main, step = main_metric(self.trainer.metric, labels), self.state.step
-        return finite(metrics, main, step, self.monitor.warn), labels
+        return finite(metrics, main, step, self.monitor.warn), labels, weights
 
     def choose_threshold(self, split: Split) -> dict[str, Any]:
         """Choose the model's threshold on the eval split; return what it gives on a `split`, and those of common aims."""
         model, aim = self.trainer.model, self.settings.threshold
         if model.task != "binary":
             return {}
-        predictions, labels = scores, truth = self.trainer.predicted(self.eval_split)
+        predictions, labels, weights = chosen = self.trainer.predicted(self.eval_split)
+        scores, truth, by_row = chosen
         if split is not self.eval_split:
-            predictions, labels = self.trainer.predicted(split)
+            predictions, labels, weights = self.trainer.predicted(split)
         thresholds: dict[str, float] = {}
         for each in filter(None, (*COMMON_AIMS, aim)):
             try:
-                thresholds[each] = chosen_threshold(each, truth, scores[:, 1])
+                thresholds[each] = chosen_threshold(each, truth, scores[:, 1], by_row)
             except UserError as error:
                 if each == aim:
                     self.monitor.warn(f"{error}; the threshold is {DEFAULT}")
         model.threshold = thresholds.get(aim or "", DEFAULT)
-        found = outcome(labels, predictions[:, 1], model.threshold)
+        found = outcome(labels, predictions[:, 1], model.threshold, weights)
         return {"threshold": {"aim": aim, **found}, "thresholds": thresholds}
 
     def evaluate(self) -> None:
         """Evaluate the eval split, add to the history, and keep the weights if they are the best so far."""
         started = time.perf_counter()
         state = self.state
-        metrics, labels = self.metrics(self.eval_split)
+        metrics, labels, _ = self.metrics(self.eval_split)
         name = main_metric(self.trainer.metric, labels)
         improved = all(is_better(name, metrics[name], earlier[name]) for earlier in state.history)
         # A metric of the user's own may differ among the replicas, and all must keep the same weights.

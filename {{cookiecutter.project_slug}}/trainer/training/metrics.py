@@ -12,7 +12,8 @@ from trainer.run.errors import UserError, shown
 from trainer.settings import METRICS, goal_of, own_metrics, weights_by_class
 
 Array = npt.NDArray[np.float64]
-Weights = npt.NDArray[np.float32] | None  # of the classes
+Labels = npt.NDArray[Any]
+Weights = npt.NDArray[np.float32] | None  # of classes, or of rows
 SMALLEST_PROBABILITY = 1e-7
 STANDARD_ERROR = "standard_error"
 MAIN_METRIC = {task: names[0] for task, names in METRICS.items()}
@@ -24,13 +25,13 @@ def is_better(metric: str, value: float, other: float) -> bool:
     return value > other if goal_of(metric) == "maximize" else value < other
 
 
-def auc(positive: npt.NDArray[np.bool_], scores: Array) -> float:
+def auc(positive: npt.NDArray[np.bool_], scores: Array, weights: Weights = None) -> float:
     """Return the area under the ROC curve of two classes, ties counted half. Shapes [rows]."""
-    count = int(positive.sum())
-    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    mean_ranks = np.cumsum(counts) - (counts - 1) / 2
-    ranks = mean_ranks[inverse][positive].sum()
-    return float((ranks - count * (count + 1) / 2) / (count * (len(positive) - count)))
+    own = np.ones(len(scores)) if weights is None else weights.astype(np.float64)
+    _, inverse = np.unique(scores, return_inverse=True)
+    hits, others = (np.bincount(inverse, own * each) for each in (positive, ~positive))
+    below = np.cumsum(others) - others / 2
+    return float((hits * below).sum() / (hits.sum() * others.sum()))
 
 
 def pr_auc(positive: npt.NDArray[np.bool_], scores: Array, weights: Array) -> float:
@@ -41,21 +42,29 @@ def pr_auc(positive: npt.NDArray[np.bool_], scores: Array, weights: Array) -> fl
 
 
 def metrics_of(
-    task: str, outputs: Array, labels: npt.NDArray[Any], main: str = "", by_class: Weights = None
+    task: str,
+    outputs: Array,
+    labels: Labels,
+    main: str = "",
+    by_class: Weights = None,
+    by_row: Weights = None,
 ) -> dict[str, float]:
-    """Return the metrics of a split.
+    """Return the metrics of a split; a row counts as often as the product of the weights of its class and its own says.
 
     `outputs` are probabilities [rows, classes], or predictions [rows, 1] in the label's own unit; `labels` are class
     codes or numbers [rows]. Those that need two labels are left out where all rows have one. `STANDARD_ERROR` is that of
-    `main`, by default that of the task; several metrics have none.
+    `main`, by default that of the task; several metrics have none, nor has the AUC of rows with weights.
     """
     main, of_rows = main or MAIN_METRIC[task], values_of_rows(task, outputs, labels)
-    weights = np.ones(len(labels)) if by_class is None else by_class[labels]
+    weights: Any = np.ones(len(labels)) if by_class is None else by_class[labels]
+    weights = weights if by_row is None else weights * by_row.astype(np.float64)
     metrics = {name: float(np.average(each, weights=weights)) for name, each in of_rows.items()}
     if task == "regression":
         metrics["rmse"] = metrics["loss"] ** 0.5
         of_rows["rmse"] = of_rows["loss"] / (2 * (metrics["rmse"] or 1.0))
-        if variance := float(np.var(labels.astype(np.float64))):
+        numbers = labels.astype(np.float64)
+        errors = numbers - np.average(numbers, weights=weights)
+        if variance := float(np.average(errors**2, weights=weights)):
             metrics["r2"] = 1 - metrics["loss"] / variance
     else:
         metrics |= class_metrics(outputs, labels.astype(np.int64), weights)
@@ -64,9 +73,10 @@ def metrics_of(
         metrics[STANDARD_ERROR] = float(spread / weights.mean()) / math.sqrt(len(labels))
     positive = labels == 1
     if task == "binary" and 0 < (count := int(positive.sum())) < len(labels):
-        metrics["auc"] = auc(positive, outputs[:, 1])  # the same with any weights of classes
+        # The same with any weights of classes.
+        metrics["auc"] = auc(positive, outputs[:, 1], by_row)
         metrics["pr_auc"] = pr_auc(positive, outputs[:, 1], weights)
-        if main == "auc":
+        if main == "auc" and by_row is None:
             metrics[STANDARD_ERROR] = auc_error(metrics["auc"], count, len(labels) - count)
     return metrics
 
@@ -151,11 +161,11 @@ def class_weights(text: str | None, label: Label) -> Weights:
 
 
 def baseline_of(
-    task: str, label: Label, labels: npt.NDArray[np.generic], by_class: Weights = None
+    task: str, label: Label, labels: Labels, by_class: Weights = None, by_row: Weights = None
 ) -> dict[str, float]:
     """Return the metrics of always predicting the weighted class frequencies of the training rows, or their mean."""
     if task == "regression":
-        return metrics_of(task, np.full((len(labels), 1), label.mean), labels)
+        return metrics_of(task, np.full((len(labels), 1), label.mean), labels, by_row=by_row)
     counts = np.asarray(label.counts, np.float64) * (1 if by_class is None else by_class)
     outputs = np.tile(counts / counts.sum(), (len(labels), 1))
-    return metrics_of(task, outputs, labels, by_class=by_class)
+    return metrics_of(task, outputs, labels, by_class=by_class, by_row=by_row)

@@ -38,6 +38,7 @@ def report(
         [
             ("data", f"{rows} rows"),
             ("inputs", inputs),
+            *([("weights", statistics.weight["column"])] if statistics.weight else []),
             *(("not used", f"{', '.join(names)}: {why}") for why, names in unused.items()),
             ("steps", steps),
             ("quality", quality_line(chosen, metrics, statistics.rows["train"], schema.task)),

@@ -1,5 +1,6 @@
 """The model with its optimizer as compiled graphs: many training steps per call, prediction, evaluation."""
 
+import math
 import zlib
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +15,7 @@ from trainer.run.cluster import ClusterPosition
 from trainer.run.errors import UserError
 from trainer.settings import Settings
 from trainer.training.distribution import Replicas
-from trainer.training.metrics import MAIN_METRIC, metrics_of, own_values
+from trainer.training.metrics import MAIN_METRIC, Weights, metrics_of, own_values
 from trainer.training.tensorflow_setup import cores
 
 EVALUATION_ROWS = 8_192
@@ -41,11 +42,12 @@ def stateful_layers(network: Any) -> list[Any]:
     ]
 
 
-def input_specs(model: Any) -> tuple[Any, Any, Any]:
-    """Return the types of numbers [rows, numeric], codes [rows, coded] and labels [rows], for any number of rows."""
+def input_specs(model: Any, weighted: bool = False) -> tuple[Any, ...]:
+    """Return the types of numbers [rows, numeric], codes [rows, coded], labels [rows] and, if `weighted`, weights [rows]."""
     numbers, codes = (tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in model.network.inputs)
     labels = tf.float32 if model.task == "regression" else tf.int32
-    return numbers, codes, tf.TensorSpec([None], labels)
+    weights = [tf.TensorSpec([None], tf.float32)] * weighted
+    return numbers, codes, tf.TensorSpec([None], labels), *weights
 
 
 class Trainer:
@@ -56,7 +58,12 @@ class Trainer:
     """
 
     def __init__(
-        self, model: Any, optimizer: Any, settings: Settings, replicas: Replicas | None = None
+        self,
+        model: Any,
+        optimizer: Any,
+        settings: Settings,
+        replicas: Replicas | None = None,
+        weighted: bool = False,
     ) -> None:
         self.model = model
         self.metric = settings.metric or MAIN_METRIC[model.task]
@@ -66,21 +73,19 @@ class Trainer:
         if stateful_layers(model.network):  # their statistics are those of the batch
             self.parts = 1
         self.best: list[npt.NDArray[Any]] = []
-        self._loaded: tuple[Window, tuple[Any, Any, Any]] | None = None
-        numbers, codes, labels = input_specs(model)
+        self._loaded: tuple[Window, tuple[Any, ...]] | None = None
+        tensors = input_specs(model, weighted)
         number = tf.TensorSpec([], tf.int64)
         # With signatures, because any other number of rows would have the graph traced again.
         self.steps_graph = tf.function(
             self._train_steps,
-            [numbers, codes, labels, tf.TensorSpec([None], tf.int64), number, number, number],
+            [tensors, tf.TensorSpec([None], tf.int64), number, number, number],
         )
         self.gradients = tf.function(
-            self._gradients,
-            [numbers, codes, labels, tf.TensorSpec([], tf.float32)],
-            autograph=False,
+            self._gradients, [tensors, tf.TensorSpec([], tf.float32)], autograph=False
         )
-        self.predict = tf.function(self._predict, [numbers, codes], autograph=False)
-        self.predict_part = tf.function(model.predictions, [numbers, codes], autograph=False)
+        self.predict = tf.function(self._predict, tensors[:2], autograph=False)
+        self.predict_part = tf.function(model.predictions, tensors[:2], autograph=False)
         self.vary_dropout()
 
     @property
@@ -142,23 +147,23 @@ class Trainer:
         for variable, array in zip(self.weights, self.best, strict=False):
             variable.assign(array)
 
-    def tensors(self, window: Window) -> tuple[Any, Any, Any]:
-        """Return numbers, codes and labels of the window as tensors, converted once."""
+    def tensors(self, window: Window) -> tuple[Any, ...]:
+        """Return numbers, codes, labels and weights, if there are, of the window as tensors, converted once."""
         if self._loaded is None or self._loaded[0] is not window:
-            numbers, codes, labels = map(tf.constant, (window.numbers, window.codes, window.labels))
-            self._loaded = (window, (numbers, codes, labels))
+            arrays = (window.numbers, window.codes, window.labels, window.weights)
+            self._loaded = (window, tuple(tf.constant(a) for a in arrays if a is not None))
         return self._loaded[1]
 
     def train_steps(
-        self, tensors: tuple[Any, Any, Any], order: Any, first: int, last: int, steps: int
+        self, tensors: tuple[Any, ...], order: Any, first: int, last: int, steps: int
     ) -> tuple[float, int]:
-        """Take the steps `first` to `last` on a window; return the last loss and the number of the next step.
+        """Take the steps `first` to `last` on the `tensors` of a window; return the last loss and the number of the next step.
 
         `steps` batches of nearly equal size cut `order`, the row numbers of the window in random order, int64 [rows].
         """
         bounds = [tf.constant(number, tf.int64) for number in (first, last, steps)]
         with self.replicas.replica_failures_reported():
-            loss, reached, trained = self.steps_graph(*tensors, order, *bounds)
+            loss, reached, trained = self.steps_graph(tensors, order, *bounds)
             rows = len(order) * int(reached) // steps - len(order) * first // steps
             self.check_row_counts(int(trained), rows)
             return sum(self.replicas.gathered(float(loss))), int(reached)
@@ -173,9 +178,7 @@ class Trainer:
                 "let train_step_on_replica in trainer/training/train_step.py give each replica a part of its own",
             )
 
-    def _train_steps(
-        self, numbers: Any, codes: Any, labels: Any, order: Any, first: Any, last: Any, steps: Any
-    ) -> Any:
+    def _train_steps(self, tensors: Any, order: Any, first: Any, last: Any, steps: Any) -> Any:
         """Return this process's part in the last loss, the number of the next step, and the rows trained on here.
 
         A loss that is not finite ends the loop early, unless there are other replicas, which cannot know.
@@ -184,31 +187,31 @@ class Trainer:
         loss, step, trained = tf.constant(0.0), first, tf.constant(0, tf.int64)
         while step < last and (self.replicas.count > 1 or tf.math.is_finite(loss)):
             batch = order[rows * step // steps : rows * (step + 1) // steps]
-            loss, count = self.train_step(numbers, codes, labels, batch)
+            loss, count = self.train_step(tensors, batch)
             trained += count
             step += 1
         return loss, step, trained
 
     # Nothing from here on branches on tensors, and to convert it takes time.
     @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
-    def train_step(self, numbers: Any, codes: Any, labels: Any, batch: Any) -> Any:
+    def train_step(self, tensors: Any, batch: Any) -> Any:
         """Take one step on the rows `batch`, int64 [batch size], each replica on its part.
 
         Returns the loss and the number of rows, as far as this process has a part in them.
         """
         strategy = self.replicas.strategy
-        results = strategy.run(self.train_step_on_replica, (numbers, codes, labels, batch))
+        results = strategy.run(self.train_step_on_replica, (tensors, batch))
         losses, counts = map(strategy.experimental_local_results, results)
         return tf.add_n(losses), tf.add_n(counts)
 
-    def train_step_on_replica(self, numbers: Any, codes: Any, labels: Any, batch: Any) -> Any:
+    def train_step_on_replica(self, tensors: Any, batch: Any) -> Any:
         """Take this replica's part in a step: each row of the batch is on one replica."""
         size = tf.size(batch, tf.int64)
         replica, replicas = self.replicas.index(), self.replicas.count
         own = batch[size * replica // replicas : size * (replica + 1) // replicas]
-        return self.update(numbers, codes, labels, own, size)
+        return self.update(tensors, own, size)
 
-    def update(self, numbers: Any, codes: Any, labels: Any, rows: Any, batch_size: Any) -> Any:
+    def update(self, tensors: Any, rows: Any, batch_size: Any) -> Any:
         """Update the weights by the gradients of some `rows`, int64, of a batch; the optimizer adds those of all replicas.
 
         Returns the part of these rows in the loss of the batch, and their number.
@@ -217,19 +220,21 @@ class Trainer:
         losses, gradients = [], []
         for part in range(self.parts):
             chosen = rows[count * part // self.parts : count * (part + 1) // self.parts]
-            batch = [tf.gather(tensor, chosen) for tensor in (numbers, codes, labels)]
-            loss, gradient = self.gradients(*batch, tf.cast(batch_size, tf.float32))
+            batch = tuple(tf.gather(tensor, chosen) for tensor in tensors)
+            loss, gradient = self.gradients(batch, tf.cast(batch_size, tf.float32))
             losses.append(loss)
             gradients.append([tf.convert_to_tensor(tensor) for tensor in gradient])
         totals = [tf.add_n(tensors) for tensors in zip(*gradients, strict=True)]
         self.optimizer.apply(totals, self.model.network.trainable_variables)
         return tf.add_n(losses), count
 
-    def _gradients(self, numbers: Any, codes: Any, labels: Any, batch_size: Any) -> tuple[Any, Any]:
+    def _gradients(self, tensors: Any, batch_size: Any) -> tuple[Any, Any]:
         """Return the loss of some rows, as their part in the mean over the batch, and its gradients."""
+        numbers, codes, labels, *weights = tensors
         with tf.GradientTape() as tape:
             outputs = self.model.network([numbers, codes], training=True)
-            loss = tf.reduce_sum(self.model.losses(outputs, labels)) / batch_size
+            losses = self.model.losses(outputs, labels)
+            loss = tf.reduce_sum(math.prod(weights, start=losses)) / batch_size
         return loss, tape.gradient(loss, self.model.network.trainable_variables)
 
     def _predict(self, numbers: Any, codes: Any) -> Any:
@@ -239,20 +244,22 @@ class Trainer:
         parts = [slice(cuts[part], cuts[part + 1]) for part in range(self.parts)]
         return tf.concat([self.predict_part(numbers[part], codes[part]) for part in parts], 0)
 
-    def evaluate(self, split: Split) -> tuple[dict[str, float], npt.NDArray[Any]]:
-        """Return the metrics of a split, and its labels [rows]. The processes share the rows, and all get the same."""
-        predictions, labels = self.predicted(split)
-        weights = self.model.class_weights
-        metrics = metrics_of(self.model.task, predictions, labels, self.metric, weights)
-        return {**metrics, **own_values(self.model.task, predictions, labels)}, labels
+    def evaluate(self, split: Split) -> tuple[dict[str, float], npt.NDArray[Any], Weights]:
+        """Return the metrics of a split, its labels and weights [rows]. The processes share the rows, and all get the same."""
+        predictions, labels, weights = self.predicted(split)
+        task, by_class = self.model.task, self.model.class_weights
+        metrics = metrics_of(task, predictions, labels, self.metric, by_class, weights)
+        return {**metrics, **own_values(task, predictions, labels)}, labels, weights
 
-    def predicted(self, split: Split) -> tuple[npt.NDArray[np.float64], npt.NDArray[Any]]:
-        """Return the predictions for a split, float64 [rows, outputs], and its labels [rows]."""
-        outputs, labels = [], []
+    def predicted(self, split: Split) -> tuple[npt.NDArray[np.float64], npt.NDArray[Any], Weights]:
+        """Return the predictions for a split, float64 [rows, outputs], its labels and its weights [rows]."""
+        outputs, labels, weights = [], [], []
         for window in split.windows(split.plan([0])):
             outputs.append(self.predict_window(window))
             labels.append(window.labels)
-        return np.concatenate(outputs).astype(np.float64), np.concatenate(labels)
+            weights += [] if window.weights is None else [window.weights]
+        by_row = np.concatenate(weights) if weights else None
+        return np.concatenate(outputs).astype(np.float64), np.concatenate(labels), by_row
 
     def predict_window(self, window: Window) -> npt.NDArray[np.float32]:
         """Return the predictions for a window, float32 [rows, outputs], each row computed by one process."""
