@@ -3,21 +3,27 @@
 import importlib
 import json
 import random
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
+from launcher import runs
+from launcher.runs import flags_of
+from launcher.spec.custom_job import arguments_of
 
 from tests.doubles import faults
 from tests.doubles.clients import wait_until
 from tests.doubles.faults import Fault
 from tests.doubles.server import Json
 from tests.drill import many
+from tests.launcher.test_runs import record_of
 from tests.specs import specs_of
 from tests.submitting import (
     BUCKET,
@@ -280,6 +286,38 @@ def test_ctrl_c_stops_following_and_not_the_job(ready: World) -> None:
 
 
 WITHOUT_SDK = "import sys; sys.modules['google'] = None; exec(sys.argv.pop(1))"
+
+
+def test_a_job_gets_the_flags_of_a_run(ready: World, tmp_path: Path) -> None:
+    job_toml = (ready.project / "job.toml").read_text("utf-8")
+    own = '[arguments]\nepochs = 99\nmetric = "f1"'
+    (ready.project / "job.toml").write_text(job_toml.replace("[arguments]", own), "utf-8")
+    earlier = ("--data-dir", "gs://b/d", "--seed", "3", "--dropout=0.5", "--fast", "-q")
+    for number, area in ((1, 0.9), (2, 0.8)):
+        folder = ready.project / "runs" / f"{number:04d}"
+        folder.mkdir(parents=True)
+        runs.write(record_of(tmp_path, *earlier[: 9 - number]), folder, {})
+        history = {"auc": area, "history": [{"auc": area}], "metric": "auc", "goal": "maximize"}
+        (folder / "metrics.json").write_text(json.dumps(history), "utf-8")
+        (folder / "model").mkdir()
+        (folder / "model" / "saved_model.pb").touch()
+    done = ready.run("submit", "--dry-run", "--run", "best", "--seed", "4")
+    (pool,) = json.loads(done.stdout)["jobSpec"]["workerPoolSpecs"]
+    flags = flags_of(arguments_of(pool))
+    assert flags.pop("data-dir").startswith("gs://some-bucket-1/")
+    assert flags == {"seed": "4", "dropout": "0.5", "fast": ""}
+    assert "runs/0001, with --seed 3 --dropout 0.5 --fast" in done.stderr
+    assert "since runs/0001, the prepared data changed" in done.stderr
+    assert re.search("since runs/0001, .* more files changed", done.stderr)
+    refused = ready.run("submit", "--run", "1", "--list", code=2).stderr
+    assert (
+        "error: --list beside --run; expected one of the two; leave out --run, or --list" in refused
+    )
+    assert "there is no run 7 with a model" in ready.run("submit", "--run", "7", code=2).stderr
+    shutil.rmtree(ready.project / "runs" / "0002" / "record")
+    (ready.project / "runs" / "0002" / "config.json").write_text("{}", "utf-8")
+    unknown = ready.run("submit", "--run", "2", "--dry-run", code=2).stderr
+    assert "runs/0002 does not record what it was; expected a run of this version" in unknown
 
 
 @pytest.mark.full

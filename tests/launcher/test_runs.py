@@ -139,6 +139,7 @@ def test_a_tree_that_git_cannot_read_is_not_a_clean_one(
 def test_flags_are_read_as_the_trainer_reads_them() -> None:
     words = ["--a", "1", "--b=2", "-q", "--c", "--a", "-3"]
     assert flags_of(words) == {"a": "-3", "b": "2", "c": ""}
+    assert flags_of(["--a", "-q"]) == {"a": ""}
 
 
 def test_runs_count_up_and_only_the_newest_may_have_stopped(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ JOB_FILE, FEATURES = "job.toml", "trainer/features.py"
 DURATIONS = {"epochs", "max-steps", "max-minutes", "patience"}
 """The flags that may differ in a resumed run; trainer/run/resume.py has the same list."""
 IGNORED = {*DURATIONS, "data-dir", "quiet", "verbose"}
+VERBOSITY = ("-q", "-v")
 MOST_NAMED = 3
 
 
@@ -233,7 +234,8 @@ def flags_of(words: Sequence[str]) -> dict[str, str]:
     for word, following in pairwise([*words, "--"]):
         name, equals, value = word.removeprefix("--").partition("=")
         if word.startswith("--"):
-            flags[name] = value if equals or following.startswith("--") else following
+            is_flag = following.startswith("--") or following in VERBOSITY
+            flags[name] = value if equals or is_flag else following
     return flags
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from launcher.packaging.sdist import SourceDistribution, build_source_distributi
 from launcher.project import Project, run_of
 from launcher.runs import best_arguments
 from launcher.spec.custom_job import Run
-from launcher.spec.job_file import Job, flag_name, read_job
+from launcher.spec.job_file import Argument, Job, flag_name, read_job
 from launcher.subprocesses import clean_variables, run_visible
 
 REPLACING = ("scale_tier", "region", "bucket")
@@ -31,6 +31,8 @@ class Session:
     arguments: list[str]
     """The others of the command line, for the trainer."""
     console: Console
+    flags: Mapping[str, Argument] | None = None
+    """What the job has instead of [arguments] in job.toml."""
 
     @functools.cached_property
     def job(self) -> Job:
@@ -42,6 +44,8 @@ class Session:
             varied = set(map(flag_name, values))
             kept = {name: v for name, v in job.arguments.items() if flag_name(name) not in varied}
             job = dataclasses.replace(job, arguments={**kept, **values})
+        if self.flags is not None:
+            job = dataclasses.replace(job, arguments=self.flags)
         return dataclasses.replace(job, cloud=dataclasses.replace(job.cloud, **cloud))
 
     @functools.cached_property

@@ -1,5 +1,6 @@
 """`nox -s submit`: check, build, upload, create, follow; and what else is done with jobs in the cloud."""
 
+import dataclasses
 import functools
 import json
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from launcher.commands.check import cloud_findings
 from launcher.commands.cloud_jobs import list_or_cancel
 from launcher.commands.session import Session
 from launcher.commands.tiers import machine_text, machines_text
-from launcher.console import Console, Refused
+from launcher.console import Console, Refused, UserError
 from launcher.contract import EXIT_INTERRUPTED
 from launcher.executors.vertex import storage
 from launcher.executors.vertex.follow import Log, follow, job_log, report_outcome
@@ -18,18 +19,42 @@ from launcher.executors.vertex.jobs import CloudJob, JobService
 from launcher.executors.vertex.send import Request, Stage, Submission, digest_of, new_run_name, send
 from launcher.files import locked
 from launcher.project import NOT_PREPARED, prepared_fingerprint
+from launcher.results import NOT_SHOWN, chosen_model
 from launcher.spec.catalog import google_cloud
 from launcher.spec.custom_job import Run, custom_job_of, gcloud_file
-from launcher.spec.job_file import Job, duration_seconds
+from launcher.spec.job_file import Job, argument_flags, duration_seconds
 
+NOT_WITH_RUN = ("trial", "list", "cancel", "fetch")
 ResourceOf = Callable[[Job, Run], dict[str, Any]]
 """Makes the CustomJob or the HyperparameterTuningJob of a run."""
 
 
 def submit(session: Session) -> int:
+    if session.options.run:
+        session = with_flags_of_run(session, session.options.run)
     if session.options.dry_run or session.options.gcloud:
         return show(session, custom_job_of, session.options.gcloud)
     return run_in_cloud(session, JobService, custom_job_of, job_log, report_outcome)
+
+
+def with_flags_of_run(session: Session, run: str) -> Session:
+    """Return a session that trains with the flags of a run on this machine; report what else differs from that run."""
+    session.refuse_beside("run", NOT_WITH_RUN, "one of the two")
+    project, console = session.project, session.console
+    folder = chosen_model(project.runs, run, session.job.study).parent
+    record, name = runs.read(folder), project.shown_path(folder)
+    if record is None:
+        what, expected = f"{name} does not record what it was", "a run of this version"
+        raise UserError(what, expected, "name another --run, or write its flags")
+    flags = {k: value or True for k, value in record.flags.items() if k not in NOT_SHOWN}
+    console.step("run", f"{name}, with {' '.join(argument_flags(flags)) or 'no flags'}")
+    session = dataclasses.replace(session, flags=flags)
+    found = [*runs.changed_files(record.package, session.package.path)]
+    if record.data_id != prepared_fingerprint(project, session.job):
+        found.append("the prepared data changed")
+    for each in found:
+        console.warning(f"since {name}, {each}")
+    return session
 
 
 def run_in_cloud(
