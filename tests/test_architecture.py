@@ -18,7 +18,7 @@ ALLOWED = {
     "trainer.features": "",
     "trainer.settings": "run features",
     "trainer.arguments": "data settings features",
-    "trainer.training": "run data settings | keras numpy tensorflow",
+    "trainer.training": "run data settings | keras numpy tensorboard tensorflow",
     "trainer.serving": "run data | numpy tensorflow",
     "trainer.model": "run data settings training serving | keras numpy tensorflow",
     "trainer.publish": "run data serving | numpy tensorflow",

@@ -13,7 +13,9 @@ import keras
 import numpy as np
 import numpy.typing as npt
 import pytest
+import tensorflow as tf
 from recorder import Recorder, splits_of
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from trainer import task
 from trainer.data.schema import Schema
 from trainer.data.shards import Split
@@ -240,6 +242,37 @@ def run_task(prepared: Path, job_dir: Path, *options: str) -> int:
     """Run the entry point for two short epochs."""
     arguments = ["--data-dir", str(prepared), "--job-dir", str(job_dir), "--epochs", "2", "-q"]
     return task.main([*arguments, "--quality", "fast", "--hidden-units", "8", *options])
+
+
+def test_tensorboard_gets_the_curves_and_the_settings(prepared: Path, tmp_path: Path) -> None:
+    assert (
+        run_task(prepared, tmp_path / "job", "--batch-size", "100", "--learning-rate", "0.01") == 0
+    )
+    values: dict[str, list[float]] = {}
+    settings: dict[str, Any] = {}
+    (path,) = (tmp_path / "job" / "logs").glob("*tfevents*")
+    for event in tf.compat.v1.train.summary_iterator(str(path)):
+        for value in event.summary.value:
+            if value.metadata.plugin_data.plugin_name == "hparams":
+                content = HParamsPluginData.FromString(value.metadata.plugin_data.content)
+                held = content.session_start_info.hparams
+                settings |= {name: held[name] for name in held}
+            else:
+                values.setdefault(value.tag, []).append(float(tf.make_ndarray(value.tensor)))
+    assert settings["learning_rate"].number_value == 0.01
+    assert settings["hidden_units"].string_value == "[8]"
+    metrics = json.loads((tmp_path / "job" / "metrics.json").read_text(encoding="utf-8"))
+    assert {f"eval/{name}" for name in metrics["history"][-1]} - {"eval/step", "eval/epoch"} <= {
+        *values
+    }
+    names = {"loss", "learning_rate", "rows_per_second"}
+    assert {name for name in values if "train/" in name} == {f"train/{name}" for name in names}
+    assert all(np.isfinite(each).all() for each in values.values())
+    rates = values["train/learning_rate"]
+    assert 0 <= rates[-1] < 1e-3 and max(rates) <= 0.01  # it decays to zero
+    assert values["train/rows_per_second"][-1] == pytest.approx(
+        metrics["rows_per_second"], rel=1e-3
+    )
 
 
 def test_a_finished_run_is_not_trained_again_but_can_be_continued(

@@ -82,9 +82,8 @@ def train(
         from trainer.model import train_and_evaluate
         from trainer.training.monitor import RunMonitor
 
-        monitor = RunMonitor(
-            outputs, settings.metric, statistics.fingerprint, console, position.is_chief
-        )
+        data = statistics.fingerprint
+        monitor = RunMonitor(outputs, settings, data, console, position.is_chief)
         model_dir = exported.folder if exported else outputs.model
         metrics = train_and_evaluate(
             data_dir, model_dir, schema, statistics, settings, monitor, replicas

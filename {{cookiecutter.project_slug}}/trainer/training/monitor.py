@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
+from tensorboard.plugins.hparams.api import hparams
 
 from trainer.data.shards import Split
 from trainer.run.console import Console, Progress
 from trainer.run.outputs import Outputs, report_to_tuning
 from trainer.run.resume import check_identity, identity_of
+from trainer.settings import Settings
 from trainer.training import checkpoint
 from trainer.training.checkpoint import State
 from trainer.training.metrics import STANDARD_ERROR
@@ -32,12 +34,13 @@ class RunMonitor:
     """Monitors one run; saves to `outputs` if this process is the one that `writes`."""
 
     def __init__(
-        self, outputs: Outputs, metric: str, data: str, console: Console, writes: bool
+        self, outputs: Outputs, settings: Settings, data: str, console: Console, writes: bool
     ) -> None:
         self.outputs = outputs
         self.identity = identity_of(data)
         self.writes = writes
-        self.metric = metric
+        self.settings = settings
+        self.metric = settings.metric
         self.console = console if writes else Console(quiet=True)
         self.writer = tf.summary.create_file_writer(str(outputs.logs)) if writes else None
         self.progress = Progress(console, 1)
@@ -68,10 +71,17 @@ class RunMonitor:
             self.console.line(f"train    resuming at step {state.step:,} of {total_steps:,}")
         self.progress = Progress(self.console, total_steps)
         self.saved_step = state.step
+        if self.writer:
+            with self.writer.as_default(step=state.step):
+                flags = self.settings.as_json().items()
+                hparams({k: v if isinstance(v, int | float) else str(v) for k, v in flags})
 
     def after_steps(self, state: State, rows: int, loss: float, trainer: Trainer) -> None:
         """Show progress; save when due; end the process after a signal."""
         self.progress.advance(state.step, rows, loss)
+        pace = {"rows_per_second": state.rows / max(state.train_seconds, 1e-9)}
+        rate = float(trainer.optimizer.learning_rate)
+        self.summarize(state.step, "train", {"loss": loss, "learning_rate": rate, **pace})
         # A signal may reach one replica alone, or each during other steps: all stop after the same.
         stop_signal = int(max(trainer.replicas.gathered(self.stop_signal)))
         if stop_signal:
@@ -94,18 +104,20 @@ class RunMonitor:
         names.sort(key=lambda name: name != self.metric)
         shown = "  ".join(f"{name} {metrics[name]:.4f}" for name in names)
         self.console.line(f"eval     epoch {state.epoch}  step {state.step:,}  {shown}")
-        self.summarize(state.step, metrics)
+        self.summarize(state.step, "eval", metrics)
         if self.metric in metrics:
             report_to_tuning(self.metric, metrics[self.metric], state.step, os.environ)
 
-    def summarize(self, step: int, metrics: dict[str, float]) -> None:
+    def summarize(self, step: int, group: str, metrics: dict[str, float]) -> None:
         """Write what TensorBoard shows; nothing else depends on it."""
-        assert self.writer is not None
+        if self.writer is None:
+            return
         try:
             with self.writer.as_default(step=step):
                 for name, value in metrics.items():
-                    tf.summary.scalar(f"eval/{name}", value)
-            self.writer.flush()
+                    tf.summary.scalar(f"{group}/{name}", value)
+            if group == "eval":  # each flush is a request to a bucket
+                self.writer.flush()
         except tf.errors.OpError as error:
             self.console.warning(f"{self.outputs.logs} cannot be written ({error.message})")
 
