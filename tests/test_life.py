@@ -52,8 +52,8 @@ TRAINER_TESTS = Path(__file__).parent / "trainer"
 # These do not depend on the answers.
 SAME_FOR_ALL = (
     "test_project",
-    *("test_card", "test_class_weights", "test_comparison", "test_drift", "test_identity"),
-    *("test_locks", "test_losses"),
+    *("test_calibration", "test_card", "test_class_weights", "test_comparison", "test_drift"),
+    *("test_identity", "test_locks", "test_losses"),
     *("test_measures", "test_metrics", "test_optimizer", "test_provenance", "test_row_weights"),
     *("test_schema", "test_signature", "test_split_columns", "test_splits", "test_table_files"),
     *("test_tables", "test_task"),

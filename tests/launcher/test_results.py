@@ -95,30 +95,6 @@ def test_the_table_sets_runs_on_other_data_apart(
     assert "* by the eval split" in printed.err
 
 
-def test_runs_with_other_weights_of_classes_are_set_apart(
-    project: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    values: dict[str, Any] = {"auc": 0.99, "f1": 0.9, "metric": "auc", "goal": "maximize"}
-    history, flags = [{"auc": 0.99, "f1": 0.9}], "--class-weights balanced"
-    run(project, 6, flags=flags, split="eval", history=history, wall_seconds=1, **values)
-    write_files(project, {"job.toml": JOB})
-    assert main(["runs"]) == 0
-    assert capsys.readouterr().out.count("not comparable") == 1  # AUC does not depend on them
-    values |= {"metric": "f1"}
-    run(project, 7, flags=flags, split="eval", history=history, wall_seconds=1, **values)
-    write_files(project, {"job.toml": JOB})
-    assert main(["runs"]) == 0
-    printed = capsys.readouterr().out
-    first, *others = printed.split("\nnot comparable with those above, because ")
-    assert [line.split()[0].strip("*") for line in first.splitlines()[1:] if line[0] != " "] == [
-        "6",
-        "7",
-    ]
-    assert [each.partition(":")[0] for each in others] == ["data or weights are other"] * 2
-    (best,) = (each.run for each in results_of(project / "runs", None) if each.best)
-    assert chosen_model(project / "runs", "best", None).parent.name == f"{best:04d}" == "0006"
-
-
 @pytest.mark.parametrize(
     ("key", "numbers"),
     [("run", [2, 3, 4, 5, 1]), ("test", [3, 4, 2, 5, 1]), ("eval", [2, 3, 4, 5, 1])],

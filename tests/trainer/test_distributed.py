@@ -190,6 +190,10 @@ def weighted(prepared: Path, folder: Path) -> Path:
         rows = pq.read_table(shard)
         weights = pa.array(0.25 + np.arange(rows.num_rows) % 4 / 2, pa.float32())
         pq.write_table(rows.add_column(rows.num_columns - 1, "weight", weights), shard)
+    statistics = folder / "statistics.json"
+    document = json.loads(statistics.read_text(encoding="utf-8"))
+    document["weight"] = {"column": "weight", "mean": 1.0}
+    statistics.write_text(json.dumps(document), encoding="utf-8")
     return folder
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from trainer.data.thresholds import calibration_error
 from trainer.evaluation import measures
 from trainer.evaluation.page import page
 
@@ -86,10 +87,10 @@ def test_a_slice_that_is_predicted_worse_is_found_and_no_other() -> None:
 
 def test_a_calibrated_model_has_no_calibration_error() -> None:
     hits = np.array([True] * 1 + [False] * 4 + [True] * 4 + [False] * 1)
-    assert measures.calibration_error(hits, np.repeat([0.2, 0.8], 5)) == pytest.approx(0)
-    assert measures.calibration_error(hits, np.repeat([0.8, 0.2], 5)) == pytest.approx(0.6)
+    assert calibration_error(hits, np.repeat([0.2, 0.8], 5)) == pytest.approx(0)
+    assert calibration_error(hits, np.repeat([0.8, 0.2], 5)) == pytest.approx(0.6)
     # 1.0 is in the last bin.
-    assert measures.calibration_error(np.array([True, True]), np.array([1.0, 0.9])) < 0.1
+    assert calibration_error(np.array([True, True]), np.array([1.0, 0.9])) < 0.1
 
 
 def test_the_confusion_is_by_the_true_class() -> None:

@@ -49,7 +49,9 @@ def test_the_summary_names_the_columns_that_are_not_used(
 ) -> None:
     done: dict[str, Any] = {"steps": 1, "epochs": 1, "rows_per_second": 1.0, "wall_seconds": 1.0}
     schema: Any = SimpleNamespace(task="binary", numeric=["age"], textual=[])
-    statistics: Any = SimpleNamespace(rows={"train": 9, "eval": 1}, revealing=())
+    statistics: Any = SimpleNamespace(
+        rows={"train": 9, "eval": 1}, revealing=(), weight={"column": "w"}
+    )
     outputs: Any = SimpleNamespace(model=tmp_path)
     unused = {"row numbers": ["id", "row"], "the same value in every row": ["k"]}
     at = {"threshold": 0.5, "predicted_positive": 0.3, "true_positives": 1204}
@@ -60,6 +62,7 @@ def test_the_summary_names_the_columns_that_are_not_used(
     printed = "".join(capsys.readouterr())
     assert "  not used   id, row: row numbers\n" in printed
     assert "  not used   k: the same value in every row\n" in printed
+    assert "  weights    w\n" in printed
     lines = {line.split("  ")[1]: line for line in printed.splitlines() if line.startswith("  ")}
     assert lines["eval auc"].endswith("0.9000")
     assert lines["baselines"].endswith(

@@ -59,7 +59,7 @@ def test_the_weights_of_prepared_rows_are_one_on_average(
     assert statistics.weight["column"] == "w" and "w" not in schema.used
     split = Split(folder / "train", schema, 64)
     window = split.all_rows()
-    assert split.weighted and window.weights is not None and window.weights.dtype == np.float32
+    assert window.weights is not None and window.weights.dtype == np.float32
     assert window.weights.mean() == pytest.approx(1.0)
     own = np.array([float(w) for w in weights])[window.numbers[:, 0].astype(int)]
     assert window.weights * statistics.weight["mean"] == pytest.approx(own, rel=1e-5)
@@ -136,14 +136,13 @@ def test_unweighted_data_keeps_its_bytes_and_another_weight_makes_it_stale(
     folder = prepared(path, "-q")
     document = json.loads((folder / "statistics.json").read_text(encoding="utf-8"))
     assert "weight" not in document and all(type(n) is int for n in document["label"]["counts"])
-    assert not Split(folder / "train", read_schema(features), 64).weighted
     assert Split(folder / "train", read_schema(features), 64).all_rows().weights is None
     own = ["--train", str(path), "--output", str(folder)]
     assert prepare.stale_reasons(own) == []
-    assert prepare.stale_reasons([*own, "--weight=w"]) == ["made with --weight absent, now w"]
+    assert prepare.stale_reasons([*own, "--weight=w"]) == ["made with --weight absent, now 'w'"]
     first = document["fingerprint"]
     prepared(path, "--weight", "w", "-q")
-    assert prepare.stale_reasons(own) == ["made with --weight w, now absent"]
+    assert prepare.stale_reasons(own) == ["made with --weight 'w', now absent"]
     assert read_statistics(folder, read_schema(features)).fingerprint != first
 
 
@@ -224,9 +223,11 @@ def test_the_linear_baseline_counts_a_row_as_often() -> None:
 
 def test_the_loss_of_a_step_counts_a_row_as_often(schema: Schema, statistics: Statistics) -> None:
     settings = Settings(hidden_units=(8,), ensemble=2, dropout=0.0).for_rows(100, schema.task)
-    model = Model(schema, statistics, settings)
+    model = Model(schema, replace(statistics, weight={"column": "w", "mean": 1.0}), settings)
     optimizer = build_optimizer(model.network, settings, 100, 1)
-    one, many = (Trainer(model, optimizer, settings, None, weighted) for weighted in (True, False))
+    one = Trainer(model, optimizer, settings)
+    model.weighted = False
+    many = Trainer(model, optimizer, settings)
     random = np.random.default_rng(3)
     labels = random.integers(0, 2, 40)
     arrays = (

@@ -19,7 +19,6 @@ from launcher.spec.study import Study
 
 NOT_SHOWN = {"data-dir", "quiet", "verbose", "q", "v"}
 LOSS = ("loss", "minimize")
-UNWEIGHTED = ("auc", "balanced_accuracy")  # the same with any weights of classes
 
 
 @dataclass(frozen=True)
@@ -41,12 +40,6 @@ class Result:
     """The digest of the source files that the model may consist of."""
     seconds: float | None
     best: bool = False
-
-    @property
-    def comparable(self) -> tuple[str, str]:
-        """What runs have in common that are comparable: data and, if the metric depends on them, weights of classes."""
-        weights = "" if self.metric in UNWEIGHTED else self.flags.get("class-weights", "")
-        return self.data, weights
 
 
 def results_of(runs: Path, study: Study | None) -> list[Result]:
@@ -94,10 +87,10 @@ def digest_of(files: Mapping[str, Any]) -> str:
 
 
 def grouped(results: list[Result]) -> list[list[Result]]:
-    """Return the runs that are comparable; those that are with the newest run come first."""
-    groups: dict[tuple[str, str], list[Result]] = {}
+    """Return the runs by their data; those on the data of the newest run come first."""
+    groups: dict[str, list[Result]] = {}
     for each in reversed(results):
-        groups.setdefault(each.comparable, []).insert(0, each)
+        groups.setdefault(each.data, []).insert(0, each)
     return [*groups.values()]
 
 
@@ -109,11 +102,11 @@ def best_of(group: list[Result], goal: str) -> int | None:
 
 
 def chosen_model(runs: Path, run: str, study: Study | None) -> Path:
-    """Return the model of a run: its number, or `best` of those like the newest; raise `UserError` if there is none."""
+    """Return the model of a run: its number, or `best` of those on the data of the newest; raise `UserError` if there is none."""
     results = results_of(runs, study)
     folders = {str(each.run): runs / f"{each.run:04d}" / MODEL for each in results}
     models = {run: path.parent for run, path in folders.items() if path.is_file()}
-    best = [str(e.run) for e in results if e.best and e.comparable == results[-1].comparable]
+    best = [str(each.run) for each in results if each.best and each.data == results[-1].data]
     named = best[0] if run == "best" and best else run.lstrip("0")
     if named not in models:
         expected = f"best, or one of the runs {', '.join(models) or '(none)'}"

@@ -126,6 +126,7 @@ HYPERPARAMETERS: dict[str, tuple[Callable[[str], Any], str]] = {
         "stop after this many evaluations without improvement; default: never",
     ),
     "threshold": (threshold, f"of the positive class, chosen at the end: {FORMS}; default: 0.5"),
+    "calibrate": (bool, "fit a temperature of the probabilities on the eval split, at the end"),
     "memory_mb": (positive_int, "memory for rows in MiB; larger data is streamed"),
     "seed": (non_negative_int, "seed of the initial weights, the order of rows and dropout"),
 }
@@ -142,7 +143,8 @@ def parser() -> argparse.ArgumentParser:
     add("--job-dir", help="folder for the outputs; default: where AIP_MODEL_DIR and its like point")
     for name, (kind, text) in HYPERPARAMETERS.items():
         flag = f"--{name.replace('_', '-')}"
-        add(flag, type=kind, default=getattr(Settings, name), help=text)
+        how: Any = {"action": "store_true"} if kind is bool else {"type": kind}
+        add(flag, default=getattr(Settings, name), help=text, **how)
     smoke = "train one step on made-up rows, export, reload, and exit"
     add("--smoke-test", action="store_true", help=smoke)
     add("-q", "--quiet", action="store_true", help="only warnings and errors")

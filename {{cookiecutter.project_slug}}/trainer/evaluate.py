@@ -133,8 +133,8 @@ def without_weight(request: Request, schema: Schema, console: Console) -> tuple[
     name, paths = request.weight, files_of(request.train)[1]
     if not name or any(name in layout_of(each, schema).names for each in paths):
         return request, schema
-    text = f"{shown_path(request.train)} has no column {shown(name)}: all rows count alike"
-    console.line(f"evaluate {text}")
+    file = shown_path(request.train)
+    console.line(f"evaluate {file} has no column {shown(name)}: all rows count alike")
     kept = {each: kind for each, kind in schema.columns.items() if each != name}
     return replace(request, weight=""), replace(schema, columns=kept)
 
@@ -166,6 +166,7 @@ def measurements(
     """Return what evaluation.json holds of rows with labels and predictions; `trained` is the metrics.json of the run."""
     task, labels, predictions = held_out.schema.task, held_out.labels, held_out.predictions
     statistics, weights = held_out.statistics, held_out.weights
+    classes = statistics.label.classes
     measure = partial(measures.measured, task, threshold=thresholds[measures.OWN])
     constant = constant_predictions(statistics, len(labels), task)
     linear = linear_measures(trained, split, len(labels), statistics)
@@ -179,12 +180,8 @@ def measurements(
         "rows": len(labels),
         "metric": measures.MAIN[task],
         "metrics": measures.with_intervals(measure, labels, predictions, others, weights),
-        **measures.details(
-            task, labels, predictions, statistics.label.classes, thresholds, weights
-        ),
-        "worse_slices": measures.worse_slices(
-            task, *first, cells, None if weights is None else weights[searched]
-        ),
+        **measures.details(task, labels, predictions, classes, thresholds, weights),
+        "worse_slices": measures.worse_slices(task, *first, cells, weights[searched]),
         **of_columns(held_out),
         "revealing": [*statistics.revealing],
         "history": trained.get("history", []),
@@ -317,7 +314,7 @@ def labels_of(texts: Sequence[str], schema: Schema, label: Label, table: Path) -
 
 
 class HeldOut:
-    """Raw rows of a table, an Arrow table, their labels and weights, if any, and an exported model's predictions for them."""
+    """Raw rows of a table, an Arrow table, their labels and weights, and an exported model's predictions for them."""
 
     def __init__(
         self,
@@ -331,20 +328,19 @@ class HeldOut:
         self.rows = held_out_rows(request, schema, statistics.label, model.console, split)
         texts = self.rows.column(schema.label).to_pylist()
         self.labels = labels_of(texts, schema, statistics.label, request.train)
-        weights = self.rows.column(WEIGHT).to_numpy() if request.weight else None
-        self.weights = None if weights is None else weights / weights.mean()
+        weights = self.rows.column(WEIGHT).to_numpy()
+        self.weights = weights / weights.mean()
         names = [name for name in schema.used if name in model.parameters]
         self.columns = {name: self.rows.column(name).combine_chunks() for name in names}
         self.predictions = self.predicted(self.columns)
 
     def identity(self) -> str:
         """Return a digest of the labels and weights: rows are in the order of their keys, so that others differ somewhere."""
-        weights = b"" if self.weights is None else self.weights.tobytes()
-        return hashlib.sha256(self.labels.tobytes() + weights).hexdigest()
+        return hashlib.sha256(self.labels.tobytes() + self.weights.tobytes()).hexdigest()
 
     def losses(self) -> npt.NDArray[np.float64]:
-        by_row = 1.0 if self.weights is None else self.weights
-        return measures.losses(self.schema.task, self.labels, self.predictions) * by_row
+        own = measures.losses(self.schema.task, self.labels, self.predictions)
+        return np.asarray(own * self.weights)
 
     def values(self, name: str) -> npt.NDArray[Any]:
         """Return numbers, or days of dates, float64 [rows], NaN where missing, or values, object [rows], None where missing."""

@@ -21,7 +21,7 @@ from trainer.data.statistics import (
     vocabulary_codes,
     write_statistics,
 )
-from trainer.data.thresholds import CONSTANT, DEFAULT
+from trainer.data.thresholds import CONSTANT, DEFAULT, TEMPERATURE
 from trainer.run.errors import UserError
 from trainer.serving import SIGNATURE, STATISTICS, TYPED_SIGNATURE, name_inputs, parameter_names
 from trainer.settings import Settings
@@ -78,11 +78,12 @@ def train_and_evaluate(
         model = Model(schema, statistics, settings)
         total_steps = loop.total_steps(splits["train"], settings)
         optimizer = build_optimizer(model.network, settings, statistics.rows["train"], total_steps)
-    trainer = Trainer(model, optimizer, settings, replicas, splits["train"].weighted)
+    trainer = Trainer(model, optimizer, settings, replicas)
     run = loop.Run(trainer, splits["train"], splits["eval"], settings, monitor)
     run.resume()
     run.train()
     last = "test" if "test" in splits else "eval"
+    label, by_class, calibration = statistics.label, model.class_weights, run.calibrate()
     metrics, labels, weights = run.metrics(splits[last])
     threshold = run.choose_threshold(splits[last])
     if replicas.position.is_chief:
@@ -91,12 +92,11 @@ def train_and_evaluate(
     return {
         **metrics,
         **threshold,
+        **calibration,
         "split": last,
-        "baseline": baseline_of(
-            schema.task, statistics.label, labels, model.class_weights, weights
-        ),
+        "baseline": baseline_of(schema.task, label, labels, by_class, weights),
         "linear_baseline": linear_baseline(
-            schema.task, statistics.label, splits["train"], splits[last], model.class_weights
+            schema.task, label, splits["train"], splits[last], by_class
         ),
         **run.state.summary(),
     }
@@ -107,12 +107,12 @@ class Model:
 
     def __init__(self, schema: Schema, statistics: Statistics, settings: Settings) -> None:
         self.task = schema.task
-        self.columns = schema.numeric
+        self.columns, self.weighted = schema.numeric, statistics.weight is not None
         self.loss, self.in_logs = settings.loss, settings.target_transform == "log"
         self.class_weights = class_weights(settings.class_weights, statistics.label)
         self.center, self.scale = label_scale(statistics.label, settings)
         self.output_count = 1 if schema.task == "regression" else len(statistics.label.classes)
-        self.threshold = DEFAULT
+        self.threshold, self.temperature = DEFAULT, 1.0
         self.members = settings.ensemble
         self.network = build_network(schema, statistics, settings)
 
@@ -151,9 +151,17 @@ class Model:
         """Return probabilities [rows, classes], or predictions [rows, 1] in the label's own unit."""
         outputs = self.network([numbers, codes], training=False)
         if self.members == 1:
-            return self.activate(outputs)
+            return self.calibrated(self.activate(outputs))
         own = self.activate(tf.reshape(outputs, [-1, outputs.shape[-1]]))
-        return tf.reduce_mean(tf.reshape(own, [-1, self.members, self.output_count]), axis=1)
+        members = tf.reshape(own, [-1, self.members, self.output_count])
+        return self.calibrated(tf.reduce_mean(members, axis=1))
+
+    def calibrated(self, predictions: Any) -> Any:
+        """Return probabilities, of an ensemble the mean of its members', at the temperature of the model."""
+        if self.temperature == 1.0:
+            return predictions
+        temperature = tf.constant(self.temperature, tf.float32, name=TEMPERATURE)
+        return tf.nn.softmax(tf.math.log(predictions) / temperature)
 
     def activate(self, outputs: Any) -> Any:
         """Return the predictions of outputs of the network, [rows, outputs]."""

@@ -35,12 +35,7 @@ def parser() -> argparse.ArgumentParser:
     add("--eval-share", type=float, default=0.1, help="fraction of --train that is held out")
     split = "random, stratified, time:COLUMN, group:COLUMN or column:COLUMN"
     add("--split", default="random", help=f"how --train is split: {split}")
-    add(
-        "--weight",
-        default="",
-        metavar="COLUMN",
-        help="column with the weight of each row, 0 or more",
-    )
+    add("--weight", default="", metavar="COLUMN", help="column with the weights of rows")
     add("--fold", type=fold, metavar="K/N", help="test on part K of N of --train, not on --test")
     rejected = "fail if a larger fraction of the rows cannot be used"
     add("--max-rejected-share", type=float, default=0.01, help=rejected)

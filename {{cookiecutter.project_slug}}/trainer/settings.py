@@ -88,6 +88,7 @@ class Settings:
     weight_decay: float = 1e-2
     patience: int | None = None
     threshold: str | None = None
+    calibrate: bool = False
     memory_mb: int = 2048
     seed: int = 1
 

@@ -39,6 +39,9 @@ def main(arguments: Sequence[str]) -> int:
     if chosen.threshold and schema.task != "binary":
         what = f"--threshold is given, and TASK in trainer/features.py is {schema.task!r}"
         raise UserError(what, "TASK = 'binary', two classes", "remove --threshold")
+    if chosen.calibrate and schema.task == "regression":
+        what = f"--calibrate is given, and TASK in trainer/features.py is {schema.task!r}"
+        raise UserError(what, "classes, which have probabilities", "remove --calibrate")
     settings = chosen.for_rows(statistics.rows["train"], schema.task)
     described, data = settings.as_json(), statistics.fingerprint
     outputs = outputs_of(options.job_dir, os.environ)

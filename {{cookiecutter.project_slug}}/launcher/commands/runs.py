@@ -33,7 +33,7 @@ def runs(session: Session) -> int:
         return 0
     for number, group in enumerate(groups):
         if number:
-            print("\nnot comparable with those above, because data or weights are other:")
+            print("\nnot comparable with those above, because the prepared data is other:")
         headings = ("run", "started", f"eval {group[0].metric}", "test", "s", "data", "code")
         session.console.table((*headings, "flags"), [row for each in group for row in rows(each)])
     session.console.step("best", "* by the eval split, which the test table has no part in")

@@ -24,7 +24,6 @@ from launcher.spec.catalog import google_cloud
 from launcher.spec.custom_job import Run, custom_job_of, gcloud_file
 from launcher.spec.job_file import Job, argument_flags, duration_seconds
 
-NOT_WITH_RUN = ("trial", "list", "cancel", "fetch")
 ResourceOf = Callable[[Job, Run], dict[str, Any]]
 """Makes the CustomJob or the HyperparameterTuningJob of a run."""
 
@@ -39,7 +38,7 @@ def submit(session: Session) -> int:
 
 def with_flags_of_run(session: Session, run: str) -> Session:
     """Return a session that trains with the flags of a run on this machine; report what else differs from that run."""
-    session.refuse_beside("run", NOT_WITH_RUN, "one of the two")
+    session.refuse_beside("run", ("trial", "list", "cancel", "fetch"), "one of the two")
     project, console = session.project, session.console
     folder = chosen_model(project.runs, run, session.job.study).parent
     record, name = runs.read(folder), project.shown_path(folder)
@@ -49,11 +48,10 @@ def with_flags_of_run(session: Session, run: str) -> Session:
     flags = {k: value or True for k, value in record.flags.items() if k not in NOT_SHOWN}
     console.step("run", f"{name}, with {' '.join(argument_flags(flags)) or 'no flags'}")
     session = dataclasses.replace(session, flags=flags)
-    found = [*runs.changed_files(record.package, session.package.path)]
-    if record.data_id != prepared_fingerprint(project, session.job):
-        found.append("the prepared data changed")
-    for each in found:
+    for each in runs.changed_files(record.package, session.package.path):
         console.warning(f"since {name}, {each}")
+    if record.data_id != prepared_fingerprint(project, session.job):
+        console.warning(f"since {name}, the prepared data changed")
     return session
 
 

@@ -58,20 +58,15 @@ class Split:
         self.schema = schema
         self.groups = row_groups(folder)
         self.rows = sum(group.rows for group in self.groups)
-        values_per_row = len(schema.numeric) + schema.code_width + 1 + self.weighted
+        more = len(pq.read_schema(self.groups[0].path).names) - len(schema.used)
         for_rows_mb = max(memory_mb - READER_MB, memory_mb / 2)
-        bytes_per_row = BYTES_PER_VALUE * values_per_row
+        bytes_per_row = BYTES_PER_VALUE * (len(schema.numeric) + schema.code_width + more)
         self._rows_in_memory = max(1, int(for_rows_mb * 2**20) // bytes_per_row)
         self._all_rows: Window | None = None
 
     @property
     def fits(self) -> bool:
         return self.rows * COPIES_IN_MEMORY <= self._rows_in_memory
-
-    @property
-    def weighted(self) -> bool:
-        """Whether the shards hold a weight of each row, before the label."""
-        return len(pq.read_schema(self.groups[0].path).names) > len(self.schema.used) + 1
 
     def plan(self, seed: Sequence[int]) -> list[list[RowGroup]]:
         """Return the row groups of each window of an epoch, in the order that `seed` shuffles them into."""

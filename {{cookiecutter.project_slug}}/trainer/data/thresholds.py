@@ -1,9 +1,10 @@
-"""The threshold of two classes: the aims that it can be chosen for, and the errors that follow from it.
+"""What is done with probabilities: the threshold of two classes, the errors that follow from it, and calibration.
 
 A row is predicted positive if its score, the probability, is above the threshold. Labels are 1 for positive and 0; both
 are arrays [rows], as are weights: None stands for rows that count alike.
 """
 
+import math
 import re
 from typing import Any
 
@@ -11,9 +12,11 @@ from trainer.run.errors import UserError, shown
 
 DEFAULT = 0.5
 CONSTANT = "label.threshold"  # in the exported graph; for the dot, no input is called so
+TEMPERATURE = "probability.temperature"  # a constant there, too
 COMMON_AIMS = ("f1", "balanced", "precision=0.9", "recall=0.8")
 FORMS = f"{', '.join(COMMON_AIMS)}, cost=FP:1,FN:5 or a number from 0 to 1"
 COUNTS = ("true_positives", "false_positives", "false_negatives")
+BINS, TINY, PRECISION = 10, 1e-300, 1e-4
 ROUNDING = 1e-12  # of sums of weights
 SHARE, COST = r"(0|0?\.[0-9]+|1|1\.0+)", r"((?=[0-9.]*[1-9])[0-9]{0,9}\.?[0-9]{1,9})"
 AIM = re.compile(rf"(f1|balanced)|(precision|recall)={SHARE}|(cost)=FP:{COST},FN:{COST}|(){SHARE}")
@@ -76,6 +79,47 @@ def outcome(labels: Any, scores: Any, threshold: float, weights: Any = None) -> 
         "predicted_positive": int(above.sum()) / len(labels),
         **rows,
     }
+
+
+def confidence(labels: Any, probabilities: Any) -> tuple[Any, Any]:
+    """Return whether rows are of a class, bool [rows], and its probability: the second of two, else the most probable one."""
+    if probabilities.shape[1] == 2:
+        return labels == 1, probabilities[:, 1]
+    return labels == probabilities.argmax(axis=1), probabilities.max(axis=1)
+
+
+def calibration_error(hits: Any, probabilities: Any, weights: Any = None) -> float:
+    """Return the expected calibration error: |mean probability - share of hits| of ten equal bins, weighted by their rows."""
+    import numpy as np
+
+    bins = np.minimum((probabilities * BINS).astype(int), BINS - 1)
+    by_row = np.ones(len(hits)) if weights is None else weights
+    return float(np.abs(np.bincount(bins, by_row * (probabilities - hits))).sum() / by_row.sum())
+
+
+def quality_of(probabilities: Any, labels: Any, weights: Any) -> dict[str, float]:
+    """Return log loss and expected calibration error of probabilities [rows, classes]."""
+    import numpy as np
+
+    own = np.maximum(probabilities[range(len(labels)), labels], TINY)
+    error = calibration_error(*confidence(labels, probabilities), weights)
+    return {
+        "log_loss": -float(np.average(np.log(own), weights=weights)),
+        "calibration_error": error,
+    }
+
+
+def fitted_temperature(probabilities: Any, labels: Any, weights: Any) -> float:
+    """Return the temperature, within a factor of e^2, whose softmax(log(probabilities) / temperature) has the least log loss, 1 if none has."""
+    low, high = -2.0, 2.0
+    while high - low > PRECISION:  # the loss has one minimum
+        logs = (low + (high - low) / 3, high - (high - low) / 3)
+        powers = [probabilities ** math.exp(-each) for each in logs]
+        scaled = [each / each.sum(axis=1, keepdims=True) for each in powers]
+        left, right = (quality_of(each, labels, weights)["log_loss"] for each in scaled)
+        low, high = (low, logs[1]) if left < right else (logs[0], high)
+    # At the end of the range there is none, as where no row is wrong.
+    return math.exp(low) if abs(low) < 2 - 2 * PRECISION else 1.0
 
 
 def in_words(found: dict[str, Any]) -> str:

@@ -23,7 +23,7 @@ WHOLE = 1.0
 def held_out_rows(
     request: Request, schema: Schema, label: Label, console: Console, split: str = "eval"
 ) -> Any:
-    """Return one split of the train table of a request as an Arrow table of `Schema.used`, the label, in text, and `WEIGHT`, if any.
+    """Return one split of the train table of a request as an Arrow table of `Schema.used`, the label, in text, and `WEIGHT`.
 
     Rows of a class that `label`, the one of training, lacks are left out with a warning. Raises what preparing raises.
     """
@@ -37,8 +37,8 @@ def held_out_rows(
             preparation.drop_unknown_labels(label)
             numbers = map(number_column, range(len(schema.numeric)))
             texts = map(text_column, range(len(schema.textual)))
-            weights = ["weight"] * bool(request.weight)
-            columns = ", ".join([*numbers, *texts, "label", *weights])
+            weight = "weight" if request.weight else "CAST(1 AS FLOAT64)"
+            columns = ", ".join([*numbers, *texts, "label", weight])
             rows_of = f"prepared WHERE split = {sql.literal(split)}"
             query = f"SELECT {columns} FROM {rows_of} ORDER BY row_key"
             cursor = (
@@ -47,9 +47,7 @@ def held_out_rows(
             rows = cursor.sql(sql.in_duckdb(query)).to_arrow_table()
         finally:
             preparation.connection.close()
-    rows = rows.rename_columns(
-        [*schema.numeric, *schema.textual, schema.label, *[WEIGHT for _ in weights]]
-    )
+    rows = rows.rename_columns([*schema.numeric, *schema.textual, schema.label, WEIGHT])
     for name in schema.dates:
         rows = rows.set_column(rows.column_names.index(name), name, [dates(rows.column(name))])
     return rows

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from trainer.data.thresholds import outcome
+from trainer.data.thresholds import BINS, calibration_error, confidence, outcome
 from trainer.settings import METRICS, goal_of
 
 Array = npt.NDArray[Any]
@@ -23,7 +23,6 @@ Measure = Callable[..., Measures]  # of labels, predictions and, if there are, w
 Weights = Array | None
 Columns = Mapping[str, Sequence[Any]]
 RESAMPLES, LARGEST_RESAMPLE, TAILS = 200, 10_000, (0.025, 0.975)
-BINS = 10
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 MOST_VALUES, QUARTERS = 12, 4
 REPEATS, IMPORTANCE_ROWS = 5, 5_000
@@ -76,25 +75,6 @@ def predicted(task: str, predictions: Array, threshold: float) -> Array:
     return np.asarray(above if task == "binary" else predictions.argmax(axis=1), np.int64)
 
 
-def confidence(labels: Array, predictions: Array) -> tuple[Array, Array]:
-    """Return whether rows are of a class, bool [rows], and its probability: the second of two, else the most probable one."""
-    if predictions.shape[1] == 2:
-        return labels == 1, predictions[:, 1]
-    return labels == predictions.argmax(axis=1), predictions.max(axis=1)
-
-
-def calibration_error(hits: Array, probabilities: Array, weights: Weights = None) -> float:
-    """Return the expected calibration error: |mean probability - share of hits| of ten equal bins, weighted by their rows."""
-    bins = np.minimum((probabilities * BINS).astype(int), BINS - 1)
-    by_row = np.ones(len(hits)) if weights is None else weights
-    return float(np.abs(np.bincount(bins, by_row * (probabilities - hits))).sum() / by_row.sum())
-
-
-def part_of(weights: Weights, rows: Any) -> list[Array]:
-    """Return the weights of some rows as the last argument of a `Measure`, or none."""
-    return [] if weights is None else [weights[rows]]
-
-
 def with_intervals(
     measure: Measure, labels: Array, predictions: Array, others: Table, weights: Weights = None
 ) -> Table:
@@ -104,13 +84,14 @@ def with_intervals(
     """
     import sklearn
 
+    weights = np.ones(len(labels)) if weights is None else weights
     rows, drawn = len(labels), min(len(labels), LARGEST_RESAMPLE)
     generator = np.random.default_rng(0)
     parts = (generator.integers(0, rows, drawn) for _ in range(RESAMPLES))
     with sklearn.config_context(assume_finite=True, skip_parameter_validation=True):
-        samples = [measure(labels[k], predictions[k], *part_of(weights, k)) for k in parts]
+        samples = [measure(labels[k], predictions[k], weights[k]) for k in parts]
     found = {}
-    for name, value in measure(labels, predictions, *part_of(weights, slice(None))).items():
+    for name, value in measure(labels, predictions, weights).items():
         low = high = None
         values = [each for sample in samples if (each := sample[name]) is not None]
         if value is not None and values:
@@ -202,12 +183,10 @@ def sliced(
     measure: Measure, labels: Array, predictions: Array, values: Sequence[Any], by: Weights = None
 ) -> Table:
     """Return the `rows` and the measures of each slice of a column's values; rows count `by` their weights."""
+    weights = np.ones(len(labels)) if by is None else by
     return {
-        name: {
-            "rows": int(mask.sum()),
-            **measure(labels[mask], predictions[mask], *part_of(by, mask)),
-        }
-        for name, mask in slices_of(values)
+        name: {"rows": int(m.sum()), **measure(labels[m], predictions[m], weights[m])}
+        for name, m in slices_of(values)
     }
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from trainer.evaluation.measures import BINS, Array, Table, confidence, most_frequent
+from trainer.data.thresholds import BINS, confidence
+from trainer.evaluation.measures import Array, Table, most_frequent
 
 HEAD = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Evaluation</title>
@@ -117,8 +118,7 @@ def charts(
         yield "Errors", partial(display, kind="residual_vs_predicted", random_state=0, **given)
     else:
         pair, display = confidence(labels, predictions), calibration.CalibrationDisplay
-        unweighted = "" if weights is None else ", all rows alike"
-        yield f"Calibration{unweighted}", partial(display.from_predictions, *pair, n_bins=BINS)
+        yield "Calibration", partial(display.from_predictions, *pair, n_bins=BINS)
     yield "Importance of columns", partial(bars, document["importance"])
     for name in (document["metric"], "loss"):
         if any(name in each for each in document["history"]):

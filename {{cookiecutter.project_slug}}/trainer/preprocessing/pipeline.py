@@ -178,8 +178,8 @@ class Preparation:
         """Drop rows of the weight 0, which would count in nothing but vocabularies and numbers of rows."""
         weightless = self.request.weight and self.count("prepared WHERE weight = 0")
         if weightless:
-            text = f"{weightless:,} row(s) have the weight 0 and are left out"
-            self.console.line(f"data     {table.path.name}: {text}")
+            text = f"{table.path.name}: {weightless:,} row(s) have the weight 0 and are left out"
+            self.console.line(f"data     {text}")
             self.connection.execute("DELETE FROM prepared WHERE weight = 0")
 
     def scale_weights(self) -> dict[str, Any] | None:
@@ -190,8 +190,8 @@ class Preparation:
         query = "SELECT AVG(weight), MIN(weight), MAX(weight) FROM prepared WHERE split = 'train'"
         mean, *bounds = map(analyze.seven_digits, self.run(query).fetchone())
         self.run(f"UPDATE prepared SET weight = weight / {mean} WHERE TRUE")
-        least, most = (f"{each:,g}" for each in bounds)
-        self.console.line(f"data     rows weighted by {name}, {least} to {most}; it is no feature")
+        text = f"{name}, {bounds[0]:,g} to {bounds[1]:,g}; it is no feature"
+        self.console.line(f"data     rows weighted by {text}")
         return {"column": name, "mean": mean}
 
     def validate_rows(self, table: Table, split: str) -> None:
@@ -200,9 +200,8 @@ class Preparation:
         import sqlglot
 
         request = self.request
-        validated = sql.validated_rows(
-            self.schema.raw, request.deduplicate, request.rule[1], request.weight
-        )
+        columns = (request.rule[1], request.weight)
+        validated = sql.validated_rows(self.schema.raw, request.deduplicate, *columns)
         rows = derived.with_derived(validated, self.schema)
         query = sql.with_split(rows, request.eval_share, split)
         target = "CREATE TABLE prepared AS" if split == "train" else "INSERT INTO prepared"

@@ -17,7 +17,7 @@ from trainer.data.schema import Schema
 from trainer.data.statistics import prepared_fingerprint
 from trainer.data.table_files import files_of
 from trainer.run.console import shown_path
-from trainer.run.errors import UserError
+from trainer.run.errors import UserError, shown
 from trainer.run.outputs import read_json, write_json
 
 CODE = ("prepare.py", "data/*.py", "preprocessing/*.py")
@@ -123,7 +123,7 @@ def source_of(request: Request, schema: Schema) -> dict[str, Any]:
         "made with": {
             "--eval-share": request.eval_share,
             "--split": request.split,
-            "--weight": request.weight or None,
+            "--weight": shown(request.weight) if request.weight else "absent",
             **({"--fold": request.fold} if request.fold else {}),
             "--deduplicate": request.deduplicate,
             **versions(),
@@ -198,7 +198,6 @@ def differences(
     earlier: Mapping[str, Any], now: Mapping[str, Any], separator: str
 ) -> Iterator[str]:
     for name in {**earlier, **now}:
-        before, after = (each.get(name) for each in (earlier, now))
+        before, after = (each.get(name, "absent") for each in (earlier, now))
         if before != after:
-            shown = ("absent" if each is None else each for each in (before, after))
-            yield f"{name}{separator}{', now '.join(map(str, shown))}"
+            yield f"{name}{separator}{before}, now {after}"

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from trainer.data import thresholds
 from trainer.data.shards import Split, Window
 from trainer.data.thresholds import COMMON_AIMS, DEFAULT, chosen_threshold, outcome
 from trainer.run.errors import UserError, shown
@@ -144,6 +145,22 @@ class Run:
         main, step = main_metric(self.trainer.metric, labels), self.state.step
         return finite(metrics, main, step, self.monitor.warn), labels, weights
 
+    def calibrate(self) -> dict[str, Any]:
+        """Fit the model's temperature on the eval split, with the weights of metrics; return what that changes there."""
+        if not self.settings.calibrate:
+            return {}
+        trainer, model = self.trainer, self.trainer.model
+        probabilities, labels, weights = trainer.predicted(self.eval_split)
+        if model.class_weights is not None:
+            weights = model.class_weights[labels] * (1.0 if weights is None else weights)
+        model.temperature = thresholds.fitted_temperature(probabilities, labels, weights)
+        if model.temperature == 1.0:
+            self.monitor.warn("the eval split has too few errors: no temperature is fitted to it")
+        trainer.trace_predictions()
+        both = (probabilities, trainer.predicted(self.eval_split)[0])
+        before, after = (thresholds.quality_of(each, labels, weights) for each in both)
+        return {"calibration": {"temperature": model.temperature, "before": before, "after": after}}
+
     def choose_threshold(self, split: Split) -> dict[str, Any]:
         """Choose the model's threshold on the eval split; return what it gives on a `split`, and those of common aims."""
         model, aim = self.trainer.model, self.settings.threshold
@@ -153,16 +170,16 @@ class Run:
         scores, truth, by_row = chosen
         if split is not self.eval_split:
             predictions, labels, weights = self.trainer.predicted(split)
-        thresholds: dict[str, float] = {}
+        found_at: dict[str, float] = {}
         for each in filter(None, (*COMMON_AIMS, aim)):
             try:
-                thresholds[each] = chosen_threshold(each, truth, scores[:, 1], by_row)
+                found_at[each] = chosen_threshold(each, truth, scores[:, 1], by_row)
             except UserError as error:
                 if each == aim:
                     self.monitor.warn(f"{error}; the threshold is {DEFAULT}")
-        model.threshold = thresholds.get(aim or "", DEFAULT)
+        model.threshold = found_at.get(aim or "", DEFAULT)
         found = outcome(labels, predictions[:, 1], model.threshold, weights)
-        return {"threshold": {"aim": aim, **found}, "thresholds": thresholds}
+        return {"threshold": {"aim": aim, **found}, "thresholds": found_at}
 
     def evaluate(self) -> None:
         """Evaluate the eval split, add to the history, and keep the weights if they are the best so far."""

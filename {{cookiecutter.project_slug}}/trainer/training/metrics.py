@@ -73,8 +73,7 @@ def metrics_of(
         metrics[STANDARD_ERROR] = float(spread / weights.mean()) / math.sqrt(len(labels))
     positive = labels == 1
     if task == "binary" and 0 < (count := int(positive.sum())) < len(labels):
-        # The same with any weights of classes.
-        metrics["auc"] = auc(positive, outputs[:, 1], by_row)
+        metrics["auc"] = auc(positive, outputs[:, 1], by_row)  # whatever the classes weigh
         metrics["pr_auc"] = pr_auc(positive, outputs[:, 1], weights)
         if main == "auc" and by_row is None:
             metrics[STANDARD_ERROR] = auc_error(metrics["auc"], count, len(labels) - count)

@@ -12,6 +12,7 @@ from trainer.settings import Settings, goal_of
 from trainer.training.metrics import MAIN_METRIC, STANDARD_ERROR, is_better
 
 NEARLY_ALL = 0.99
+CALIBRATED = "temperature {temperature:.3f}: eval log loss {before[log_loss]:.4f} to {after[log_loss]:.4f}, calibration error {before[calibration_error]:.4f} to {after[calibration_error]:.4f}"
 ADVICE = "look at the label, the columns and the learning rate, or train for longer"
 MEMBER_COST = 0.35
 """What each further member adds to a step: measured on the census, 8 and 16 members of default width, two cores."""
@@ -30,7 +31,7 @@ def report(
     name = main if main in metrics else "loss"
     rows = ", ".join(f"{count:,} {split}" for split, count in statistics.rows.items())
     inputs = f"{len(schema.numeric)} numeric, {len(schema.textual)} text columns"
-    threshold = metrics.get("threshold")
+    threshold, fitted = metrics.get("threshold"), metrics.get("calibration")
     steps = f"{metrics['steps']:,} in {metrics['epochs']} epochs, {metrics['rows_per_second']:,.0f} rows/s"
     error = f" ± {metrics[STANDARD_ERROR]:.4f}" if STANDARD_ERROR in metrics else ""
     console.line("")
@@ -45,6 +46,7 @@ def report(
             (f"{split} {name}", f"{metrics[name]:.4f}{error}"),
             *(("baselines", each) for each in baselines(metrics, name, schema.task)),
             *([("threshold", in_words(threshold))] if threshold else []),
+            *([("calibration", CALIBRATED.format(**fitted))] if fitted else []),
             ("time", duration(metrics["wall_seconds"])),
             ("model", str(outputs.model.resolve())),
             ("next", "nox -s predict"),

@@ -42,11 +42,11 @@ def stateful_layers(network: Any) -> list[Any]:
     ]
 
 
-def input_specs(model: Any, weighted: bool = False) -> tuple[Any, ...]:
-    """Return the types of numbers [rows, numeric], codes [rows, coded], labels [rows] and, if `weighted`, weights [rows]."""
+def input_specs(model: Any) -> tuple[Any, ...]:
+    """Return the types of numbers [rows, numeric], codes [rows, coded], labels [rows] and, if the model has them, weights [rows]."""
     numbers, codes = (tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in model.network.inputs)
     labels = tf.float32 if model.task == "regression" else tf.int32
-    weights = [tf.TensorSpec([None], tf.float32)] * weighted
+    weights = [tf.TensorSpec([None], tf.float32)] * model.weighted
     return numbers, codes, tf.TensorSpec([None], labels), *weights
 
 
@@ -58,12 +58,7 @@ class Trainer:
     """
 
     def __init__(
-        self,
-        model: Any,
-        optimizer: Any,
-        settings: Settings,
-        replicas: Replicas | None = None,
-        weighted: bool = False,
+        self, model: Any, optimizer: Any, settings: Settings, replicas: Replicas | None = None
     ) -> None:
         self.model = model
         self.metric = settings.metric or MAIN_METRIC[model.task]
@@ -74,7 +69,7 @@ class Trainer:
             self.parts = 1
         self.best: list[npt.NDArray[Any]] = []
         self._loaded: tuple[Window, tuple[Any, ...]] | None = None
-        tensors = input_specs(model, weighted)
+        tensors = input_specs(model)
         number = tf.TensorSpec([], tf.int64)
         # With signatures, because any other number of rows would have the graph traced again.
         self.steps_graph = tf.function(
@@ -84,9 +79,14 @@ class Trainer:
         self.gradients = tf.function(
             self._gradients, [tensors, tf.TensorSpec([], tf.float32)], autograph=False
         )
-        self.predict = tf.function(self._predict, tensors[:2], autograph=False)
-        self.predict_part = tf.function(model.predictions, tensors[:2], autograph=False)
+        self.trace_predictions()
         self.vary_dropout()
+
+    def trace_predictions(self) -> None:
+        """Have `predict` and `predict_part` traced again, with the temperature that the model has now."""
+        given = input_specs(self.model)[:2]
+        self.predict = tf.function(self._predict, given, autograph=False)
+        self.predict_part = tf.function(self.model.predictions, given, autograph=False)
 
     @property
     def variables(self) -> list[Any]:
