@@ -30,6 +30,7 @@ ALLOWED = {
     "trainer.endpoint": "run",
     "trainer.predict": "run data serving training features endpoint | numpy pyarrow tensorflow",
     "trainer.batch": "run data predict features | pyarrow",
+    "trainer.monitor": "run data arguments preprocessing serving training publish predict evaluate evaluation features | numpy tensorflow",
     "trainer.server": "run data serving training features | numpy prometheus_client tensorflow",
     "trainer.serve": "run server training | google uvicorn",
     "launcher.console": " | rich",
@@ -51,7 +52,7 @@ ALLOWED = {
 # The only ones that parse a command line.
 PARSERS = {
     *("trainer.arguments", "trainer.prepare", "trainer.predict", "trainer.evaluate"),
-    *("trainer.serve", "trainer.batch"),
+    *("trainer.serve", "trainer.batch", "trainer.monitor"),
     *("launcher.__main__", "launcher.commands", "launcher.executors.local.__main__"),
     "launcher.checks.probes",
 }

@@ -53,8 +53,8 @@ TRAINER_TESTS = Path(__file__).parent / "trainer"
 SAME_FOR_ALL = (
     "test_project",
     *("test_calibration", "test_card", "test_class_weights", "test_comparison", "test_drift"),
-    *("test_identity", "test_locks", "test_losses"),
-    *("test_measures", "test_metrics", "test_optimizer", "test_provenance", "test_row_weights"),
+    *("test_identity", "test_locks", "test_losses", "test_measures", "test_metrics"),
+    *("test_monitor", "test_optimizer", "test_provenance", "test_row_weights"),
     *("test_schema", "test_signature", "test_split_columns", "test_splits", "test_table_files"),
     *("test_tables", "test_task"),
 )  # fmt: skip
@@ -197,6 +197,21 @@ def test_a_run_is_evaluated_and_listed(project: Path) -> None:
     assert nox(project, "evaluate", "--run", "99").returncode
     card = (run / "evaluation" / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert card.count("Licence: Creative Commons Attribution 4.0") == 2 and "16,281 of the" in card
+
+
+@pytest.mark.minute
+def test_a_scheduler_distinguishes_drift_from_errors(project: Path, tmp_path: Path) -> None:
+    rows = (project / "data/prepared/examples.jsonl").read_text("utf-8").splitlines() * 30
+    same, other = tmp_path / "same.jsonl", tmp_path / "other.jsonl"
+    same.write_text("\n".join(rows), encoding="utf-8")
+    moved = [json.dumps({**json.loads(row), "age": 3_000}) for row in rows]
+    other.write_text("\n".join(moved), encoding="utf-8")
+    # Few rows, repeated, are no sample: they are near enough at a high threshold alone.
+    code = nox(project, "monitor", "--input", str(same), "--threshold", "0.9", "--json").returncode
+    assert code == 0
+    done = nox(project, "monitor", "--input", str(other), "--threshold", "0.9", "--json")
+    assert done.returncode == 3 and json.loads(done.stdout)["drifted"] == ["age"]
+    assert nox(project, "monitor", "--input", str(tmp_path / "none.csv")).returncode == 2
 
 
 @pytest.mark.minute

@@ -37,14 +37,19 @@ def launch(session: nox.Session) -> None:
     """Run the launcher's command with the session's name."""
     install_if_changed(session, group_of(session), *storage_client(session))
     # Standard error is not merged, so that standard output holds a command's results and nothing else.
-    session.run(
-        *("python", "-m", "launcher", session.name, *session.posargs),
-        log=False,
-        stderr=None,
-        env={"LAUNCHER_PARENT": str(os.getpid())},
-        interrupt_timeout=STOP_SECONDS,
-        terminate_timeout=STOP_SECONDS,
-    )
+    try:
+        session.run(
+            *("python", "-m", "launcher", session.name, *session.posargs),
+            log=False,
+            stderr=None,
+            env={"LAUNCHER_PARENT": str(os.getpid())},
+            interrupt_timeout=STOP_SECONDS,
+            terminate_timeout=STOP_SECONDS,
+        )
+    except nox.command.CommandFailed as error:
+        if session.name == "monitor" and (code := re.search("(?<= )[0-9]+$", str(error))):
+            raise SystemExit(int(code[0])) from error  # a scheduler needs it; nox ends with 1
+        raise
 
 
 for name, command in COMMANDS.items():

@@ -38,6 +38,7 @@ def test_the_trainer_reads_the_variables_that_the_launcher_sets(tmp_path: Path) 
         contract.PREPARE_MODULE,
         contract.PREDICT_MODULE,
         contract.EVALUATE_MODULE,
+        contract.MONITOR_MODULE,
     ],
 )
 def test_the_modules_that_the_launcher_starts_exist(module: str) -> None:

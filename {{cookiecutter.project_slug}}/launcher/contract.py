@@ -10,6 +10,7 @@ PREDICT_MODULE = "trainer.predict"
 EVALUATE_MODULE = "trainer.evaluate"
 SERVE_MODULE = "trainer.serve"
 BATCH_MODULE = "trainer.batch"
+MONITOR_MODULE = "trainer.monitor"
 
 STATISTICS = "statistics.json"
 """In a folder of prepared data; names its fingerprint."""

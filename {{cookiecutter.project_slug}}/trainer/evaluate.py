@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +47,7 @@ from trainer.serving import SCORES, STATISTICS, threshold_of, write_threshold
 PAGE = "report.html"
 FEWEST_ROWS, MOST_SHOWN = 2, 3
 FIRST_YEAR, DAYS_PER_YEAR = 1970, 365.2425
+M = TypeVar("M", bound=Model)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -73,7 +74,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def evaluate(options: argparse.Namespace, console: Console, schema: Schema) -> None:
     by = slice_columns(options.by, schema)
-    model, statistics = loaded(options.model, schema, console)
+    model, statistics = loaded(Model, options.model, schema, console)
     own, trained = checked_threshold(options), read_json(options.model.parent / METRICS) or {}
     request, source = table_of(options, schema, statistics, options.input or options.test)
     # Refused before anything is computed if the eval split is not at hand.
@@ -158,10 +159,7 @@ def linear_measures(
 
 
 def measurements(
-    held_out: "HeldOut",
-    thresholds: Mapping[str, float],
-    trained: Mapping[str, Any],
-    split: str,
+    held_out: "HeldOut", thresholds: Mapping[str, float], trained: Mapping[str, Any], split: str
 ) -> dict[str, Any]:
     """Return what evaluation.json holds of rows with labels and predictions; `trained` is the metrics.json of the run."""
     task, labels, predictions = held_out.schema.task, held_out.labels, held_out.predictions
@@ -240,13 +238,13 @@ def checked_threshold(options: argparse.Namespace) -> float:
     return DEFAULT if own is None else own
 
 
-def loaded(folder: Path, schema: Schema, console: Console) -> tuple[Model, Statistics]:
+def loaded(kind: type[M], folder: Path, schema: Schema, console: Console) -> tuple[M, Statistics]:
     """Return a model and the statistics of its training rows; raise `UserError` if it has other columns than the schema."""
     held = read_json(folder / STATISTICS)
     if not held:
         what, expected = f"{folder} has no {STATISTICS}", "a model that this version has trained"
         raise UserError(what, expected, "run `nox -s local_train` first")
-    model = Model(folder, (), False, console)
+    model = kind(folder, (), False, console)
     if differing := sorted(model.parameters.keys() ^ {*schema.raw.used}):
         raise UserError(
             f"{folder} and trainer/features.py have different columns: {', '.join(differing)}",

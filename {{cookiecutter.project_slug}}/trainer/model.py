@@ -345,39 +345,24 @@ class Serving(tf.Module):  # type: ignore[misc]
         if name in self.schema.raw.textual:
             held = text_cells.value(given)
             return Cells(held, ~text_cells.is_missing(held, self.schema.markers))
-        numbers = self.read(name, given, tf.float64)
+        numbers = text_cells.read(given, name, self.schema, tf.float64)
         return Cells(numbers, ~tf.math.is_nan(numbers))
 
     def numbers(self, columns: dict[str, Any]) -> Any:
         """Return the numbers, float32 [rows, numeric], of columns of numbers or text: what `prepare` wrote for the same cells."""
-        alike: dict[
-            tuple[Any, ...], list[str]
-        ] = {}  # thousands of columns then need few operations
-        for name in self.schema.numeric:
-            given = columns[self.parameters[name]].dtype
-            how = (name in self.schema.day_first, name in self.schema.derived)
-            key = (given, self.schema.units.get(name), self.schema.columns[name], *how)
-            alike.setdefault(key, []).append(name)
-        read = [
-            self.read(
-                names[0], tf.stack([columns[self.parameters[name]] for name in names], axis=1)
-            )
-            for names in alike.values()
-        ]
+        schema, parameters = self.schema, self.parameters
+        # Thousands of columns then need few operations.
+        alike: dict[tuple[Any, ...], list[str]] = {}
+        for name in schema.numeric:
+            how = (name in schema.day_first, name in schema.derived)
+            key = (schema.columns[name], schema.units.get(name), *how)
+            alike.setdefault((columns[parameters[name]].dtype, *key), []).append(name)
+        read = []
+        for names in alike.values():
+            cells = tf.stack([columns[parameters[name]] for name in names], axis=1)
+            read.append(text_cells.read(cells, names[0], schema))
         order = [name for names in alike.values() for name in names]
-        return tf.gather(tf.concat(read, 1), [*map(order.index, self.schema.numeric)], axis=1)
-
-    def read(self, name: str, cells: Any, dtype: Any = tf.float32) -> Any:
-        """Return the numbers of cells, numbers or text, that are read as those of the column `name`."""
-        markers = self.schema.markers
-        if name in self.schema.raw.dates:
-            return tf.cast(text_cells.days(cells, markers, name in self.schema.day_first), dtype)
-        if cells.dtype == tf.string:
-            unit = self.schema.units.get(name, "")
-            cells = text_cells.numbers(cells, markers, self.schema.decimal, unit)
-        cells = tf.cast(cells, dtype)
-        missing = tf.constant(self.schema.marker_numbers(name), dtype)
-        return tf.where(tf.reduce_all(cells[..., None] != missing, axis=-1), cells, float("nan"))
+        return tf.gather(tf.concat(read, 1), [*map(order.index, schema.numeric)], axis=1)
 
     def codes(self, columns: dict[str, Any]) -> Any:
         """Return the codes, int32 [rows, coded], of the columns' text: what `prepare` wrote for the same text."""

@@ -24,12 +24,7 @@ from trainer.run.locks import held
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m trainer.prepare", description=__doc__)
     add = parser.add_argument
-    add(
-        "--train",
-        type=Path,
-        required=True,
-        help="CSV, JSON Lines or Parquet: a file, a folder or a pattern",
-    )
+    add("--train", type=Path, required=True, help=TABLES)
     add("--test", type=Path, help="a test file of your own, evaluated once, after training")
     add("--output", type=Path, required=True, help="folder for shards and statistics")
     add("--eval-share", type=float, default=0.1, help="fraction of --train that is held out")

@@ -18,12 +18,10 @@ from trainer.data.thresholds import CONSTANT
 from trainer.run.errors import UserError
 from trainer.run.outputs import SAVED_MODEL
 
-SIGNATURE = (
-    "serving_default"  # takes text for every column, which can be missing in every transport
-)
-TYPED_SIGNATURE = (
-    "typed"  # takes numbers as float32, NaN where missing, and text for the other columns
-)
+SIGNATURE = "serving_default"
+"""It takes text for every column, which can be missing in every transport."""
+TYPED_SIGNATURE = "typed"
+"""It takes numbers as float32, NaN where missing, and text for the other columns."""
 EARLIER_SIGNATURE = "text"  # of models that were exported when `serving_default` took numbers
 STATISTICS = f"assets.extra/{files.STATISTICS}"  # TensorFlow's folder for files of others
 SCORES = {"binary": "probability", "multiclass": "probabilities", "regression": "prediction"}

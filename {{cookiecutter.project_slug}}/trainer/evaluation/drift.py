@@ -19,9 +19,12 @@ NUMBERS, VALUES = "jensen_shannon", "l_infinity"
 
 Array = npt.NDArray[Any]
 Cells = Sequence[Any] | Array
+Counts = tuple[Array, Array, float | None, str]  # of `compared`
 
 
-def drift(statistics: Statistics, columns: Iterable[tuple[str, Cells]]) -> dict[str, Any]:
+def drift(
+    statistics: Statistics, columns: Iterable[tuple[str, Cells]], threshold: float = THRESHOLD
+) -> dict[str, Any]:
     """Return the drift of each column by name, the columns that drifted first.
 
     `columns` are names and cells: numbers, float64 [rows], NaN where missing, dates as days since 1970-01-01, or values of
@@ -30,13 +33,14 @@ def drift(statistics: Statistics, columns: Iterable[tuple[str, Cells]]) -> dict[
     found = {}
     for name, cells in columns:
         if name in statistics.numeric:
-            found[name] = of_numbers(statistics, name, np.asarray(cells, np.float32))
+            counts = of_numbers(statistics, name, np.asarray(cells, np.float32))
+            found[name] = compared(*counts, threshold)
         elif name in statistics.counts:
-            found[name] = of_values(statistics, name, cells)
+            found[name] = compared(*of_values(statistics, name, cells), threshold)
     return {name: found[name] for name in sorted(found, key=lambda k: not found[k]["drifted"])}
 
 
-def of_numbers(statistics: Statistics, name: str, numbers: Array) -> dict[str, Any]:
+def of_numbers(statistics: Statistics, name: str, numbers: Array) -> Counts:
     column, known = statistics.numeric[name], numbers[~np.isnan(numbers)]
     # Without shares, by an earlier version, all are in one bin.
     shares = np.array(column.shares or [1.0])
@@ -44,19 +48,21 @@ def of_numbers(statistics: Statistics, name: str, numbers: Array) -> dict[str, A
     bins = column.bins(known) if column.shares else np.zeros(len(known), int)
     counts = [len(numbers) - len(known), *np.bincount(bins, minlength=len(shares))]
     unseen = float(column.outside(known).sum() / len(numbers))
-    return compared(np.array(training), np.array(counts), unseen, NUMBERS)
+    return np.array(training), np.array(counts), unseen, NUMBERS
 
 
-def of_values(statistics: Statistics, name: str, cells: Cells) -> dict[str, Any]:
+def of_values(statistics: Statistics, name: str, cells: Cells) -> Counts:
     codes, training = statistics.vocabularies.get(name, ()), np.array(statistics.counts[name])
     by_value, counts = vocabulary_codes(codes), np.zeros(len(training))
     for value, count in Counter(cells).items():
         counts[MISSING_CODE if value is None else by_value.get(value, UNSEEN_CODE)] += count
     unseen = float(counts[UNSEEN_CODE] / len(cells)) if codes else None
-    return compared(training, counts, unseen, VALUES)
+    return training, counts, unseen, VALUES
 
 
-def compared(training: Array, rows: Array, unseen: float | None, main: str) -> dict[str, Any]:
+def compared(
+    training: Array, rows: Array, unseen: float | None, main: str, threshold: float
+) -> dict[str, Any]:
     """Return what evaluation.json holds of a column, from counts of missing cells, then of each bin or value.
 
     It has drifted if the `main` distance, or the difference of the shares missing, exceeds the threshold by more than chance:
@@ -67,11 +73,12 @@ def compared(training: Array, rows: Array, unseen: float | None, main: str) -> d
     if main == NUMBERS:
         chance += (len(rows) - 2) * spread / (8 * math.log(2))
     missing, trained = (float(each[0] / max(each.sum(), 1)) for each in (rows, training))
-    of_missing = THRESHOLD + 2 * math.sqrt(1 / rows.sum() + 1 / max(training.sum(), 1))
+    of_missing = threshold + 2 * math.sqrt(1 / rows.sum() + 1 / max(training.sum(), 1))
     found = distances(training[1:], rows[1:])
-    far = bool((found[main] or 0) > THRESHOLD + chance or abs(missing - trained) > of_missing)
+    far = bool((found[main] or 0) > threshold + chance or abs(missing - trained) > of_missing)
     shares = {"missing": missing, "training_missing": trained, "unseen": unseen}
-    return {"drifted": far, "limit": THRESHOLD + chance, **found, **shares}
+    judged = {"drifted": far, "limit": threshold + chance, "distance": found[main]}
+    return {**judged, **found, **shares}
 
 
 def distances(training: Array, rows: Array) -> dict[str, float | None]:

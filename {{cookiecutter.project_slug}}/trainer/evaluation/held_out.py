@@ -41,9 +41,8 @@ def held_out_rows(
             columns = ", ".join([*numbers, *texts, "label", weight])
             rows_of = f"prepared WHERE split = {sql.literal(split)}"
             query = f"SELECT {columns} FROM {rows_of} ORDER BY row_key"
-            cursor = (
-                preparation.connection.cursor()
-            )  # the connection has a result that was not read to its end
+            # The connection has a result that was not read to its end.
+            cursor = preparation.connection.cursor()
             rows = cursor.sql(sql.in_duckdb(query)).to_arrow_table()
         finally:
             preparation.connection.close()
@@ -59,6 +58,4 @@ def dates(days: Any) -> Any:
 
     coded = days.combine_chunks().dictionary_encode()
     texts = [date_of(each) for each in coded.dictionary.to_pylist()]
-    return pa.DictionaryArray.from_arrays(
-        coded.indices, pa.array(texts, pa.string())
-    ).dictionary_decode()
+    return pa.array(texts, pa.string()).take(coded.indices)

@@ -209,7 +209,7 @@ def write_text(path: Path, layout: Layout, target: Path) -> None:
 def write_cells(path: Path, layout: Layout, target: Path) -> dict[str, None]:
     """Write JSON Lines as CSV; a line without an object becomes one that reading reports. Returns keys that are no columns."""
     known, late = {*layout.names}, dict[str, None]()
-    with opened(path) as source, target.open("w", encoding="utf-8", newline="") as plain:
+    with opened(path) as source, target.open("w", -1, "utf-8", "replace", "") as plain:
         writer = csv.writer(plain, lineterminator="\n")
         for line in io.TextIOWrapper(source, layout.encoding, "replace"):
             row, text = json_row(line.removeprefix("\ufeff")), line.strip()

@@ -13,6 +13,7 @@ from trainer.run.tracebacks import place_of, report
 REMOVE = "remove it from trainer/features.py, or fix the file"
 EXIT_FAILED = 1
 EXIT_USER_ERROR = 2
+EXIT_DRIFT = 3  # of `trainer.monitor` alone
 EXIT_INTERRUPTED = 130
 STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM)
 """The exit codes of a run that has saved its state after a signal, and is to be resumed."""

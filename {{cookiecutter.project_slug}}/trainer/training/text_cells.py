@@ -17,8 +17,20 @@ from trainer.data.cells import (
     date_grammar,
     number_grammar,
 )
+from trainer.data.schema import Schema
 
 NO_DATE = "1970-01-01 00:00+00:00 00"  # in the place of a missing one, whose days are not used
+
+
+def read(cells: Any, name: str, schema: Schema, dtype: Any = tf.float32) -> Any:
+    """Return the numbers, NaN where missing, of cells, numbers or text, of the column `name`."""
+    if name in schema.raw.dates:
+        return tf.cast(days(cells, schema.markers, name in schema.day_first), dtype)
+    if cells.dtype == tf.string:
+        cells = numbers(cells, schema.markers, schema.decimal, schema.units.get(name, ""))
+    cells = tf.cast(cells, dtype)
+    missing = tf.constant(schema.marker_numbers(name), dtype)
+    return tf.where(tf.reduce_all(cells[..., None] != missing, axis=-1), cells, float("nan"))
 
 
 def stripped(text: Any) -> Any:
