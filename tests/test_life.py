@@ -201,15 +201,18 @@ def test_a_run_is_evaluated_and_listed(project: Path) -> None:
 
 @pytest.mark.minute
 def test_a_scheduler_distinguishes_drift_from_errors(project: Path, tmp_path: Path) -> None:
+    done = nox(project, "monitor", "--input", "data/adult.test.gz", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["rows"], found["labels"], found["drifted"]) == (16_281, 16_281, [])
+    auc = found["metrics"]["auc"]
+    assert auc["value"] == pytest.approx(auc["run"], abs=1e-3) and auc["low"] < auc["high"]
     rows = (project / "data/prepared/examples.jsonl").read_text("utf-8").splitlines() * 30
-    same, other = tmp_path / "same.jsonl", tmp_path / "other.jsonl"
-    same.write_text("\n".join(rows), encoding="utf-8")
-    moved = [json.dumps({**json.loads(row), "age": 3_000}) for row in rows]
-    other.write_text("\n".join(moved), encoding="utf-8")
-    # Few rows, repeated, are no sample: they are near enough at a high threshold alone.
-    code = nox(project, "monitor", "--input", str(same), "--threshold", "0.9", "--json").returncode
-    assert code == 0
-    done = nox(project, "monitor", "--input", str(other), "--threshold", "0.9", "--json")
+    moved, other = [json.dumps({**json.loads(row), "age": 3_000}) for row in rows], "moved.jsonl"
+    (tmp_path / other).write_text("\n".join(moved), encoding="utf-8")
+    # Ten rows are no sample of the others, but not as far as that age.
+    given = ("--input", str(tmp_path / other), "--threshold", "0.65", "--json")
+    done = nox(project, "monitor", *given)
     assert done.returncode == 3 and json.loads(done.stdout)["drifted"] == ["age"]
     assert nox(project, "monitor", "--input", str(tmp_path / "none.csv")).returncode == 2
 

@@ -55,7 +55,7 @@ RUNS: tuple[Mistake, ...] = (
     together("28", TRAIN_STEP, swap("own = batch[size * replica // replicas : size * (replica + 1) // replicas]", "own = batch"), "the replicas trained on"),
     together("28 overlapping parts", TRAIN_STEP, swap("size * (replica + 1) // replicas]", "size]"), "the replicas trained on"),
     local("30", JOB, key("learning_rate", "1e30"), "the loss is"),
-    local("31", MODEL, swap("map(order.index, self.schema.numeric)", "map(order.index, self.schema.numeric[::-1])"), "predictions of the exported model differ"),
+    local("31", MODEL, swap("map(order.index, schema.numeric)", "map(order.index, schema.numeric[::-1])"), "predictions of the exported model differ"),
     local("31 codes that are off by one", MODEL, swap("vocabulary_codes(vocabulary)", "vocabulary_codes(vocabulary[1:])"), "predictions of the exported model differ"),
     together("32", LOOP, swap("        self.trainer.check_same_weights()\n", ENDED), "worker 0 ended with exit code 9"),
     local("60", MODEL, swap('return {"probability": predictions[:, 1],', 'score = tf.py_function(lambda x: x, [predictions[:, 1]], tf.float32)\n        return {"probability": score,'), "it calls EagerPyFunc"),
