@@ -81,7 +81,7 @@ def monitored(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     check_scores(scores, schema)
     cells = {name: np.concatenate(parts) for name, parts in model.cells.items()}
     found = drift(statistics, cells.items(), options.threshold)
-    for name in schema.texts:
+    for name in schema.raw.texts:
         missing = float(np.mean([cell is None for cell in cells[name]]))
         found[name] = {"drifted": False, **dict.fromkeys(SHARES), "missing": missing}
     predictions = of_predictions(scores, statistics, options.threshold)
