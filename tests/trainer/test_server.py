@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,7 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,9 @@ from trainer.data.statistics import Statistics
 from trainer.endpoint import Endpoint
 from trainer.model import Model, export
 from trainer.run.errors import UserError
-from trainer.server.application import Application
+from trainer.server.application import CLIENT_CLOSED_REQUEST, Application
 from trainer.server.batching import MOST_WAITING_ROWS, Batches, Overloaded
-from trainer.server.instances import Instances
+from trainer.server.instances import MOST_IGNORED, Instances
 from trainer.server.options import ServerOptions
 from trainer.server.page import page
 from trainer.serving import SCORES
@@ -71,6 +72,8 @@ async def sent(
     responses: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:
+        if not parts:  # the client waits
+            await asyncio.sleep(60)
         return parts.pop(0)
 
     async def send(message: dict[str, Any]) -> None:
@@ -224,6 +227,75 @@ def test_requests_that_wait_are_predicted_together() -> None:
 
     asyncio.run(ask())
     assert calls[0] <= 50 and len(calls) < 5
+
+
+def slow(requests: Sequence[Any]) -> list[list[dict[str, Any]]]:
+    time.sleep(0.2)
+    return [[{}] for _ in requests]
+
+
+def test_a_client_that_leaves_takes_its_rows_out_of_the_queue() -> None:
+    async def leave() -> Batches:
+        batches = Batches(slow)
+        busy = asyncio.create_task(batches.predict({"x": [""]}))
+        await asyncio.sleep(0.05)
+        gone = asyncio.create_task(batches.predict({"x": [""] * 1_000}))
+        await asyncio.sleep(0.05)
+        assert batches.rows == 1_000
+        gone.cancel()
+        await asyncio.gather(busy, gone, return_exceptions=True)
+        return batches
+
+    left = asyncio.run(leave())
+    assert left.rows == 0 and not left.waiting
+
+
+def test_a_request_whose_client_leaves_is_given_up(
+    application: Application, examples: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def never(_: object) -> None:
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(application.batches, "predict", never)
+    body = {"type": "http.request", "body": json.dumps({"instances": examples}).encode()}
+    messages: list[dict[str, Any]] = [body, {"type": "http.disconnect"}]
+
+    async def receive() -> dict[str, Any]:
+        return messages.pop(0)
+
+    status, _ = asyncio.run(application.predicted({"headers": []}, receive))
+    assert status == CLIENT_CLOSED_REQUEST
+
+
+def test_names_that_clients_invent_are_escaped_and_few_are_kept(
+    application: Application, examples: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    hostile = {**examples[0], **{f"\n\x1b[31m{number}": 1 for number in range(1_000)}}
+    status, _ = asyncio.run(sent(application, json.dumps({"instances": [hostile]}).encode()))
+    assert status == 200 and len(application.predictor.instances.ignored) <= MOST_IGNORED
+    assert "\x1b" not in capsys.readouterr().err
+    application.predictor.instances.ignored.clear()
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_model_that_cannot_be_loaded_ends_the_server_with_one_line(
+    exported: Path, tmp_path: Path, workers: str
+) -> None:
+    shutil.copytree(exported, tmp_path / "model")
+    (tmp_path / "model" / "saved_model.pb").write_bytes(b"\xff" * 9)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    command = [sys.executable, "-m", "trainer.serve", "--workers", workers, "--port", port]
+    done = subprocess.run(
+        [*command, "--model", str(tmp_path / "model")],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr
+    assert "cannot be loaded (" in done.stderr
 
 
 def test_the_page_escapes_names_and_cells() -> None:

@@ -7,6 +7,7 @@ https://cloud.google.com/vertex-ai/docs/predictions/custom-container-requirement
 import argparse
 import importlib
 import os
+import signal
 import socket
 import sys
 import tempfile
@@ -45,6 +46,8 @@ def main(arguments: Sequence[str]) -> int:
     given = parser().parse_args(arguments)
     check_numbers(given)
     check_port(given.host, given.port)
+    # With one worker uvicorn raises the signal again, which would leave the temporary folder behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with tempfile.TemporaryDirectory(prefix="server-") as folder:
         counts = Path(folder, "metrics")
         counts.mkdir()

@@ -68,8 +68,11 @@ class Application:
         await receive()
         try:
             self.start()
-        except UserError as error:
-            await send({"type": "lifespan.startup.failed", "message": f"error: {error}"})
+        except Exception as error:
+            cause = " ".join(str(error).split())
+            if not isinstance(error, UserError):
+                cause = f"{self.options.model} cannot be loaded ({cause[:300]}); expected a model"
+            await send({"type": "lifespan.startup.failed", "message": f"error: {cause}"})
             return
         await send({"type": "lifespan.startup.complete"})
         await receive()
@@ -130,7 +133,16 @@ class Application:
         if more := instances.ignored - self.reported:
             self.reported |= more
             self.console.line(f"columns  not used by the model: {', '.join(sorted(more))}")
-        return await self.batches.predict(texts)
+        work = asyncio.ensure_future(self.batches.predict(texts))
+        left = asyncio.ensure_future(receive())
+        try:
+            await asyncio.wait((work, left), return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                raise ClientClosed
+            return work.result()
+        finally:
+            work.cancel()
+            left.cancel()
 
 
 def failure(message: str, **more: Any) -> bytes:

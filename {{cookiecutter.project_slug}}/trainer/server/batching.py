@@ -20,7 +20,7 @@ class Overloaded(Exception):
     """More rows are waiting than are predicted in a reasonable time."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Waiting:
     texts: Texts
     rows: int
@@ -43,11 +43,17 @@ class Batches:
         if self.rows and self.rows + rows > MOST_WAITING_ROWS:
             raise Overloaded
         result: asyncio.Future[Predictions] = asyncio.get_running_loop().create_future()
-        self.waiting.append(Waiting(texts, rows, result))
+        self.waiting.append(waiting := Waiting(texts, rows, result))
         self.rows += rows
         if self.running is None or self.running.done():
             self.running = asyncio.create_task(self.run())
-        return await result
+        try:
+            return await result
+        except asyncio.CancelledError:
+            if waiting in self.waiting:
+                self.waiting.remove(waiting)
+                self.rows -= rows
+            raise
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()

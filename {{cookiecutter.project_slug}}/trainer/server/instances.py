@@ -4,6 +4,7 @@ import functools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from trainer.data import cells
@@ -13,6 +14,7 @@ from trainer.serving import checked_cell
 
 LARGEST_EXACT = 2**53  # the services pass numbers on as doubles
 MOST_SHOWN = 5
+MOST_IGNORED = 100
 FORM = '{"instances": [{"COLUMN": VALUE, …}, …]}'
 
 Texts = dict[str, list[str]]
@@ -35,7 +37,7 @@ class Instances:
     columns: Sequence[str]
     """Those of the model."""
     ignored: set[str] = field(default_factory=set)
-    """Columns of instances that were not needed."""
+    """Columns of instances that were not needed, as they are shown; the first MOST_IGNORED."""
 
     @functools.cached_property
     def known(self) -> frozenset[str]:
@@ -83,7 +85,8 @@ class Instances:
                 "columns of the model; others only beside all of these",
                 "correct the names, or send null for what is missing",
             )
-        self.ignored.update(names)
+        # Clients may send ever new names.
+        self.ignored.update(islice(map(shown, names), MOST_IGNORED - len(self.ignored)))
 
     def text(self, value: Any, name: str, number: int) -> str:
         is_exact = type(value) is not int or abs(value) <= LARGEST_EXACT

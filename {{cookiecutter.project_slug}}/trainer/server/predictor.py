@@ -50,13 +50,13 @@ class Predictor:
 
     def rows(self, requests: Sequence[Texts]) -> list[Predictions]:
         """Return the predictions of each request, all from one call of the model."""
-        inputs = {
-            parameter: np.array([text.encode() for each in requests for text in each[name]], object)
-            for name, parameter in self.parameters.items()
-        }
-        outputs = {
-            name: plain(each.numpy()) for name, each in self.signature(**tensors(inputs)).items()
-        }
+        import tensorflow as tf
+
+        inputs = {}
+        for name, parameter in self.parameters.items():
+            texts = [text.encode() for each in requests for text in each[name]]
+            inputs[parameter] = tf.constant(np.array(texts, object), tf.string)
+        outputs = {name: plain(each.numpy()) for name, each in self.signature(**inputs).items()}
         names = sorted(outputs)
         rows = iter(zip(*(outputs[name] for name in names), strict=True))
         counts = [len(next(iter(each.values()))) for each in requests]
@@ -72,12 +72,6 @@ def example(schema: Schema, statistics: Statistics) -> dict[str, str]:
         number = f"{near:.7g}".replace(".", schema.decimal)
         cells[name] = date_of(near) if name in schema.dates else number
     return cells
-
-
-def tensors(inputs: dict[str, Any]) -> dict[str, Any]:
-    import tensorflow as tf
-
-    return {name: tf.constant(values, tf.string) for name, values in inputs.items()}
 
 
 def plain(values: Any) -> list[Any]:
