@@ -35,7 +35,7 @@ from launcher.__main__ import main
 
 follow.MAX_SILENCE_SECONDS = 30.0
 
-def predictions_of(_, model):
+def known_rows(_, model):
     score = float((model / "saved_model.pb").read_text())
     return [({"age": 39}, {"probability": score}), ({"age": None}, {"probability": score})]
 
@@ -58,7 +58,7 @@ stale = [UserError(text, "current data", "prepare it")] if text else []
 auc = {"metric": "auc", "goal": "maximize"}
 findings.findings = lambda *_: findings.Findings([], stale, auc, [])
 prepare.run_prepare = lambda *_: 0
-deploy.predictions_of = predictions_of
+deploy.known_rows = known_rows
 batch.Session.run_module = run_module
 sys.exit(main(sys.argv[1:]))
 """

@@ -3,6 +3,7 @@
 import json
 import random
 import re
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -149,6 +150,125 @@ def test_undeploying_is_named_and_confirmed(trained: World) -> None:
     deploy(trained, "--undeploy", "all", "--yes")
     assert not endpoint(trained)["deployedModels"]
     assert "has no model" in deploy(trained, "--promote", code=2).stderr
+
+
+def test_undeploying_all_ends_models_that_share_the_requests(trained: World) -> None:
+    deploy(trained)
+    add_run(trained, 2, 0.5)
+    deploy(trained, "--run", "2")
+    deploy(trained, "--undeploy", "all", "--yes")
+    assert not endpoint(trained)["deployedModels"]
+
+
+def test_of_three_deployed_models_the_one_that_is_meant_gets_the_requests(trained: World) -> None:
+    deploy(trained)
+    for number in (2, 3):
+        add_run(trained, number, number / 4)
+        deploy(trained, "--run", str(number))
+        if number == 2:
+            deploy(trained, "--rollback")
+            assert split(trained) == {"0001": 100}
+    assert split(trained) == {"0001": 90, "0003": 10}
+    deploy(trained, "--rollback")
+    assert split(trained) == {"0001": 100}
+    deploy(trained, "--run", "2", "--traffic", "60")
+    deploy(trained, "--promote")
+    assert split(trained) == {"0002": 100}
+    deploy(trained, "--run", "3")
+    deploy(trained, "--promote")
+    assert "2 earlier models; expected" in deploy(trained, "--rollback", code=2).stderr
+    assert split(trained) == {"0003": 100}
+    deploy(trained, "--run", "2", "--traffic", "100")
+    assert split(trained) == {"0002": 100}
+
+
+def test_a_share_that_is_asked_for_replaces_the_earlier_one(trained: World) -> None:
+    deploy(trained)
+    add_run(trained, 2, 0.5)
+    deploy(trained, "--run", "2")
+    deploy(trained, "--run", "2", "--traffic", "50")
+    assert split(trained) == {"0001": 50, "0002": 50}
+    assert "traffic is 0" in deploy(trained, "--traffic", "0", code=2).stderr
+    # The requests that a command which was killed has left with it are taken back, too.
+    models(trained).containers[ENDPOINT, endpoint(trained)["deployedModels"][1]["id"]] = wrong
+    assert "predicts 0.75" in deploy(trained, "--run", "2", code=1).stderr
+    assert split(trained) == {"0001": 100}
+
+
+def test_an_earlier_model_that_refuses_the_known_rows_does_not_count(trained: World) -> None:
+    deploy(trained)
+    models(trained).containers[ENDPOINT, endpoint(trained)["deployedModels"][0]["id"]] = refusing
+    add_run(trained, 2, 0.5)
+    deploy(trained, "--run", "2")
+    assert split(trained) == {"0001": 90, "0002": 10}
+
+
+def test_an_upload_that_is_killed_twice_makes_one_version(trained: World) -> None:
+    models(trained).pace = 4.0
+    for signal_number in (signal.SIGKILL, signal.SIGINT):
+        started = trained.start("deploy", "--register-only", "--poll-seconds", "0.02")
+        deadline = time.monotonic() + 60
+        while not any('"operation"' in each.read_text() for each in markers(trained)):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        time.sleep(1)
+        started.send_signal(signal_number)
+        started.wait()
+        assert markers(trained)
+    deploy(trained, "--register-only")
+    assert len(models(trained).versions[MODEL]) == 1 and not markers(trained)
+
+
+def markers(world: World) -> list[Path]:
+    return [*world.project.rglob("uploads/*.json")]
+
+
+def test_an_upload_whose_operation_is_gone_is_begun_again(trained: World) -> None:
+    models(trained).pace = 30.0
+    started = trained.start("deploy", "--register-only", "--poll-seconds", "0.02")
+    while not any('"operation"' in each.read_text() for each in markers(trained)):
+        time.sleep(0.05)
+    started.kill()
+    started.wait()
+    [marker] = markers(trained)
+    marker.write_text(json.dumps({"operation": f"{MODEL}/operations/777"}))
+    models(trained).pace = 0.0
+    assert deploy(trained, "--register-only").stdout.strip() == f"{MODEL}@1"
+
+
+def test_what_no_upload_takes_is_refused_before_it(trained: World) -> None:
+    assert "holds no model" in deploy(trained, "--model", "nowhere", code=2).stderr
+    job = trained.project / "job.toml"
+    text = job.read_text()
+    job.write_text(text.replace("[labels]\n", '[labels]\nTeam = "A"\n'))
+    assert "[labels] 'Team' = 'A'; expected at most" in deploy(trained, code=2).stderr
+    job.write_text(text)
+    assert not trained.cloud.faults.log
+    [bucket] = trained.cloud.storage.buckets.values()
+    bucket["location"] = "EUROPE-WEST4"
+    refused = deploy(trained, "--register-only", code=2).stderr
+    assert "is in europe-west4 but the job runs in" in refused
+    assert not any(each.method == "POST" for each in trained.cloud.faults.log)
+
+
+def test_only_predictions_go_to_the_address_of_a_dedicated_endpoint(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from launcher.executors.vertex.models import ModelService
+    from launcher.executors.vertex.services import Rest
+
+    asked = []
+
+    def call(self: Rest, method: str, path: str, **_: object) -> Json:
+        asked.append((method, self.endpoint))
+        return {}
+
+    monkeypatch.setattr(Rest, "__init__", lambda self, *_: setattr(self, "endpoint", "https://api"))
+    monkeypatch.setattr(Rest, "call", call)
+    service = ModelService("p", "r", 0.1)
+    service.predict({"name": "e", "dedicatedEndpointDns": "own"}, [])
+    service.set_split("e", {})
+    assert asked == [("POST", "https://own"), ("PATCH", "https://api")]
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ class Models:
             ("POST", f"{ENDPOINT}:deployModel", self.deploy),
             ("POST", f"{ENDPOINT}:undeployModel", self.undeploy),
             ("POST", f"{ENDPOINT}:predict", self.predict),
-            ("GET", OPERATION, lambda _, name: json_response(dict(self.operations[name]))),
+            ("GET", OPERATION, self.get_operation),
         ]
 
     def operation(self, resource: str, work: Callable[[], Json]) -> Response:
@@ -102,6 +102,11 @@ class Models:
         self.threads.append(threading.Thread(target=run, daemon=True))
         self.threads[-1].start()
         return response
+
+    def get_operation(self, _: Request, name: str) -> Response:
+        if name not in self.operations:
+            raise ApiError(404, f"The Operation {name!r} does not exist.")
+        return json_response(dict(self.operations[name]))
 
     def upload(self, request: Request, parent: str, region: str) -> Response:
         body = parsed(request.json(), "UploadModelRequest")

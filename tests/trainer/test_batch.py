@@ -19,7 +19,8 @@ def lines_of(path: Path) -> list[dict[str, Any]]:
 @pytest.fixture
 def instances(prepared: Path, tmp_path: Path) -> list[dict[str, Any]]:
     path = tmp_path / "instances.jsonl"
-    assert batch.main(["--input", str(prepared / files.EXAMPLES), "--instances", str(path)]) == 0
+    rows, output = str(prepared / files.EXAMPLES), str(tmp_path / "found.jsonl")
+    assert batch.main(["--input", rows, "--instances", str(path), "--output", output]) == 0
     return lines_of(path)
 
 
@@ -78,3 +79,30 @@ def test_rows_without_a_prediction_are_refused_or_counted(
     assert batch.main([*arguments, "--max-failed-share", "0.1"]) == 0
     assert "warning: 1 of 10 rows have no prediction" in capsys.readouterr().err
     assert [each["score"] for each in lines_of(output)] == [None] + [1.0] * 9
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "--output is None; expected .jsonl or"),
+        (["--output", "found.txt"], "--output is found.txt; expected .jsonl or"),
+        (["--output", "{file}/found.csv"], "cannot be written"),
+        (["--output", "found.csv", "--max-failed-share", "nan"], "--max-failed-share is nan"),
+        (["--output", "found.csv", "--keep", "nothing"], "no column 'nothing' to keep"),
+    ],
+)
+def test_what_would_fail_after_the_job_is_refused_before_it(
+    prepared: Path, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    file = prepared / files.EXAMPLES
+    given = ["--input", str(file), "--instances", str(tmp_path / "instances.jsonl")]
+    with pytest.raises(UserError, match=message):
+        batch.main(given + [each.format(file=file) for each in arguments])
+
+
+def test_a_label_with_an_end_of_line_of_unicode_is_one_label(tmp_path: Path) -> None:
+    tmp_path /= "results"
+    write_results(tmp_path, [{"key": 0, "prediction": {"label": "a\u2028b"}}])
+    path = tmp_path / "prediction.results-00000-of-00002"
+    path.write_text(path.read_text().replace("\\u2028", "\u2028"), encoding="utf-8")
+    assert batch.results_in(tmp_path) == {0: {"label": "a\u2028b"}}

@@ -17,7 +17,7 @@ import pyarrow as pa
 from trainer import features
 from trainer.data.raw_rows import Batch
 from trainer.data.schema import read_schema
-from trainer.predict import Predictor, write_rows
+from trainer.predict import Predictor, check_output, write_rows
 from trainer.run.console import Console
 from trainer.run.errors import UserError, exit_code
 
@@ -39,10 +39,14 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str]) -> int:
     options = parser().parse_args(arguments)
-    if options.instances:
-        write_rows(Keyed([]).predicted(options.input), options.instances)
-        return 0
+    # Both steps check all, because the job that is paid for lies between them.
+    check_output(options.output, options.input)
+    if not 0 <= (share := options.max_failed_share) <= 1:
+        raise UserError(f"--max-failed-share is {share}", "a share from 0 to 1", "correct it")
     keep = [*chain(*csv.reader(options.keep, skipinitialspace=True))]
+    if options.instances:
+        write_rows(Keyed(keep).predicted(options.input), options.instances)
+        return 0
     joined = Joined(keep, results_in(options.results))
     tables = [*joined.predicted(options.input)]
     # Before anything is written.
@@ -105,9 +109,10 @@ def results_in(folder: Path) -> dict[int, dict[str, Any]]:
     """Return the predictions of a batch job by key; their order in the files means nothing."""
     found = {}
     for path in sorted(folder.rglob(RESULTS)):
-        for line in path.read_text(encoding="utf-8").splitlines():
-            result = json.loads(line)
-            found[int(result[KEY])] = result["prediction"]
+        # Not splitlines: a label may hold what it takes for an end of line.
+        with path.open(encoding="utf-8", newline="\n") as file:
+            for result in map(json.loads, file):
+                found[int(result[KEY])] = result["prediction"]
     return found
 
 

@@ -9,6 +9,7 @@ import csv
 import json
 import os
 import sys
+import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections import Counter, deque
@@ -58,9 +59,8 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str]) -> int:
     options = parser().parse_args(arguments)
-    is_input = options.output and options.output.resolve() == options.input.resolve()
-    if options.output and (is_input or options.output.suffix not in WRITERS):
-        raise UserError(f"--output is {options.output}", " or ".join(WRITERS), "name another file")
+    if options.output:
+        check_output(options.output, options.input)
     keep = [*chain(*csv.reader(options.keep, skipinitialspace=True))]
     as_text = options.output and options.output.suffix != ".jsonl"  # of one type to the last row
     model = predictor(options, keep, bool(as_text))
@@ -70,6 +70,18 @@ def main(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     model.report()
     return 0
+
+
+def check_output(output: Path | None, source: Path) -> None:
+    """Raise `UserError` for a file that cannot be written, before rows are predicted for it."""
+    if not output or output.resolve() == source.resolve() or output.suffix not in WRITERS:
+        raise UserError(f"--output is {output}", " or ".join(WRITERS), "name another file")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=output.parent).close()
+    except OSError as error:
+        what = f"--output {output} cannot be written ({error.strerror})"
+        raise UserError(what, "a folder to write to", "name another file") from error
 
 
 def predictor(options: argparse.Namespace, keep: Sequence[str], as_text: bool) -> "Predictor":

@@ -60,8 +60,10 @@ def misplaced_finding(job: Job, bucket: Any) -> UserError | None:
     return UserError(what, f"a regional bucket in {region}", fix)
 
 
-def bucket_findings(job: Job, client: Any, console: Console) -> list[UserError]:
-    """Return what keeps the job from using its bucket; warn of what only makes it slower and dearer."""
+def bucket_findings(
+    job: Job, client: Any, console: Console, elsewhere: bool = True
+) -> list[UserError]:
+    """Return what keeps the job from using its bucket; warn if it is `elsewhere`, unless a model has to be read from it."""
     try:
         bucket = existing(job, client)
     except UserError as error:
@@ -71,7 +73,7 @@ def bucket_findings(job: Job, client: Any, console: Console) -> list[UserError]:
         fix = f"nox -s bucket, or: {create_command(job, job.cloud.bucket)}"
         return [UserError(what, f"a regional bucket in {job.cloud.region}", fix)]
     findings, misplaced = permission_findings(job, bucket), misplaced_finding(job, bucket)
-    if misplaced and bucket.location_type != "region":
+    if misplaced and (bucket.location_type != "region" or not elsewhere):
         findings.insert(0, misplaced)
     elif misplaced and not findings:
         console.warning(misplaced)

@@ -6,6 +6,7 @@ Sources: the entry `serving` of google_cloud.json.
 import re
 from collections.abc import Iterator
 
+from launcher.checks.job_settings import bucket_findings, label_findings, name_findings
 from launcher.checks.problem import Problem, findings_at
 from launcher.console import UserError, shown
 from launcher.spec.catalog import google_cloud
@@ -14,7 +15,10 @@ from launcher.spec.job_file import Job
 
 def serving_findings(job: Job, traffic: int | None) -> list[UserError]:
     """Return what is wrong with [serving]; `traffic` is that of the command line."""
-    return findings_at("job.toml [serving]: ", problems(job, traffic or job.serving.traffic))
+    share = job.serving.traffic if traffic is None else traffic
+    names = [*name_findings(job), *bucket_findings(job.cloud.bucket)]
+    found = findings_at("job.toml [serving]: ", problems(job, share))
+    return [*names, *label_findings(job.labels), *found]
 
 
 def problems(job: Job, traffic: int) -> Iterator[Problem]:

@@ -37,9 +37,9 @@ def batch(session: Session) -> int:
         raise UserError("--input is not given", "a table to predict", "name one with --input")
     service = BatchService(job.cloud.project, job.cloud.region)
     release, model = release_of(session)
-    version = Deployment.of(session).registered(release, model)
     with tempfile.TemporaryDirectory() as folder:
         source, fill = source_of(session, options.input, Path(folder))
+        version = Deployment.of(session).registered(release, model)
         run = new_run_name()
         output = f"{folder_uri(job)}/batches/{run}"
         resource = serving.batch_body(job, version, source, output, run)
@@ -62,12 +62,16 @@ def source_of(session: Session, given: str, folder: Path) -> tuple[str, Any]:
     """Return the address of the instances, and what uploads them: a table of BigQuery is read where it is."""
     job = session.job
     if given.startswith(BIGQUERY):
+        if session.arguments or given.count(".") != 2:
+            what = " ".join(["--input", given, *session.arguments])
+            raise UserError(what, f"--input {BIGQUERY}PROJECT.DATASET.TABLE alone", "correct it")
         return given, lambda: None
     client = storage.storage_client(job.cloud.project)
     if given.startswith("gs://"):
         storage.copy_table(client, given, session.project.copies, session.console)
     path = folder / INSTANCES
-    arguments = ("--input", session.project.table(given), "--instances", str(path))
+    arguments = ["--input", session.project.table(given), "--instances", str(path)]
+    arguments += session.arguments
     if session.run_module(session.project.training, BATCH_MODULE, *arguments):
         raise UserError("there are no instances", "rows that can be read", "see the error above")
     uri = f"{folder_uri(job)}/batches/{digest_of_file(path)[:16]}"

@@ -2,21 +2,22 @@
 
 import json
 import sys
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from launcher.checks.bucket import bucket_findings
 from launcher.checks.serving import serving_findings
 from launcher.commands.image import serving_image
-from launcher.commands.predict import model_of
+from launcher.commands.predict import KnownRows, first_difference, known_rows, model_of
 from launcher.commands.session import Session
 from launcher.console import Refused, UserError
-from launcher.contract import EVALUATION, EXAMPLES, EXIT_FAILED, PREDICT_MODULE
-from launcher.executors.vertex.models import Deployed, ModelService, deployments
+from launcher.contract import EVALUATION, EXIT_FAILED, SAVED_MODEL
+from launcher.executors.vertex.models import Deployed, ModelService, OperationFailed, deployments
+from launcher.executors.vertex.services import RequestRefused
 from launcher.executors.vertex.storage import storage_client, upload_folder
-from launcher.files import read_json, write_atomically
+from launcher.files import locked, read_json, write_atomically
 from launcher.packaging.sdist import digest
 from launcher.spec import serving
 from launcher.spec.catalog import google_cloud
@@ -24,9 +25,8 @@ from launcher.spec.custom_job import folder_uri
 from launcher.spec.job_file import Job
 from launcher.spec.serving import Release
 
-TOLERANCE = 1e-4
-MAX_REQUESTS = 200
-"""How many requests may go to other models until the new one gets one."""
+MAX_REQUESTS = 20
+"""How many requests the new model should have got, by its share, before it counts as getting none."""
 HEADINGS = ("ID", "VERSION", "RUN", "TRAFFIC", "MACHINE", "REPLICAS", "SINCE (UTC)")
 SHOWN_OF_TIME = len("2026-01-01T00:00:00")
 
@@ -61,6 +61,9 @@ def release_of(session: Session) -> tuple[Release, Path]:
         for path in model.rglob("*")
         if path.is_file()
     }
+    if SAVED_MODEL not in files:
+        what, expected = f"{model} holds no model", f"a folder with a {SAVED_MODEL}"
+        raise UserError(what, expected, "run nox -s local_train first, or name another")
     image = job.serving.image or serving_image(session.project, job, session.package)
     fingerprint = digest({**files, "": image.encode()})[: serving.DIGITS_OF_DIGEST]
     run = model.parent.name
@@ -98,24 +101,30 @@ class Deployment:
 
     def registered(self, release: Release, model: Path) -> str:
         """Return the version of the model, which is created if no version has its fingerprint."""
-        job, service = self.session.job, self.service
-        name = serving.model_id(job)
-        version = service.find_version(name, release.fingerprint) or self.continued(name, release)
-        if not version:
-            client = storage_client(job.cloud.project)
-            upload_folder(client, model, release.artifact_uri, self.session.console)
-            parent = (service.model(name) or {}).get("name", "")
-            marker = self.marker(release)
-            write_atomically(marker, "{}")
-            operation = service.begin_upload(serving.upload_body(job, release, parent))
-            write_atomically(marker, json.dumps({"operation": operation}))
-            try:
-                version = service.end_upload(operation)
-            finally:
-                marker.unlink()
+        name, marker = serving.model_id(self.session.job), self.marker(release)
+        lock = marker.with_name("lock")
+        with locked(lock, "another deployment of this project", self.session.console):
+            version = (
+                self.service.find_version(name, release.fingerprint)
+                or self.continued(name, release)
+                or self.uploaded(name, release, model)
+            )
+            marker.unlink(missing_ok=True)
         self.step("model", f"{version.rpartition('/')[2]}, run {release.run}")
         self.attach_evaluation(release, version, model)
         return version
+
+    def uploaded(self, name: str, release: Release, model: Path) -> str:
+        job, service, marker = self.session.job, self.service, self.marker(release)
+        client, console = storage_client(job.cloud.project), self.session.console
+        if findings := bucket_findings(job, client, console, elsewhere=False):
+            raise Refused(findings)
+        upload_folder(client, model, release.artifact_uri, console)
+        parent = (service.model(name) or {}).get("name", "")
+        write_atomically(marker, "{}")
+        operation = service.begin_upload(serving.upload_body(job, release, parent))
+        write_atomically(marker, json.dumps({"operation": operation}))
+        return service.end_upload(operation)
 
     def marker(self, release: Release) -> Path:
         """Return the file that says that a version may be in the making, and by which operation."""
@@ -127,8 +136,10 @@ class Deployment:
         if not marker.is_file():
             return None
         if operation := read_json(marker).get("operation"):
-            marker.unlink()
-            return service.end_upload(operation)
+            try:
+                return service.end_upload(operation)
+            except (OperationFailed, RequestRefused):
+                return None
         found = service.appearing(lambda: service.find_version(name, release.fingerprint))
         return str(found) if found else None
 
@@ -141,7 +152,7 @@ class Deployment:
 
     def serve(self, release: Release, version: str, model: Path) -> int:
         """Deploy a version, give it its first share of the requests, and take that back if it predicts otherwise."""
-        job, service, known = self.session.job, self.service, predictions_of(self.session, model)
+        job, service, known = self.session.job, self.service, known_rows(self.session, model)
         if not service.endpoint(self.name):
             service.create_endpoint(self.name, serving.endpoint_body(job))
         before = deployments(service.endpoint(self.name) or {})
@@ -152,33 +163,39 @@ class Deployment:
             service.deploy(self.name, serving.deploy_body(job, release, version, first))
         now = self.deployed()
         split = {each.id: each.traffic for each in now.values() if each.traffic}
-        share = self.session.options.traffic or job.serving.traffic
-        if new not in split:
+        asked = self.session.options.traffic
+        if asked or new not in split:
+            share = asked or job.serving.traffic
             service.set_split(self.name, serving.with_share(split, new, share))
         if problem := self.difference(new, known):
-            service.set_split(self.name, split)
-            return self.refused(problem, "" if new in split else "its requests are given back, ")
+            # A command that was killed may have left requests with the new one.
+            without = serving.with_share(split, new, 0) if new in split else split
+            service.set_split(self.name, without)
+            result = "" if new in without else "its requests are given back, "
+            what = f"the new model {problem}; expected the predictions of this machine"
+            fix = f"{result}it still bills: nox -s deploy -- --undeploy"
+            self.session.console.error(f"{what}; {fix}")
+            return EXIT_FAILED
         self.step("test", f"{len(known)} known rows are predicted as here")
         return show(self)
 
-    def refused(self, problem: str, result: str) -> int:
-        fix = f"{result}it still bills: nox -s deploy -- --undeploy"
-        what = f"the new model {problem}"
-        self.session.console.error(f"{what}; expected the predictions of this machine; {fix}")
-        return EXIT_FAILED
-
-    def difference(self, new: str, known: Sequence[tuple[Any, Mapping[str, Any]]]) -> str:
+    def difference(self, new: str, known: KnownRows) -> str:
         """Return how the predictions of a deployed model differ from the known ones, "" if they do not."""
         endpoint = self.service.endpoint(self.name) or {}
-        instances = [instance for instance, _ in known]
-        for _ in range(MAX_REQUESTS):
+        instances, refusal = [instance for instance, _ in known], ""
+        requests = MAX_REQUESTS * 100 // max(1, deployments(endpoint)[new].traffic)
+        for _ in range(requests):
             try:
                 response = self.service.predict(endpoint, instances)
             except UserError as error:
-                return f"refuses known rows ({str(error).partition('; expected')[0]})"
+                refusal = f"refuses known rows ({str(error).partition('; expected')[0]})"
+                # An earlier model, whose columns are others, may be the one that refuses them.
+                if isinstance(error, RequestRefused):
+                    continue
+                return refusal
             if str(response.get("deployedModelId")) == new:
                 return first_difference(known, response.get("predictions", []))
-        return f"got none of {MAX_REQUESTS} requests"
+        return refusal or f"got none of {requests} requests"
 
     def deployed(self) -> dict[str, Deployed]:
         endpoint = self.service.endpoint(self.name)
@@ -196,35 +213,45 @@ class Deployment:
 
 
 def promote(deployment: Deployment) -> int:
-    """Give all requests to the newest deployed model."""
-    return deployment.moved([*deployment.deployed().values()][-1])
+    """Give all requests to the latest deployed model."""
+    return deployment.moved(latest(deployment.deployed()))
 
 
 def rollback(deployment: Deployment) -> int:
-    """Give all requests to the deployed model before the newest."""
-    found = [*deployment.deployed().values()]
-    if len(found) < 2:
-        what = "there is one deployed model"
-        raise UserError(what, "an earlier one, still deployed", "nox -s deploy -- --run N")
-    return deployment.moved(found[-2])
+    """Take all requests from the latest deployed model."""
+    found = deployment.deployed()
+    others = [each for each in found.values() if each != latest(found)]
+    earlier = [each for each in others if each.traffic] or others
+    if len(earlier) != 1:
+        what, fix = f"{len(earlier)} earlier models", "nox -s deploy -- --run N --traffic 100"
+        raise UserError(what, "an earlier one, still deployed", fix)
+    return deployment.moved(earlier[0])
+
+
+def latest(found: Mapping[str, Deployed]) -> Deployed:
+    """Return the newest deployed model; the newest of those that share the requests if several do."""
+    busy = [each for each in found.values() if each.traffic]
+    return (busy if len(busy) > 1 else [*found.values()])[-1]
 
 
 def undeploy(deployment: Deployment) -> int:
     """Undeploy the model that is named, or all; one that gets requests only as the last one."""
     session, found = deployment.session, deployment.deployed()
     wanted = session.options.undeploy
-    chosen = found if wanted == "all" else {wanted: found[wanted]} if wanted in found else {}
-    if not chosen:
+    ending = [each for each in found.values() if wanted in ("all", each.id)]
+    if not ending:
         expected = f"all, or one of {', '.join(found)}"
         raise UserError(f"{wanted} is not deployed", expected, "see nox -s deploy -- --list")
-    busy = [each.id for each in chosen.values() if each.traffic and len(chosen) < len(found)]
-    if busy:
-        what = f"{busy[0]} gets {found[busy[0]].traffic} % of the requests"
+    ending.sort(key=lambda each: each.traffic)
+    if ending[-1].traffic and len(ending) < len(found):
+        what = f"{wanted} gets {ending[-1].traffic} % of the requests"
         fix = "give them to another with --promote or --rollback first"
         raise UserError(what, "a model without requests, or all", fix)
-    for each in sorted(chosen.values(), key=lambda each: each.traffic):
+    for each in ending:
         if not session.options.yes:
             confirm(each, deployment.name)
+        if each.traffic and each != ending[-1]:  # only the last one may have requests
+            deployment.service.set_split(deployment.name, {ending[-1].id: 100})
         deployment.service.undeploy(deployment.name, each.id)
         deployment.step("undeployed", f"{each.id}, run {each.run}")
     return 0
@@ -255,44 +282,3 @@ def show(deployment: Deployment) -> int:
 
 
 ACTIONS = {"list": show, "promote": promote, "rollback": rollback, "undeploy": undeploy}
-
-
-def predictions_of(session: Session, model: Path) -> list[tuple[Any, Mapping[str, Any]]]:
-    """Return the example rows, each with the prediction of the model on this machine."""
-    examples = Path(session.project.absolute(session.job.data.prepared), EXAMPLES)
-    if not examples.is_file():
-        expected = "the rows that preparing the data sets aside"
-        raise UserError(f"{examples} does not exist", expected, "run nox -s prepare first")
-    with tempfile.TemporaryDirectory() as folder:
-        output = Path(folder, "known.jsonl")
-        arguments = ["--model", str(model), "--input", str(examples), "--output", str(output)]
-        code = session.run_module(session.project.training, PREDICT_MODULE, "-q", *arguments)
-        if code:
-            raise UserError("the model predicts nothing here", "a model", "see the error above")
-        pairs = zip(lines_of(examples), lines_of(output), strict=True)
-        return list(pairs)
-
-
-def lines_of(path: Path) -> list[Any]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
-def first_difference(
-    known: Sequence[tuple[Any, Mapping[str, Any]]], predictions: Sequence[Mapping[str, Any]]
-) -> str:
-    if len(predictions) != len(known):
-        return f"returns {len(predictions)} predictions of {len(known)} known rows"
-    for number, ((_, expected), found) in enumerate(zip(known, predictions, strict=True), 1):
-        for name, value in expected.items():
-            if not is_close(found.get(name), value):
-                return f"predicts {found.get(name)!r:.40} for known row {number}, not {value!r:.40}"
-    return ""
-
-
-def is_close(found: Any, expected: Any) -> bool:
-    if isinstance(expected, list):
-        same = isinstance(found, list) and len(found) == len(expected)
-        return same and all(map(is_close, found, expected))
-    if isinstance(expected, float) and isinstance(found, (int, float)):
-        return abs(found - expected) <= TOLERANCE * max(1.0, abs(expected))
-    return bool(found == expected)

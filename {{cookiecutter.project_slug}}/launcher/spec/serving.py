@@ -13,6 +13,8 @@ from launcher.spec.job_file import Job
 
 PREDICT_ROUTE, HEALTH_ROUTE = "/predict", "/health"
 PORT = 8080
+# Source: https://cloud.google.com/vertex-ai/docs/predictions/choose-endpoint-type
+DEDICATED_BYTES, DEDICATED_SECONDS = 10_000_000, 600
 FINGERPRINT_LABEL, RUN_LABEL = "fingerprint", "run"
 DIGITS_OF_DIGEST = 32
 NEW = "0"
@@ -54,6 +56,7 @@ def upload_body(job: Job, release: Release, parent: str) -> Body:
     """Return the request for a new version of the model `parent`, or for the first one if that is ""."""
     container = {
         "imageUri": release.image,
+        "args": [f"--max-bytes={DEDICATED_BYTES}", f"--timeout-seconds={DEDICATED_SECONDS}"],
         "ports": [{"containerPort": PORT}],
         "predictRoute": PREDICT_ROUTE,
         "healthRoute": HEALTH_ROUTE,
@@ -102,12 +105,11 @@ def deploy_body(job: Job, release: Release, version: str, first: bool) -> Body:
 def with_share(split: Split, deployed: str, share: int) -> dict[str, int]:
     """Return a split in which one deployed model has `share` percent; the others share the rest as before."""
     others = {each: part for each, part in split.items() if each != deployed and part > 0}
+    if not others:
+        return {deployed: 100}
     total, left = sum(others.values()), 100 - share
-    scaled = {each: part * left // total for each, part in others.items()} if others else {}
-    if scaled:
-        scaled[max(scaled, key=lambda each: others[each])] += left - sum(scaled.values())
-    else:
-        share = 100
+    scaled = {each: part * left // total for each, part in others.items()}
+    scaled[max(scaled, key=lambda each: others[each])] += left - sum(scaled.values())
     return {each: part for each, part in {**scaled, deployed: share}.items() if part}
 
 
@@ -116,24 +118,17 @@ def batch_body(job: Job, version: str, source: str, output: str, run: str) -> Bo
     serving = job.serving
     if source.startswith("bq://"):
         given = {"instancesFormat": "bigquery", "bigquerySource": {"inputUri": source}}
-        project = source.removeprefix("bq://").split(".")[0]
-        destination = {"bigqueryDestination": {"outputUri": f"bq://{project}"}}
-        rows = {"instanceType": "object"}
-        written = {"predictionsFormat": "bigquery", **destination}
+        place, key = {"bigqueryDestination": {"outputUri": source.partition(".")[0]}}, {}
     else:
         given = {"instancesFormat": "jsonl", "gcsSource": {"uris": [source]}}
-        rows = {"instanceType": "object", "keyField": "key"}
-        written = {
-            "predictionsFormat": "jsonl",
-            "gcsDestination": {"outputUriPrefix": output},
-        }
+        place, key = {"gcsDestination": {"outputUriPrefix": output}}, {"keyField": "key"}
     return {
         "displayName": job.cloud.name,
         "labels": {**job.labels, RUN_LABEL: run},
         "model": version,
         "inputConfig": given,
-        "instanceConfig": rows,
-        "outputConfig": written,
+        "instanceConfig": {"instanceType": "object", **key},
+        "outputConfig": {"predictionsFormat": given["instancesFormat"], **place},
         "dedicatedResources": {
             "machineSpec": {"machineType": serving.machine},
             "startingReplicaCount": serving.batch_replicas,

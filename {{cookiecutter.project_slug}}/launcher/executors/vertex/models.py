@@ -5,6 +5,7 @@ Sources: https://cloud.google.com/vertex-ai/docs/reference/rest/v1/projects.loca
 -/projects.locations.endpoints/deployModel
 """
 
+import copy
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -38,6 +39,10 @@ class Deployed:
     replicas: str
     """The smallest and the largest number."""
     traffic: int
+
+
+class OperationFailed(UserError):
+    """An operation has ended without a result."""
 
 
 class ModelService:
@@ -144,7 +149,7 @@ class ModelService:
         if error := operation.get("error"):
             fix = "read the container's log in Cloud Logging, correct the cause, run it again"
             what = f"{doing}: {one_line(str(error.get('message')))}"
-            raise UserError(what, "a model that becomes ready", fix)
+            raise OperationFailed(what, "a model that becomes ready", fix)
         return dict(operation.get("response", {}))
 
     def set_split(self, endpoint: str, split: Split) -> None:
@@ -175,12 +180,12 @@ class ModelService:
 
     def predict(self, endpoint: Resource, instances: list[Any]) -> Resource:
         """Return the response of an endpoint; a dedicated one has an address of its own."""
-        own = endpoint.get("dedicatedEndpointDns")
+        own, rest = endpoint.get("dedicatedEndpointDns"), copy.copy(self.rest)
         if own and not os.environ.get(JOBS["override"]):
-            self.rest.endpoint = f"https://{own}"
+            rest.endpoint = f"https://{own}"
         with explained("the endpoint's prediction"):
             body = {"instances": instances}
-            return self.rest.call("POST", f"v1/{endpoint['name']}:predict", json=body)
+            return rest.call("POST", f"v1/{endpoint['name']}:predict", json=body)
 
 
 def deployments(endpoint: Resource) -> dict[str, Deployed]:
