@@ -235,7 +235,7 @@ def slow(requests: Sequence[Any]) -> list[list[dict[str, Any]]]:
 
 
 def test_a_client_that_leaves_takes_its_rows_out_of_the_queue() -> None:
-    async def leave() -> Batches:
+    async def leave() -> None:
         batches = Batches(slow)
         busy = asyncio.create_task(batches.predict({"x": [""]}))
         await asyncio.sleep(0.05)
@@ -243,11 +243,11 @@ def test_a_client_that_leaves_takes_its_rows_out_of_the_queue() -> None:
         await asyncio.sleep(0.05)
         assert batches.rows == 1_000
         gone.cancel()
+        await asyncio.sleep(0)
+        assert batches.rows == 0 and not batches.waiting and not busy.done()
         await asyncio.gather(busy, gone, return_exceptions=True)
-        return batches
 
-    left = asyncio.run(leave())
-    assert left.rows == 0 and not left.waiting
+    asyncio.run(leave())
 
 
 def test_a_request_whose_client_leaves_is_given_up(
