@@ -180,6 +180,7 @@ def assert_holds(project: Path, answers: Answers, names: list[str]) -> None:
 SECTIONS = {
     "job",
     "runtime",
+    "serving",
     "scheduling",
     "data",
     "arguments",
