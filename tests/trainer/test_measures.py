@@ -221,7 +221,7 @@ def test_the_page_needs_no_other_file(task: str) -> None:
     }
     values = np.array(["$<i>", None, "b"] * rows, object)[:rows]
     cells = {"<i>$x_1": np.where(np.arange(rows) % 5, 1.5, np.nan), "text": values}
-    text = page(document, labels, predictions, cells)
+    text, pictures = page(document, labels, predictions, cells)
     assert "<i>" not in text and "alone gives the class.</p>" in text
     assert "Learning curve" in text and "<td>yes</td>" in text
     assert text.count("Errors by") == (4 if task == "regression" else 0)  # also as a label
@@ -232,5 +232,8 @@ def test_the_page_needs_no_other_file(task: str) -> None:
     own = re.findall(r'<clipPath id="([^"]+)"', text)
     assert len({*own}) == len(own) >= 2
     assert text.count("<figure>") == {"binary": 8, "multiclass": 6, "regression": 9}[task]
+    assert len(pictures) == text.count("<figure>")
+    assert all(each.startswith(b"\x89PNG") for each in pictures.values())
+    assert all(re.fullmatch("[0-9]{2}-[a-z0-9-]*[.]png", name) for name in pictures)
     assert ("<h2>Thresholds</h2>" in text) == (task == "binary")
     assert "x&amp;y" in text and "200 rows of the test table" in text

@@ -109,9 +109,10 @@ def publish(document: Mapping[str, Any], held_out: "HeldOut", options: argparse.
     for name in {*cells} & {*schema.dates}:
         cells[name] = FIRST_YEAR + cells[name] / DAYS_PER_YEAR
     config, folder = read_json(run / CONFIG) or {}, run / Path(EVALUATION).parent
-    text = page(document, held_out.labels, held_out.predictions, cells, held_out.weights)
+    labels, predictions, weights = held_out.labels, held_out.predictions, held_out.weights
+    text, pictures = page(document, labels, predictions, cells, weights)
     losses = held_out.losses().astype(np.float32).tobytes()
-    files = {PAGE: text.encode(), Path(ROW_LOSSES).name: losses}
+    files = {PAGE: text.encode(), Path(ROW_LOSSES).name: losses, **pictures}
     if TEMPLATE.is_file():  # an owner may want no card
         text = card(document, held_out.statistics, schema, config, options.train)
         files[CARD] = text.encode()

@@ -54,7 +54,7 @@ STYLE = {
 LEFT_OUT = re.compile(
     r"(?s)^.*?<svg|<metadata>.*?</metadata>| (?:width|height)=\"[0-9.]+pt\"| [(]Positive (?:label|class): [^)]*[)]"
 )
-SIZE_INCHES = (4.2, 3.2)
+SIZE_INCHES, PICTURE_DPI, MOST_LETTERS_OF_FILE = (4.2, 3.2), 150, 40
 MOST_POINTS, MOST_COLUMNS, MOST_LETTERS, MOST_BOXES = 1_000, 20, 18, 8
 
 
@@ -64,15 +64,27 @@ def page(
     predictions: Array,
     cells: Mapping[str, Array],
     weights: Array | None = None,
-) -> str:
-    """Return the page of what evaluation.json holds, with charts of the labels, the predictions and the top columns' cells."""
+) -> tuple[str, dict[str, bytes]]:
+    """Return the page of what evaluation.json holds, with charts of the labels, the predictions and the top columns' cells.
+
+    The charts are returned as PNG files, too, by their names.
+    """
     source = f"{document['model']}: {document['rows']:,} rows of the {document['source']['text']}"
     texts = [f"<p>{html.escape(each)}.</p>\n" for each in (source, *document["revealing"])]
     sections = [section(k, document[k], about) for k, about in ABOUT.items() if document.get(k)]
     sections += [section(f"by {k}", each, "") for k, each in document["slices"].items()]
-    drawn = (svg(*each) for each in charts(document, labels, predictions, cells, weights))
-    figures = f'<div class="charts">{"".join(drawn)}</div>\n'
-    return "".join([HEAD, *texts, sections[0], figures, *sections[1:]])
+    titled = [*charts(document, labels, predictions, cells, weights)]
+    drawn = [drawing(*each) for each in titled]
+    figures = f'<div class="charts">{"".join(text for text, _ in drawn)}</div>\n'
+    names = (file_name(number, title) for number, (title, _) in enumerate(titled, 1))
+    pictures = dict(zip(names, (picture for _, picture in drawn), strict=True))
+    return "".join([HEAD, *texts, sections[0], figures, *sections[1:]]), pictures
+
+
+def file_name(number: int, title: str) -> str:
+    """Return a name of letters, digits and - that no other chart has: a column's name may hold any character."""
+    words = re.sub("[^a-z0-9]+", "-", title.lower()).strip("-")
+    return f"{number:02d}-{words[:MOST_LETTERS_OF_FILE]}.png"
 
 
 def section(name: str, rows: Table, about: str) -> str:
@@ -172,7 +184,8 @@ def named(ax: Any, places: Sequence[float], names: Sequence[str]) -> None:
     ax.set_xticks(places, [n[:MOST_LETTERS] for n in names], fontsize=7, rotation=40, ha="right")
 
 
-def svg(title: str, draw: Callable[..., Any]) -> str:
+def drawing(title: str, draw: Callable[..., Any]) -> tuple[str, bytes]:
+    """Return a chart as a part of the page, and as a PNG."""
     import matplotlib
     from matplotlib.figure import Figure  # it needs neither a screen nor pyplot's state
 
@@ -185,11 +198,14 @@ def svg(title: str, draw: Callable[..., Any]) -> str:
         draw(ax=(axes := figure.subplots()))
         if legend := axes.get_legend():
             legend.remove()
-        text = io.StringIO()
+        text, picture = io.StringIO(), io.BytesIO()
         figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
+        axes.set_title(title, loc="left")
+        figure.savefig(picture, format="png", dpi=PICTURE_DPI, bbox_inches="tight")
     # What comes before the picture, its fixed size, and what scikit-learn adds to labels of axes.
     whole = re.sub(LEFT_OUT, "", text.getvalue())
     whole = whole.replace(INK, "currentColor").replace("#000000", "currentColor")
     name = html.escape(title)
     chart = f'<svg role="img" aria-label="{name}"{whole}'
-    return f"<figure><figcaption><b>{name}</b></figcaption>{chart}</figure>\n"
+    figure_text = f"<figure><figcaption><b>{name}</b></figcaption>{chart}</figure>\n"
+    return figure_text, picture.getvalue()
