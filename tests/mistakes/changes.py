@@ -59,9 +59,9 @@ def last(text: str) -> Change:
 
 
 def key(name: str, value: str) -> Change:
-    """Return a change that gives the first key of that name in job.toml, which may be commented out, another value."""
+    """Return a change that gives a key of job.toml, which may be commented out, another value."""
     return lambda before: re.sub(
-        rf"(?m)^(?:# )?{name} = .*$", lambda _: f"{name} = {value}", before, count=1
+        rf"(?m)^(?:# )?{name} = .*$", lambda _: f"{name} = {value}", before
     )
 
 

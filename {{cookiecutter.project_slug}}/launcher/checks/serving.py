@@ -14,11 +14,15 @@ from launcher.spec.job_file import Job
 
 
 def serving_findings(job: Job, traffic: int | None) -> list[UserError]:
-    """Return what is wrong with [serving]; `traffic` is that of the command line."""
-    share = job.serving.traffic if traffic is None else traffic
+    """Return what is wrong with a deployment; `traffic` is that of the command line."""
     names = [*name_findings(job), *bucket_findings(job.cloud.bucket)]
-    found = findings_at("job.toml [serving]: ", problems(job, share))
-    return [*names, *label_findings(job.labels), *found]
+    return [*names, *label_findings(job.labels), *section_findings(job, traffic)]
+
+
+def section_findings(job: Job, traffic: int | None = None) -> list[UserError]:
+    """Return what is wrong with [serving] alone."""
+    share = job.serving.traffic if traffic is None else traffic
+    return findings_at("job.toml [serving]: ", problems(job, share))
 
 
 def problems(job: Job, traffic: int) -> Iterator[Problem]:

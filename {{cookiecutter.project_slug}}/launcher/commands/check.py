@@ -3,7 +3,7 @@
 from launcher.checks.findings import findings, job_only_findings, report
 from launcher.checks.import_effects import importing
 from launcher.checks.job_settings import ready_findings, table_warnings
-from launcher.checks.serving import serving_findings
+from launcher.checks.serving import section_findings
 from launcher.checks.source import syntax_findings
 from launcher.commands.session import Session
 from launcher.console import Refused, UserError
@@ -24,7 +24,7 @@ def check(session: Session) -> int:
             known = [*job_only_findings(project, job, rest), *syntax_findings(project.folder)]
             raise Refused([error, *known]) from error
         found = findings(project, job, distribution, rest, imports, console)
-    errors, unready = [*found.errors, *serving_findings(job, None)], ready_findings(job)
+    errors, unready = [*found.errors, *section_findings(job)], ready_findings(job)
     warnings = [*unready, *table_warnings(job.data, project), *found.stale, *found.warnings]
     if session.options.cloud:
         prepared_uri = data_uri(job, prepared_fingerprint(project, job))
