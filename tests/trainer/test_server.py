@@ -13,13 +13,15 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import numpy as np
 import pytest
 from google.protobuf import json_format, struct_pb2
-from trainer import predict, serve
+from trainer import endpoint, predict, serve
 from trainer.data import files
 from trainer.data.schema import Schema
 from trainer.data.statistics import Statistics
@@ -384,7 +386,7 @@ def test_what_an_endpoint_refuses_is_one_line(
 ) -> None:
     url = address[0]
     many = [dict.fromkeys(schema.used, "")] * 2_000  # in several requests of at most MOST_BYTES
-    with pytest.raises(UserError, match="refuses rows, row 1 .*too large"):
+    with pytest.raises(UserError, match="refuses rows, rows 1 to .*too large"):
         Endpoint(f"{url}/predict").predictions(many, "rows", 1)
     with pytest.raises(UserError, match="returns HTTP 404: there is no POST /nothing"):
         Endpoint(f"{url}/nothing").predictions(many[:1], "rows", 1)
@@ -392,6 +394,41 @@ def test_what_an_endpoint_refuses_is_one_line(
         Endpoint("file:///etc/passwd")
     with pytest.raises(UserError, match="cannot be reached"):
         Endpoint("http://127.0.0.1:9/predict").predictions(many[:1], "rows", 1)
+
+
+@pytest.mark.parametrize(
+    ("url", "sent"), [("http://127.0.0.1:1/", None), ("https://127.0.0.1:1/", "Bearer secret")]
+)
+def test_a_token_travels_encrypted_alone(
+    url: str, sent: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[urllib.request.Request] = []
+
+    def opened(request: urllib.request.Request, **_: Any) -> None:
+        seen.append(request)
+        raise OSError("no network")
+
+    monkeypatch.setenv("ACCESS_TOKEN", "secret")
+    monkeypatch.setattr(endpoint.OPENER, "open", opened)
+    with pytest.raises(UserError, match="no network") as error:
+        Endpoint(url).predictions([{}], "rows", 1)
+    assert seen[0].get_header("Authorization") == sent and "secret" not in str(error.value)
+
+
+def test_a_redirect_is_refused() -> None:
+    class Elsewhere(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(302)
+            self.send_header("Location", "http://127.0.0.1:1/")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+        Thread(target=server.handle_request, daemon=True).start()
+        with pytest.raises(UserError, match="HTTP 302"):
+            Endpoint(f"http://127.0.0.1:{server.server_port}/").predictions([{}], "rows", 1)
 
 
 def test_slow_clients_hold_up_nobody(

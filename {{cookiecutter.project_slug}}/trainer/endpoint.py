@@ -22,8 +22,20 @@ WAITS_SECONDS = (1, 2, 4, 8, 16)
 Instances = Sequence[Mapping[str, str]]
 
 
+class NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Refuses redirects: another host would get the token, and a POST become a GET."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+OPENER = urllib.request.build_opener(NoRedirect)
+
+
 @dataclass(frozen=True)
 class Endpoint:
+    """An address that takes instances; only https gets the token of TOKEN_VARIABLE."""
+
     url: str
 
     def __post_init__(self) -> None:
@@ -45,9 +57,9 @@ class Endpoint:
             what = f"{self.url} returns HTTP {status}: {message_of(response)}"
             raise UserError(what, ADDRESS, f"correct --url, or set {TOKEN_VARIABLE}")
         if status != 200:
-            where = f"{place}, row {first + first_invalid(response)}"
+            where = f"{place}, {rows_of(response, first, len(instances))}"
             what = f"{self.url} refuses {where} (HTTP {status}: {message_of(response)})"
-            raise UserError(what, "rows that the model takes", "correct the row")
+            raise UserError(what, "rows that the model takes", "correct them, or --url")
         predictions = response.get("predictions")
         if not isinstance(predictions, list) or len(predictions) != len(instances):
             count = f"{len(predictions or ())} predictions of {len(instances)} rows"
@@ -69,11 +81,12 @@ class Endpoint:
 
     def sent(self, body: bytes) -> tuple[int, bytes]:
         headers = {"Content-Type": "application/json"}
-        if token := os.environ.get(TOKEN_VARIABLE):
+        # Without TLS, whoever passes the request on could read it.
+        if (token := os.environ.get(TOKEN_VARIABLE)) and self.url.startswith("https://"):
             headers["Authorization"] = f"Bearer {token}"
         request = urllib.request.Request(self.url, body, headers)
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:
+            with OPENER.open(request, timeout=TIMEOUT_SECONDS) as response:
                 return response.status, response.read()
         except urllib.error.HTTPError as error:
             return error.code, error.read()
@@ -92,7 +105,8 @@ def message_of(response: Mapping[str, Any]) -> str:
     return str(error.get("message") if isinstance(error, dict) else error)[:500]
 
 
-def first_invalid(response: Mapping[str, Any]) -> int:
-    """Return how many instances stand before the first that the response names."""
-    numbers = response.get("instances") or [1]
-    return int(numbers[0]) - 1
+def rows_of(response: Mapping[str, Any], first: int, count: int) -> str:
+    """Return which row the response names as invalid, or all `count` rows of the request if it names none."""
+    if numbers := response.get("instances"):
+        return f"row {first + int(numbers[0]) - 1}"
+    return f"rows {first} to {first + count - 1}" if count > 1 else f"row {first}"
