@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from trainer import batch
-from trainer.data import files
+from trainer.data import files, raw_rows
 from trainer.data.schema import Schema
 from trainer.run.errors import UserError
 
@@ -106,3 +106,23 @@ def test_a_label_with_an_end_of_line_of_unicode_is_one_label(tmp_path: Path) -> 
     path = tmp_path / "prediction.results-00000-of-00002"
     path.write_text(path.read_text().replace("\\u2028", "\u2028"), encoding="utf-8")
     assert batch.results_in(tmp_path) == {0: {"label": "a\u2028b"}}
+
+
+@pytest.mark.parametrize("name", ["found.jsonl", "found.csv", "found.parquet"])
+def test_all_rows_that_are_read_together_may_lack_a_prediction(
+    name: str,
+    instances: list[dict[str, Any]],
+    prepared: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(raw_rows, "BATCH_ROWS", 4)
+    write_results(
+        tmp_path / "results",
+        [{"key": each["key"], "prediction": {"label": "a"}} for each in instances[4:]],
+    )
+    output = tmp_path / name
+    arguments = ["--input", str(prepared / files.EXAMPLES), "--results", str(tmp_path / "results")]
+    arguments += ["--max-failed-share", "0.5", "--output", str(output)]
+    assert batch.main(arguments) == 0
+    assert output.stat().st_size

@@ -47,11 +47,11 @@ def main(arguments: Sequence[str]) -> int:
     if options.instances:
         write_rows(Keyed(keep).predicted(options.input), options.instances)
         return 0
-    joined = Joined(keep, results_in(options.results))
-    tables = [*joined.predicted(options.input)]
-    # Before anything is written.
+    joined = Joined(keep, options.output.suffix != ".jsonl", results_in(options.results))
+    # One table, because all predictions of some rows may be missing; complete before anything is written.
+    table = pa.concat_tables(joined.predicted(options.input), promote_options="default")
     joined.check_failures(options.max_failed_share)
-    write_rows(iter(tables), options.output)
+    write_rows(iter([table]), options.output)
     joined.report()
     return 0
 
@@ -61,9 +61,9 @@ class Keyed(Predictor):
 
     workers = 1
 
-    def __init__(self, keep: Sequence[str]) -> None:
+    def __init__(self, keep: Sequence[str], as_text: bool = False) -> None:
         columns = dict.fromkeys(read_schema(features).raw.used)
-        super().__init__(columns, keep, as_text=False, console=Console())
+        super().__init__(columns, keep, as_text, console=Console())
         self.first = 0
 
     def predicted(self, path: Path) -> Iterator[pa.Table]:
@@ -83,8 +83,10 @@ class Keyed(Predictor):
 class Joined(Keyed):
     """The predictions of the rows, null where the job has none."""
 
-    def __init__(self, keep: Sequence[str], results: dict[int, dict[str, Any]]) -> None:
-        super().__init__(keep)
+    def __init__(
+        self, keep: Sequence[str], as_text: bool, results: dict[int, dict[str, Any]]
+    ) -> None:
+        super().__init__(keep, as_text)
         self.results = results
         self.names = sorted(next(iter(results.values()))) if results else []
         self.failed = 0
