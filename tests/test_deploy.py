@@ -94,7 +94,10 @@ def test_a_model_that_predicts_otherwise_gives_its_requests_back(trained: World)
     models(trained).start = lambda folder: wrong
     done = deploy(trained, "--run", "2", code=1)
     assert "predicts 0.75 for known row 1, not 0.5" in done.stderr
-    assert "its requests are given back" in done.stderr
+    number = endpoint(trained)["deployedModels"][1]["id"]
+    assert f"its requests are given back, it still bills: nox -s deploy -- --undeploy {number}" in (
+        " ".join(done.stderr.split())
+    )
     assert split(trained) == {"0001": 100}
     models(trained).start = lambda folder: refusing
     add_run(trained, 3, 0.75)

@@ -152,32 +152,39 @@ class Deployment:
 
     def serve(self, release: Release, version: str, model: Path) -> int:
         """Deploy a version, give it its first share of the requests, and take that back if it predicts otherwise."""
-        job, service, known = self.session.job, self.service, known_rows(self.session, model)
+        known, new = known_rows(self.session, model), serving.deployed_id(release)
+        self.make_deployed(new, release, version)
+        split = {each.id: each.traffic for each in self.deployed().values() if each.traffic}
+        asked = self.session.options.traffic
+        if asked or new not in split:
+            share = asked or self.session.job.serving.traffic
+            self.service.set_split(self.name, serving.with_share(split, new, share))
+        if problem := self.difference(new, known):
+            return self.given_back(new, split, problem)
+        self.step("test", f"{len(known)} known rows are predicted as here")
+        return show(self)
+
+    def make_deployed(self, new: str, release: Release, version: str) -> None:
+        """Make the endpoint and the deployed model `new`, unless they are there; only the first gets requests at once."""
+        job, service = self.session.job, self.service
         if not service.endpoint(self.name):
             service.create_endpoint(self.name, serving.endpoint_body(job))
         before = deployments(service.endpoint(self.name) or {})
-        new = serving.deployed_id(release)
         if new not in before:
             first = not any(each.traffic for each in before.values())
             self.step("deploy", f"{job.serving.machine}, some minutes")
             service.deploy(self.name, serving.deploy_body(job, release, version, first))
-        now = self.deployed()
-        split = {each.id: each.traffic for each in now.values() if each.traffic}
-        asked = self.session.options.traffic
-        if asked or new not in split:
-            share = asked or job.serving.traffic
-            service.set_split(self.name, serving.with_share(split, new, share))
-        if problem := self.difference(new, known):
-            # A command that was killed may have left requests with the new one.
-            without = serving.with_share(split, new, 0) if new in split else split
-            service.set_split(self.name, without)
-            result = "" if new in without else "its requests are given back, "
-            what = f"the new model {problem}; expected the predictions of this machine"
-            fix = f"{result}it still bills: nox -s deploy -- --undeploy"
-            self.session.console.error(f"{what}; {fix}")
-            return EXIT_FAILED
-        self.step("test", f"{len(known)} known rows are predicted as here")
-        return show(self)
+
+    def given_back(self, new: str, split: serving.Split, problem: str) -> int:
+        """Take the requests from a model that predicts otherwise, report it, and return the exit code."""
+        # A command that was killed may have left requests with the new one.
+        without = serving.with_share(split, new, 0) if new in split else split
+        self.service.set_split(self.name, without)
+        result = "" if new in without else "its requests are given back, "
+        what = f"the new model {problem}; expected the predictions of this machine"
+        fix = f"{result}it still bills: nox -s deploy -- --undeploy {new}"
+        self.session.console.error(f"{what}; {fix}")
+        return EXIT_FAILED
 
     def difference(self, new: str, known: KnownRows) -> str:
         """Return how the predictions of a deployed model differ from the known ones, "" if they do not."""
@@ -262,7 +269,7 @@ def confirm(deployed: Deployed, endpoint: str) -> None:
     if not sys.stdin.isatty():
         raise UserError(f"{what} is not confirmed", "--yes", "add it")
     if input(f"{what}, which may end predictions? [y/N] ").strip().lower() != "y":
-        raise UserError(f"{what} is not confirmed", "y", "nothing is changed")
+        raise UserError(f"{what} is not confirmed", "y", "run it again, and type y")
 
 
 def show(deployment: Deployment) -> int:
