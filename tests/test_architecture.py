@@ -22,7 +22,7 @@ ALLOWED = {
     "trainer.serving": "run data | numpy tensorflow",
     "trainer.model": "run data settings training serving | keras numpy tensorflow",
     "trainer.publish": "run data serving | numpy tensorflow",
-    "trainer.evaluation": "run data settings preprocessing | matplotlib numpy pyarrow sklearn",
+    "trainer.evaluation": "run data settings preprocessing serving publish predict | matplotlib numpy pyarrow sklearn",
     "trainer.evaluate": "run data preprocessing serving publish predict prepare evaluation features | numpy pyarrow",
     "trainer.smoke": "run data settings training serving model publish | numpy tensorflow",
     "trainer.task": "run data settings arguments training model publish smoke features",

@@ -18,6 +18,7 @@ from trainer.data.shards import Split
 from trainer.data.statistics import Statistics, read_statistics
 from trainer.data.thresholds import chosen_threshold
 from trainer.evaluation import measures
+from trainer.evaluation.held_out import HeldOut
 from trainer.model import Model, export
 from trainer.run.errors import UserError
 from trainer.serving import STATISTICS, threshold_of, write_threshold
@@ -337,10 +338,10 @@ def test_a_threshold_that_cannot_be_is_refused_and_nothing_changes(
     if schema.task != "binary":
         pytest.skip("a threshold is of two classes")
 
-    def alike(held_out: evaluate.HeldOut, *_: Any) -> Any:
+    def alike(held_out: HeldOut, *_: Any) -> Any:
         return np.tile([0.4, 0.6], (len(held_out.labels), 1))
 
-    monkeypatch.setattr(evaluate.HeldOut, "predicted", alike)
+    monkeypatch.setattr(HeldOut, "predicted", alike)
     before = {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()}
     with pytest.raises(UserError, match=message):
         evaluated(*flags)

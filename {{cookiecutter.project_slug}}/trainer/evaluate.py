@@ -6,11 +6,9 @@ folder, `evaluation/` gets evaluation.json, report.html and MODEL_CARD.md. A thr
 
 import argparse
 import csv
-import hashlib
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -19,33 +17,30 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from trainer import features, prepare
-from trainer.data.cells import date_of, days
-from trainer.data.raw_rows import BATCH_ROWS, Batch
+from trainer.data.cells import date_of
 from trainer.data.schema import Schema, read_schema
-from trainer.data.statistics import Label, Statistics, parsed, prepared_fingerprint
+from trainer.data.statistics import Statistics, parsed, prepared_fingerprint
 from trainer.data.table_files import TABLES, NoTable, files_of
 from trainer.data.thresholds import DEFAULT, FORMS, chosen_threshold, in_words, parsed_aim
 from trainer.evaluation import measures
 from trainer.evaluation.card import CARD, TEMPLATE, card
 from trainer.evaluation.drift import THRESHOLD, drift
-from trainer.evaluation.held_out import WEIGHT, WHOLE, held_out_rows
+from trainer.evaluation.held_out import WHOLE, HeldOut
 from trainer.evaluation.measures import MOST_POINTS, SEARCHED_ROWS
 from trainer.evaluation.page import page
 from trainer.evaluation.page import shown as shown_number
 from trainer.predict import Model, listed
 from trainer.preprocessing.provenance import Request, stale_reasons
 from trainer.preprocessing.raw_table import layout_of
-from trainer.publish import check_scores
 from trainer.run.console import Console, shown_path
 from trainer.run.errors import UserError, exit_code, nearest, shown
 from trainer.run.outputs import CONFIG, EVALUATION, METRICS, ROW_LOSSES, read_json, write_json
-from trainer.serving import SCORES, STATISTICS, threshold_of, write_threshold
+from trainer.serving import STATISTICS, threshold_of, write_threshold
 
 PAGE = "report.html"
-FEWEST_ROWS, MOST_SHOWN = 2, 3
+MOST_SHOWN = 3
 FIRST_YEAR, DAYS_PER_YEAR = 1970, 365.2425
 M = TypeVar("M", bound=Model)
 
@@ -102,7 +97,7 @@ def evaluate(options: argparse.Namespace, console: Console, schema: Schema) -> N
     publish(document, held_out, options)
 
 
-def publish(document: Mapping[str, Any], held_out: "HeldOut", options: argparse.Namespace) -> None:
+def publish(document: Mapping[str, Any], held_out: HeldOut, options: argparse.Namespace) -> None:
     """Write and show an evaluation, and keep its threshold in the model if it is to be."""
     run, schema = options.model.parent, held_out.schema
     cells = {name: held_out.values(name) for name in document["partial_dependence"]}
@@ -160,7 +155,7 @@ def linear_measures(
 
 
 def measurements(
-    held_out: "HeldOut", thresholds: Mapping[str, float], trained: Mapping[str, Any], split: str
+    held_out: HeldOut, thresholds: Mapping[str, float], trained: Mapping[str, Any], split: str
 ) -> dict[str, Any]:
     """Return what evaluation.json holds of rows with labels and predictions; `trained` is the metrics.json of the run."""
     task, labels, predictions = held_out.schema.task, held_out.labels, held_out.predictions
@@ -187,7 +182,7 @@ def measurements(
     }
 
 
-def of_columns(held_out: "HeldOut") -> dict[str, Any]:
+def of_columns(held_out: HeldOut) -> dict[str, Any]:
     """Return the importance, partial dependence and drift of columns."""
     names = [*held_out.columns]
     task, labels, weights = held_out.schema.task, held_out.labels, held_out.weights
@@ -201,7 +196,7 @@ def of_columns(held_out: "HeldOut") -> dict[str, Any]:
     }
 
 
-def dependence_of(held_out: "HeldOut", names: Sequence[str]) -> dict[str, Any]:
+def dependence_of(held_out: HeldOut, names: Sequence[str]) -> dict[str, Any]:
     """Return the partial dependence on columns: of the positive class, the most frequent ones, or the number."""
     label, found = held_out.statistics.label, {}
     codes = [1] if held_out.schema.task == "binary" else np.argsort(label.counts)[::-1]
@@ -214,7 +209,7 @@ def dependence_of(held_out: "HeldOut", names: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-def points_of(held_out: "HeldOut", name: str) -> list[Any]:
+def points_of(held_out: HeldOut, name: str) -> list[Any]:
     """Return the cells of a column at which its partial dependence is measured."""
     is_date = name in held_out.schema.raw.dates
     if not (column := held_out.statistics.numeric.get(name)):
@@ -295,102 +290,6 @@ def table_of(
     text = "eval split: it chose the weights of the run, so that its metrics may be too good"
     source = {"rows_of": "eval", "file": str(request.train), "chose_the_run": True, "text": text}
     return request, source
-
-
-def labels_of(texts: Sequence[str], schema: Schema, label: Label, table: Path) -> npt.NDArray[Any]:
-    """Return the labels as class codes, int64 [rows], or numbers, float64 [rows]; raise `UserError` for too few."""
-    name = shown_path(table)
-    if len(texts) < FEWEST_ROWS:
-        what = f"{name} has {len(texts)} row(s) with a label that can be evaluated"
-        raise UserError(what, f"at least {FEWEST_ROWS}", "name a larger table with --input")
-    if schema.task == "regression":
-        return np.array(texts, np.float64)
-    if len({*texts}) < 2:
-        what = f"all {len(texts):,} rows of {name} are of the class {shown(texts[0])}"
-        raise UserError(what, "rows of two classes or more", "name another table with --input")
-    codes = {value: code for code, value in enumerate(label.classes)}
-    return np.array([codes[each] for each in texts], np.int64)
-
-
-class HeldOut:
-    """Raw rows of a table, an Arrow table, their labels and weights, and an exported model's predictions for them."""
-
-    def __init__(
-        self,
-        model: Model,
-        statistics: Statistics,
-        request: Request,
-        schema: Schema,
-        split: str = "eval",
-    ) -> None:
-        self.model, self.statistics, self.schema = model, statistics, schema
-        self.rows = held_out_rows(request, schema, statistics.label, model.console, split)
-        texts = self.rows.column(schema.label).to_pylist()
-        self.labels = labels_of(texts, schema, statistics.label, request.train)
-        weights = self.rows.column(WEIGHT).to_numpy()
-        self.weights = weights / weights.mean()
-        names = [name for name in schema.used if name in model.parameters]
-        self.columns = {name: self.rows.column(name).combine_chunks() for name in names}
-        self.predictions = self.predicted(self.columns)
-
-    def identity(self) -> str:
-        """Return a digest of the labels and weights: rows are in the order of their keys, so that others differ somewhere."""
-        return hashlib.sha256(self.labels.tobytes() + self.weights.tobytes()).hexdigest()
-
-    def losses(self) -> npt.NDArray[np.float64]:
-        own = measures.losses(self.schema.task, self.labels, self.predictions)
-        return np.asarray(own * self.weights)
-
-    def values(self, name: str) -> npt.NDArray[Any]:
-        """Return numbers, or days of dates, float64 [rows], NaN where missing, or values, object [rows], None where missing."""
-        column, schema = self.columns[name], self.schema.raw
-        if name not in (*schema.dates, *schema.textual):
-            return np.asarray(column.to_numpy(zero_copy_only=False), np.float64)
-        coded = column.fill_null("").dictionary_encode()
-        read, kind = (days, np.float64) if name in schema.dates else (schema.value, object)
-        cells = np.array([*map(read, coded.dictionary.to_pylist())], kind)
-        return np.asarray(cells[coded.indices])
-
-    def moved(self, name: str, cells: Sequence[Any]) -> npt.NDArray[np.float64]:
-        """Return the mean predictions, [cells, outputs], of some rows if each cell in turn is that of all in a column."""
-        rows = np.random.default_rng(0).permutation(len(self.labels))[: measures.DEPENDENCE_ROWS]
-        tiled = np.tile(rows, len(cells))
-        columns = {each: column.take(tiled) for each, column in self.columns.items()}
-        repeated = [cell for cell in cells for _ in rows]
-        columns[name] = pa.array(repeated, self.columns[name].type)
-        found = self.predicted(columns).reshape(len(cells), len(rows), -1)
-        return np.asarray(found.mean(axis=1))
-
-    def sliced(self, column: str, threshold: float) -> measures.Table:
-        """Return the measures of the slices of a column."""
-        measure = partial(measures.measured, self.schema.task, threshold=threshold)
-        cells = self.rows.column(column).to_pylist()
-        return measures.sliced(measure, self.labels, self.predictions, cells, self.weights)
-
-    def shuffled(self, cells: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-        """Return the predictions for rows whose cells are those of the numbers in `cells`, [rows, columns]."""
-        pairs = zip(self.columns.items(), cells.T, strict=True)
-        return self.predicted({name: column.take(numbers) for (name, column), numbers in pairs})
-
-    def predicted(self, columns: Mapping[str, Any]) -> npt.NDArray[np.float64]:
-        """Return probabilities, float64 [rows, classes], or numbers, [rows]; raise `UserError` if they are none."""
-        names, rows = tuple(columns), len(next(iter(columns.values())))
-
-        def scores(first: int) -> Any:
-            some = {name: column.slice(first, BATCH_ROWS) for name, column in columns.items()}
-            all_names = [names] * min(BATCH_ROWS, rows - first)
-            batch = Batch("rows", first + 1, all_names, some, self.schema.decimal)
-            column = self.model.table(batch).column(SCORES[self.schema.task])
-            # Probabilities of several classes are lists.
-            return np.stack(column.to_numpy()) if column.type.num_fields else column.to_numpy()
-
-        with ThreadPoolExecutor(self.model.workers) as pool:
-            found = np.concatenate([*pool.map(scores, range(0, rows, BATCH_ROWS))]).astype(float)
-        check_scores(found, self.schema)
-        if self.schema.task == "binary":
-            return np.stack([1 - found, found], axis=1)
-        # float32 sums to 1 only nearly
-        return found / found.sum(axis=1, keepdims=True) if found.ndim > 1 else found
 
 
 def constant_predictions(statistics: Statistics, rows: int, task: str) -> npt.NDArray[np.float64]:

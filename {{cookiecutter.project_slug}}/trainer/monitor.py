@@ -20,10 +20,10 @@ from trainer.data.schema import read_schema
 from trainer.data.statistics import Statistics
 from trainer.data.table_files import TABLES, NoTable
 from trainer.data.thresholds import DEFAULT
-from trainer.evaluate import HeldOut, loaded
+from trainer.evaluate import loaded
 from trainer.evaluation import measures
 from trainer.evaluation.drift import THRESHOLD, VALUES, compared, drift
-from trainer.evaluation.held_out import WHOLE
+from trainer.evaluation.held_out import WHOLE, HeldOut
 from trainer.evaluation.page import shown as shown_number
 from trainer.predict import Model, listed
 from trainer.preprocessing.provenance import Request

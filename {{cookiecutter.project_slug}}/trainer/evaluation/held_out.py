@@ -1,20 +1,35 @@
-"""Raw rows to evaluate on: those that preparation keeps of a table, with their labels, as `predict` takes them."""
+"""Raw rows to evaluate on: those that preparation keeps of a table, as `predict` takes them, and a model's predictions."""
 
+import hashlib
 import tempfile
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from trainer.data.cells import date_of
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from trainer.data.cells import date_of, days
+from trainer.data.raw_rows import BATCH_ROWS, Batch
 from trainer.data.schema import Schema
-from trainer.data.statistics import Label
+from trainer.data.statistics import Label, Statistics
+from trainer.evaluation import measures
+from trainer.predict import Model
 from trainer.preprocessing import sql
 from trainer.preprocessing.columns import number_column, text_column
 from trainer.preprocessing.pipeline import Preparation
 from trainer.preprocessing.provenance import Request
 from trainer.preprocessing.raw_table import open_table
-from trainer.run.console import Console
+from trainer.publish import check_scores
+from trainer.run.console import Console, shown_path
+from trainer.run.errors import UserError, shown
+from trainer.serving import SCORES
 
+FEWEST_ROWS = 2
 WEIGHT = ""  # which is the name of no column
 WHOLE = 1.0
 """The share of a table that is no train table."""
@@ -52,10 +67,104 @@ def held_out_rows(
     return rows
 
 
-def dates(days: Any) -> Any:
+def dates(numbers: Any) -> Any:
     """Return dates in text, null where missing, of an Arrow column of days since 1970-01-01."""
-    import pyarrow as pa
-
-    coded = days.combine_chunks().dictionary_encode()
+    coded = numbers.combine_chunks().dictionary_encode()
     texts = [date_of(each) for each in coded.dictionary.to_pylist()]
     return pa.array(texts, pa.string()).take(coded.indices)
+
+
+def labels_of(texts: Sequence[str], schema: Schema, label: Label, table: Path) -> npt.NDArray[Any]:
+    """Return the labels as class codes, int64 [rows], or numbers, float64 [rows]; raise `UserError` for too few."""
+    name = shown_path(table)
+    if len(texts) < FEWEST_ROWS:
+        what = f"{name} has {len(texts)} row(s) with a label that can be evaluated"
+        raise UserError(what, f"at least {FEWEST_ROWS}", "name a larger table with --input")
+    if schema.task == "regression":
+        return np.array(texts, np.float64)
+    if len({*texts}) < 2:
+        what = f"all {len(texts):,} rows of {name} are of the class {shown(texts[0])}"
+        raise UserError(what, "rows of two classes or more", "name another table with --input")
+    codes = {value: code for code, value in enumerate(label.classes)}
+    return np.array([codes[each] for each in texts], np.int64)
+
+
+class HeldOut:
+    """Raw rows of a table, an Arrow table, their labels and weights, and an exported model's predictions for them."""
+
+    def __init__(
+        self,
+        model: Model,
+        statistics: Statistics,
+        request: Request,
+        schema: Schema,
+        split: str = "eval",
+    ) -> None:
+        self.model, self.statistics, self.schema = model, statistics, schema
+        self.rows = held_out_rows(request, schema, statistics.label, model.console, split)
+        texts = self.rows.column(schema.label).to_pylist()
+        self.labels = labels_of(texts, schema, statistics.label, request.train)
+        weights = self.rows.column(WEIGHT).to_numpy()
+        self.weights = weights / weights.mean()
+        names = [name for name in schema.used if name in model.parameters]
+        self.columns = {name: self.rows.column(name).combine_chunks() for name in names}
+        self.predictions = self.predicted(self.columns)
+
+    def identity(self) -> str:
+        """Return a digest of the labels and weights: rows are in the order of their keys, so that others differ somewhere."""
+        return hashlib.sha256(self.labels.tobytes() + self.weights.tobytes()).hexdigest()
+
+    def losses(self) -> npt.NDArray[np.float64]:
+        own = measures.losses(self.schema.task, self.labels, self.predictions)
+        return np.asarray(own * self.weights)
+
+    def values(self, name: str) -> npt.NDArray[Any]:
+        """Return numbers, or days of dates, float64 [rows], NaN where missing, or values, object [rows], None where missing."""
+        column, schema = self.columns[name], self.schema.raw
+        if name not in (*schema.dates, *schema.textual):
+            return np.asarray(column.to_numpy(zero_copy_only=False), np.float64)
+        coded = column.fill_null("").dictionary_encode()
+        read, kind = (days, np.float64) if name in schema.dates else (schema.value, object)
+        cells = np.array([*map(read, coded.dictionary.to_pylist())], kind)
+        return np.asarray(cells[coded.indices])
+
+    def moved(self, name: str, cells: Sequence[Any]) -> npt.NDArray[np.float64]:
+        """Return the mean predictions, [cells, outputs], of some rows if each cell in turn is that of all in a column."""
+        rows = np.random.default_rng(0).permutation(len(self.labels))[: measures.DEPENDENCE_ROWS]
+        tiled = np.tile(rows, len(cells))
+        columns = {each: column.take(tiled) for each, column in self.columns.items()}
+        repeated = [cell for cell in cells for _ in rows]
+        columns[name] = pa.array(repeated, self.columns[name].type)
+        found = self.predicted(columns).reshape(len(cells), len(rows), -1)
+        return np.asarray(found.mean(axis=1))
+
+    def sliced(self, column: str, threshold: float) -> measures.Table:
+        """Return the measures of the slices of a column."""
+        measure = partial(measures.measured, self.schema.task, threshold=threshold)
+        cells = self.rows.column(column).to_pylist()
+        return measures.sliced(measure, self.labels, self.predictions, cells, self.weights)
+
+    def shuffled(self, cells: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        """Return the predictions for rows whose cells are those of the numbers in `cells`, [rows, columns]."""
+        pairs = zip(self.columns.items(), cells.T, strict=True)
+        return self.predicted({name: column.take(numbers) for (name, column), numbers in pairs})
+
+    def predicted(self, columns: Mapping[str, Any]) -> npt.NDArray[np.float64]:
+        """Return probabilities, float64 [rows, classes], or numbers, [rows]; raise `UserError` if they are none."""
+        names, rows = tuple(columns), len(next(iter(columns.values())))
+
+        def scores(first: int) -> Any:
+            some = {name: column.slice(first, BATCH_ROWS) for name, column in columns.items()}
+            all_names = [names] * min(BATCH_ROWS, rows - first)
+            batch = Batch("rows", first + 1, all_names, some, self.schema.decimal)
+            column = self.model.table(batch).column(SCORES[self.schema.task])
+            # Probabilities of several classes are lists.
+            return np.stack(column.to_numpy()) if column.type.num_fields else column.to_numpy()
+
+        with ThreadPoolExecutor(self.model.workers) as pool:
+            found = np.concatenate([*pool.map(scores, range(0, rows, BATCH_ROWS))]).astype(float)
+        check_scores(found, self.schema)
+        if self.schema.task == "binary":
+            return np.stack([1 - found, found], axis=1)
+        # float32 sums to 1 only nearly
+        return found / found.sum(axis=1, keepdims=True) if found.ndim > 1 else found
