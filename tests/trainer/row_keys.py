@@ -4,7 +4,7 @@ import json
 
 import duckdb
 from trainer.data.schema import Schema
-from trainer.preprocessing import sql
+from trainer.preprocessing import cell_sql, engine, sql
 
 SCHEMA = Schema(
     label="y",
@@ -41,9 +41,9 @@ def key_of(row: tuple[str, str, str]) -> int:
     connection = duckdb.connect()
     connection.execute("CREATE TABLE source (c0 VARCHAR, c1 VARCHAR, label VARCHAR)")
     connection.execute("INSERT INTO source VALUES (?, ?, ?)", row)
-    for function in sql.functions(SCHEMA):
-        sql.run(connection, function)
-    query = sql.in_duckdb(sql.validated_rows(SCHEMA, deduplicate=False))
+    for function in cell_sql.functions(SCHEMA):
+        connection.execute(engine.in_duckdb(function))
+    query = engine.in_duckdb(sql.validated_rows(SCHEMA, deduplicate=False))
     [(key,)] = connection.execute(f"SELECT row_key FROM ({query})").fetchall()
     return int(key)
 

@@ -21,7 +21,7 @@ from trainer.data import cells, expressions, files
 from trainer.data.schema import Schema, check, check_names, read_schema
 from trainer.evaluation import measures
 from trainer.model import Serving
-from trainer.preprocessing import derived, sql
+from trainer.preprocessing import cell_sql, derived, engine, sql
 from trainer.preprocessing.provenance import stale_reasons
 from trainer.publish import load_and_predict
 from trainer.run.errors import UserError
@@ -198,8 +198,8 @@ def made_up_table(schema: Schema, choose: random.Random) -> dict[str, list[str]]
 def by_sql(schema: Schema, rows: Mapping[str, Sequence[str]]) -> dict[str, list[Any]]:
     """Return the derived columns as preparation computes them."""
     connection = duckdb.connect()
-    for function in sql.functions(schema):
-        sql.run(connection, function)
+    for function in cell_sql.functions(schema):
+        connection.execute(engine.in_duckdb(function))
     names = [f"c{index}" for index in range(len(schema.sources))]
     connection.execute(
         f"CREATE TABLE source ({', '.join(f'{name} VARCHAR' for name in names)}, label VARCHAR)"
@@ -212,7 +212,7 @@ def by_sql(schema: Schema, rows: Mapping[str, Sequence[str]]) -> dict[str, list[
     )
     query = derived.with_derived(sql.validated_rows(schema.raw, False), schema)
     found = connection.execute(
-        sql.in_duckdb(f"SELECT * FROM ({query}) AS r ORDER BY CAST(label AS INT64)")
+        engine.in_duckdb(f"SELECT * FROM ({query}) AS r ORDER BY CAST(label AS INT64)")
     )
     held = {
         description[0]: values

@@ -11,7 +11,7 @@ from trainer import features, prepare
 from trainer.data import files
 from trainer.data.schema import Schema
 from trainer.data.statistics import read_statistics
-from trainer.preprocessing import pipeline, sql
+from trainer.preprocessing import cell_sql, engine, sql
 from trainer.run.errors import UserError
 
 
@@ -23,14 +23,14 @@ def run(train: Path, output: Path, *options: str) -> int:
 def test_the_fingerprint_depends_on_content_alone(
     schema: Schema, rows: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    database, found = pipeline.database, []
+    database, found = engine.database, []
     for threads in (1, 4):
         folder = tmp_path / f"clone {threads}"
         folder.mkdir()
         # As many as several threads take a part of.
         train = write_table(folder / "train.data", schema, rows * 600)
         settings = f"SET threads = {threads}"
-        monkeypatch.setattr(pipeline, "database", lambda *rest, s=settings: ran(database(*rest), s))
+        monkeypatch.setattr(engine, "database", lambda *rest, s=settings: ran(database(*rest), s))
         run(train, folder / "output")
         found.append(read_statistics(folder / "output", schema))
     assert found[0] == found[1] and len(found[0].fingerprint) == 64
@@ -267,7 +267,7 @@ def test_a_folder_with_other_files_is_left_alone(
 
 @pytest.mark.parametrize("cell", ["", " ", "\t?\n", " NA", "a b ", "\u00a0x", "\x1fx\x1f"])
 def test_a_value_is_the_same_in_python_and_in_sql(cell: str, schema: Schema) -> None:
-    query = sql.in_duckdb(f"SELECT {sql.value(sql.literal(cell), schema)}")
+    query = engine.in_duckdb(f"SELECT {cell_sql.value(cell_sql.literal(cell), schema)}")
     assert duckdb.connect().execute(query).fetchone() == (schema.value(cell),)
 
 

@@ -19,7 +19,7 @@ from trainer.data.schema import Schema, read_schema
 from trainer.data.shards import Split
 from trainer.data.statistics import read_statistics
 from trainer.model import Model, export
-from trainer.preprocessing import analyze, sql
+from trainer.preprocessing import analyze, cell_sql, engine
 from trainer.serving import (
     SCORES,
     SIGNATURE,
@@ -125,16 +125,16 @@ def by_sql(texts: Sequence[str], table: Schema) -> list[tuple[Any, ...]]:
     connection = duckdb.connect()
     connection.execute("CREATE TABLE texts (position INTEGER, cell VARCHAR)")
     connection.executemany("INSERT INTO texts VALUES (?, ?)", list(enumerate(texts)))
-    dates, last = sql.dated(replace(table, columns={"day": "datetime"}))
-    is_number = f"{sql.finite('x')} AND NOT {sql.is_marker('x', 'number', table)}"
-    known = sql.known("cell", table)
+    dates, last = cell_sql.dated(replace(table, columns={"day": "datetime"}))
+    is_number = f"{cell_sql.finite('x')} AND NOT {cell_sql.is_marker('x', 'number', table)}"
+    known = cell_sql.known("cell", table)
     query = (
         f"WITH cleaned AS (SELECT *, {known} AS d0 FROM texts), {', '.join(dates)},"
-        f" read AS (SELECT *, {sql.number('cell', table.units.get('number', ''), table)} AS x FROM {last})"
-        f" SELECT IF({is_number} AND {known} IS NOT NULL, x, NULL), {sql.days('d0')}, {sql.value('cell', table)}"
+        f" read AS (SELECT *, {cell_sql.number('cell', table.units.get('number', ''), table)} AS x FROM {last})"
+        f" SELECT IF({is_number} AND {known} IS NOT NULL, x, NULL), {cell_sql.days('d0')}, {cell_sql.value('cell', table)}"
         " FROM read ORDER BY position"
     )
-    return [*connection.execute(sql.in_duckdb(query)).fetchall()]
+    return [*connection.execute(engine.in_duckdb(query)).fetchall()]
 
 
 def test_sql_reads_cells_as_python_does(texts: list[str], table: Schema) -> None:
@@ -223,8 +223,8 @@ def test_sql_and_the_graph_find_the_same_words(table: Schema) -> None:
     connection = duckdb.connect()
     connection.execute("CREATE TABLE texts (position INTEGER, cell VARCHAR)")
     connection.executemany("INSERT INTO texts VALUES (?, ?)", list(enumerate(texts)))
-    query = f"SELECT {sql.words('cell', table)} AS words FROM texts ORDER BY position"
-    lists = connection.sql(sql.in_duckdb(query)).to_arrow_table().column("words")
+    query = f"SELECT {cell_sql.words('cell', table)} AS words FROM texts ORDER BY position"
+    lists = connection.sql(engine.in_duckdb(query)).to_arrow_table().column("words")
     assert [[word for word in row if word] for row in lists.to_pylist()] == expected
     codes = analyze.word_codes(lists, 5, 64).to_pylist()
     buckets = tf.strings.to_hash_bucket_fast(found, 64).numpy()

@@ -17,7 +17,7 @@ from trainer import features, prepare
 from trainer.data.schema import read_schema
 from trainer.data.statistics import read_statistics
 from trainer.evaluation.held_out import held_out_rows
-from trainer.preprocessing import pipeline
+from trainer.preprocessing import engine
 from trainer.run.console import Console
 from trainer.run.errors import UserError
 
@@ -54,7 +54,7 @@ def in_any_order(
     folder: Path, columns: dict[str, Any], patch: pytest.MonkeyPatch, *options: str
 ) -> dict[str, set[int]]:
     """Return the numbers of the rows of each split, after checking that they do not depend on anything else."""
-    database, found = pipeline.database, []
+    database, found = engine.database, []
     for threads, as_csv in ((1, True), (4, False), (3, True)):
         order = np.random.default_rng(threads).permutation(len(columns["number"]))
 
@@ -63,7 +63,7 @@ def in_any_order(
             connection.execute(f"SET threads = {count}")
             return connection
 
-        patch.setattr(pipeline, "database", threaded)
+        patch.setattr(engine, "database", threaded)
         shuffled = {name: [cells[at] for at in order] for name, cells in columns.items()}
         table = write(folder / "table", shuffled, as_csv)
         found.append(split_of(table, *options))

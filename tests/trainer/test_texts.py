@@ -18,7 +18,7 @@ from trainer.data import files
 from trainer.data.schema import read_schema
 from trainer.data.shards import Split
 from trainer.data.statistics import read_statistics
-from trainer.preprocessing import pipeline
+from trainer.preprocessing import engine
 from trainer.training.layers import MEAN_SCALE, PAIR_FACTOR, WordMeans
 
 Words = Callable[[bool, random.Random], list[str]]
@@ -70,10 +70,10 @@ def test_shards_of_texts_have_the_same_bytes_every_time(
 ) -> None:
     declare(monkeypatch, {"note": "text"})
     monkeypatch.setattr(features, "TEXT_WORDS", 5)
-    table, database = comments(tmp_path, refunds, 20_000), pipeline.database
+    table, database = comments(tmp_path, refunds, 20_000), engine.database
     for threads in ("1", "4"):
         setting = f"SET threads = {threads}"
-        monkeypatch.setattr(pipeline, "database", lambda *rest, s=setting: ran(database(*rest), s))
+        monkeypatch.setattr(engine, "database", lambda *rest, s=setting: ran(database(*rest), s))
         assert prepare.main(["--train", str(table), "--output", str(tmp_path / threads), "-q"]) == 0
     schema = read_schema(features)
     one, other = (read_statistics(tmp_path / threads, schema) for threads in ("1", "4"))

@@ -19,7 +19,7 @@ from trainer.data.schema import Schema
 from trainer.data.statistics import Label, Statistics
 from trainer.evaluation import measures
 from trainer.predict import Model
-from trainer.preprocessing import sql
+from trainer.preprocessing import cell_sql
 from trainer.preprocessing.columns import number_column, text_column
 from trainer.preprocessing.pipeline import Preparation
 from trainer.preprocessing.provenance import Request
@@ -54,13 +54,11 @@ def held_out_rows(
             texts = map(text_column, range(len(schema.textual)))
             weight = "weight" if request.weight else "CAST(1 AS FLOAT64)"
             columns = ", ".join([*numbers, *texts, "label", weight])
-            rows_of = f"prepared WHERE split = {sql.literal(split)}"
+            rows_of = f"prepared WHERE split = {cell_sql.literal(split)}"
             query = f"SELECT {columns} FROM {rows_of} ORDER BY row_key"
-            # The connection has a result that was not read to its end.
-            cursor = preparation.connection.cursor()
-            rows = cursor.sql(sql.in_duckdb(query)).to_arrow_table()
+            rows = preparation.engine.batches(query).read_all()
         finally:
-            preparation.connection.close()
+            preparation.engine.close()
     rows = rows.rename_columns([*schema.numeric, *schema.textual, schema.label, WEIGHT])
     for name in schema.dates:
         rows = rows.set_column(rows.column_names.index(name), name, [dates(rows.column(name))])

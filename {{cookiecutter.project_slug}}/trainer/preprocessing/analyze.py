@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from trainer.data.schema import Schema
 from trainer.data.statistics import Label, Numeric, Statistics
-from trainer.preprocessing import sql
+from trainer.preprocessing import cell_sql, sql
 from trainer.preprocessing.columns import cells_table, number_column
+from trainer.preprocessing.engine import Engine
 from trainer.preprocessing.farmhash import fingerprint64
 from trainer.preprocessing.provenance import Request
 from trainer.run.errors import UserError, shown
@@ -25,27 +26,27 @@ HASH_BATCH = 100_000
 
 
 def analyze(
-    connection: Any, request: Request, schema: Schema, label: Label, rejected: int
+    engine: Engine, request: Request, schema: Schema, label: Label, rejected: int
 ) -> Statistics:
     """Return the statistics of the table `prepared`, yet without fingerprint; raise `UserError` for an empty split."""
-    rows = split_rows(connection, request)
-    known = vocabularies(connection, schema)
+    rows = split_rows(engine, request)
+    known = vocabularies(engine, schema)
     return Statistics(
         rows=rows,
         rejected=rejected,
         label=label,
-        numeric=numeric_statistics(connection, schema, rows["train"]),
+        numeric=numeric_statistics(engine, schema, rows["train"]),
         vocabularies={name: tuple(values) for name, values in known.items()},
         hashed=schema.buckets,
         fingerprint="",
-        counts=code_counts(connection, schema, known, rows["train"]),
+        counts=code_counts(engine, schema, known, rows["train"]),
     )
 
 
-def split_rows(connection: Any, request: Request) -> dict[str, int]:
+def split_rows(engine: Engine, request: Request) -> dict[str, int]:
     """Return the number of rows by split, training first; raise `UserError` if one has none."""
     query = "SELECT split, COUNT(*) FROM prepared GROUP BY split"
-    counted = dict(sql.run(connection, query).fetchall())
+    counted = dict(engine.rows(query))
     remedies = dict.fromkeys(("train", "eval"), "give a larger table, or another --eval-share")
     if request.test or "test" in counted:
         remedies["test"] = (
@@ -63,27 +64,27 @@ def split_rows(connection: Any, request: Request) -> dict[str, int]:
     return {split: counted[split] for split in remedies}
 
 
-def label_statistics(connection: Any, schema: Schema, weighted: bool = False) -> Label:
+def label_statistics(engine: Engine, schema: Schema, weighted: bool = False) -> Label:
     """Return the classes of the training rows, the positive one last, or mean and deviation of a number.
 
     Rows that are `weighted` count as often as their weights say.
     """
     if schema.task == "regression":
-        number = sql.cast("label")
+        number = cell_sql.cast("label")
         query = f"SELECT AVG({number}), STDDEV_POP({number}) FROM prepared WHERE split = 'train'"
-        mean, deviation = sql.run(connection, query).fetchone()
+        [(mean, deviation)] = engine.rows(query)
         if not deviation:
             raise one_value(schema, str(mean))
         if weighted:
-            mean, deviation = sql.run(connection, sql.weighted_moments()).fetchone()
+            [(mean, deviation)] = engine.rows(sql.weighted_moments())
         return Label((), (), *stable(mean, deviation))
-    counted = dict(sql.run(connection, sql.class_counts("train")).fetchall())
+    counted = dict(engine.rows(sql.class_counts("train")))
     classes = sorted(counted)
     check_classes(classes, schema)
     if schema.task == "binary":
         classes.sort(key=lambda value: value == schema.positive)
     if weighted:
-        counted = dict(sql.run(connection, sql.class_counts("train", "SUM(weight)")).fetchall())
+        counted = dict(engine.rows(sql.class_counts("train", "SUM(weight)")))
         counted = {value: seven_digits(weights) for value, weights in counted.items()}
     return Label(tuple(classes), tuple(counted[value] for value in classes), 0.0, 1.0)
 
@@ -110,16 +111,16 @@ def one_value(schema: Schema, value: str) -> UserError:
     )
 
 
-def numeric_statistics(connection: Any, schema: Schema, train_rows: int) -> dict[str, Numeric]:
+def numeric_statistics(engine: Engine, schema: Schema, train_rows: int) -> dict[str, Numeric]:
     if not schema.numeric:
         return {}
-    values = sql.run(connection, sql.summary(schema)).fetchone()
-    sample = sql.run(connection, sql.sample(schema, SAMPLE_ROWS / train_rows)).fetchnumpy()
+    [values] = engine.rows(sql.summary(schema))
+    sample = engine.batches(sql.sample(schema, SAMPLE_ROWS / train_rows)).read_all()
     result = {}
     for index, name in enumerate(schema.numeric):
         minimum, maximum, *moments, missing = values[5 * index : 5 * index + 5]
         mean, deviation = stable(*moments)
-        column = np.ma.filled(np.ma.masked_invalid(sample[number_column(index)]), np.nan)
+        column = sample.column(number_column(index)).to_numpy()
         known = column[np.isfinite(column)]
         whole = Numeric(
             minimum=minimum or 0.0,
@@ -164,39 +165,32 @@ def boundaries(values: npt.NDArray[np.float64], count: int) -> tuple[float, ...]
     return tuple(float(edge) for edge in edges)
 
 
-def vocabularies(connection: Any, schema: Schema) -> dict[str, dict[str, int]]:
+def vocabularies(engine: Engine, schema: Schema) -> dict[str, dict[str, int]]:
     """Return the rows of each value of each categorical column that is in more than one training row, frequent first."""
     result = {}
     for index, name in enumerate(schema.vocabulary):
-        counted = sql.run(
-            connection, sql.value_counts(cells_table(index), schema.vocabulary_limit)
-        ).fetchall()
+        counted = engine.rows(sql.value_counts(cells_table(index), schema.vocabulary_limit))
         result[name] = {k: int(rows) for k, rows in counted if rows >= FEWEST_ROWS_PER_VALUE}
     return result
 
 
 def code_counts(
-    connection: Any, schema: Schema, known: Mapping[str, Mapping[str, int]], rows: int
+    engine: Engine, schema: Schema, known: Mapping[str, Mapping[str, int]], rows: int
 ) -> dict[str, tuple[int, ...]]:
     """Return `Statistics.counts`; of a hashed column, whose vocabulary is empty, the rows with and without a value."""
     result = {}
     for index, name in enumerate(schema.coded):
         query = f"SELECT IFNULL(SUM(train_rows), 0) FROM {cells_table(index)} WHERE value IS NULL"
-        missing, counts = (
-            int(sql.run(connection, query).fetchone()[0]),
-            known.get(name, {}).values(),
-        )
-        result[name] = (missing, rows - missing - sum(counts), *counts)
+        [(missing,)], counts = engine.rows(query), known.get(name, {}).values()
+        result[name] = (int(missing), rows - int(missing) - sum(counts), *counts)
     return result
 
 
-def hashed_codes(connection: Any, cells: str, buckets: int) -> Iterator[dict[str, int]]:
+def hashed_codes(engine: Engine, cells: str, buckets: int) -> Iterator[dict[str, int]]:
     """Yield the code of each value of a hashed column, in batches: 1 and up, as the serving signature computes it."""
     query = f"SELECT DISTINCT value FROM {cells} WHERE value IS NOT NULL"
-    # On a cursor of its own, because the caller writes to another table meanwhile.
-    cursor = sql.run(connection.cursor(), query)
-    while rows := cursor.fetchmany(HASH_BATCH):
-        yield {value: 1 + fingerprint64(value) % buckets for (value,) in rows}
+    for batch in engine.batches(query, HASH_BATCH):
+        yield {value: 1 + fingerprint64(value) % buckets for value in batch.column(0).to_pylist()}
 
 
 def word_codes(texts: Any, words: int, buckets: int) -> Any:
@@ -214,16 +208,14 @@ def word_code(word: str, buckets: int) -> int:
     return 1 + fingerprint64(word) % buckets if word else 0
 
 
-def create_code_table(connection: Any, name: str, parts: Iterable[Mapping[str, int]]) -> None:
+def create_code_table(engine: Engine, name: str, parts: Iterable[Mapping[str, int]]) -> None:
     """Create the table `name(value, code)`."""
     import pyarrow
 
-    connection.execute(f"CREATE TABLE {name} (value VARCHAR, code BIGINT)")
+    engine.run(f"CREATE TABLE {name} (value STRING, code INT64)")
     for codes in parts:
         columns = {
             "value": pyarrow.array(list(codes), pyarrow.string()),
             "code": pyarrow.array(list(codes.values()), pyarrow.int64()),
         }
-        connection.register("mapping", pyarrow.table(columns))
-        connection.execute(f"INSERT INTO {name} SELECT * FROM mapping")
-        connection.unregister("mapping")
+        engine.put(name, pyarrow.table(columns))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from trainer.data.expressions import BOOLEAN, FUNCTIONS, NUMBER, TEXT, Node
 from trainer.data.schema import Schema
-from trainer.preprocessing import sql
+from trainer.preprocessing import cell_sql
 from trainer.preprocessing.columns import number_column, text_column
 
 
@@ -50,13 +50,13 @@ def form(node: Node, own: Mapping[str, str], columns: Mapping[Node, str], schema
     """Return SQL for one node, from the columns of the table or those of its arguments."""
     name, value = node.function, str(node.value)
     if name == "column":
-        return sql.value(own[value], schema) if node.type == TEXT else own[value]
+        return cell_sql.value(own[value], schema) if node.type == TEXT else own[value]
     if name == "literal":
         type_ = {TEXT: "STRING", BOOLEAN: "BOOL"}.get(node.type, "FLOAT64")
-        return f"CAST({'NULL' if node.value is None else sql.literal(value)} AS {type_})"
+        return f"CAST({'NULL' if node.value is None else cell_sql.literal(value)} AS {type_})"
     arguments = [columns[each] for each in node.arguments]
     if name == "REGEXP_CONTAINS":  # DuckDB compiles a literal once
-        arguments[1] = sql.literal(str(node.arguments[1].value))
+        arguments[1] = cell_sql.literal(str(node.arguments[1].value))
     result = FUNCTIONS[name][1].format(*arguments)
-    finite = f"IF({sql.finite(result)}, CAST({result} AS FLOAT64), NULL)"
+    finite = f"IF({cell_sql.finite(result)}, CAST({result} AS FLOAT64), NULL)"
     return finite if node.type == NUMBER else result

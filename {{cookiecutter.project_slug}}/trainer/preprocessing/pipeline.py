@@ -1,10 +1,7 @@
-"""The preparation step by step, in DuckDB: read, validate, split, encode, write."""
+"""The preparation step by step: read, validate, split, encode, write."""
 
-import concurrent.futures
-import contextlib
 import dataclasses
 import json
-import re
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,17 +12,17 @@ from trainer.data import files
 from trainer.data.cells import date_of
 from trainer.data.schema import Schema
 from trainer.data.statistics import Label, Statistics, vocabulary_codes, write_statistics
-from trainer.data.table_files import OTHER_ENCODING, damaged
-from trainer.preprocessing import analyze, comparison, derived, splits, sql
+from trainer.data.table_files import OTHER_ENCODING
+from trainer.preprocessing import analyze, cell_sql, comparison, derived, splits, sql
 from trainer.preprocessing.columns import cells_table, codes_table, values_table
+from trainer.preprocessing.engine import DuckDB, Engine, check_label_sql
 from trainer.preprocessing.provenance import Request, digest, write_record
-from trainer.preprocessing.raw_table import Table, as_plain, open_table, reader, source_sql
+from trainer.preprocessing.raw_table import Table, as_plain, open_table
 from trainer.preprocessing.rejects import count_rejects
+from trainer.preprocessing.shard_writer import write_shards
 from trainer.run.console import Console, shown_path
 from trainer.run.errors import UserError, shown
 
-ROW_GROUP_ROWS = 1 << 16
-GROUPS_PER_SHARD = 16
 EXAMPLE_ROWS = 10
 MOST_FILES_SHOWN = 5
 # Equal rows are in one split, unless their number decides the size and the content of the splits.
@@ -36,7 +33,7 @@ def prepare(request: Request, schema: Schema, console: Console) -> None:
     """Write the prepared data to a folder beside `request.output`, and replace that only when it is complete."""
     started = time.perf_counter()
     if schema.label_sql:
-        sql.check_label_sql(schema)
+        check_label_sql(schema)
     tables = {split: open_table(path, schema, split) for split, path in request.tables.items()}
     partial = request.output.with_name(request.output.name + ".partial")
     if partial.exists():  # left by a process that was killed
@@ -46,7 +43,7 @@ def prepare(request: Request, schema: Schema, console: Console) -> None:
     try:
         statistics = preparation.write(tables)
     except BaseException:
-        preparation.connection.close()
+        preparation.engine.close()
         rejects = partial / files.REJECTS
         if rejects.is_file():  # so that the user can look at them
             shutil.copy(rejects, request.rejects)
@@ -76,23 +73,6 @@ def report(statistics: Statistics, output: Path, seconds: float, console: Consol
     console.line(f"data     written to {shown_path(output)}")
 
 
-def database(spill: Path, memory_mb: int) -> Any:
-    """Return a DuckDB connection whose tables are in memory and, beyond that, in `spill`; it never goes online."""
-    import duckdb
-
-    settings: dict[str, Any] = {
-        "memory_limit": f"{memory_mb}MB",
-        "temp_directory": str(spill),
-        "preserve_insertion_order": "false",  # queries whose order matters have ORDER BY
-        "autoinstall_known_extensions": "false",
-        "autoload_known_extensions": "false",
-    }
-    connection = duckdb.connect(config=settings)
-    # A time with a zone, as text, must not depend on this machine's zone.
-    connection.execute("LOAD icu; SET TimeZone = 'UTC'")
-    return connection
-
-
 class Preparation:
     """One preparation: the table `prepared` in DuckDB holds the rows of all splits, which `write` encodes to `folder`."""
 
@@ -103,28 +83,28 @@ class Preparation:
         self.folder = folder
         self.findings: list[str] = []
         self.spill = folder / "spill"
-        self.connection = database(self.spill, request.memory_mb)
-        for function in sql.functions(schema):
-            self.run(function)
+        self.engine: Engine = DuckDB(self.spill, request.memory_mb, console)
+        for function in cell_sql.functions(schema):
+            self.engine.run(function)
 
     def write(self, tables: dict[str, Table]) -> Statistics:
         rejected = sum(self.read_table(split, table) for split, table in tables.items())
         record = self.split_train_table()
-        analyze.split_rows(self.connection, self.request)
+        analyze.split_rows(self.engine, self.request)
         weight = self.scale_weights()
-        label = analyze.label_statistics(self.connection, self.schema, weight is not None)
+        label = analyze.label_statistics(self.engine, self.schema, weight is not None)
         self.drop_unknown_labels(label)
         self.count_cells()
-        statistics = analyze.analyze(self.connection, self.request, self.schema, label, rejected)
+        statistics = analyze.analyze(self.engine, self.request, self.schema, label, rejected)
         statistics = dataclasses.replace(statistics, split=record, weight=weight)
         self.write_examples([*statistics.rows][-1])
         self.create_codes(statistics)
         self.encode_first()
         for split in statistics.rows:
-            self.write_shards(split)
+            folder = self.folder / split
+            write_shards(self.engine, self.schema, split, folder, self.request.weight)
         statistics = self.compare_splits(statistics)
-        self.connection.close()
-        shutil.rmtree(self.spill, ignore_errors=True)
+        self.engine.close()
         return self.identified(statistics)
 
     def identified(self, statistics: Statistics) -> Statistics:
@@ -153,18 +133,16 @@ class Preparation:
         before = self.count("prepared") if split == "test" else 0
         self.validate_rows(table, split)
         rows, path = self.count("prepared") - before, self.folder / files.REJECTS
-        rejected, first = count_rejects(self.connection, table, self.schema, rows, path)
+        rejected, first = count_rejects(self.engine, table, self.schema, rows, path)
         self.warn_of_unlabelled(table)
-        self.connection.execute("DELETE FROM prepared WHERE reason IS NOT NULL")
+        self.engine.run("DELETE FROM prepared WHERE reason IS NOT NULL")
         self.check_rejected(rejected, rejected + self.count("prepared") - before, first)
         self.drop_weightless(table)
         return rejected
 
-    def run(self, query: str) -> Any:
-        return sql.run(self.connection, query)
-
     def count(self, relation: str) -> int:
-        return int(self.connection.execute(f"SELECT COUNT(*) FROM {relation}").fetchone()[0])
+        [(rows,)] = self.engine.rows(f"SELECT COUNT(*) FROM {relation}")
+        return int(rows)
 
     def warn_of_unlabelled(self, table: Table) -> None:
         """Warn of rows without a label: they are not invalid, but nothing can be learnt from them."""
@@ -180,7 +158,7 @@ class Preparation:
         if weightless:
             text = f"{table.path.name}: {weightless:,} row(s) have the weight 0 and are left out"
             self.console.line(f"data     {text}")
-            self.connection.execute("DELETE FROM prepared WHERE weight = 0")
+            self.engine.run("DELETE FROM prepared WHERE weight = 0")
 
     def scale_weights(self) -> dict[str, Any] | None:
         """Divide the weights by their mean over the training rows; return what statistics.json records of them."""
@@ -188,47 +166,21 @@ class Preparation:
         if not name:
             return None
         query = "SELECT AVG(weight), MIN(weight), MAX(weight) FROM prepared WHERE split = 'train'"
-        mean, *bounds = map(analyze.seven_digits, self.run(query).fetchone())
-        self.run(f"UPDATE prepared SET weight = weight / {mean} WHERE TRUE")
+        mean, *bounds = map(analyze.seven_digits, self.engine.rows(query)[0])
+        self.engine.run(f"UPDATE prepared SET weight = weight / {mean} WHERE TRUE")
         text = f"{name}, {bounds[0]:,g} to {bounds[1]:,g}; it is no feature"
         self.console.line(f"data     rows weighted by {text}")
         return {"column": name, "mean": mean}
 
     def validate_rows(self, table: Table, split: str) -> None:
         """Add each row of the file to `prepared`: cleaned, with its split, and the reason if it cannot be used."""
-        import duckdb
-        import sqlglot
-
         request = self.request
         columns = (request.rule[1], request.weight)
         validated = sql.validated_rows(self.schema.raw, request.deduplicate, *columns)
         rows = derived.with_derived(validated, self.schema)
         query = sql.with_split(rows, request.eval_share, split)
         target = "CREATE TABLE prepared AS" if split == "train" else "INSERT INTO prepared"
-        try:
-            query = sql.in_duckdb(query)
-            self.console.detail(query)
-            self.run_on_source(table, f"{target} {query}")
-        except (duckdb.Error, sqlglot.errors.SqlglotError) as error:
-            raise unreadable(table, self.schema, error) from error
-
-    def run_on_source(self, table: Table, query: str) -> None:
-        """Run a query over the view `source` of the file; retry leniently where DuckDB's strict CSV reader fails."""
-        import duckdb
-
-        run, view = self.connection.execute, "CREATE OR REPLACE TEMP VIEW"
-        run(f"{view} whole AS SELECT * FROM {reader(table, self.schema)}")
-        run(f"{view} source AS {source_sql(table, self.schema)}")
-        try:
-            run(query)
-        except duckdb.InvalidInputException as error:
-            if "strict mode" not in str(error):
-                raise
-            self.console.warning(
-                f"{table.path.name} has different kinds of line ends; it is read leniently"
-            )
-            run(f"{view} whole AS SELECT * FROM {reader(table, self.schema, strict=False)}")
-            run(query)
+        self.engine.load(table, self.schema, f"{target} {query}")
 
     def check_rejected(self, rejected: int, total: int, first: str) -> None:
         if not rejected:
@@ -250,7 +202,7 @@ class Preparation:
         if self.request.fold and not column:
             self.recreate(sql.with_fold(*self.request.fold))
         if column:
-            found, warning = splits.create_sides(self.connection, self.request, self.schema)
+            found, warning = splits.create_sides(self.engine, self.request, self.schema)
             self.findings += [warning] * bool(warning)
             self.recreate(sql.with_sides("'train'" if rule == "time" else "p.split"))
             details = ", ".join(f"{name} {value}" for name, value in found.items())
@@ -265,7 +217,7 @@ class Preparation:
     def divide_equal_rows(self) -> None:
         """Split rows of very many copies copy by copy."""
         rows = self.count("prepared WHERE split <> 'test'")
-        different, most = self.run(sql.equal_rows()).fetchone()
+        different, most = self.engine.rows(sql.equal_rows())[0]
         few = different < rows * FEWEST_DIFFERENT
         limit = 1 if few else max(MOST_COPIES, int(rows * MOST_COPIES_SHARE))
         if not rows or most <= limit:
@@ -281,39 +233,39 @@ class Preparation:
 
     def recreate(self, query: str) -> None:
         """Replace the table `prepared` by what a query over it returns."""
-        self.run(f"CREATE TABLE recreated AS {query}")
-        self.connection.execute("DROP TABLE prepared")
-        self.connection.execute("ALTER TABLE recreated RENAME TO prepared")
+        self.engine.run(f"CREATE TABLE recreated AS {query}")
+        self.engine.run("DROP TABLE prepared")
+        self.engine.run("ALTER TABLE recreated RENAME TO prepared")
 
     def place_classes(self) -> None:
         """Give each class of two rows or more one to evaluate on, and each class one to train on."""
         if self.schema.task == "regression" or not self.request.eval_share:
             return
-        counted = self.run(sql.classes_by_split()).fetchall()
+        counted = self.engine.rows(sql.classes_by_split())
         lacking = {label: 0 for label, train, held_out in counted if not train * held_out}
         if lacking:
-            analyze.create_code_table(self.connection, "lacking", [lacking])
-            self.run(sql.place_classes())
+            analyze.create_code_table(self.engine, "lacking", [lacking])
+            self.engine.run(sql.place_classes())
 
     def drop_unknown_labels(self, label: Label) -> None:
         """Drop rows of the other splits whose class no training row has: no prediction could be right."""
         if not label.classes:
             return
         codes = {value: code for code, value in enumerate(label.classes)}
-        analyze.create_code_table(self.connection, "classes", [codes])
+        analyze.create_code_table(self.engine, "classes", [codes])
         unknown = "prepared WHERE label NOT IN (SELECT value FROM classes)"
         left_out = self.count(unknown)
         if left_out:
             self.console.warning(
                 f"{left_out:,} rows to evaluate on have a label that no training row has; they are left out"
             )
-            self.connection.execute(f"DELETE FROM {unknown}")
+            self.engine.run(f"DELETE FROM {unknown}")
 
     def count_cells(self) -> None:
         """Create the tables of the different cells of each coded column: `cells_<index>(cell, value, train_rows)`."""
         limit = self.schema.vocabulary_limit
         for index, name in enumerate(self.schema.coded):
-            self.run(f"CREATE TABLE {cells_table(index)} AS {sql.cells(index, self.schema)}")
+            self.engine.run(f"CREATE TABLE {cells_table(index)} AS {sql.cells(index, self.schema)}")
             cells = self.count(cells_table(index))
             if name in self.schema.vocabulary and cells > limit:
                 self.console.warning(
@@ -329,35 +281,14 @@ class Preparation:
             if name in statistics.vocabularies:
                 codes = [vocabulary_codes(statistics.vocabularies[name])]
             else:
-                codes = analyze.hashed_codes(self.connection, cells, statistics.hashed[name])
-            analyze.create_code_table(self.connection, values, codes)
-            self.run(f"CREATE TABLE {codes_table(index)} AS {sql.cell_codes(cells, values)}")
+                codes = analyze.hashed_codes(self.engine, cells, statistics.hashed[name])
+            analyze.create_code_table(self.engine, values, codes)
+            self.engine.run(f"CREATE TABLE {codes_table(index)} AS {sql.cell_codes(cells, values)}")
 
     def encode_first(self) -> None:
         """Replace text by codes in `prepared`, some columns at a time, until few enough are left."""
         for first in range(0, sql.coded_before(self.schema), sql.JOINS_AT_ONCE):
             self.recreate(sql.with_codes(first))
-
-    def write_shards(self, split: str) -> None:
-        """Write one split as Parquet files of at most `GROUPS_PER_SHARD` row groups."""
-        from pyarrow.parquet import ParquetWriter
-
-        folder, target = self.folder / split, shard_schema(self.schema, self.request.weight)
-        folder.mkdir()
-        query = sql.in_duckdb(sql.encoded(self.schema, split, bool(self.request.weight)))
-        reader = self.connection.sql(query).to_arrow_reader(ROW_GROUP_ROWS)
-        encoded = (
-            with_word_codes(rows.rename_columns(target.names), self.schema).cast(target)
-            for rows in row_groups(reader)
-        )
-        with contextlib.ExitStack() as shards:
-            for number, rows in enumerate(computed_ahead(encoded)):
-                shard, group = divmod(number, GROUPS_PER_SHARD)
-                if group == 0:
-                    shards.close()
-                    path = folder / f"{shard:05d}.parquet"
-                    writer = shards.enter_context(ParquetWriter(path, target))
-                writer.write_table(rows)
 
     def compare_splits(self, statistics: Statistics) -> Statistics:
         """Collect what makes results meaningless; return the statistics with the columns that give the label away."""
@@ -379,89 +310,21 @@ class Preparation:
     def small_splits(self, statistics: Statistics) -> Iterator[str]:
         """Yield a sentence for each split that is too small, or has too few rows of a class, to evaluate on."""
         for split in [*statistics.rows][1:]:
-            counts = dict(self.run(sql.class_counts(split)).fetchall())
+            counts = dict(self.engine.rows(sql.class_counts(split)))
             classes = {value: counts.get(value, 0) for value in statistics.label.classes}
             if what := comparison.too_few(statistics.rows[split], classes):
                 yield f"the {split} split has {what}, so its metrics may be chance; give it more rows"
 
     def number(self, query: str) -> float:
-        return float(self.run(query).fetchone()[0])
+        return float(self.engine.rows(query)[0][0])
 
     def write_examples(self, split: str) -> None:
         """Write a few raw rows that are not trained on, as `predict` and the serving signature take them."""
         columns = derived.raw_columns(self.schema).values()
-        rows = self.run(sql.examples(columns, split, EXAMPLE_ROWS)).fetchall()
+        rows = self.engine.rows(sql.examples(columns, split, EXAMPLE_ROWS))
         lines = [json.dumps(example(row, self.schema.raw), ensure_ascii=False) for row in rows]
         text = "".join(f"{line}\n" for line in lines)
         (self.folder / files.EXAMPLES).write_text(text, encoding="utf-8")
-
-
-def unreadable(table: Table, schema: Schema, error: Exception) -> Exception:
-    import duckdb
-
-    reason = str(error).splitlines()[0]
-    if isinstance(error, duckdb.OutOfMemoryException):
-        return UserError(
-            f"{table.path} cannot be prepared within the memory that is allowed ({reason})",
-            "memory for what DuckDB reads at a time",
-            "give a larger --memory-mb",
-        )
-    if re.search("gzip|zstd", reason, re.IGNORECASE):
-        return damaged(table.path, error)
-    return UserError(
-        f"{table.path} cannot be read ({reason})",
-        f"a Parquet file, or UTF-8 text with columns separated by {shown(schema.delimiter)}",
-        "convert the file, or correct DELIMITER in trainer/features.py",
-    )
-
-
-def row_groups(batches: Iterable[Any]) -> Iterator[Any]:
-    """Yield tables of `ROW_GROUP_ROWS` rows, the last of fewer: how DuckDB cuts batches depends on its threads."""
-    import pyarrow
-
-    kept: list[Any] = []
-    for batch in batches:
-        rows = pyarrow.Table.from_batches([*kept, batch])
-        while rows.num_rows >= ROW_GROUP_ROWS:
-            yield rows.slice(0, ROW_GROUP_ROWS).combine_chunks()
-            rows = rows.slice(ROW_GROUP_ROWS)
-        kept = rows.to_batches()
-    if kept:
-        yield pyarrow.Table.from_batches(kept).combine_chunks()
-
-
-def computed_ahead(items: Iterator[Any]) -> Iterator[Any]:
-    """Yield each item while a thread computes the next; None ends the items."""
-    with concurrent.futures.ThreadPoolExecutor(1) as thread:
-        following = thread.submit(next, items, None)
-        while (item := following.result()) is not None:
-            following = thread.submit(next, items, None)
-            yield item
-
-
-def with_word_codes(rows: Any, schema: Schema) -> Any:
-    """Return an Arrow table of rows with the words of each text replaced by their codes."""
-    for name in schema.texts:
-        codes = analyze.word_codes(rows[name], schema.text_words, schema.text_buckets)
-        rows = rows.set_column(rows.column_names.index(name), name, codes)
-    return rows
-
-
-def shard_schema(schema: Schema, weight: str = "") -> Any:
-    """Return the Arrow schema of a shard: float32 numbers (null where missing), int32 codes, lists of codes, the label last.
-
-    Before the label stands the float32 `weight`, if rows have one.
-    """
-    import pyarrow
-
-    weights = [weight] * bool(weight)
-    names = [*schema.numeric, *schema.textual, *weights, schema.label]
-    label = pyarrow.float32() if schema.task == "regression" else pyarrow.int32()
-    numbers = [pyarrow.float32()] * len(schema.numeric)
-    codes = [pyarrow.int32()] * len(schema.coded)
-    words = [pyarrow.list_(pyarrow.int32(), schema.text_words)] * len(schema.texts)
-    kinds = [*numbers, *codes, *words, *[pyarrow.float32() for _ in weights], label]
-    return pyarrow.schema(list(zip(names, kinds, strict=True)))
 
 
 def example(row: Sequence[Any], schema: Schema) -> dict[str, float | str | None]:

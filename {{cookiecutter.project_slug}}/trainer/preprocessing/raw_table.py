@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from trainer.data.schema import Schema, check_names, named
 from trainer.data.table_files import (
@@ -287,30 +286,6 @@ def text_literal(text: str) -> str:
 def glob_escaped(path: str) -> str:
     """Return `path` with the characters that DuckDB takes for patterns made literal."""
     return "".join(f"[{character}]" if character in "*?[" else character for character in path)
-
-
-def lines_without_row(connection: Any, table: Table, rows: int) -> int:
-    """Return how many lines of the files are in none of the table's `rows`, in no comment and not blank.
-
-    The view `whole` has all columns of the file as text. Only files with more lines than rows are read again.
-    """
-    parts = [each for each in table.parts.items() if each[0].kind == "csv"]
-    count = sum(line_count(path) - layout.header for layout, paths in parts for path in paths)
-    if count <= rows:
-        return 0
-    breaks = " + ".join(
-        f"LENGTH({column}) - LENGTH(REPLACE({column}, CHR(10), ''))"
-        for column in map(file_column, range(len(table.names)))
-    )
-    found = connection.execute(f"SELECT COUNT(*), SUM({breaks}) FROM whole").fetchone()
-    read = int(found[0]) + int(found[1] or 0)
-    read += sum("".join(part.names).count("\n") * part.header * len(paths) for part, paths in parts)
-    bad = connection.execute(
-        "SELECT COUNT(*) FROM (SELECT DISTINCT file_path, line FROM reject_errors"
-        " JOIN reject_scans USING (scan_id, file_id))"
-    ).fetchone()
-    skipped = sum(lines_to_skip(path, part.comment) for part, paths in parts for path in paths)
-    return max(0, count - read - int(bad[0]) - skipped)
 
 
 def line_count(path: Path) -> int:

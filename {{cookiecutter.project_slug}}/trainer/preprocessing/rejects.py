@@ -3,32 +3,27 @@
 import csv
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from trainer.data.schema import Schema
 from trainer.preprocessing import sql
-from trainer.preprocessing.raw_table import Table, lines_without_row
+from trainer.preprocessing.engine import Engine
+from trainer.preprocessing.raw_table import Table
 
-REJECTS_AT_ONCE = 10_000
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-BAD_LINES = (  # DuckDB counts an error per column, not per line
-    "SELECT file_path, line, FIRST(error_message ORDER BY column_idx), FIRST(csv_line), TRUE"
-    " FROM reject_errors JOIN reject_scans USING (scan_id, file_id) GROUP BY file_path, line ORDER BY file_path, line"
-)
 
 
 def count_rejects(
-    connection: Any, table: Table, schema: Schema, rows: int, path: Path
+    engine: Engine, table: Table, schema: Schema, rows: int, path: Path
 ) -> tuple[int, str]:
     """Append the unusable rows of `prepared`, and the lines that are in none of its `rows` from this table.
 
     Returns their number, without rows that lack a label, and a description of the first.
     """
-    lost = lines_without_row(connection, table, rows)
+    lost = engine.lost_lines(table, rows)
     number, first, name = 0, "", table.path.name
     with path.open("a", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        for file_path, line, reason, cells, labelled in rejected_rows(connection, table):
+        for file_path, line, reason, cells, labelled in rejected_rows(engine, table):
             text = (cells or "").strip().replace(sql.SEPARATOR, " | ")
             file_name = Path(file_path or name).name
             writer.writerow([harmless(file_name), line or "", harmless(reason), harmless(text)])
@@ -44,20 +39,15 @@ def count_rejects(
 
 
 def rejected_rows(
-    connection: Any, table: Table
+    engine: Engine, table: Table
 ) -> Iterator[tuple[str | None, int | None, str, str, bool]]:
     """Yield file and line (if known), reason, text and whether there is a label, for each row or line that is rejected."""
-    queries = [
-        "SELECT NULL, NULL, reason, cells, label IS NOT NULL FROM prepared WHERE reason IS NOT NULL ORDER BY row_key"
-    ]
-    is_text = any(layout.kind == "csv" for layout in table.parts)
-    queries += [BAD_LINES] if is_text else []
-    for query in queries:
-        cursor = connection.execute(query)
-        while rows := cursor.fetchmany(REJECTS_AT_ONCE):
-            yield from rows
-    if is_text:
-        connection.execute("DROP TABLE reject_errors; DROP TABLE reject_scans")
+    query = "SELECT reason, cells, label IS NOT NULL FROM prepared WHERE reason IS NOT NULL ORDER BY row_key"
+    for batch in engine.batches(query):
+        for reason, text, labelled in zip(*batch.to_pydict().values(), strict=True):
+            yield None, None, reason, text, labelled
+    for path, line, reason, text in engine.bad_lines(table):
+        yield path, line, reason, text, True
 
 
 def harmless(text: str) -> str:

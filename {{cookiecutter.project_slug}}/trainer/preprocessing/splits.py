@@ -8,8 +8,9 @@ from typing import Any
 
 from trainer.data.cells import date_of
 from trainer.data.schema import Schema
-from trainer.preprocessing import sql
+from trainer.preprocessing import cell_sql, sql
 from trainer.preprocessing.columns import date_column
+from trainer.preprocessing.engine import Engine
 from trainer.preprocessing.provenance import Request
 from trainer.run.errors import UserError, nearest, shown
 
@@ -57,16 +58,16 @@ def setting(request: Request) -> str:
     return f"split under [data] in job.toml is {shown(request.split)}"
 
 
-def create_sides(connection: Any, request: Request, schema: Schema) -> tuple[dict[str, Any], str]:
+def create_sides(engine: Engine, request: Request, schema: Schema) -> tuple[dict[str, Any], str]:
     """Create the table `sides`; return what it holds, for statistics.json, and a warning of rows without a value, or "".
 
     Raises `UserError` for a cell that names no split, and for a side without rows.
     """
     (rule, _), what, fix = request.rule, setting(request), "correct the column, or the split"
     query = {"time": by_time, "group": by_group, "column": by_word}[rule](request, schema)
-    sql.run(connection, f"CREATE TABLE sides AS {query}")
+    engine.run(f"CREATE TABLE sides AS {query}")
     query = "SELECT side, SUM(table_rows), COUNT(DISTINCT value), MIN(value), MAX(value), MIN(cell) FROM sides GROUP BY side"
-    sides = {side: each for side, *each in sql.run(connection, query).fetchall()}
+    sides = {side: each for side, *each in engine.rows(query)}
     rows, *_, cell = sides.pop(None, [0, ""])
     if rows and rule == "column":
         raise UserError(f"{what}, with {shown(cell)} in {rows:,} row(s)", NEEDED[rule], fix)
@@ -77,7 +78,7 @@ def create_sides(connection: Any, request: Request, schema: Schema) -> tuple[dic
         raise UserError(f"{what}, with test rows, beside a test table", expected, fix)
     found: dict[str, Any] = {f"{side} {rule}s": each[1] for side, each in sides.items()}
     if rule == "time":
-        (dates,) = sql.run(connection, "SELECT COUNTIF(is_date) FROM sides").fetchone()
+        [(dates,)] = engine.rows("SELECT COUNTIF(is_date) FROM sides")
         first, last = sides["eval"][2], sides["train"][3]
         found = {"eval rows from": time(first, dates), "train rows to": time(last, dates)}
     return found, f"{rows:,} row(s) have {NO_VALUE[rule]}" if rows else ""
@@ -90,10 +91,10 @@ def time(value: float, is_date: int) -> str:
 def by_word(request: Request, schema: Schema) -> str:
     """Return SQL for `sides` of a column that names the split of each row."""
     sides = (
-        f"WHEN value IN ({', '.join(map(sql.literal, words))}) THEN '{side}'"
+        f"WHEN value IN ({', '.join(map(cell_sql.literal, words))}) THEN '{side}'"
         for side, words in WORDS.items()
     )
-    worded = f"SELECT *, LOWER({sql.stripped('cell')}) AS value FROM ({COUNTED}) AS counted"
+    worded = f"SELECT *, LOWER({cell_sql.stripped('cell')}) AS value FROM ({COUNTED}) AS counted"
     return f"SELECT *, CASE {' '.join(sides)} END AS side FROM ({worded}) AS worded"
 
 
@@ -104,7 +105,7 @@ def by_group(request: Request, schema: Schema) -> str:
     if request.fold:
         side = f"IF({sql.is_in_fold(sql.key('value'), *request.fold)}, 'test', {side})"
     return (
-        f"WITH counted AS ({COUNTED}), valued AS (SELECT *, {sql.value('cell', schema)} AS text FROM counted),"
+        f"WITH counted AS ({COUNTED}), valued AS (SELECT *, {cell_sql.value('cell', schema)} AS text FROM counted),"
         f" named AS (SELECT *, NULLIF({sql.row_text(['text'])}, '') AS value FROM valued),"
         f" hashed AS (SELECT *, MOD({sql.key('value')}, {sql.SPLIT_PARTS}) AS part FROM named)"
         f" SELECT *, IF(value IS NULL, NULL, {side}) AS side FROM hashed"
@@ -117,12 +118,12 @@ def by_time(request: Request, schema: Schema) -> str:
     All rows of one time are on one side, so the cut is where it comes nearest to the share.
     """
     column, parts = request.rule[1], sql.eval_parts(request.eval_share)
-    relations, dated = sql.dated(replace(schema, columns={column: "datetime"}))
-    finite = sql.finite("number")
+    relations, dated = cell_sql.dated(replace(schema, columns={column: "datetime"}))
+    finite = cell_sql.finite("number")
     return (
-        f"WITH counted AS ({COUNTED}), cleaned AS (SELECT *, {sql.known('cell', schema)} AS {date_column(0)} FROM counted),"
+        f"WITH counted AS ({COUNTED}), cleaned AS (SELECT *, {cell_sql.known('cell', schema)} AS {date_column(0)} FROM counted),"
         f" {', '.join(relations)},"
-        f" parsed AS (SELECT *, {sql.days(date_column(0))} AS day, {sql.number('cell', schema.units.get(column, ''), schema)} AS number FROM {dated}),"
+        f" parsed AS (SELECT *, {cell_sql.days(date_column(0))} AS day, {cell_sql.number('cell', schema.units.get(column, ''), schema)} AS number FROM {dated}),"
         f" chosen AS (SELECT *, SUM(IF(day IS NULL, 0, table_rows)) OVER () >= SUM(IF({finite}, table_rows, 0)) OVER () AS is_date FROM parsed),"
         f" valued AS (SELECT cell, table_rows, is_date, IF(is_date, day, IF({finite}, number, NULL)) AS value FROM chosen),"
         " later AS (SELECT value, MIN(value) OVER () AS first_value, SUM(table_rows) OVER () AS all_rows,"
