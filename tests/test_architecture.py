@@ -52,7 +52,7 @@ ALLOWED = {
 # The only ones that parse a command line.
 PARSERS = {
     *("trainer.arguments", "trainer.prepare", "trainer.predict", "trainer.evaluate"),
-    *("trainer.serve", "trainer.batch", "trainer.monitor"),
+    *("trainer.serve", "trainer.batch", "trainer.monitor", "trainer.plan"),
     *("launcher.__main__", "launcher.commands", "launcher.executors.local.__main__"),
     "launcher.checks.probes",
 }

@@ -54,7 +54,7 @@ SAME_FOR_ALL = (
     "test_project",
     *("test_calibration", "test_card", "test_class_weights", "test_comparison", "test_drift"),
     *("test_identity", "test_locks", "test_losses", "test_measures", "test_metrics"),
-    *("test_monitor", "test_optimizer", "test_provenance", "test_row_weights"),
+    *("test_monitor", "test_optimizer", "test_plan", "test_provenance", "test_row_weights"),
     *("test_schema", "test_signature", "test_split_columns", "test_splits", "test_table_files"),
     *("test_tables", "test_task"),
 )  # fmt: skip
@@ -236,6 +236,16 @@ def test_a_browser_shows_the_report(width: int, scheme: str, project: Path, tmp_
     drawn = np.abs(brightness - np.median(brightness)) > 0.3
     assert all(part.mean() > 0.002 for part in np.array_split(drawn[: measured["height"]], 8))
     assert drawn[:, width // 2 :].any()
+
+
+@pytest.mark.minute
+def test_a_plan_measures_this_table_and_this_machine(project: Path) -> None:
+    said = ran(project, "plan", "--quality", "fast")
+    assert re.search(r"table +[0-9]+ kB, 32,561 rows; all of it prepared\n", said)
+    assert re.search(r"training +quality fast: 2,300 steps in 20 epochs of 256 rows\n", said)
+    seconds = float(re.findall(r"here +[0-9]+ cores? .* ms +([0-9.]+) s ± [0-9]+%\n", said)[0])
+    assert 1 < seconds < 200 and "STANDARD_1" in said
+    assert "warning" not in said and not (project / ".nox/plan").exists()
 
 
 @pytest.mark.full

@@ -6,6 +6,7 @@ The launcher imports nothing from `trainer`, because it has to be able to report
 TASK_MODULE = "trainer.task"
 ARGUMENTS_MODULE = "trainer.arguments"
 PREPARE_MODULE = "trainer.prepare"
+PLAN_MODULE = "trainer.plan"
 PREDICT_MODULE = "trainer.predict"
 EVALUATE_MODULE = "trainer.evaluate"
 SERVE_MODULE = "trainer.serve"

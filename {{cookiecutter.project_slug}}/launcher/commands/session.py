@@ -97,9 +97,13 @@ class Session:
         self, environment: Environment, module: str, *arguments: str, folder: Path | None = None
     ) -> int:
         """Install the package and run one of its modules in a folder, by default the project's; return the exit code."""
+        command = self.command(environment, module, *arguments)
+        variables = clean_variables(PYTHONSAFEPATH="1")
+        return run_visible(command, folder or self.project.folder, variables)
+
+    def command(self, environment: Environment, module: str, *arguments: str) -> list[str]:
+        """Install the package; return what runs one of its modules."""
         python = str(install(environment, self.package, self.console))
         # A start in the project's folder would import trainer/ from there: Python 3.10 knows only the option against it.
         isolated = ["-I"] if sys.version_info < (3, 11) else []
-        command = [python, *isolated, "-m", module, *arguments]
-        variables = clean_variables(PYTHONSAFEPATH="1")
-        return run_visible(command, folder or self.project.folder, variables)
+        return [python, *isolated, "-m", module, *arguments]
