@@ -44,9 +44,9 @@ def test_a_line_fits_its_measurements_and_states_its_error() -> None:
     assert (exact.fixed, exact.each) == pytest.approx((1.0, 0.01))
     assert exact.error == pytest.approx(0.0, abs=1e-9) and exact.at(1000) == pytest.approx(11.0)
     assert fitted([(100, 2.0), (200, 3.0), (400, 4.0)]).error > 0.05
-    # Noise never makes work free, and one size alone gives no slope.
+    # Noise never makes work free, and one size alone is a line through 0.
     assert fitted([(100, 3.0), (200, 2.0)]).each > 0
-    assert fitted([(5, 1.0), (5, 3.0)]) == Line(2.0, 0.0, 0.0)
+    assert fitted([(5, 1.0), (5, 3.0)]) == Line(0.0, 0.4, 0.0)
 
 
 def test_replicas_share_the_rows_of_a_step_and_pay_for_the_exchange() -> None:

@@ -73,12 +73,13 @@ def test_rows_and_settings_of_the_complete_table_are_estimated(
         (tmp_path / "table" / name).write_text(text(40_000), encoding="utf-8")
     result, output = tmp_path / "plan" / "table.json", tmp_path / "plan" / "data"
     arguments = ["--train", str(tmp_path / "table"), "--output", str(output), "--quiet"]
-    arguments += ["--sample-mb", "0.3", "--result", str(result), "--", "--quality", "fast"]
+    arguments += ["--sample-mb", "0.82", "--result", str(result), "--", "--quality", "fast"]
     assert plan.main(arguments) == 0
     found = json.loads(result.read_text("utf-8"))
     assert found["rows"] == pytest.approx(80_000, rel=0.02)
     assert found["train_rows"] == pytest.approx(72_000, rel=0.03)
-    rows = [rows for rows, _ in found["prepared"]]
-    assert rows == sorted({*rows}) and rows[-1] == pytest.approx(16 * rows[0], rel=0.1)
-    # 72,000 rows have another batch than the 19,000 of the sample.
+    # A sixteenth would be too small.
+    small, large = (rows for rows, _ in found["prepared"])
+    assert large == pytest.approx(4 * small, rel=0.1)
+    # 72,000 rows have another batch than those of the sample.
     assert (found["settings"]["quality"], found["settings"]["batch_size"]) == ("fast", 512)

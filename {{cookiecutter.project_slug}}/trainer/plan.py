@@ -25,6 +25,8 @@ from trainer.run.outputs import write_json
 
 SMALLER = (16, 4, 1)
 """How many times smaller than the largest each sample is."""
+FEWEST_BYTES = 200_000
+"""Of a smaller sample: one of a few rows may have none to evaluate on."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -45,7 +47,8 @@ def main(arguments: Sequence[str]) -> int:
     check_split(request, schema)
     folder = options.result.parent / "sample"
     sample = sample_of(request.train, folder / "1", int(options.sample_mb * 1e6), schema)
-    measured = [prepared(request, sample, times, schema) for times in SMALLER]
+    parts = [n for n in SMALLER if n == 1 or sample.written_bytes / n >= FEWEST_BYTES]
+    measured = [prepared(request, sample, times, schema) for times in parts]
     statistics = read_statistics(request.output, schema)
     rows = sum(statistics.rows.values())
     train_rows = round(statistics.rows["train"] / sample.share)

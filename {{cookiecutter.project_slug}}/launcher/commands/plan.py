@@ -154,8 +154,8 @@ def run_quietly(session: Session, environment: Environment, module: str, *flags:
 def fitted(points: Sequence[Sequence[float]]) -> Line:
     """Return the line nearest to sizes and seconds, which are the first two numbers of each point."""
     sizes, seconds = zip(*((size, seconds) for size, seconds, *_ in points), strict=True)
-    if len({*sizes}) == 1:  # a table that is smaller than the smallest sample
-        return Line(statistics.fmean(seconds), 0.0, 0.0)
+    if len({*sizes}) == 1:  # a table that is too small for several samples
+        return Line(0.0, statistics.fmean(seconds) / sizes[0], 0.0)
     each, fixed = statistics.linear_regression(sizes, seconds)
     line = Line(fixed, max(each, SHORTEST_SECONDS), 0.0)
     errors = (abs(line.at(size) / took - 1) for size, took, *_ in points if took)
