@@ -44,9 +44,9 @@ def test_a_line_fits_its_measurements_and_states_its_error() -> None:
     assert (exact.fixed, exact.each) == pytest.approx((1.0, 0.01))
     assert exact.error == pytest.approx(0.0, abs=1e-9) and exact.at(1000) == pytest.approx(11.0)
     assert fitted([(100, 2.0), (200, 3.0), (400, 4.0)]).error > 0.05
-    # Noise never makes work free, and one size alone is a line through 0.
+    # Noise never makes work free, and one size alone gives no slope.
     assert fitted([(100, 3.0), (200, 2.0)]).each > 0
-    assert fitted([(5, 1.0), (5, 3.0)]) == Line(0.0, 0.4, 0.0)
+    assert fitted([(5, 1.0), (5, 3.0)]) == Line(2.0, 0.0, 0.0)
 
 
 def test_replicas_share_the_rows_of_a_step_and_pay_for_the_exchange() -> None:
@@ -85,7 +85,7 @@ def test_the_plan_is_a_table_of_this_machine_and_of_each_tier_of_cpus(
     lines = {line.split()[0]: line for line in printed.splitlines() if line}
     assert lines["here"].split()[1:] == ["2", "cores", "10.2", "ms", "30", "min", "±", "3%"]
     assert "4 n1-standard-8" in lines["STANDARD_1"] and "BASIC_GPU" in lines["unknown"]
-    assert not (tmp_path / ".nox/plan").exists()
+    assert not (tmp_path / ".nox/samples").exists()
 
 
 @pytest.mark.parametrize(

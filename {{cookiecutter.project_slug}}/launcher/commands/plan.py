@@ -1,5 +1,6 @@
 """`nox -s plan`: what the job would take, here and on each tier, before it starts."""
 
+import functools
 import os
 import re
 import resource
@@ -21,14 +22,18 @@ from launcher.spec.catalog import Tier, kind_of
 from launcher.spec.job_file import argument_flags
 from launcher.subprocesses import clean_variables, run_captured
 
-STEPS = (16, 144, 272)
-"""Of the runs that are timed, so that what is not a step can be told from what is."""
+FIRST_STEPS, MORE_STEPS, MOST_STEPS = 16, 144, 4096
+"""Of the runs that are timed: several, because the first step of a run is slower than the others."""
+TIMED_SECONDS = 2.0
+"""What the steps of the longest run take, at least, if they are not too many."""
 SMALLER = 4
 """How many times smaller the second batch is: what each of as many replicas computes."""
 NETWORK_BYTES_PER_SECOND, HOP_SECONDS = 1e9, 1e-4
 """Assumed of the network between machines of one region; not measured."""
 ASSUMED = "1 GB/s and 0.1 ms from machine to machine; virtual cores as fast as those here"
 LONG_SECONDS, SHORTEST_SECONDS = 3600.0, 1e-9
+LARGEST_ERROR = 0.3
+"""With a larger one nothing is said of tables many times as large."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +84,7 @@ def plan(session: Session) -> int:
     project = session.project
     session.check()
     fetch_tables(project, session.job, session.console)
-    folder = project.folder / ".nox" / "plan"
+    folder = project.folder / ".nox" / "samples"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
@@ -108,11 +113,15 @@ def measured(session: Session, folder: Path) -> Plan:
     output = ["--result", str(folder / "table.json")]
     run_quietly(session, project.preparation, PLAN_MODULE, *sources, *output, "--", *flags)
     table = read_json(folder / "table.json")
-    session.console.step("plan", f"timing {len(STEPS) + 1} short runs on {os.cpu_count()} cores")
+    session.console.step("plan", f"timing four short runs on {os.cpu_count()} cores")
     batch = table["settings"]["batch_size"]
     small = max(1, batch // SMALLER)
-    runs = [timed_run(session, folder, flags, batch, steps) for steps in STEPS]
-    first, other = fitted(runs), timed_run(session, folder, flags, small, STEPS[-1])
+    run = functools.partial(timed_run, session, folder, flags)
+    runs = [run(batch, FIRST_STEPS), run(batch, MORE_STEPS)]
+    most = int(TIMED_SECONDS / fitted(runs).each)
+    steps = min(max(most, 2 * MORE_STEPS), MOST_STEPS)
+    runs.append(run(batch, steps))
+    first, other = fitted(runs), run(small, steps)
     less = max(0.0, other[1] - max(0.0, first.fixed)) / other[0]
     model = folder / "run" / "model" / "variables"
     return Plan(
@@ -155,7 +164,7 @@ def fitted(points: Sequence[Sequence[float]]) -> Line:
     """Return the line nearest to sizes and seconds, which are the first two numbers of each point."""
     sizes, seconds = zip(*((size, seconds) for size, seconds, *_ in points), strict=True)
     if len({*sizes}) == 1:  # a table that is too small for several samples
-        return Line(0.0, statistics.fmean(seconds) / sizes[0], 0.0)
+        return Line(statistics.fmean(seconds), 0.0, 0.0)
     each, fixed = statistics.linear_regression(sizes, seconds)
     line = Line(fixed, max(each, SHORTEST_SECONDS), 0.0)
     errors = (abs(line.at(size) / took - 1) for size, took, *_ in points if took)
@@ -169,7 +178,8 @@ def facts(found: Plan) -> Iterator[tuple[str, str]]:
     source = "all of it prepared" if share == 1 else f"estimated from {share:.1%} of it"
     yield "table", f"{size(table['table_bytes'])}, {number} rows; {source}"
     took = found.prepare
-    yield "prepare", f"{span(took.at(rows))} here; error of the fit {took.error:.0%}"
+    error = f"; error of the fit {took.error:.0%}" * bool(took.each)
+    yield "prepare", f"{span(took.at(rows))} here{error}"
     members = f", {settings['ensemble']} members" * (settings["ensemble"] > 1)
     text = f"{found.steps:,} steps in {settings['epochs']} epochs of {settings['batch_size']:,} rows{members}"
     yield "training", f"quality {settings['quality']}: {text}"
@@ -210,7 +220,7 @@ def limits(found: Plan, free_bytes: int) -> Iterator[tuple[str, str]]:
     rows, settings = table["rows"], table["settings"]
     row_bytes = table["text_bytes"] / rows + table["shard_bytes_per_row"]
     yield "disk", f"{size(free_bytes)} free: enough for {count(free_bytes / row_bytes)} rows"
-    if found.prepare.each:
+    if found.prepare.each and found.prepare.error < LARGEST_ERROR:
         hour = (LONG_SECONDS - max(0.0, found.prepare.fixed)) / found.prepare.each
         yield "prepare", f"takes an hour here from {count(hour)} rows on"
     in_memory = settings["memory_mb"] * 2**20 / (2 * table["array_bytes_per_row"])
