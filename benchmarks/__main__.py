@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.accuracy import PROGRAMS
 from benchmarks.catalogue import TARGETS
 from benchmarks.measure import BenchmarkFailed
 from benchmarks.report import keep, lines
@@ -24,6 +25,13 @@ def main(arguments: Sequence[str]) -> int:
     )
     parser.add_argument("--rounds", type=int, help="number of runs of each program")
     parser.add_argument(
+        "--programs",
+        nargs="+",
+        choices=PROGRAMS,
+        default=PROGRAMS,
+        help="of accuracy and closing: qualities of ours, and groups of peers",
+    )
+    parser.add_argument(
         "--work",
         type=Path,
         default=Path(".bench"),
@@ -33,9 +41,8 @@ def main(arguments: Sequence[str]) -> int:
     unknown = sorted(set(options.targets) - set(TARGETS))
     if unknown:
         parser.error(f"unknown target {', '.join(unknown)}; expected one of {', '.join(TARGETS)}")
-    bench = Workbench(
-        options.work.resolve(), options.quick, options.rounds or (1 if options.quick else ROUNDS)
-    )
+    rounds = options.rounds or (1 if options.quick else ROUNDS)
+    bench = Workbench(options.work.resolve(), options.quick, rounds, tuple(options.programs))
     rows: list[Row] = []
     for name in options.targets or TARGETS:
         started = time.monotonic()

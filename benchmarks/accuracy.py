@@ -1,22 +1,35 @@
 """Accuracy on real tables: ours against libraries for tables, all with their own defaults, over fixed splits."""
 
+import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 from statistics import fmean, median, stdev
+from typing import Any
 
 from benchmarks.measure import run, spread
 from benchmarks.tables import SOURCES, Source, splits_of
 from benchmarks.targets import Row
-from benchmarks.workbench import PEERS, PREPARE, RUNTIME, Table, Workbench
+from benchmarks.workbench import PEERS, PREPARE, REPOSITORY, RUNTIME, Table, Workbench
 
 OURS = "ours"
 ERRORS = {"regression": "RMSE", "binary": "1 - AUC", "multiclass": "share wrong"}
 QUALITIES = {OURS: "default", "ours, fast": "fast", "ours, best": "best"}
-QUICK_SPLITS, QUICK_ROWS, QUICK_QUALITIES = 2, 5_000, 1
+QUICK_QUALITIES = {OURS: "default"}
+QUICK_SPLITS, QUICK_ROWS = 2, 5_000
+PEER_ROWS = {"trees": 10**9, "networks": 10_000}  # the most training rows that a peer's script gets
+PROGRAMS = (*QUALITIES.values(), *PEER_ROWS)
+OUR_CODE = REPOSITORY / "{{cookiecutter.project_slug}}" / "trainer"
+PEER_CODE = [
+    PEERS / f"{name}.py" for name in ("one_split", "table", "hist_gradient_boosting", "split_table")
+]
 NOISE = 2.0  # standard errors of the difference
+HEADINGS = f"{'score':>7s}{'rank':>7s}{'our wins':>10s}{'losses':>8s}{'seconds':>9s}"
 
+Result = dict[str, float]  # error, seconds
 Errors = Mapping[str, Sequence[float]]  # of each program, one a split
 
 
@@ -31,65 +44,111 @@ def closing(bench: Workbench) -> list[Row]:
 
 
 def compared(bench: Workbench, target: str, sources: Sequence[Source]) -> list[Row]:
-    """Return a row for each table and program; print what they come to."""
-    errors: dict[str, Errors] = {}
-    seconds: dict[str, list[float]] = {}
+    """Return a row for each table and program; print what they come to.
+
+    A result is kept when it is there, so that another call goes on after the last one.
+    """
+    found: dict[str, dict[str, list[Result]]] = {}
     rows = []
     for source in sources:
         tables = splits_of(bench, source)[: QUICK_SPLITS if bench.quick else None]
         if bench.quick and tables[0].rows > QUICK_ROWS:
             continue
-        found = ours(bench, source, tables) | peers(bench, tables)
-        errors[source.name] = {name: one["errors"] for name, one in found.items()}
-        print(f"  {source.name:14s}{shown(errors[source.name])}", flush=True)
-        for name, one in found.items():
-            seconds.setdefault(name, []).extend(one["seconds"])
-            label = f"{source.name} {name}"
-            rows.append(Row(target, label, ERRORS[source.task], spread(one["errors"])))
-    print("\n".join(summary(errors, seconds)), flush=True)
+        found[source.name] = by_program([split(bench, source, *each) for each in enumerate(tables)])
+        print(f"  {source.name:14s}{shown(found[source.name])}", flush=True)
+        for name, results in found[source.name].items():
+            measured = spread([one["error"] for one in results])
+            rows.append(Row(target, f"{source.name} {name}", ERRORS[source.task], measured))
+    for lines in summaries(found):
+        print("\n".join(lines), flush=True)
     return rows
 
 
-def shown(errors: Errors) -> str:
-    return "  ".join(f"{name} {fmean(values):.4g}" for name, values in errors.items())
+def by_program(splits: Sequence[Mapping[str, Result]]) -> dict[str, list[Result]]:
+    return {name: [split[name] for split in splits] for name in splits[0]}
 
 
-def ours(
-    bench: Workbench, source: Source, tables: Sequence[Table]
-) -> dict[str, dict[str, list[float]]]:
-    """Return the errors of each quality, and the seconds of the complete process that trains, without preparation."""
-    found: dict[str, dict[str, list[float]]] = {}
-    for seed, table in enumerate(tables, 1):
-        data = prepared(bench, table)
-        for name, quality in list(QUALITIES.items())[: QUICK_QUALITIES if bench.quick else None]:
-            error, seconds = trained(
-                bench, source, table, data, ("--quality", quality, "--seed", seed)
-            )
-            record = found.setdefault(name, {"errors": [], "seconds": []})
-            record["errors"].append(error)
-            record["seconds"].append(seconds)
+def shown(results: Mapping[str, Sequence[Result]]) -> str:
+    means = {name: fmean(one["error"] for one in each) for name, each in results.items()}
+    return "  ".join(f"{name} {mean:.4g}" for name, mean in means.items())
+
+
+def split(bench: Workbench, source: Source, number: int, table: Table) -> dict[str, Result]:
+    """Return the results of all programs on one split."""
+    found: dict[str, Result] = {}
+    qualities = QUICK_QUALITIES if bench.quick else QUALITIES
+    if wanted := {k: v for k, v in qualities.items() if v in bench.programs}:
+        code = digest(source, *sorted(OUR_CODE.rglob("*.py")))
+        with tempfile.TemporaryDirectory(dir=bench.folder) as folder:
+            data = prepared(bench, table, Path(folder) / "data")
+            for name, quality in wanted.items():
+                flags = ("--quality", quality, "--seed", number + 1)
+                train = partial(trained, bench, source, table, data, flags)
+                found[name] = kept(bench, f"{source.name}-{number}-{quality}", code, train)
+    for name, most_rows in PEER_ROWS.items():
+        if name in bench.programs and table.rows <= most_rows:
+            script, libraries = PEERS / f"{name}.py", PEERS / f"requirements-{name}.txt"
+            code = digest(source, script, libraries, *PEER_CODE)
+            fit = partial(fitted, bench, script, table, number)
+            found |= kept(bench, f"{source.name}-{number}-{name}", code, fit)
     return found
 
 
-def prepared(bench: Workbench, table: Table) -> Path:
-    """Return a folder with the prepared rows of one split."""
-    data = bench.folder / "outputs" / "accuracy-data"
-    shutil.rmtree(data, ignore_errors=True)
-    paths = ("--train", table.train, "--test", table.test, "--output", data)
-    run([bench.ours(PREPARE), "-m", "trainer.prepare", *paths, "--quiet"], bench.baked(table))
-    return data
+def kept(bench: Workbench, name: str, code: str, compute: Callable[[], Any]) -> Any:
+    """Return the result of an earlier call of the same code, or compute and keep it."""
+    path = bench.folder / "accuracy" / f"{name}.json"
+    if path.exists():
+        earlier = json.loads(path.read_text(encoding="utf-8"))
+        if earlier["code"] == code:
+            return earlier["result"]
+    result = compute()
+    path.parent.mkdir(exist_ok=True)
+    partial_path = path.with_suffix(".partial")
+    partial_path.write_text(json.dumps({"code": code, "result": result}), encoding="utf-8")
+    partial_path.replace(path)
+    return result
+
+
+def digest(source: Source, *paths: Path) -> str:
+    """Return a digest of how a table is read and of some files."""
+    found = hashlib.sha256(repr(source).encode())
+    for path in paths:
+        found.update(path.read_bytes())
+    return found.hexdigest()[:16]
+
+
+def prepared(bench: Workbench, table: Table, data: Path) -> Callable[[], Path]:
+    """Return what prepares the rows of a split in a folder, once, and returns that."""
+
+    @cache
+    def prepare() -> Path:
+        paths = ("--train", table.train, "--test", table.test, "--output", data)
+        run([bench.ours(PREPARE), "-m", "trainer.prepare", *paths, "--quiet"], bench.baked(table))
+        return data
+
+    return prepare
 
 
 def trained(
-    bench: Workbench, source: Source, table: Table, data: Path, flags: Sequence[object]
-) -> tuple[float, float]:
-    """Return the error on the test rows of one split, and the seconds of training."""
+    bench: Workbench,
+    source: Source,
+    table: Table,
+    data: Callable[[], Path],
+    flags: Sequence[object],
+) -> Result:
+    """Return the error on the test rows of one split, and the seconds of the process that trains and exports."""
     output = bench.folder / "outputs" / "accuracy-run"
     shutil.rmtree(output, ignore_errors=True)
-    command = [bench.ours(RUNTIME), "-m", "trainer.task", "--data-dir", data, "--job-dir", output]
+    command = [bench.ours(RUNTIME), "-m", "trainer.task", "--data-dir", data(), "--job-dir", output]
     sample = run([*command, "--quiet", *flags], bench.baked(table))
     metrics = json.loads((output / "metrics.json").read_text(encoding="utf-8"))
-    return error_of(source.task)(metrics), sample.seconds
+    return {"error": error_of(source.task)(metrics), "seconds": sample.seconds}
+
+
+def fitted(bench: Workbench, script: Path, table: Table, number: int) -> dict[str, Result]:
+    """Return error and seconds of fitting of each peer that a script has, on one split."""
+    command = [bench.environment(script.stem), script, table.train.parent, number]
+    return dict(run(command, bench.folder).report)
 
 
 def error_of(task: str) -> Callable[[Mapping[str, float]], float]:
@@ -101,27 +160,33 @@ def error_of(task: str) -> Callable[[Mapping[str, float]], float]:
     }[task]
 
 
-def peers(bench: Workbench, tables: Sequence[Table]) -> dict[str, dict[str, list[float]]]:
-    """Return errors and seconds of fitting of each peer; their programs share one process."""
-    folder, splits = tables[0].train.parent, range(len(tables))
-    script = PEERS / "defaults.py"
-    found = run([bench.environment("trees"), script, folder, *splits], bench.folder).report
-    return {name: dict(one) for name, one in found.items()}
+def summaries(found: Mapping[str, Mapping[str, Sequence[Result]]]) -> Iterator[list[str]]:
+    """Yield the summary of the programs that ran on all tables, then those of the tables that more programs ran on."""
+    sets: dict[frozenset[str], None] = {frozenset[str]().union(*found.values()): None}
+    sets |= {frozenset(results): None for results in found.values()}
+    for programs in sorted(sets, key=len):
+        tables = {k: v for k, v in found.items() if programs <= v.keys()}
+        if tables and OURS in programs:
+            yield summary(tables, programs)
 
 
-def summary(errors: Mapping[str, Errors], seconds: Mapping[str, Sequence[float]]) -> list[str]:
+def summary(
+    found: Mapping[str, Mapping[str, Sequence[Result]]], programs: Collection[str]
+) -> list[str]:
     """Return a line for each program: score, rank, our wins and losses against it, and seconds.
 
     The score of a table is 1 for its best program and 0 for its worst. Wins are beyond the noise of the splits.
     """
-    scores = {name: [score(table)[name] for table in errors.values()] for name in seconds}
-    ranks = {name: [rank(table)[name] for table in errors.values()] for name in seconds}
-    lines = [f"  {'':22s}{'score':>7s}{'rank':>7s}{'our wins':>10s}{'losses':>8s}{'seconds':>9s}"]
-    for name in sorted(seconds, key=lambda one: fmean(ranks[one])):
-        outcomes = [outcome(table[OURS], table[name]) for table in errors.values()]
+    errors = [{k: [one["error"] for one in table[k]] for k in programs} for table in found.values()]
+    ranks = {name: fmean(rank(table)[name] for table in errors) for name in programs}
+    lines = [f"  {len(found)} tables", f"  {'':22s}{HEADINGS}"]
+    for name in sorted(programs, key=lambda one: ranks[one]):
+        outcomes = [outcome(table[OURS], table[name]) for table in errors]
         wins, losses = (sum(one == sign for one in outcomes) for sign in (1, -1))
-        figures = f"{fmean(scores[name]):7.2f}{fmean(ranks[name]):7.2f}{wins:10d}{losses:8d}"
-        lines.append(f"  {name:22s}{figures}{median(seconds[name]):9.1f}")
+        mean_score = fmean(score(table)[name] for table in errors)
+        seconds = median(one["seconds"] for table in found.values() for one in table[name])
+        figures = f"{mean_score:7.2f}{ranks[name]:7.2f}{wins:10d}{losses:8d}{seconds:9.1f}"
+        lines.append(f"  {name:22s}{figures}")
     return lines
 
 

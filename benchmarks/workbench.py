@@ -38,6 +38,7 @@ class Workbench:
     folder: Path
     quick: bool
     rounds: int
+    programs: tuple[str, ...] = ()  # of the benchmarks of accuracy
 
     def environment(self, name: str) -> Path:
         """Return the interpreter of a peer's environment."""

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import report, synthetic
 from benchmarks.__main__ import main
-from benchmarks.accuracy import outcome, rank, score, summary
+from benchmarks.accuracy import kept, outcome, rank, score, summaries, summary
 from benchmarks.catalogue import TARGETS
 from benchmarks.creation import allowed_seconds
 from benchmarks.curves import exponents_of
@@ -20,6 +20,7 @@ from benchmarks.real import divided
 from benchmarks.report import chart, line
 from benchmarks.tables import SOURCES
 from benchmarks.targets import Row, faster_rows, metric_row, slower_rows
+from benchmarks.workbench import Workbench
 
 
 def samples(*seconds: float, **report: float) -> list[Sample]:
@@ -180,14 +181,35 @@ def test_the_least_error_has_the_score_1_and_the_rank_1() -> None:
     assert rank(errors) == {"ours": 2.5, "theirs": 1.0, "others": 2.5}
 
 
+def results(**errors: list[float]) -> dict[str, list[dict[str, float]]]:
+    return {k: [{"error": one, "seconds": 5.0} for one in each] for k, each in errors.items()}
+
+
 def test_the_summary_counts_our_wins_and_losses_against_each_program() -> None:
-    won = {"ours": [1.0, 1.0], "theirs": [2.0, 2.1]}
-    lost = {"ours": [1.0, 1.0], "theirs": [0.5, 0.6]}
-    found = summary({"a": won, "b": lost, "c": won}, {"ours": [5.0], "theirs": [1.0, 3.0]})
-    assert [one.split() for one in found[1:]] == [
+    won = results(ours=[1.0, 1.0], theirs=[2.0, 2.1])
+    lost = results(ours=[1.0, 1.0], theirs=[0.5, 0.6])
+    found = summary({"a": won, "b": lost, "c": won}, ["ours", "theirs"])
+    assert [one.split() for one in found[2:]] == [
         ["ours", "0.67", "1.33", "0", "0", "5.0"],
-        ["theirs", "0.33", "1.67", "2", "1", "2.0"],
+        ["theirs", "0.33", "1.67", "2", "1", "5.0"],
     ]
+
+
+def test_programs_that_ran_on_some_tables_are_compared_over_those() -> None:
+    all_of_them = results(ours=[1.0, 1.0], theirs=[2.0, 2.1], others=[3.0, 3.0])
+    two = {name: all_of_them[name] for name in ("ours", "theirs")}
+    found = list(summaries({"small": all_of_them, "large": two}))
+    assert [(lines[0].strip(), len(lines) - 2) for lines in found] == [
+        ("2 tables", 2),
+        ("1 tables", 3),
+    ]
+
+
+def test_a_result_of_the_same_code_is_kept_and_of_other_code_computed_anew(tmp_path: Path) -> None:
+    bench, computed = Workbench(tmp_path, quick=False, rounds=1), iter(range(9))
+    found = [kept(bench, "a", code, lambda: next(computed)) for code in ("x", "x", "y", "x")]
+    assert found == [0, 0, 1, 2]
+    assert kept(bench, "b", "x", lambda: next(computed)) == 3
 
 
 def test_a_third_of_the_real_tables_and_of_the_regressions_decides_nothing() -> None:
