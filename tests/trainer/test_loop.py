@@ -310,6 +310,21 @@ def test_verbose_shows_settings_and_devices(
     assert re.search(r"^devices  CPU:0.*; 1 replica", shown, re.MULTILINE)
 
 
+def test_a_run_says_once_what_it_is_and_how_long_it_will_take(
+    prepared: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("trainer.training.loop.FIRST_CALL_STEPS", 1)
+    arguments = ["--data-dir", str(prepared), "--job-dir", str(tmp_path / "job"), "--epochs", "2"]
+    assert task.main([*arguments, "--ensemble", "3", "--hidden-units", "8"]) == 0
+    shown = capsys.readouterr().err
+    line = r"^quality  default: 3 members, [\d,]+ steps in 2 epochs; about \d+ s$"
+    assert len(re.findall(line, shown, re.MULTILINE)) == 1
+    assert shown.count("quality  default:") == 1
+
+
 def test_other_hyperparameters_in_the_same_job_dir_are_refused(
     prepared: Path, tmp_path: Path
 ) -> None:

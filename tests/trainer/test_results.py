@@ -76,12 +76,15 @@ def test_the_summary_names_the_columns_that_are_not_used(
 @pytest.mark.parametrize(
     ("chosen", "line"),
     [
-        (Settings(quality="fast"), "fast; about 2 min 05 s of training with --quality default"),
+        (
+            Settings(quality="fast"),
+            "fast, 20 s of training; about 2 min 05 s with --quality default",
+        ),
         (
             Settings(quality="fast", epochs=7),
-            "fast; about 41 s of training with --quality default",
+            "fast, 20 s of training; about 41 s with --quality default",
         ),
-        (Settings(quality="best"), "best"),
+        (Settings(quality="best"), "best, 20 s of training"),
     ],
 )
 def test_the_summary_says_how_long_the_next_quality_would_take(chosen: Settings, line: str) -> None:

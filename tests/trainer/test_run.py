@@ -157,11 +157,13 @@ def test_a_bar_shows_the_parts_that_fit_the_terminal(
 def test_the_first_steps_do_not_count_in_the_pace(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    seconds = iter([100.0, 111.0])
+    seconds = iter([100.0, 111.0, 111.0])
     monkeypatch.setattr("time.perf_counter", lambda: next(seconds))
     progress = Progress(Console(), 1_000)
-    for step in (100, 200):
-        progress.advance(step, 1_100, 0.5)
+    progress.advance(100, 1_100, 0.5)
+    assert progress.seconds_left(100) is None
+    progress.advance(200, 1_100, 0.5)
+    assert progress.seconds_left(200) == 88.0
     shown = capsys.readouterr().err
     assert "1 min 28 s left" in shown and "100 rows/s" in shown
 

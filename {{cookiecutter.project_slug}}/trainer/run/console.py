@@ -93,6 +93,13 @@ class Progress:
         else:
             self.console.line(f"train    {'  '.join(parts)}")
 
+    def seconds_left(self, step: int) -> float | None:
+        """Return the time that the remaining steps will take, None while the first ones alone were taken."""
+        if not self._rows:
+            return None
+        seconds = time.perf_counter() - self._started
+        return (self.total_steps - step) * seconds / (step - self._first_step)
+
     def parts(self, step: int, loss: float, seconds: float) -> list[str]:
         left = (self.total_steps - step) * seconds / max(step - self._first_step, 1)
         rate = self._rows / max(seconds, 1e-9)

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tensorboard.plugins.hparams.api import hparams
 
 from trainer.data.shards import Split
-from trainer.run.console import Console, Progress
+from trainer.run.console import Console, Progress, duration
 from trainer.run.outputs import Outputs, report_to_tuning
 from trainer.run.resume import check_identity, identity_of
 from trainer.settings import Settings
@@ -48,6 +48,7 @@ class RunMonitor:
         self.saved = time.perf_counter()
         self.saved_step = -1
         self.stop_signal = 0
+        self.announced = False
         self.trained: npt.NDArray[np.float32] | None = None
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.ask_to_stop)
@@ -79,6 +80,7 @@ class RunMonitor:
     def after_steps(self, state: State, rows: int, loss: float, trainer: Trainer) -> None:
         """Show progress; save when due; end the process after a signal."""
         self.progress.advance(state.step, rows, loss)
+        self.announce(state.step)
         pace = {"rows_per_second": state.rows / max(state.train_seconds, 1e-9)}
         rate = float(trainer.optimizer.learning_rate)
         self.summarize(state.step, "train", {"loss": loss, "learning_rate": rate, **pace})
@@ -90,6 +92,15 @@ class RunMonitor:
             raise SystemExit(128 + stop_signal)
         if time.perf_counter() - self.saved > self.save_interval_seconds:
             self.save(state, trainer)
+
+    def announce(self, step: int) -> None:
+        """Show once what the run is and how long it will take, as soon as the steps have a pace."""
+        left = None if self.announced else self.progress.seconds_left(step)
+        if left is not None:
+            chosen, self.announced = self.settings, True
+            size = f"{chosen.ensemble} members, " * (chosen.ensemble > 1)
+            steps = f"{self.progress.total_steps:,} steps in {chosen.epochs} epochs"
+            self.console.line(f"quality  {chosen.quality}: {size}{steps}; about {duration(left)}")
 
     def warn(self, text: str) -> None:
         if self.writes:

@@ -70,14 +70,16 @@ def baselines(metrics: Mapping[str, Any], name: str, task: str) -> Iterator[str]
 
 
 def quality_line(chosen: Settings, metrics: Mapping[str, Any], rows: int, task: str) -> str:
-    """Return the quality of a run, and about how long training would take with the next one."""
-    better = chosen.better()
-    if not better or not metrics["rows_per_second"]:
+    """Return the quality of a run, how long training took, and about how long it would take with the next quality."""
+    if not metrics["rows_per_second"]:
         return chosen.quality
     seconds = metrics["epochs"] * rows / metrics["rows_per_second"]
+    line, better = f"{chosen.quality}, {duration(seconds)} of training", chosen.better()
+    if not better:
+        return line
     now, then = chosen.for_rows(rows, task), better.for_rows(rows, task)
     factor = then.epochs * cost(then.ensemble) / (now.epochs * cost(now.ensemble))
-    return f"{chosen.quality}; about {duration(seconds * factor)} of training with --quality {better.quality}"
+    return f"{line}; about {duration(seconds * factor)} with --quality {better.quality}"
 
 
 def cost(members: int) -> float:
