@@ -20,7 +20,14 @@ from trainer import task
 from trainer.data.schema import Schema
 from trainer.data.shards import Split
 from trainer.data.statistics import Statistics
-from trainer.model import MOST_CROSSES, Model, build_optimizer, pairs_to_cross, treatments
+from trainer.model import (
+    MOST_CROSSES,
+    Model,
+    boundaries_of,
+    build_optimizer,
+    pairs_to_cross,
+    treatments,
+)
 from trainer.run.errors import UserError
 from trainer.run.locks import held
 from trainer.run.outputs import outputs_of
@@ -100,6 +107,20 @@ def test_steps_end_the_run_in_the_middle_of_an_epoch(
     monitor = Recorder()
     trained(prepared, schema, statistics, replace(SETTINGS, max_steps=7), monitor)
     assert monitor.state.step == monitor.total_steps == 7
+
+
+def test_a_fast_run_has_fewer_boundaries_with_the_same_ends(
+    schema: Schema, statistics: Statistics
+) -> None:
+    edges = tuple(float(number) for number in range(60))
+    columns = {name: replace(each, boundaries=edges) for name, each in statistics.numeric.items()}
+    first, *others = columns
+    columns[first] = replace(columns[first], boundaries=edges[:2])
+    statistics = replace(statistics, numeric=columns)
+    few, *many = boundaries_of(statistics, replace(SETTINGS, quality="fast"))
+    assert few == (0.0, 1.0) and len(many) == len(others) > 0
+    assert all(len(set(each)) == 24 and (each[0], each[-1]) == (0.0, 59.0) for each in many)
+    assert boundaries_of(statistics, SETTINGS) == [each.boundaries for each in columns.values()]
 
 
 def test_an_ensemble_predicts_the_mean_of_members_that_differ(

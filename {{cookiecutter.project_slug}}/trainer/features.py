@@ -1,4 +1,5 @@
 #% set table = cookiecutter.__table | parsed
+#% set numbers = table.columns | selectattr("kind", "in", ["numeric", "datetime"]) | list | length
 """The columns of the table: the one file to edit for new data.
 
 After an edit, `nox -s local_train` prepares the data again by itself.
@@ -42,4 +43,4 @@ VOCABULARY_LIMIT = 10_000  # values kept per categorical column; rarer ones coun
 HASH_BUCKETS = 4_096  # per hashed column, a power of two
 TEXT_WORDS = 64  # read per text; the rest is cut
 TEXT_BUCKETS = 65_536  # of words and pairs of words, per text column, a power of two
-BOUNDARIES = 24  # quantile boundaries per numeric column
+BOUNDARIES = {{ [24, [64, 2_048 // ([numbers, 1] | max)] | min] | max }}  # quantile boundaries per numeric column, of which --quality fast uses 24
