@@ -218,23 +218,35 @@ def test_patience_ends_the_run(prepared: Path, schema: Schema, statistics: Stati
     assert values.index(best) == len(values) - 1 - monitor.state.stale_evaluations
 
 
-def test_a_run_ends_with_the_weights_of_its_best_evaluation(
-    prepared: Path, schema: Schema, statistics: Statistics, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("train_rows", "error", "kept"), [(1_999, 0.0, 0), (1_999, 0.5, 1), (2_000, 0.5, 0)]
+)
+def test_a_run_ends_with_the_weights_of_its_best_evaluation_or_of_one_that_is_as_good(
+    prepared: Path,
+    schema: Schema,
+    statistics: Statistics,
+    train_rows: int,
+    error: float,
+    kept: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model = Model(schema, statistics, SETTINGS)
     trainer = Trainer(model, build_optimizer(model.network, SETTINGS, 1_000, 10), SETTINGS)
-    best = [variable.numpy() for variable in trainer.weights]
-    values = (1.0, 2.0) if schema.task == "regression" else (2.0, 1.0)
-    found = iter([({MAIN_METRIC[schema.task]: value}, np.array([0, 1]), None) for value in values])
+    values = (1.0, 1.4, 1.6) if schema.task == "regression" else (1.6, 1.2, 1.0)
+    name, labels = MAIN_METRIC[schema.task], np.array([0, 1])
+    found = iter([({name: value, "standard_error": error}, labels, None) for value in values])
     monkeypatch.setattr(trainer, "evaluate", lambda split: next(found))
-    run = Run(trainer, *splits_of(prepared, schema, SETTINGS), SETTINGS, Recorder())
+    train_split, eval_split = splits_of(prepared, schema, SETTINGS)
+    monkeypatch.setattr(train_split, "rows", train_rows)
+    run, weights = Run(trainer, train_split, eval_split, SETTINGS, Recorder()), []
     for _ in values:
+        weights.append([variable.numpy() for variable in trainer.weights])
         run.evaluate()
         for variable in trainer.weights:
             variable.assign(variable + 1)
     trainer.use_best()
     ended = [variable.numpy() for variable in trainer.weights]
-    assert all(np.array_equal(one, other) for one, other in zip(best, ended, strict=True))
+    assert all(np.array_equal(one, other) for one, other in zip(weights[kept], ended, strict=True))
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(

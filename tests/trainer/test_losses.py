@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from trainer import arguments, features
 from trainer.data.schema import Schema
 from trainer.data.shards import Split, Window
 from trainer.data.statistics import Label, Statistics
-from trainer.model import Model, Serving, build_optimizer, label_scale
+from trainer.model import Model, Serving, build_optimizer, label_scale, with_transform
 from trainer.run.errors import UserError
 from trainer.settings import LOSSES, Settings
 from trainer.training.contract import check_label_domain, check_model
@@ -145,6 +146,43 @@ def test_a_label_below_zero_is_refused(given: dict[str, Any], tmp_path: Path) ->
     check_label_domain({"train": splits["train"]}, Settings(**given))
     with pytest.raises(UserError, match="--loss poisson beside --target-transform log"):
         check_label_domain({}, Settings(loss="poisson", target_transform="log"))
+
+
+def spread_labels(spread: float, noise: float, least: float) -> tuple[Any, Label]:
+    """Return a split of one column, of which the labels are a power plus noise, and their label."""
+    generator = np.random.default_rng(1)
+    numbers = generator.normal(size=(2_000, 1)).astype(np.float32)
+    powers = 10 + spread * numbers[:, 0] + noise * generator.normal(size=2_000)
+    labels = (np.exp(powers) + least).astype(np.float32)
+    window = Window(numbers, np.zeros((2_000, 0), np.int32), labels)
+    split = SimpleNamespace(
+        schema=SimpleNamespace(coded=()),
+        first_rows=lambda: window,
+        smallest_label=lambda: float(labels.min()),
+    )
+    return split, Label((), (), float(labels.mean()), float(labels.std()))
+
+
+@pytest.mark.parametrize(
+    ("spread", "noise", "least", "given", "expected"),
+    [
+        (1.0, 0.2, 0.0, {}, "log"),
+        (1.0, 1.0, 0.0, {}, None),  # the median would be far from the mean
+        (0.3, 0.1, 0.0, {}, None),
+        (1.0, 0.2, -1e3, {}, None),
+        (1.0, 0.2, 0.0, {"target_transform": "none"}, "none"),
+        (1.0, 0.2, 0.0, {"loss": "poisson"}, None),
+    ],
+)
+def test_logarithms_are_learnt_of_labels_that_they_suit(
+    spread: float, noise: float, least: float, given: dict[str, Any], expected: str | None
+) -> None:
+    split, label = spread_labels(spread, noise, least)
+    settings = Settings(**given).for_rows(2_000, "regression")
+    lines: list[str] = []
+    monitor: Any = SimpleNamespace(console=SimpleNamespace(line=lines.append))
+    assert with_transform(settings, label, split, split, monitor).target_transform == expected
+    assert len(lines) == (expected == "log")
 
 
 def test_large_outputs_stay_finite(schema: Schema, statistics: Statistics, label: Label) -> None:

@@ -9,6 +9,15 @@ from trainer.run.errors import UserError
 from trainer.run.outputs import outputs_of
 from trainer.settings import QUALITIES, Settings
 
+# The epochs of small tables by rows and task.
+SMALL = {
+    (1_999, "binary"): 12,
+    (1_999, "multiclass"): 30,
+    (100, "binary"): 62,
+    (1_999, "regression"): 100,
+    (2_000, "binary"): 38,
+}
+
 
 def test_every_flag_reaches_the_program() -> None:
     flags = set(vars(arguments.parser().parse_args([])))
@@ -67,7 +76,7 @@ def test_outputs_follow_the_clouds_variables() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "epochs", "batch"), [(300, 100, 32), (30_000, 20, 256), (5_000_000, 2, 1024)]
+    ("rows", "epochs", "batch"), [(300, 25, 32), (30_000, 20, 256), (5_000_000, 2, 1024)]
 )
 def test_defaults_follow_the_number_of_rows(rows: int, epochs: int, batch: int) -> None:
     settings = Settings(quality="fast").for_rows(rows, "binary")
@@ -80,6 +89,8 @@ def test_the_quality_chooses_only_what_is_not_given() -> None:
     assert [(one.ensemble, one.epochs) for one in chosen] == [(1, 20), (4, 61), (16, 61)]
     binary = [Settings(quality=name).for_rows(30_000, "binary") for name in QUALITIES]
     assert [(one.ensemble, one.epochs) for one in binary] == [(1, 20), (8, 20), (16, 20)]
+    small = {(rows, kind): Settings().for_rows(rows, kind).epochs for rows, kind in SMALL}
+    assert small == SMALL
     given = Settings(quality="best", ensemble=2, epochs=3, dropout=0.3).for_rows(900, "regression")
     assert (given.ensemble, given.epochs, given.dropout) == (2, 3, 0.3)
 

@@ -97,7 +97,10 @@ HYPERPARAMETERS: dict[str, tuple[Callable[[str], Any], str]] = {
     ),
     "metric": (metric, "chooses the best evaluation, such as f1; default: auc, accuracy or rmse"),
     "loss": (partial(of_regression, LOSSES), "of a regression: squared, absolute, huber, poisson"),
-    "target_transform": (partial(of_regression, TRANSFORMS), "of a regression's label: none, log"),
+    "target_transform": (
+        partial(of_regression, TRANSFORMS),
+        "of a regression's label: none, log; default: chosen from the labels",
+    ),
     "class_weights": (class_weights, "balanced, or weights of classes, such as yes=5,no=1"),
     "epochs": (
         positive_int,

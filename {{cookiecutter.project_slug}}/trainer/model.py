@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from heapq import nsmallest
 from itertools import combinations
 from pathlib import Path
@@ -40,7 +41,7 @@ from trainer.training.layers import (
     WideTable,
     WordMeans,
 )
-from trainer.training.linear import linear_baseline
+from trainer.training.linear import linear_baseline, suits_logarithms
 from trainer.training.metrics import baseline_of, class_weights
 from trainer.training.monitor import RunMonitor
 from trainer.training.optimizer import FusedAdamW, Treatment
@@ -75,6 +76,7 @@ def train_and_evaluate(
     """
     splits = {name: Split(data_dir / name, schema, settings.memory_mb) for name in statistics.rows}
     check_label_domain(splits, settings)
+    settings = with_transform(settings, statistics.label, splits["train"], splits["eval"], monitor)
     with replicas.replica_failures_reported(), replicas.strategy.scope():
         model = Model(schema, statistics, settings)
         total_steps = loop.total_steps(splits["train"], settings)
@@ -101,6 +103,19 @@ def train_and_evaluate(
         ),
         **run.state.summary(),
     }
+
+
+def with_transform(
+    settings: Settings, label: Label, train: Split, test: Split, monitor: RunMonitor
+) -> Settings:
+    """Return settings with the transform of a regression's label, unless it is given or another loss than the squared error is."""
+    free = settings.target_transform is None and settings.loss == "squared"
+    if not (free and suits_logarithms(label, train, test)):
+        return settings
+    monitor.console.line(
+        "label    widely spread: learnt as log(1 + label); --target-transform none"
+    )
+    return replace(settings, target_transform="log")
 
 
 class Model:

@@ -19,6 +19,9 @@ AUTOMATIC: Any = None  # of any type, because `for_rows` replaces it
 # template has the figures behind all that is chosen here.
 QUALITIES = {"fast": (1, 1), "default": (8, 4), "best": (16, 16)}
 STEPS, MORE_STEPS = 2_400, 7_200
+# Of a table whose eval split has too few rows to choose one of its evaluations.
+SMALL_TABLE_ROWS, FEWEST_STEPS = 2_000, 250
+SMALL_TABLE_EPOCHS = {"binary": 12, "multiclass": 30}
 # What may choose the best evaluation of a task, the first by default; docs/extending.md of the template adds another.
 METRICS = {
     "binary": ("auc", "accuracy", "pr_auc", "balanced_accuracy", "f1", "log_loss"),
@@ -95,7 +98,7 @@ class Settings:
     def for_rows(self, rows: int, task: str) -> "Settings":
         """Return settings with what is not given chosen for `rows` training rows of a task."""
         batch_size = self.batch_size or default_batch_size(rows)
-        epochs = self.default_steps(task) // -(-rows // batch_size)
+        epochs = self.default_steps(rows, task) // -(-rows // batch_size)
         return replace(
             self,
             metric=self.metric or metrics_for(task)[0],
@@ -107,8 +110,10 @@ class Settings:
             dropout=self.default_dropout(rows, task) if self.dropout is None else self.dropout,
         )
 
-    def default_steps(self, task: str) -> int:
-        """Return about how many steps a run takes; with two classes, more of them only learn the rows by heart."""
+    def default_steps(self, rows: int, task: str) -> int:
+        """Return about how many steps a run takes; more of them only learn two classes, or few rows, by heart."""
+        if rows < SMALL_TABLE_ROWS and task in SMALL_TABLE_EPOCHS:
+            return max(FEWEST_STEPS, SMALL_TABLE_EPOCHS[task] * -(-rows // SMALLEST_BATCH))
         return STEPS if self.quality == "fast" or task == "binary" else MORE_STEPS
 
     def default_dropout(self, rows: int, task: str) -> float:

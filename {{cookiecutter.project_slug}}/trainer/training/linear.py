@@ -12,6 +12,7 @@ from trainer.training.metrics import Array, Weights, metrics_of
 MOST_ROWS, FEWEST_ROWS = 100_000, 10_000
 MOST_PRODUCTS = 2_000_000_000
 PRIOR_ROWS = 20.0
+MOST_NOISE = 0.2  # of the variance of the logarithms of a label
 
 
 def linear_baseline(
@@ -23,13 +24,9 @@ def linear_baseline(
     milliseconds: a sum per column and one small system of equations per class.
     """
     classes = [1] if task == "binary" else range(len(label.classes))
-    shown, tested = train.first_rows(), test.first_rows()
-    coded = len(train.schema.coded)
-    columns = max(shown.numbers.shape[1] + coded, 1)
-    most = MOST_PRODUCTS // (columns**2 * max(len(classes), 1))
-    if most < FEWEST_ROWS:
+    if not (windows := samples(train, test, max(len(classes), 1))):
         return {}
-    shown, tested = (first(min(most, MOST_ROWS), coded, window) for window in (shown, tested))
+    shown, tested = windows
     if task == "regression":
         outputs = predicted(shown, tested, shown.labels)[:, None]
         return metrics_of(task, outputs, tested.labels, by_row=tested.weights)
@@ -37,6 +34,30 @@ def linear_baseline(
     likely = np.clip(scores, 1e-6, 1 - 1e-6)
     outputs = np.hstack([1 - likely, likely]) if task == "binary" else likely
     return metrics_of(task, outputs, tested.labels, by_class=by_class, by_row=tested.weights)
+
+
+def suits_logarithms(label: Label, train: Split, test: Split) -> bool:
+    """Return whether labels >= 0 are widely spread, and a ridge regression of log(1 + label) explains most of it on a test split.
+
+    Where much of the label is noise, logarithms are a poor choice: they lead to the median, which is then far below the mean.
+    """
+    if label.deviation < label.mean or train.smallest_label() < 0:
+        return False
+    if not (windows := samples(train, test, 1)):
+        return False
+    logs, tested = (np.log1p(np.maximum(window.labels, 0)) for window in windows)
+    return bool(np.var(predicted(*windows, logs) - tested) < MOST_NOISE * np.var(tested))
+
+
+def samples(train: Split, test: Split, equations: int) -> tuple[Window, Window] | None:
+    """Return first rows, few enough for so many systems of equations; None for very many columns."""
+    shown, tested = train.first_rows(), test.first_rows()
+    coded = len(train.schema.coded)
+    columns = max(shown.numbers.shape[1] + coded, 1)
+    most = MOST_PRODUCTS // (columns**2 * equations)
+    if most < FEWEST_ROWS:
+        return None
+    return first(min(most, MOST_ROWS), coded, shown), first(min(most, MOST_ROWS), coded, tested)
 
 
 def first(rows: int, coded: int, window: Window) -> Window:

@@ -13,10 +13,10 @@ from trainer.data import thresholds
 from trainer.data.shards import Split, Window
 from trainer.data.thresholds import COMMON_AIMS, DEFAULT, chosen_threshold, outcome
 from trainer.run.errors import UserError, shown
-from trainer.settings import Settings
+from trainer.settings import SMALL_TABLE_ROWS, Settings, goal_of
 from trainer.training.checkpoint import State
 from trainer.training.contract import check_model
-from trainer.training.metrics import Weights, finite, is_better, main_metric
+from trainer.training.metrics import STANDARD_ERROR, Weights, finite, is_better, main_metric
 from trainer.training.monitor import RunMonitor
 from trainer.training.train_step import Trainer
 
@@ -182,20 +182,33 @@ class Run:
         return {"threshold": {"aim": aim, **found}, "thresholds": found_at}
 
     def evaluate(self) -> None:
-        """Evaluate the eval split, add to the history, and keep the weights if they are the best so far."""
+        """Evaluate the eval split, add to the history, and keep the weights if they are the best so far.
+
+        Of a small table they are kept, too, if they are worse by less than the standard error: the best is then luck.
+        """
         started = time.perf_counter()
         state = self.state
         metrics, labels, _ = self.metrics(self.eval_split)
         name = main_metric(self.trainer.metric, labels)
         improved = all(is_better(name, metrics[name], earlier[name]) for earlier in state.history)
+        kept = improved or self.is_luck(name, metrics[name])
         # A metric of the user's own may differ among the replicas, and all must keep the same weights.
-        improved = max(self.trainer.replicas.gathered(improved)) > 0
+        improved, kept = (
+            max(self.trainer.replicas.gathered(each)) > 0 for each in (improved, kept)
+        )
         state.history.append({"step": state.step, "epoch": state.epoch, **metrics})
         state.stale_evaluations = 0 if improved else state.stale_evaluations + 1
-        if improved:
+        if kept:
             self.trainer.keep_best()
         state.total_seconds += max(self.trainer.replicas.gathered(time.perf_counter() - started))
         self.monitor.after_evaluation(state, metrics)
+
+    def is_luck(self, name: str, value: float) -> bool:
+        """Return whether a small table's best evaluation so far is better than `value` by less than its standard error."""
+        choose: Any = max if goal_of(name) == "maximize" else min
+        best = choose(self.state.history, key=lambda each: each[name])
+        is_small = self.train_split.rows < SMALL_TABLE_ROWS
+        return is_small and abs(best[name] - value) <= best.get(STANDARD_ERROR, 0.0)
 
 
 def check_finite(loss: float, step: int, window: Window, trainer: Trainer) -> None:

@@ -108,7 +108,7 @@ def overfitting(metrics: Mapping[str, Any], name: str) -> Iterator[str]:
     best = choose(history, key=lambda e: e[name], default=None)
     if best and abs(history[-1][name] - best[name]) > best[STANDARD_ERROR]:
         change = f"{best[name]:.4f} after epoch {best['epoch']} to {history[-1][name]:.4f}"
-        yield f"overfitting: eval {name} went from {change} (the best is exported); try --patience 3 or a higher --dropout"
+        yield f"overfitting: eval {name} went from {change} (earlier weights are exported); try --patience 3 or a higher --dropout"
 
 
 def one_class(threshold: Mapping[str, Any] | None, rows: int) -> Iterator[str]:
