@@ -50,7 +50,7 @@ def suits_logarithms(label: Label, train: Split, test: Split) -> bool:
 
 
 def samples(train: Split, test: Split, equations: int) -> tuple[Window, Window] | None:
-    """Return first rows, few enough for so many systems of equations; None for very many columns."""
+    """Return first rows, few enough for that number of systems of equations; None for very many columns."""
     shown, tested = train.first_rows(), test.first_rows()
     coded = len(train.schema.coded)
     columns = max(shown.numbers.shape[1] + coded, 1)
