@@ -44,24 +44,39 @@ def closing(bench: Workbench) -> list[Row]:
 
 
 def compared(bench: Workbench, target: str, sources: Sequence[Source]) -> list[Row]:
-    """Return a row for each table and program; print what they come to.
+    """Return a row for each table and program, small tables first; print what they come to, also when stopped.
 
-    A result is kept when it is there, so that another call goes on after the last one.
+    A result is kept when it is there, so that another call continues after the last one.
     """
     found: dict[str, dict[str, list[Result]]] = {}
     rows = []
-    for source in sources:
-        tables = splits_of(bench, source)[: QUICK_SPLITS if bench.quick else None]
-        if bench.quick and tables[0].rows > QUICK_ROWS:
-            continue
-        found[source.name] = by_program([split(bench, source, *each) for each in enumerate(tables)])
-        print(f"  {source.name:14s}{shown(found[source.name])}", flush=True)
-        for name, results in found[source.name].items():
-            measured = spread([one["error"] for one in results])
-            rows.append(Row(target, f"{source.name} {name}", ERRORS[source.task], measured))
-    for lines in summaries(found):
-        print("\n".join(lines), flush=True)
+    tables = {source: splits_of(bench, source) for source in sources}
+    try:
+        for source in sorted(sources, key=lambda each: tables[each][0].rows):
+            splits = tables[source][: QUICK_SPLITS if bench.quick else None]
+            if bench.quick and splits[0].rows > QUICK_ROWS:
+                continue
+            results = [split(bench, source, *each) for each in enumerate(splits)]
+            found[source.name] = by_program(results)
+            print(f"  {source.name:14s}{shown(found[source.name])}", flush=True)
+            rows += rows_of(target, source, found[source.name])
+    finally:
+        for lines in summaries(found):
+            print("\n".join(lines), flush=True)
     return rows
+
+
+def rows_of(target: str, source: Source, found: Mapping[str, Sequence[Result]]) -> list[Row]:
+    """Return a row for each program."""
+    return [
+        Row(
+            target,
+            f"{source.name} {name}",
+            ERRORS[source.task],
+            spread([one["error"] for one in results]),
+        )
+        for name, results in found.items()
+    ]
 
 
 def by_program(splits: Sequence[Mapping[str, Result]]) -> dict[str, list[Result]]:
