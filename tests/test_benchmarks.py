@@ -17,6 +17,7 @@ from benchmarks.growth import growth_rows
 from benchmarks.measure import BenchmarkFailed, Sample, alternate, last_object, run, spread
 from benchmarks.ours.replicas import tf_config
 from benchmarks.real import divided
+from benchmarks.replicas import all_reduce_seconds, epoch, owned
 from benchmarks.report import chart, line
 from benchmarks.tables import SOURCES
 from benchmarks.targets import Row, faster_rows, metric_row, slower_rows
@@ -145,6 +146,18 @@ def test_two_replicas_are_a_chief_and_a_worker_of_the_same_cluster() -> None:
     chief, worker = (json.loads(tf_config(["a:1", "b:2"], index)) for index in (0, 1))
     assert chief["cluster"] == worker["cluster"] == {"chief": ["a:1"], "worker": ["b:2"]}
     assert (chief["task"]["type"], worker["task"]) == ("chief", {"type": "worker", "index": 0})
+
+
+def test_a_simulated_epoch_takes_what_its_parts_take() -> None:
+    alone = epoch(1, row_seconds=1e-6, batch_size=8_192, groups=100)
+    assert alone.hours == pytest.approx(9e9 * 1e-6 / 3600 * 1.1, rel=0.05) and not alone.waiting
+    many = epoch(100, 1e-6, 65_536, 400)
+    steps = 9e9 / 65_536
+    least = (9e9 / 100 * 1e-6 + steps * all_reduce_seconds(100)) / 3600
+    assert least < many.hours < 1.8 * least  # the slowest of a hundred sets the pace
+    assert all(owned(groups, 7).sum() == groups for groups in (1, 7, 20))
+    wasteful = epoch(100, 1e-6, 65_536, 400, read_all=True)
+    assert wasteful.waiting > 0.5 and wasteful.terabytes_read == 100 * many.terabytes_read
 
 
 def test_a_target_that_is_run_again_replaces_its_own_results_alone(

@@ -497,6 +497,24 @@ def test_the_project_passes_its_own_tests(project: Path, tools: Path, tmp_path: 
     assert not complaint(tested, [[str(tools / "lint" / "bin" / "mypy")]])
 
 
+@pytest.mark.full
+def test_eight_replicas_read_a_table_beyond_the_memory_of_one(
+    project: Path, tools: Path, tmp_path: Path
+) -> None:
+    tested = with_trainer_tests(project, tmp_path / "tested")
+    command = [str(tools / "tests" / "bin" / "python"), "-m", "pytest", "-q", "-k", "beyond_the"]
+    variables = {**os.environ, "REPLICAS": "8"}
+    done = subprocess.run(
+        [*command, "tests/test_distributed.py"],
+        cwd=tested,
+        env=variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "1 passed" in done.stdout, done.stdout[-4000:]
+
+
 @pytest.fixture(scope="module")
 def own_checks(
     baked: dict[str, Path], tools: Path, tmp_path_factory: pytest.TempPathFactory

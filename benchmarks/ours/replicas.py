@@ -22,7 +22,7 @@ POLL_SECONDS = 0.1
 
 
 def trainer_of(given: argparse.Namespace) -> tuple[Any, Any]:
-    """Return the trainer's trainer on its own network, and the rows of the training split."""
+    """Return the trainer's trainer on its own network, and its part of the training split."""
     from trainer import features
     from trainer.data.schema import read_schema
     from trainer.data.shards import Split
@@ -39,29 +39,30 @@ def trainer_of(given: argparse.Namespace) -> tuple[Any, Any]:
     from trainer.model import Model, build_optimizer
     from trainer.training.train_step import Trainer
 
-    window = Split(given.data / "train", schema, settings.memory_mb).all_rows()
+    split = Split(given.data / "train", schema, settings.memory_mb, None, replicas.position)
     with replicas.strategy.scope():
         model = Model(schema, facts, settings)
-        steps = PASSES * window.rows // given.batch_size
-        optimizer = build_optimizer(model.network, settings, window.rows, steps)
-    return Trainer(model, optimizer, settings, replicas), window
+        steps = PASSES * split.rows // given.batch_size
+        optimizer = build_optimizer(model.network, settings, split.rows, steps)
+    return Trainer(model, optimizer, settings, replicas), split
 
 
 def measure(given: argparse.Namespace) -> None:
     """Take steps, and print the seconds of one: the median over passes through the rows."""
-    trainer, window = trainer_of(given)
-    import numpy as np
+    trainer, split = trainer_of(given)
     import tensorflow as tf
+    from trainer.data.shards import Batches, batches_of
 
-    steps = max(1, window.rows // given.batch_size)
-    tensors, generator = trainer.tensors(window), np.random.default_rng(1)
-    order = tf.constant(generator.permutation(window.rows))
-    trainer.train_steps(tensors, order, 0, min(WARM_UP_STEPS, steps), steps)
-    seconds = []
-    for _ in range(PASSES):
-        order = tf.constant(generator.permutation(window.rows))
+    sizes, steps = [group.rows for group in split.groups], max(1, split.rows // given.batch_size)
+    tensors, seconds = trainer.tensors(split.all_rows()), []
+    for number in range(PASSES + 1):
+        found = batches_of(sizes, split.own(split.groups), steps, [1, number])
+        batches = Batches(*map(tf.constant, found))
+        if not number:
+            trainer.train_steps(tensors, batches, 0, min(WARM_UP_STEPS, steps))
+            continue
         started = time.perf_counter()
-        trainer.train_steps(tensors, order, 0, steps, steps)
+        trainer.train_steps(tensors, batches, 0, steps)
         seconds.append((time.perf_counter() - started) / steps)
     print(json.dumps({"step_seconds": statistics.median(seconds), "steps": steps}), flush=True)
 

@@ -56,17 +56,18 @@ def main() -> None:
     given = parser.parse_args()
     start_tensorflow(SEED)
     import tensorflow as tf
-    from trainer.data.shards import Window
+    from trainer.data.shards import Batches, Window, batches_of
 
     arrays = np.load(given.arrays)
     window = Window(arrays["numbers"], arrays["codes"], arrays["labels"])
     steps = -(-window.rows // given.batch_size)
     trainer = trainer_of(arrays, given.batch_size, steps * given.epochs)
-    generator, seconds = np.random.default_rng(SEED), []
-    for _ in range(given.epochs):
+    seconds = []
+    for epoch in range(given.epochs):
         started = time.perf_counter()
-        order = tf.constant(generator.permutation(window.rows))
-        trainer.train_steps(trainer.tensors(window), order, 0, steps, steps)
+        found = batches_of([window.rows], range(1), steps, [SEED, epoch])
+        batches = Batches(*map(tf.constant, found))
+        trainer.train_steps(trainer.tensors(window), batches, 0, steps)
         seconds.append(time.perf_counter() - started)
     fastest = min(seconds[1:])
     print(json.dumps({"rows_per_second": window.rows / fastest, "first_epoch_seconds": seconds[0]}))

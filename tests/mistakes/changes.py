@@ -7,9 +7,7 @@ from typing import Literal
 from tests.sessions import Change
 
 JOB, SETUP, LAYERS = "job.toml", "setup.py", "trainer/training/layers.py"
-MODEL, TRAIN_STEP, LOOP, FEATURES = (
-    f"trainer/{name}.py" for name in ("model", "training/train_step", "training/loop", "features")
-)
+MODEL, LOOP, FEATURES = (f"trainer/{name}.py" for name in ("model", "training/loop", "features"))
 
 Severity = Literal["error", "warning"]
 

@@ -4,7 +4,6 @@ from tests.mistakes.changes import (
     JOB,
     LOOP,
     MODEL,
-    TRAIN_STEP,
     Mistake,
     Plant,
     key,
@@ -15,13 +14,12 @@ from tests.mistakes.changes import (
 from tests.sessions import Change
 
 TASK, METRICS = "trainer/task.py", "trainer/training/metrics.py"
+SHARDS = "trainer/data/shards.py"
 
 
 def returned(text: str) -> Change:
     """Return a change of what metrics_of returns."""
-    return swap(
-        "    return metrics\n\n\ndef values_of_rows", f"    return {text}\n\n\ndef values_of_rows"
-    )
+    return swap("    return metrics\n\n\ndef mean_error", f"    return {text}\n\n\ndef mean_error")
 
 
 ENDED = """\
@@ -52,8 +50,8 @@ PLANTS: tuple[Plant, ...] = ()
 
 RUNS: tuple[Mistake, ...] = (
     together("27", MODEL, swap("if replicas.position.is_chief:\n        export", "if True:\n        export"), "is about to write the model"),
-    together("28", TRAIN_STEP, swap("own = batch[size * replica // replicas : size * (replica + 1) // replicas]", "own = batch"), "the replicas trained on"),
-    together("28 overlapping parts", TRAIN_STEP, swap("size * (replica + 1) // replicas]", "size]"), "the replicas trained on"),
+    together("28", SHARDS, swap("return range(first, last)", "return range(len(groups))"), "the replicas trained on"),
+    together("28 overlapping parts", SHARDS, swap("for number in (index, index + 1)", "for number in (0, index + 1)"), "the replicas trained on"),
     local("30", JOB, key("learning_rate", "1e30"), "the loss is"),
     local("31", MODEL, swap("map(order.index, schema.numeric)", "map(order.index, schema.numeric[::-1])"), "predictions of the exported model differ"),
     local("31 codes that are off by one", MODEL, swap("vocabulary_codes(vocabulary)", "vocabulary_codes(vocabulary[1:])"), "predictions of the exported model differ"),

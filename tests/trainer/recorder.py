@@ -1,16 +1,21 @@
 """A monitor that records a run, for tests of the training loop."""
 
 import json
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+import tensorflow as tf
 from trainer.data.schema import Schema
-from trainer.data.shards import Split
+from trainer.data.shards import Batches, Split, batches_of
 from trainer.settings import Settings
 from trainer.training.checkpoint import State
+from trainer.training.metrics import metrics_of, sums_of
 from trainer.training.monitor import RunMonitor
 from trainer.training.train_step import Trainer
 
@@ -47,9 +52,31 @@ class Recorder(RunMonitor):
         self.state = state
 
 
+def batches(rows: int, count: int) -> Batches:
+    """Return rows of one group in some batches, as tensors."""
+    return Batches(*map(tf.constant, batches_of([rows], range(1), count, [1])))
+
+
+def metrics_of_rows(
+    task: str, outputs: Any, labels: Any, main: str = "", by_class: Any = None, by_row: Any = None
+) -> dict[str, float]:
+    """Return the metrics of predictions [rows, outputs] and labels [rows]."""
+    sums = sums_of(task, outputs, labels, by_class, by_row, float(np.mean(labels)))
+    return metrics_of(task, sums, main, by_class)
+
+
+def regrouped(prepared: Path, folder: Path, rows: int, times: int = 1) -> Path:
+    """Return a copy of prepared data with row groups of some rows, each split several times."""
+    shutil.copytree(prepared, folder)
+    for shard in folder.glob("*/*.parquet"):
+        pq.write_table(pa.concat_tables([pq.read_table(shard)] * times), shard, row_group_size=rows)
+    return folder
+
+
 def splits_of(prepared: Path, schema: Schema, settings: Settings) -> tuple[Split, Split]:
     """Return the train and the eval split."""
     train_split, eval_split = (
-        Split(prepared / name, schema, settings.memory_mb) for name in ("train", "eval")
+        Split(prepared / name, schema, settings.memory_mb, settings.window_groups)
+        for name in ("train", "eval")
     )
     return train_split, eval_split

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from recorder import metrics_of_rows
 from sklearn import metrics as sklearn
 from trainer import arguments, features
 from trainer.data.schema import Schema
@@ -15,7 +16,7 @@ from trainer.data.statistics import Label, Statistics
 from trainer.model import Model, build_optimizer
 from trainer.run.errors import UserError
 from trainer.settings import Settings
-from trainer.training.metrics import baseline_of, class_weights, metrics_of
+from trainer.training.metrics import baseline_of, class_weights, sums_of
 from trainer.training.train_step import Trainer
 
 LABEL = Label(("no", "yes", "a, b"), (60, 30, 10), 0.0, 1.0)
@@ -74,7 +75,7 @@ def test_a_weighted_metric_is_what_scikit_learn_computes(kind: str) -> None:
     outputs = random.integers(1, 6, (300, count)).astype(np.float64)
     outputs /= outputs.sum(axis=1, keepdims=True)
     labels, by_class = random.integers(0, count, 300), np.array([0.4, 1.6, 3.0], np.float32)[:count]
-    found = metrics_of(kind, outputs, labels, "", by_class)
+    found = metrics_of_rows(kind, outputs, labels, "", by_class)
     weights, chosen = by_class[labels], outputs.argmax(axis=1)
     rows: dict[str, Any] = {"sample_weight": weights}
     average = "binary" if kind == "binary" else "macro"
@@ -88,7 +89,7 @@ def test_a_weighted_metric_is_what_scikit_learn_computes(kind: str) -> None:
         expected["auc"] = sklearn.roc_auc_score(labels, outputs[:, 1], **rows)
         expected["pr_auc"] = sklearn.average_precision_score(labels, outputs[:, 1], **rows)
     assert {name: found[name] for name in expected} == pytest.approx(expected, rel=1e-6)
-    assert found["accuracy"] != pytest.approx(metrics_of(kind, outputs, labels)["accuracy"])
+    assert found["accuracy"] != pytest.approx(metrics_of_rows(kind, outputs, labels)["accuracy"])
 
 
 def test_the_standard_error_knows_the_weights() -> None:
@@ -98,11 +99,11 @@ def test_the_standard_error_knows_the_weights() -> None:
     drawn = [random.integers(0, 400, 400) for _ in range(300)]
     spread = np.std(
         [
-            metrics_of("multiclass", outputs[rows], labels[rows], "", by_class)["accuracy"]
+            metrics_of_rows("multiclass", outputs[rows], labels[rows], "", by_class)["accuracy"]
             for rows in drawn
         ]
     )
-    found = metrics_of("multiclass", outputs, labels, "", by_class)["standard_error"]
+    found = metrics_of_rows("multiclass", outputs, labels, "", by_class)["standard_error"]
     assert found == pytest.approx(spread, rel=0.2)
 
 
@@ -134,17 +135,18 @@ def test_an_evaluation_is_weighted(prepared: Path, schema: Schema, statistics: S
     settings = settings.for_rows(100, own.task)
     model = Model(own, replace(statistics, label=label), settings)
     trainer = Trainer(model, build_optimizer(model.network, settings, 100, 1), settings)
-    found, labels, _ = trainer.evaluate(Split(prepared / "eval", schema, 64))
+    found, _ = trainer.evaluate(Split(prepared / "eval", schema, 64))
     window = Split(prepared / "eval", schema, 64).all_rows()
     outputs = trainer.predict(window.numbers, window.codes).numpy().astype(np.float64)
-    codes = labels.astype(np.int64) % count
-    assert found == metrics_of(own.task, outputs, codes, "", model.class_weights)
-    assert found["loss"] != pytest.approx(metrics_of(own.task, outputs, codes)["loss"])
+    codes = window.labels
+    assert found == metrics_of_rows(own.task, outputs, codes, "", model.class_weights)
+    assert found["loss"] != pytest.approx(metrics_of_rows(own.task, outputs, codes)["loss"])
 
 
 def test_the_constant_prediction_is_that_of_weighted_rows() -> None:
-    labels = np.array([0, 0, 1, 2])
+    labels, outputs = np.array([0, 0, 1, 2]), np.full((4, 3), 1 / 3)
     weights = class_weights("balanced", LABEL)
-    assert baseline_of("multiclass", LABEL, labels)["accuracy"] == 0.5
-    found = baseline_of("multiclass", LABEL, labels, weights)
+    plain, sums = (sums_of("multiclass", outputs, labels, each) for each in (None, weights))
+    assert baseline_of("multiclass", LABEL, plain)["accuracy"] == 0.5
+    found = baseline_of("multiclass", LABEL, sums, weights)
     assert found["loss"] == pytest.approx(np.log(3))

@@ -6,7 +6,9 @@ import shutil
 import socket
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from recorder import regrouped
 from trainer import features
 from trainer.data.schema import Schema, read_schema
+from trainer.data.shards import Split, row_groups
 from trainer.data.statistics import Statistics
 from trainer.model import Model, build_optimizer, export
 from trainer.run.cluster import ClusterPosition, cluster_position
@@ -28,7 +32,7 @@ from trainer.training.train_step import Trainer
 
 ROOT = Path(__file__).resolve().parents[1]
 TASK = (sys.executable, "-m", "trainer.task")
-# 400 rows in batches of 50 and 3 replicas: no part is as large as the others.
+# 400 rows in groups of 24, windows of 7 groups, batches of 50 and 3 replicas: no part is as large as the others.
 FLAGS = (
     "--quality",
     "fast",
@@ -40,6 +44,8 @@ FLAGS = (
     "3",
     "--learning-rate",
     "0.01",
+    "--window-groups",
+    "7",
 )
 LONGER = ("--quality", "fast", "--batch-size", "50", "--dropout", "0.1", "--epochs", "40")
 
@@ -142,19 +148,25 @@ def metrics(job_dir: Path) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def alone(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def grouped(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Prepared data of enough row groups for each replica to have some."""
+    return regrouped(prepared, tmp_path_factory.mktemp("grouped") / "data", 24)
+
+
+@pytest.fixture(scope="module")
+def alone(grouped: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The job folder of a run of one process."""
     folder = tmp_path_factory.mktemp("alone")
-    command = [*TASK, "--data-dir", str(prepared), "-q"]
+    command = [*TASK, "--data-dir", str(grouped), "-q"]
     subprocess.run([*command, "--job-dir", str(folder), *FLAGS], cwd=ROOT, check=True)
     return folder
 
 
 def test_three_replicas_end_where_one_does_and_one_of_them_writes(
-    prepared: Path, alone: Path, tmp_path: Path
+    grouped: Path, alone: Path, tmp_path: Path
 ) -> None:
     chief, *others = (tmp_path / name for name in ("chief", "worker-0", "worker-1"))
-    run(prepared, [chief, *others])
+    run(grouped, [chief, *others])
     assert not [path for path in others if path.exists()]
     for array, expected in zip(weights(chief), weights(alone), strict=True):
         np.testing.assert_allclose(array, expected, rtol=1e-3, atol=1e-4)
@@ -170,11 +182,11 @@ def test_three_replicas_end_where_one_does_and_one_of_them_writes(
 
 @pytest.mark.skipif(features.TASK == "regression", reason="it has no classes")
 def test_weights_of_classes_count_alike_on_one_replica_and_on_two(
-    prepared: Path, alone: Path, tmp_path: Path
+    grouped: Path, alone: Path, tmp_path: Path
 ) -> None:
     flags = [*FLAGS, "--class-weights", "balanced"]
-    run(prepared, [tmp_path / "one"], flags)
-    run(prepared, [tmp_path / "two"] * 2, flags)
+    run(grouped, [tmp_path / "one"], flags)
+    run(grouped, [tmp_path / "two"] * 2, flags)
     for array, expected in zip(weights(tmp_path / "two"), weights(tmp_path / "one"), strict=True):
         np.testing.assert_allclose(array, expected, rtol=1e-3, atol=1e-4)
     one, two = metrics(tmp_path / "one"), metrics(tmp_path / "two")
@@ -189,7 +201,8 @@ def weighted(prepared: Path, folder: Path) -> Path:
     for shard in folder.glob("*/*.parquet"):
         rows = pq.read_table(shard)
         weights = pa.array(0.25 + np.arange(rows.num_rows) % 4 / 2, pa.float32())
-        pq.write_table(rows.add_column(rows.num_columns - 1, "weight", weights), shard)
+        rows = rows.add_column(rows.num_columns - 1, "weight", weights)
+        pq.write_table(rows, shard, row_group_size=24)
     statistics = folder / "statistics.json"
     document = json.loads(statistics.read_text(encoding="utf-8"))
     document["weight"] = {"column": "weight", "mean": 1.0}
@@ -198,9 +211,9 @@ def weighted(prepared: Path, folder: Path) -> Path:
 
 
 def test_weights_of_rows_count_alike_on_one_replica_and_on_two(
-    prepared: Path, alone: Path, tmp_path: Path
+    grouped: Path, alone: Path, tmp_path: Path
 ) -> None:
-    data = weighted(prepared, tmp_path / "data")
+    data = weighted(grouped, tmp_path / "data")
     run(data, [tmp_path / "one"])
     run(data, [tmp_path / "two"] * 2)
     for array, expected in zip(weights(tmp_path / "two"), weights(tmp_path / "one"), strict=True):
@@ -215,19 +228,22 @@ def test_weights_of_rows_count_alike_on_one_replica_and_on_two(
 
 
 def test_a_signal_to_one_replica_stops_both_and_they_resume_to_the_same_end(
-    prepared: Path, tmp_path: Path
+    grouped: Path, tmp_path: Path
 ) -> None:
     complete, stopped = tmp_path / "complete", tmp_path / "stopped"
-    run(prepared, [complete, complete], LONGER)
-    replicas = start(prepared, [stopped, stopped], LONGER)
+    run(grouped, [complete, complete], LONGER)
+    replicas = start(grouped, [stopped, stopped], LONGER)
     wait_for(replicas[0], "eval")
     replicas[1].terminate()
     printed = [replica.communicate(timeout=60)[1] for replica in replicas]
     assert [replica.returncode for replica in replicas] == [143, 143], printed
     assert not (stopped / "metrics.json").is_file()
-    run(prepared, [stopped, stopped], LONGER)
+    others = shutil.copytree(stopped, tmp_path / "others")
+    run(grouped, [stopped, stopped], LONGER)
     for array, expected in zip(weights(stopped), weights(complete), strict=True):
         np.testing.assert_array_equal(array, expected)
+    run(grouped, [others] * 3, LONGER)  # dropout is drawn otherwise
+    assert metrics(others)["steps"] == metrics(complete)["steps"]
 
 
 def wait_for(replica: "subprocess.Popen[str]", start: str) -> None:
@@ -236,9 +252,9 @@ def wait_for(replica: "subprocess.Popen[str]", start: str) -> None:
     assert any(line.startswith(start) for line in replica.stderr)
 
 
-def test_a_failed_replica_ends_the_others_with_one_line(prepared: Path, tmp_path: Path) -> None:
+def test_a_failed_replica_ends_the_others_with_one_line(grouped: Path, tmp_path: Path) -> None:
     job_dirs = [tmp_path / "job"] * 2
-    chief, worker = start(prepared, job_dirs, [*FLAGS, "--epochs", "1000"])
+    chief, worker = start(grouped, job_dirs, [*FLAGS, "--epochs", "1000"])
     try:
         wait_for(chief, "eval")
         worker.kill()
@@ -268,13 +284,65 @@ sys.exit(task.main(sys.argv[1:]))
 """
 
 
-def test_each_replica_shows_what_the_model_prints(prepared: Path, tmp_path: Path) -> None:
+def test_each_replica_shows_what_the_model_prints(grouped: Path, tmp_path: Path) -> None:
     command = (sys.executable, "-c", PRINTING)
     flags = [*FLAGS, "--max-steps", "2"]
-    for replica in start(prepared, [tmp_path / "job"] * 2, flags, command):
+    for replica in start(grouped, [tmp_path / "job"] * 2, flags, command):
         printed = replica.communicate(timeout=120)[1]
         assert replica.returncode == 0, printed
         assert printed.count("printed\n") >= 2 and "UserWarning: a warning" in printed
+
+
+# `nox -s tests -- full` of the template starts 8, on a larger table.
+COUNT = int(os.environ.get("REPLICAS", "2"))
+ROW_GROUP_ROWS, TIMES, MEMORY_MB, BATCH_SIZE = (256, 60, 1, 512) if COUNT < 8 else (8_192, 12_000, 64, 16_384)  # fmt: skip
+COUNTING = """
+import os, sys
+from trainer import model, task
+from trainer.data import shards
+tables = shards.tables
+def counted(groups):
+    with open(os.path.join(os.environ["READS"], str(os.getpid())), "a") as file:
+        for group in groups:
+            print(group.path.parent.name, group.begin, group.rows, file=file)
+    return tables(groups)
+shards.tables = counted
+model.linear_baseline = lambda *given: {}  # which reads the first rows on the chief
+sys.exit(task.main(sys.argv[1:]))
+"""
+
+
+def test_replicas_read_a_table_beyond_the_memory_of_one_once_an_epoch(
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = regrouped(prepared, tmp_path / "data", ROW_GROUP_ROWS, TIMES)
+    schema, names = read_schema(features), ("train", "eval")
+    limits = (data / "train", schema, MEMORY_MB, 1)
+    most = Split(*limits, ClusterPosition(0, COUNT)).largest_window(MEMORY_MB, COUNT)
+    groups = {name: row_groups(data / name) for name in names}
+    assert most == COUNT * Split(*limits).largest_window(MEMORY_MB, 1) < len(groups["train"])
+    flags = ["--quality", "fast", "--hidden-units", "8", "--dropout", "0", "--epochs", "2"]
+    flags += ["--batch-size", str(BATCH_SIZE), "--window-groups", str(most)]
+    (tmp_path / "reads").mkdir()
+    monkeypatch.setenv("READS", str(tmp_path / "reads"))
+    one, several = tmp_path / "one", tmp_path / "several"
+    limited = [*flags, "--memory-mb", str(MEMORY_MB)]
+    replicas = start(data, [several] * COUNT, limited, (sys.executable, "-c", COUNTING))
+    printed = [replica.communicate(timeout=1_200)[1] for replica in replicas]
+    assert [replica.returncode for replica in replicas] == [0] * COUNT, printed
+    reads = [path.read_text("utf-8").splitlines() for path in (tmp_path / "reads").iterdir()]
+    assert len(reads) == COUNT
+    counts = Counter(chain(*reads))
+    for name in names:
+        found = [counts[f"{name} {each.begin} {each.rows}"] for each in groups[name]]
+        # The eval split is read by two evaluations, and once for the threshold.
+        times = 2 if name == "train" else 2 + (schema.task == "binary")
+        assert found == [times] * len(found) if len(found) > most else {*found} == {1}, name
+    in_train = [sum(line.startswith("train ") for line in lines) for lines in reads]
+    assert max(in_train) <= 2 * (len(groups["train"]) / COUNT + len(groups["train"]) / most + 1)
+    run(data, [one], flags)
+    for array, expected in zip(weights(several), weights(one), strict=True):
+        np.testing.assert_allclose(array, expected, rtol=1e-3, atol=1e-4)
 
 
 def test_two_devices_end_where_one_does_and_draw_their_own_dropout(prepared: Path) -> None:

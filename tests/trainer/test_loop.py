@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import tensorflow as tf
-from recorder import Recorder, splits_of
+from recorder import Recorder, batches, splits_of
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from trainer import task
 from trainer.data.schema import Schema
@@ -171,7 +171,7 @@ def test_an_ensemble_learns(prepared: Path, schema: Schema, statistics: Statisti
     trainer = Trainer(model, build_optimizer(model.network, settings, split.rows, 60), settings)
     before, *_ = trainer.evaluate(split)
     for _ in range(6):
-        trainer.train_steps(trainer.tensors(split.all_rows()), np.arange(split.rows), 0, 10, 10)
+        trainer.train_steps(trainer.tensors(split.all_rows()), batches(split.rows, 10), 0, 10)
     assert trainer.evaluate(split)[0]["loss"] < before["loss"]
 
 
@@ -233,8 +233,8 @@ def test_a_run_ends_with_the_weights_of_its_best_evaluation_or_of_one_that_is_as
     model = Model(schema, statistics, SETTINGS)
     trainer = Trainer(model, build_optimizer(model.network, SETTINGS, 1_000, 10), SETTINGS)
     values = (1.0, 1.4, 1.6) if schema.task == "regression" else (1.6, 1.2, 1.0)
-    name, labels = MAIN_METRIC[schema.task], np.array([0, 1])
-    found = iter([({name: value, "standard_error": error}, labels, None) for value in values])
+    name, two_labels = MAIN_METRIC[schema.task], {"rows": np.ones(2)}
+    found = iter([({name: value, "standard_error": error}, two_labels) for value in values])
     monkeypatch.setattr(trainer, "evaluate", lambda split: next(found))
     train_split, eval_split = splits_of(prepared, schema, SETTINGS)
     monkeypatch.setattr(train_split, "rows", train_rows)
@@ -257,18 +257,6 @@ def test_a_loss_that_is_not_finite_stops_the_run(
     ):
         settings = replace(SETTINGS, learning_rate=1e30, epochs=10)
         trained(prepared, schema, statistics, settings, Recorder())
-
-
-def test_each_window_of_streamed_data_is_read_once_an_epoch(prepared: Path, schema: Schema) -> None:
-    split = Split(prepared / "train", schema, memory_mb=0)
-    split.groups = [replace(group, index=group.index) for group in split.groups * 3]
-    assert not split.fits
-    windows = split.plan([1, 2])
-    assert sorted(map(id, (group for groups in windows for group in groups))) == sorted(
-        map(id, split.groups)
-    )
-    assert sum(window.rows for window in split.windows(windows)) == 3 * split.rows
-    assert [window.rows for window in split.windows(windows, first=2)] == [windows[2][0].rows]
 
 
 def run_task(prepared: Path, job_dir: Path, *options: str) -> int:

@@ -11,14 +11,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
+from recorder import batches
 from trainer import arguments, features
 from trainer.data.schema import Schema
 from trainer.data.shards import Split, Window
 from trainer.data.statistics import Label, Statistics
 from trainer.model import Model, Serving, build_optimizer, label_scale, with_transform
+from trainer.run.cluster import ClusterPosition
 from trainer.run.errors import UserError
 from trainer.settings import LOSSES, Settings
 from trainer.training.contract import check_label_domain, check_model
+from trainer.training.distribution import Replicas
 from trainer.training.tensorflow_setup import start_tensorflow
 from trainer.training.train_step import Trainer
 
@@ -65,9 +68,8 @@ def test_each_loss_keeps_the_contract_and_is_learnt(
     check_model(trainer, window)
     outputs = trainer.model.network([window.numbers, window.codes])
     before = float(tf.reduce_mean(trainer.model.losses(outputs, window.labels)))
-    order = tf.constant(np.random.default_rng(2).permutation(window.rows))
     for _ in range(20):
-        trainer.train_steps(trainer.tensors(window), order, 0, 5, 5)
+        trainer.train_steps(trainer.tensors(window), batches(window.rows, 5), 0, 5)
     outputs = trainer.model.network([window.numbers, window.codes])
     assert float(tf.reduce_mean(trainer.model.losses(outputs, window.labels))) < 0.9 * before
     predictions = trainer.predict(window.numbers, window.codes).numpy()[:, 0]
@@ -137,15 +139,16 @@ def test_a_label_below_zero_is_refused(given: dict[str, Any], tmp_path: Path) ->
         "train": shard(tmp_path / "train", 1, 0, 3),
         "eval": shard(tmp_path / "eval", 1, 2, -3),
     }
-    check_label_domain(splits, Settings())
+    alone = Replicas(ClusterPosition())
+    check_label_domain(splits, Settings(), alone)
     flag = "--loss poisson" if "loss" in given else "--target-transform log"
     with pytest.raises(
         UserError, match=f"of the eval split is -3; expected >= 0 for {flag}; leave"
     ):
-        check_label_domain(splits, Settings(**given))
-    check_label_domain({"train": splits["train"]}, Settings(**given))
+        check_label_domain(splits, Settings(**given), alone)
+    check_label_domain({"train": splits["train"]}, Settings(**given), alone)
     with pytest.raises(UserError, match="--loss poisson beside --target-transform log"):
-        check_label_domain({}, Settings(loss="poisson", target_transform="log"))
+        check_label_domain({}, Settings(loss="poisson", target_transform="log"), alone)
 
 
 def spread_labels(spread: float, noise: float, least: float) -> tuple[Any, Label]:
@@ -157,7 +160,7 @@ def spread_labels(spread: float, noise: float, least: float) -> tuple[Any, Label
     window = Window(numbers, np.zeros((2_000, 0), np.int32), labels)
     split = SimpleNamespace(
         schema=SimpleNamespace(coded=()),
-        first_rows=lambda: window,
+        first_rows=lambda rows: window,
         smallest_label=lambda: float(labels.min()),
     )
     return split, Label((), (), float(labels.mean()), float(labels.std()))
@@ -180,8 +183,10 @@ def test_logarithms_are_learnt_of_labels_that_they_suit(
     split, label = spread_labels(spread, noise, least)
     settings = Settings(**given).for_rows(2_000, "regression")
     lines: list[str] = []
-    monitor: Any = SimpleNamespace(console=SimpleNamespace(line=lines.append))
-    assert with_transform(settings, label, split, split, monitor).target_transform == expected
+    monitor: Any = SimpleNamespace(line=lines.append)
+    splits, alone = {"train": split, "eval": split}, Replicas(ClusterPosition())
+    found = with_transform(settings, label, splits, alone, monitor)
+    assert found.target_transform == expected
     assert len(lines) == (expected == "log")
 
 

@@ -5,12 +5,23 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sklearn.metrics as sklearn
+from recorder import metrics_of_rows
 from trainer import arguments, features, task
 from trainer.evaluation.measures import measured
 from trainer.run.errors import EXIT_FAILED, EXIT_USER_ERROR, UserError, exit_code
 from trainer.run.outputs import read_json
 from trainer.settings import METRICS, Settings, metrics_for
-from trainer.training.metrics import MAIN_METRIC, is_better, main_metric, metrics_of, own_values
+from trainer.training.metrics import (
+    BINS,
+    MAIN_METRIC,
+    bins_of,
+    is_better,
+    main_metric,
+    metrics_of,
+    own_values,
+    sums_of,
+)
 
 
 def rows_of(kind: str, seed: int = 5) -> tuple[Any, Any]:
@@ -28,26 +39,76 @@ def rows_of(kind: str, seed: int = 5) -> tuple[Any, Any]:
 @pytest.mark.parametrize("kind", METRICS)
 def test_a_metric_is_what_scikit_learn_computes(kind: str) -> None:
     outputs, labels = rows_of(kind)
-    found = metrics_of(kind, outputs, labels)
+    found = metrics_of_rows(kind, outputs, labels)
     expected = measured(kind, labels, outputs[:, 0] if kind == "regression" else outputs)
     for name in metrics_for(kind):
         assert found[name] == pytest.approx(expected[name]), name
 
 
 @pytest.mark.parametrize("kind", METRICS)
+def test_sums_of_parts_give_the_metrics_of_all_rows(kind: str) -> None:
+    outputs, labels = rows_of(kind)
+    weights = np.random.default_rng(1).uniform(0.5, 2, 300)
+    by_class = None if kind == "regression" else np.array([0.5, 1.0, 2.0, 4.0])[: outputs.shape[1]]
+    parts: dict[str, Any] = {}
+    for rows in (slice(0, 7), slice(7, 7), slice(7, 300)):
+        sums = sums_of(kind, outputs[rows], labels[rows], by_class, weights[rows], 0.1)
+        parts = {name: each + parts.get(name, 0.0) for name, each in sums.items()}
+    expected = metrics_of_rows(kind, outputs, labels, "", by_class, weights)
+    assert metrics_of(kind, parts, "", by_class) == pytest.approx(expected, rel=1e-12)
+    assert {"loss", MAIN_METRIC[kind]} <= expected.keys()
+
+
+# Of the last, half of the scores are so near to 0 or 1 that float32, or the bins, cannot tell them apart.
+@pytest.mark.parametrize(("steepness", "most"), [(0.3, 1e-4), (2.0, 1e-4), (30.0, 0.1)])
+def test_the_areas_under_curves_are_within_the_stated_bounds(steepness: float, most: float) -> None:
+    random = np.random.default_rng(4)
+    labels = (random.random(200_000) < 0.1).astype(int)
+    logits = steepness * (random.normal(size=len(labels)) + labels - 1)
+    scores = (1 / (1 + np.exp(-logits))).astype(np.float32).astype(np.float64)
+    found = metrics_of_rows("binary", np.stack([1 - scores, scores], axis=1), labels)
+    bins, sizes = bins_of(scores), np.bincount(labels)
+    hits, others = (np.bincount(bins[labels == each], minlength=BINS) for each in (1, 0))
+    bound = (hits * others).sum() / 2 / sizes.prod()
+    assert 0 < abs(found["auc"] - sklearn.roc_auc_score(labels, scores)) <= bound < most
+    # Of all orders of the rows of a bin, positive rows first and last are the extremes.
+    above, rows = (np.append(0, each[::-1].cumsum()[:-1]) for each in (hits, hits + others))
+    own, false = hits[::-1], others[::-1]
+    first = (above + own) / np.maximum(rows + own, 1)
+    last = np.where(rows + false, above / np.maximum(rows + false, 1), 1.0)
+    middle = (above + own) / np.maximum(rows + own + false, 1)
+    bound = (own * np.maximum(first - middle, middle - last)).sum() / sizes[1]
+    exact = sklearn.average_precision_score(labels, scores)
+    assert 0 < abs(found["pr_auc"] - exact) <= bound and abs(found["pr_auc"] - exact) < most
+
+
+def test_bins_are_in_the_order_of_scores_and_as_narrow_as_stated() -> None:
+    ends = 10.0 ** -np.arange(0.31, 9, 0.00005)
+    scores = np.sort(np.concatenate([[0, 0.5, 1], ends, 1 - ends])).astype(np.float32)
+    bins = bins_of(scores.astype(np.float64))
+    assert (np.diff(bins) >= 0).all() and 0 <= bins[0] < bins[-1] < BINS
+    together = np.diff(bins) == 0
+    low, high = scores[:-1][together].astype(np.float64), scores[1:][together].astype(np.float64)
+    nearest = np.minimum(np.minimum(low, high), 1 - np.maximum(low, high))
+    assert together.any() and (high - low <= np.maximum(nearest / 8_192, 2.0**-32)).all()
+
+
+@pytest.mark.parametrize("kind", METRICS)
 def test_better_predictions_are_better_by_every_metric(kind: str) -> None:
     outputs, labels = rows_of(kind)
     exact = labels[:, None] if kind == "regression" else np.eye(outputs.shape[1])[labels]
-    better = metrics_of(kind, (outputs + exact) / 2, labels)
-    worse = metrics_of(kind, outputs, labels)
+    better = metrics_of_rows(kind, (outputs + exact) / 2, labels)
+    worse = metrics_of_rows(kind, outputs, labels)
     assert all(is_better(name, better[name], worse[name]) for name in (*metrics_for(kind), "loss"))
 
 
 @pytest.mark.parametrize(("kind", "name"), [("binary", "pr_auc"), ("regression", "r2")])
 def test_a_metric_of_rows_that_are_all_alike_is_left_out(kind: str, name: str) -> None:
     labels = np.ones(9, np.int64)
-    assert name not in metrics_of(kind, rows_of(kind)[0][:9], labels)
-    assert main_metric(name, labels) == "loss" and main_metric(name, np.array([0, 1])) == name
+    outputs, other_labels = rows_of(kind)
+    assert name not in metrics_of_rows(kind, outputs[:9], labels)
+    assert main_metric(name, sums_of(kind, outputs[:9], labels)) == "loss"
+    assert main_metric(name, sums_of(kind, outputs, other_labels)) == name
 
 
 @pytest.mark.parametrize(("kind", "name"), [("binary", "log_loss"), ("regression", "mae")])
@@ -55,11 +116,11 @@ def test_the_standard_error_is_that_of_the_chosen_metric(kind: str, name: str) -
     outputs, labels = rows_of(kind)
     random = np.random.default_rng(3)
     drawn = [random.integers(0, 300, 300) for _ in range(300)]
-    spread = np.std([metrics_of(kind, outputs[rows], labels[rows])[name] for rows in drawn])
-    assert metrics_of(kind, outputs, labels, name)["standard_error"] == pytest.approx(
+    spread = np.std([metrics_of_rows(kind, outputs[rows], labels[rows])[name] for rows in drawn])
+    assert metrics_of_rows(kind, outputs, labels, name)["standard_error"] == pytest.approx(
         spread, rel=0.2
     )
-    assert "standard_error" not in metrics_of(kind, outputs, labels, "profit")
+    assert "standard_error" not in metrics_of_rows(kind, outputs, labels, "profit")
 
 
 def test_each_task_has_its_default() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from recorder import metrics_of_rows
 from trainer.data.schema import Schema
 from trainer.data.shards import Split, Window
 from trainer.data.statistics import Label, Statistics
@@ -16,7 +17,7 @@ from trainer.run.errors import UserError
 from trainer.run.outputs import outputs_of
 from trainer.settings import Settings
 from trainer.training.linear import linear_baseline
-from trainer.training.metrics import MAIN_METRIC, finite, main_metric, metrics_of
+from trainer.training.metrics import MAIN_METRIC, finite, main_metric, sums_of
 from trainer.training.summary import no_better, one_class, overfitting, quality_line, report
 
 
@@ -184,7 +185,7 @@ class Rows(Split):
         self.schema: Any = SimpleNamespace(coded=["code"])
         self.window = Window(numbers, codes, codes[:, 0] % classes if classes else labels)
 
-    def first_rows(self) -> Window:
+    def first_rows(self, rows: int) -> Window:
         return self.window
 
 
@@ -213,8 +214,9 @@ def test_the_linear_model_of_a_linear_label_is_exact() -> None:
 @pytest.mark.parametrize("codes", [[1], [0, 0, 0], [1] * 50])
 def test_the_auc_of_one_class_is_undefined(codes: list[int]) -> None:
     likely = np.random.default_rng(1).random(len(codes))
-    metrics = metrics_of("binary", np.stack([1 - likely, likely], axis=1), np.array(codes))
-    assert "auc" not in metrics and main_metric("auc", np.array(codes)) == "loss"
+    metrics = metrics_of_rows("binary", np.stack([1 - likely, likely], axis=1), np.array(codes))
+    sums = sums_of("binary", np.stack([1 - likely, likely], axis=1), np.array(codes))
+    assert "auc" not in metrics and main_metric("auc", sums) == "loss"
     assert finite(metrics, "loss", 7, pytest.fail) == metrics
 
 
@@ -222,7 +224,9 @@ def resampled_error(task: str, outputs: Any, labels: Any, name: str) -> float:
     """Return the standard deviation of a metric over bootstrap samples of the rows."""
     random = np.random.default_rng(3)
     chosen = [random.integers(0, len(labels), len(labels)) for _ in range(300)]
-    return float(np.std([metrics_of(task, outputs[rows], labels[rows])[name] for rows in chosen]))
+    return float(
+        np.std([metrics_of_rows(task, outputs[rows], labels[rows])[name] for rows in chosen])
+    )
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
@@ -232,7 +236,7 @@ def test_the_standard_error_is_that_of_other_samples(task: str) -> None:
     scores = labels + random.normal(size=400) ** 3
     likely = 1 / (1 + np.exp(-scores))
     outputs = np.stack([1 - likely, likely], axis=1) if task != "regression" else scores[:, None]
-    error = metrics_of(task, outputs, labels)["standard_error"]
+    error = metrics_of_rows(task, outputs, labels)["standard_error"]
     expected = resampled_error(task, outputs, labels, MAIN_METRIC[task])
     assert 0.6 * expected < error < 1.6 * expected
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from recorder import metrics_of_rows
 from sklearn import metrics as sklearn
 from test_tables import declare
 from trainer import evaluate, features, prepare
@@ -20,7 +21,7 @@ from trainer.model import Model, build_optimizer, export
 from trainer.run.errors import UserError
 from trainer.settings import Settings
 from trainer.training import linear
-from trainer.training.metrics import STANDARD_ERROR, auc, class_weights, metrics_of
+from trainer.training.metrics import STANDARD_ERROR, class_weights
 from trainer.training.train_step import Trainer
 
 COLUMNS = {"size": "numeric", "plan": "categorical", "w": "ignore"}
@@ -166,22 +167,22 @@ def repeated(kind: str) -> tuple[Any, Any, Any, Any]:
 def test_every_metric_counts_a_row_as_often(kind: str) -> None:
     outputs, labels, weights, often = repeated(kind)
     by_class = None if kind == "regression" else np.array([0.4, 1.6, 3.0], np.float32)
-    found = metrics_of(kind, outputs, labels, "", by_class, weights.astype(np.float32) / 3)
-    expected = metrics_of(kind, outputs[often], labels[often], "", by_class)
+    found = metrics_of_rows(kind, outputs, labels, "", by_class, weights.astype(np.float32) / 3)
+    expected = metrics_of_rows(kind, outputs[often], labels[often], "", by_class)
     assert found.pop(STANDARD_ERROR, None) != expected.pop(STANDARD_ERROR)
     assert found == pytest.approx(expected, rel=1e-6)
-    plain = metrics_of(kind, outputs, labels, "", by_class)
+    plain = metrics_of_rows(kind, outputs, labels, "", by_class)
     assert not any(found[name] == pytest.approx(plain[name]) for name in found)
 
 
 def test_the_auc_of_weighted_rows_has_no_standard_error() -> None:
     outputs, labels, weights, _ = repeated("binary")
     by_row = weights.astype(np.float32)
-    assert auc(labels == 1, outputs[:, 1], by_row) == pytest.approx(
-        sklearn.roc_auc_score(labels, outputs[:, 1], sample_weight=weights)
-    )
-    assert STANDARD_ERROR not in metrics_of("binary", outputs, labels, "", None, by_row)
-    assert STANDARD_ERROR in metrics_of("binary", outputs, labels, "accuracy", None, by_row)
+    found = metrics_of_rows("binary", outputs, labels, "", None, by_row)["auc"]
+    expected = sklearn.roc_auc_score(labels, outputs[:, 1], sample_weight=weights)
+    assert found == pytest.approx(expected)
+    assert STANDARD_ERROR not in metrics_of_rows("binary", outputs, labels, "", None, by_row)
+    assert STANDARD_ERROR in metrics_of_rows("binary", outputs, labels, "accuracy", None, by_row)
 
 
 @pytest.mark.parametrize("aim", ["f1", "balanced", "precision=0.6", "recall=1", "cost=FP:1,FN:2"])

@@ -7,22 +7,18 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from recorder import Recorder
 from trainer import predict, task
 from trainer.data.files import EXAMPLES
 from trainer.data.schema import Schema
 from trainer.data.shards import Split
 from trainer.data.statistics import Statistics
 from trainer.data.thresholds import chosen_threshold, in_words, outcome, parsed_aim
-from trainer.model import Model, Serving, build_optimizer, export
+from trainer.model import Model, Serving, export
 from trainer.publish import load_and_predict
-from trainer.run.cluster import ClusterPosition
 from trainer.run.errors import UserError
 from trainer.serving import threshold_of, write_threshold
 from trainer.settings import Settings
 from trainer.training import loop
-from trainer.training.distribution import Replicas
-from trainer.training.train_step import Trainer
 
 SCORES = np.array([0.9, 0.8, 0.7, 0.6, 0.4, 0.3, 0.2, 0.1])
 LABELS = np.array([1, 0, 1, 1, 0, 1, 0, 0])
@@ -269,36 +265,3 @@ def test_a_run_chooses_the_threshold_on_the_eval_split(
         assert threshold_of(tmp_path / f"default{len(flags)}" / "model") == 0.5
         warned = "; name another; the threshold is 0.5" in capsys.readouterr().err
         assert warned == bool(flags)
-
-
-class Half(Replicas):
-    """One of two processes; `total` is what both have sent."""
-
-    total: Any = None
-
-    def summed(self, values: Any) -> Any:
-        return values if self.total is None else self.total
-
-
-def test_two_processes_choose_the_threshold_of_one(
-    prepared: Path, schema: Schema, statistics: Statistics, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model = new_model(schema, statistics)
-    settings = Settings(threshold="f1").for_rows(300, schema.task)
-    optimizer = build_optimizer(model.network, settings, 300, 1)
-    split = Split(prepared / "eval", schema, memory_mb=64)
-
-    def run(position: ClusterPosition) -> loop.Run:
-        trainer = Trainer(model, optimizer, settings, Half(position))
-        return loop.Run(trainer, split, split, settings, Recorder())
-
-    alone = run(ClusterPosition()).choose_threshold(split)
-    halves = [run(ClusterPosition(index, 2, is_chief=not index)) for index in (0, 1)]
-    sent = [each.trainer.predicted(split)[0] for each in halves]
-    assert all((part == 0).any() for part in sent)
-    monkeypatch.setattr(Half, "total", np.sum(sent, axis=0).astype(np.float32).reshape(-1))
-    found = [each.choose_threshold(split) for each in halves]
-    assert found[0] == found[1]
-    assert found[0]["thresholds"] == pytest.approx(alone["thresholds"], rel=1e-5)
-    chosen = found[0]["threshold"]["threshold"]
-    assert chosen == pytest.approx(alone["threshold"]["threshold"], rel=1e-5) and chosen != 0.5

@@ -8,9 +8,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import numpy as np
 import pytest
-from recorder import Recorder, splits_of
+from recorder import Recorder, batches, regrouped, splits_of
 from trainer.data import shards
 from trainer.data.schema import Schema
 from trainer.data.shards import RowGroup, Split, Window
@@ -39,9 +38,9 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[RowGroup]:
     found: list[RowGroup] = []
     read_window = shards.read_window
 
-    def counted(groups: list[RowGroup], schema: Schema) -> Window:
+    def counted(groups: list[RowGroup], schema: Schema, weighted: bool) -> Window:
         found.extend(groups)
-        return read_window(groups, schema)
+        return read_window(groups, schema, weighted)
 
     monkeypatch.setattr(shards, "read_window", counted)
     return found
@@ -88,12 +87,12 @@ def test_a_table_that_does_not_fit_is_read_once_per_epoch(
     prepared: Path,
     schema: Schema,
     reads: list[RowGroup],
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(Split, "fits", False)
-    trained(trainer, prepared, schema, replace(SETTINGS, epochs=2))
-    groups = Split(prepared / "train", schema, SETTINGS.memory_mb).groups
-    assert [reads.count(group) for group in groups] == [2] * len(groups)
+    folder = regrouped(prepared, tmp_path / "data", 32)
+    trained(trainer, folder, schema, replace(SETTINGS, epochs=2, window_groups=3))
+    groups = Split(folder / "train", schema, SETTINGS.memory_mb).groups
+    assert len(groups) > 6 and [reads.count(group) for group in groups] == [2] * len(groups)
 
 
 @contextmanager
@@ -114,11 +113,9 @@ def python_calls() -> Iterator[Callable[[], int]]:
 
 def calls_for(trainer: Trainer, window: Window, steps: int) -> int:
     """Return how many Python functions are called for some steps on a window, and for predicting it."""
-    import tensorflow as tf
-
-    order = tf.constant(np.arange(window.rows))
+    some = batches(window.rows, steps)
     with python_calls() as called:
-        trainer.train_steps(trainer.tensors(window), order, 0, steps, steps)
+        trainer.train_steps(trainer.tensors(window), some, 0, steps)
         trainer.predict_window(window)
         return called()
 

@@ -131,6 +131,7 @@ HYPERPARAMETERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "threshold": (threshold, f"of the positive class, chosen at the end: {FORMS}; default: 0.5"),
     "calibrate": (bool, "fit a temperature of the probabilities on the eval split, at the end"),
     "memory_mb": (positive_int, "memory for rows in MiB; larger data is streamed"),
+    "window_groups": (positive_int, "row groups shuffled together; default: what 2048 MiB hold"),
     "seed": (non_negative_int, "seed of the initial weights, the order of rows and dropout"),
 }
 

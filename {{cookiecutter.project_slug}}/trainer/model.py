@@ -1,7 +1,7 @@
 """The model, from prepared rows to the serving signature: data, network, loss, training, export."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from heapq import nsmallest
 from itertools import combinations
@@ -74,9 +74,10 @@ def train_and_evaluate(
     Every process of a job computes them; the chief alone exports. The metrics are those of the test split, if there is
     one; nothing before reads that split.
     """
-    splits = {name: Split(data_dir / name, schema, settings.memory_mb) for name in statistics.rows}
-    check_label_domain(splits, settings)
-    settings = with_transform(settings, statistics.label, splits["train"], splits["eval"], monitor)
+    limits = (settings.memory_mb, settings.window_groups, replicas.position)
+    splits = {name: Split(data_dir / name, schema, *limits) for name in statistics.rows}
+    check_label_domain(splits, settings, replicas)
+    settings = with_transform(settings, statistics.label, splits, replicas, monitor)
     with replicas.replica_failures_reported(), replicas.strategy.scope():
         model = Model(schema, statistics, settings)
         total_steps = loop.total_steps(splits["train"], settings)
@@ -87,34 +88,37 @@ def train_and_evaluate(
     run.train()
     last = "test" if "test" in splits else "eval"
     label, by_class, calibration = statistics.label, model.class_weights, run.calibrate()
-    metrics, labels, weights = run.metrics(splits[last])
-    threshold = run.choose_threshold(splits[last])
+    metrics, sums = run.final_metrics(splits[last])
+    linear: dict[str, float] = {}
     if replicas.position.is_chief:
         export(model, schema, statistics, model_dir, replicas.position.is_chief)
         monitor.after_export(trainer, splits[last])
+        linear = linear_baseline(schema.task, label, splits["train"], splits[last], by_class)
     return {
         **metrics,
-        **threshold,
         **calibration,
         "split": last,
-        "baseline": baseline_of(schema.task, label, labels, by_class, weights),
-        "linear_baseline": linear_baseline(
-            schema.task, label, splits["train"], splits[last], by_class
-        ),
+        "baseline": baseline_of(schema.task, label, sums, by_class),
+        "linear_baseline": linear,
         **run.state.summary(),
     }
 
 
 def with_transform(
-    settings: Settings, label: Label, train: Split, test: Split, monitor: RunMonitor
+    settings: Settings,
+    label: Label,
+    splits: Mapping[str, Split],
+    replicas: Replicas,
+    monitor: RunMonitor,
 ) -> Settings:
     """Return settings with the transform of a regression's label, unless it is given or another loss than the squared error is."""
     free = settings.target_transform is None and settings.loss == "squared"
+    train, test = splits["train"], splits["eval"]
     if not (free and suits_logarithms(label, train, test)):
         return settings
-    monitor.console.line(
-        "label    widely spread: learnt as log(1 + label); --target-transform none"
-    )
+    if min(replicas.gathered(train.smallest_label())) < 0:
+        return settings
+    monitor.line("label    widely spread: learnt as log(1 + label); --target-transform none")
     return replace(settings, target_transform="log")
 
 
@@ -127,6 +131,7 @@ class Model:
         self.loss, self.in_logs = settings.loss, settings.target_transform == "log"
         self.class_weights = class_weights(settings.class_weights, statistics.label)
         self.center, self.scale = label_scale(statistics.label, settings)
+        self.label_mean = statistics.label.mean
         self.output_count = 1 if schema.task == "regression" else len(statistics.label.classes)
         self.threshold, self.temperature = DEFAULT, 1.0
         self.members = settings.ensemble

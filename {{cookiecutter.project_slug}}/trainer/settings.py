@@ -93,6 +93,7 @@ class Settings:
     threshold: str | None = None
     calibrate: bool = False
     memory_mb: int = 2048
+    window_groups: int | None = None
     seed: int = 1
 
     def for_rows(self, rows: int, task: str) -> "Settings":

@@ -72,6 +72,7 @@ def train_and_serve(schema: Schema, exported: NewModel) -> None:
     import numpy as np
     import tensorflow as tf
 
+    from trainer.data.shards import Batches, batches_of
     from trainer.model import Model, Serving, build_optimizer, export
     from trainer.training.train_step import Trainer
 
@@ -86,7 +87,8 @@ def train_and_serve(schema: Schema, exported: NewModel) -> None:
     rows = np.arange(MADE_UP_ROWS)
     labels = rows.astype(np.float32) if schema.task == "regression" else (rows % 2).astype(np.int32)
     numbers, codes = serving.encoded(columns)
-    trainer.train_steps((numbers, codes, tf.constant(labels)), tf.constant(rows), 0, 1, 1)
+    batches = Batches(*map(tf.constant, batches_of([MADE_UP_ROWS], range(1), 1, [0])))
+    trainer.train_steps((numbers, codes, tf.constant(labels)), batches, 0, 1)
     export(model, schema, statistics, exported.folder, is_chief=True)
     lists = [cells.tolist() for cells in raw.values()]
     rows_of_cells = [dict(zip(raw, row, strict=True)) for row in zip(*lists, strict=True)]

@@ -20,7 +20,7 @@ BESIDE_THE_MODEL = (
     *("evaluate.py", "evaluation/", "preprocessing/", "run/"),
 )
 REPORTED = {"baseline", "epochs", "rows_per_second", "split", "steps"}
-MAY_CHANGE = ("epochs", "max_steps", "max_minutes", "patience")
+MAY_CHANGE = ("epochs", "max_steps", "max_minutes", "patience", "memory_mb")
 
 
 @functools.cache  # of the code as it was imported, whatever happens to the files meanwhile

@@ -29,6 +29,7 @@ Arrays = Sequence[npt.NDArray[Any]]
 class State:
     """How far a run is; with the trainer's arrays, all that a checkpoint holds."""
 
+    window_groups: int = 0
     epoch: int = 0
     window: int = 0
     step_in_window: int = 0

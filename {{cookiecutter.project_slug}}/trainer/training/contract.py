@@ -11,6 +11,7 @@ import tensorflow as tf
 from trainer.data.shards import Split, Window
 from trainer.run.errors import UserError
 from trainer.settings import Settings
+from trainer.training.distribution import Replicas
 from trainer.training.train_step import Trainer, stateful_layers
 
 ROWS = 64
@@ -23,6 +24,8 @@ PREDICTIONS = "Model.predictions in trainer/model.py"
 def check_model(trainer: Trainer, window: Window) -> None:
     """Raise `UserError` if network, loss or predictions of the model break their contract on the first rows of a window."""
     check_state(trainer)
+    if not window.rows:  # those of another replica are checked there
+        return
     model = trainer.model
     numbers, codes, labels = (
         tf.constant(array[:ROWS]) for array in (window.numbers, window.codes, window.labels)
@@ -51,7 +54,7 @@ def check_model(trainer: Trainer, window: Window) -> None:
         check_activated_once(model, outputs, labels, predictions)
 
 
-def check_label_domain(splits: Mapping[str, Split], settings: Settings) -> None:
+def check_label_domain(splits: Mapping[str, Split], settings: Settings, replicas: Replicas) -> None:
     """Raise `UserError` for a label below 0 where the loss or the transform takes none."""
     flags = ["--loss poisson"] * (settings.loss == "poisson")
     flags += ["--target-transform log"] * (settings.target_transform == "log")
@@ -60,7 +63,7 @@ def check_label_domain(splits: Mapping[str, Split], settings: Settings) -> None:
             " beside ".join(flags), "one of them: both take logarithms", "leave one out"
         )
     for name, split in splits.items() if flags else ():
-        if (least := split.smallest_label()) < 0:
+        if (least := min(replicas.gathered(split.smallest_label()))) < 0:
             what, expected = f"a label of the {name} split is {least:g}", f">= 0 for {flags[0]}"
             raise UserError(what, expected, "leave that flag out, or correct the table")
 

@@ -53,8 +53,8 @@ class Replicas:
                     "look for the replica that ended first; the same command resumes from the last checkpoint",
                 ) from error
 
-    def summed(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Return the sum of float32 `values` [n] over the processes, equal on each of them to the last bit."""
+    def summed(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return the sum of float64 `values` of any shape over the processes, equal on each of them to the last bit."""
         if self.position.count == 1:
             return values
         with self.replica_failures_reported():
@@ -68,14 +68,14 @@ class Replicas:
     def _total(self, values: Any) -> Any:
         """Return the sum over all replicas, of which a process with several GPUs counts once."""
         first_of_process = self.index() % (self.count // self.position.count) == 0
-        own = tf.where(first_of_process, values, 0.0)
+        own = tf.where(first_of_process, values, tf.zeros_like(values))
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, own)
 
     def gathered(self, value: float) -> list[float]:
-        """Return the `value` of each process, rounded to float32, so that all can decide alike."""
+        """Return the `value` of each process, so that all can decide alike."""
         if self.position.count == 1:
             return [value]
-        values = np.zeros(self.position.count, np.float32)
+        values = np.zeros(self.position.count)
         values[self.position.index] = value
         return [float(gathered) for gathered in self.summed(values)]
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from trainer.data.shards import Split, Window
 from trainer.data.statistics import Label
-from trainer.training.metrics import Array, Weights, metrics_of
+from trainer.training.metrics import Array, Weights, metrics_of, sums_of
 
 MOST_ROWS, FEWEST_ROWS = 100_000, 10_000
 MOST_PRODUCTS = 2_000_000_000
@@ -27,21 +27,21 @@ def linear_baseline(
     if not (windows := samples(train, test, max(len(classes), 1))):
         return {}
     shown, tested = windows
-    if task == "regression":
-        outputs = predicted(shown, tested, shown.labels)[:, None]
-        return metrics_of(task, outputs, tested.labels, by_row=tested.weights)
-    scores = np.stack([predicted(shown, tested, shown.labels == each) for each in classes], axis=1)
-    likely = np.clip(scores, 1e-6, 1 - 1e-6)
-    outputs = np.hstack([1 - likely, likely]) if task == "binary" else likely
-    return metrics_of(task, outputs, tested.labels, by_class=by_class, by_row=tested.weights)
+    targets = [shown.labels == each for each in classes] or [shown.labels]
+    outputs = np.stack([predicted(shown, tested, target) for target in targets], axis=1)
+    if task != "regression":
+        likely = np.clip(outputs, 1e-6, 1 - 1e-6)
+        outputs = np.hstack([1 - likely, likely]) if task == "binary" else likely
+    sums = sums_of(task, outputs, tested.labels, by_class, tested.weights, label.mean)
+    return metrics_of(task, sums, by_class=by_class)
 
 
 def suits_logarithms(label: Label, train: Split, test: Split) -> bool:
-    """Return whether labels >= 0 are widely spread, and a ridge regression of log(1 + label) explains most of it on a test split.
+    """Return whether labels, if they are >= 0, are widely spread, and a ridge regression of log(1 + label) explains most of it on a test split.
 
     Where much of the label is noise, logarithms are a poor choice: they lead to the median, which is then far below the mean.
     """
-    if label.deviation < label.mean or train.smallest_label() < 0:
+    if label.deviation < label.mean:
         return False
     if not (windows := samples(train, test, 1)):
         return False
@@ -51,7 +51,7 @@ def suits_logarithms(label: Label, train: Split, test: Split) -> bool:
 
 def samples(train: Split, test: Split, equations: int) -> tuple[Window, Window] | None:
     """Return first rows, few enough for that number of systems of equations; None for very many columns."""
-    shown, tested = train.first_rows(), test.first_rows()
+    shown, tested = train.first_rows(MOST_ROWS), test.first_rows(MOST_ROWS)
     coded = len(train.schema.coded)
     columns = max(shown.numbers.shape[1] + coded, 1)
     most = MOST_PRODUCTS // (columns**2 * equations)

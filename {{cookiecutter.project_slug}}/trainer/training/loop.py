@@ -6,17 +6,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
 from trainer.data import thresholds
-from trainer.data.shards import Split, Window
-from trainer.data.thresholds import COMMON_AIMS, DEFAULT, chosen_threshold, outcome
+from trainer.data.shards import Batches, RowGroup, Split, Window, batches_of
+from trainer.data.thresholds import COMMON_AIMS, COUNTS, DEFAULT, chosen_threshold, outcome
 from trainer.run.errors import UserError, shown
 from trainer.settings import SMALL_TABLE_ROWS, Settings, goal_of
 from trainer.training.checkpoint import State
 from trainer.training.contract import check_model
-from trainer.training.metrics import STANDARD_ERROR, Weights, finite, is_better, main_metric
+from trainer.training.metrics import STANDARD_ERROR, Sums, finite, is_better, main_metric
 from trainer.training.monitor import RunMonitor
 from trainer.training.train_step import Trainer
 
@@ -38,15 +37,13 @@ def check_same_step(trainer: Trainer, step: int) -> None:
 def total_steps(split: Split, settings: Settings) -> int:
     """Return the number of steps of the run, unless time or patience ends it earlier."""
     windows = split.plan([settings.seed, 0])
-    steps = settings.epochs * sum(
-        steps_per_window(sum(group.rows for group in groups), settings) for groups in windows
-    )
+    steps = settings.epochs * sum(steps_per_window(groups, settings) for groups in windows)
     return min(steps, settings.max_steps) if settings.max_steps else steps
 
 
-def steps_per_window(rows: int, settings: Settings) -> int:
+def steps_per_window(groups: Sequence[RowGroup], settings: Settings) -> int:
     """Return the number of batches, of nearly equal size, that the rows of a window are cut into."""
-    return -(-rows // settings.batch_size)
+    return -(-sum(group.rows for group in groups) // settings.batch_size)
 
 
 @dataclass
@@ -63,10 +60,16 @@ class Run:
 
     def resume(self) -> None:
         """Continue from the newest checkpoint, if there is one."""
+        groups = self.train_split.window_groups
         if found := self.monitor.newest_checkpoint():
             arrays, state = found
+            if (had := state["window_groups"]) != groups:
+                what = f"the checkpoint has windows of {had} row groups, and this run of {groups}"
+                fix = f"add --window-groups {had}, or name another --job-dir"
+                raise UserError(what, "the same windows, which decide the order of rows", fix)
             self.trainer.restore(arrays)
             self.state = State(**state)
+        self.state.window_groups = groups
         check_same_step(self.trainer, self.state.step)
 
     def train(self) -> None:
@@ -94,39 +97,40 @@ class Run:
     def train_epoch(self) -> None:
         state = self.state
         plan = self.train_split.plan([self.settings.seed, state.epoch])
-        for window in self.train_split.windows(plan, state.window):
+        windows = self.train_split.windows(plan, state.window)
+        for groups, window in zip(plan[state.window :], windows, strict=True):
             if not self.checked:
                 check_model(self.trainer, window)
                 self.checked = True
-            self.train_window(window)
-            if state.step_in_window < steps_per_window(window.rows, self.settings):
+            self.train_window(groups, window)
+            if state.step_in_window < steps_per_window(groups, self.settings):
                 return
             state.window, state.step_in_window = state.window + 1, 0
         state.epoch, state.window = state.epoch + 1, 0
 
-    def train_window(self, window: Window) -> None:
+    def train_window(self, groups: Sequence[RowGroup], window: Window) -> None:
         """Train on the remaining batches of a window, in an order that depends on seed, epoch and window alone."""
-        state = self.state
-        generator = np.random.default_rng([self.settings.seed, state.epoch, state.window])
-        order = tf.constant(generator.permutation(window.rows))
-        steps = steps_per_window(window.rows, self.settings)
+        state, steps = self.state, steps_per_window(groups, self.settings)
+        seed = [self.settings.seed, state.epoch, state.window]
+        shares = [group.rows for group in groups], self.train_split.own(groups)
+        batches = Batches(*map(tf.constant, batches_of(*shares, steps, seed)))
         call_steps = FIRST_CALL_STEPS
         while state.step_in_window < steps and not self.is_over():
             first = state.step_in_window
             last = min(first + call_steps, steps)
             if self.settings.max_steps:
                 last = min(last, first + self.settings.max_steps - state.step)
-            seconds = self.train_steps(window, order, first, last, steps)
+            seconds = self.train_steps(window, batches, first, last)
             wanted = (last - first) * SECONDS_PER_CALL / max(seconds, 1e-9)
             call_steps = int(min(max(wanted, 1), MOST_CALL_STEPS))
 
-    def train_steps(self, window: Window, order: Any, first: int, last: int, steps: int) -> float:
-        """Take the steps `first` to `last` of the `steps` on a window; return the seconds that they took."""
+    def train_steps(self, window: Window, batches: Batches, first: int, last: int) -> float:
+        """Take the steps `first` to `last` on a window; return the seconds that they took."""
         started = time.perf_counter()
         state, tensors = self.state, self.trainer.tensors(window)
-        loss, reached = self.trainer.train_steps(tensors, order, first, last, steps)
+        loss, reached = self.trainer.train_steps(tensors, batches, first, last)
         check_finite(loss, state.step + reached - first, window, self.trainer)
-        rows = window.rows * last // steps - window.rows * first // steps
+        rows = int(np.sum(batches.sizes[first:last]))
         seconds = max(self.trainer.replicas.gathered(time.perf_counter() - started))
         state.step_in_window += last - first
         state.step += last - first
@@ -136,14 +140,14 @@ class Run:
         self.monitor.after_steps(state, rows, loss, self.trainer)
         return seconds
 
-    def metrics(self, split: Split) -> tuple[dict[str, float], npt.NDArray[Any], Weights]:
-        """Return the metrics of a split that are finite numbers, its labels and its weights [rows]; warn of other metrics.
+    def metrics(self, split: Split) -> tuple[dict[str, float], Sums]:
+        """Return the metrics of a split that are finite numbers, and the sums of its rows; warn of other metrics.
 
         Raises `UserError` if the main metric is none of them.
         """
-        metrics, labels, weights = self.trainer.evaluate(split)
-        main, step = main_metric(self.trainer.metric, labels), self.state.step
-        return finite(metrics, main, step, self.monitor.warn), labels, weights
+        metrics, sums = self.trainer.evaluate(split)
+        main, step = main_metric(self.trainer.metric, sums), self.state.step
+        return finite(metrics, main, step, self.monitor.warn), sums
 
     def calibrate(self) -> dict[str, Any]:
         """Fit the model's temperature on the eval split, with the weights of metrics; return what that changes there."""
@@ -161,16 +165,26 @@ class Run:
         before, after = (thresholds.quality_of(each, labels, weights) for each in both)
         return {"calibration": {"temperature": model.temperature, "before": before, "after": after}}
 
-    def choose_threshold(self, split: Split) -> dict[str, Any]:
-        """Choose the model's threshold on the eval split; return what it gives on a `split`, and those of common aims."""
-        model, aim = self.trainer.model, self.settings.threshold
+    def final_metrics(self, split: Split) -> tuple[dict[str, Any], Sums]:
+        """Choose the model's threshold; return what holds of a split and the chosen threshold, and the sums of its rows."""
+        found_at, model = self.choose_threshold(), self.trainer.model
+        metrics, sums = self.metrics(split)
         if model.task != "binary":
-            return {}
-        predictions, labels, weights = chosen = self.trainer.predicted(self.eval_split)
-        scores, truth, by_row = chosen
-        if split is not self.eval_split:
-            predictions, labels, weights = self.trainer.predicted(split)
+            return metrics, sums
+        rows, by_weight = sums["kinds"]  # true and false negatives, false and true positives
+        kinds = (np.array([0, 1, 0, 1]), np.array([0, 0, 2, 2]))
+        found = {"aim": self.settings.threshold, **outcome(*kinds, model.threshold, by_weight)}
+        found |= zip(COUNTS, map(int, rows[[3, 2, 1]]), strict=True)
+        found["predicted_positive"] = float(rows[2:].sum() / rows.sum())
+        return {**metrics, "threshold": found, "thresholds": found_at}, sums
+
+    def choose_threshold(self) -> dict[str, float]:
+        """Choose the model's threshold on the eval split; return those of common aims, and its own."""
+        model, aim = self.trainer.model, self.settings.threshold
         found_at: dict[str, float] = {}
+        if model.task != "binary":
+            return found_at
+        scores, truth, by_row = self.trainer.predicted(self.eval_split)
         for each in filter(None, (*COMMON_AIMS, aim)):
             try:
                 found_at[each] = chosen_threshold(each, truth, scores[:, 1], by_row)
@@ -178,8 +192,7 @@ class Run:
                 if each == aim:
                     self.monitor.warn(f"{error}; the threshold is {DEFAULT}")
         model.threshold = found_at.get(aim or "", DEFAULT)
-        found = outcome(labels, predictions[:, 1], model.threshold, weights)
-        return {"threshold": {"aim": aim, **found}, "thresholds": found_at}
+        return found_at
 
     def evaluate(self) -> None:
         """Evaluate the eval split, add to the history, and keep the weights if they are the best so far.
@@ -188,8 +201,8 @@ class Run:
         """
         started = time.perf_counter()
         state = self.state
-        metrics, labels, _ = self.metrics(self.eval_split)
-        name = main_metric(self.trainer.metric, labels)
+        metrics, sums = self.metrics(self.eval_split)
+        name = main_metric(self.trainer.metric, sums)
         improved = all(is_better(name, metrics[name], earlier[name]) for earlier in state.history)
         kept = improved or self.is_luck(name, metrics[name])
         # A metric of the user's own may differ among the replicas, and all must keep the same weights.
@@ -223,7 +236,7 @@ def check_finite(loss: float, step: int, window: Window, trainer: Trainer) -> No
 
 def widest_column(window: Window, columns: Sequence[str]) -> str:
     """Return a clause that names the numeric column with the largest values, "" if there is none."""
-    if not columns:
+    if not columns or not window.rows:
         return ""
     reach = np.nan_to_num(np.abs(window.numbers)).max(axis=0)
     column = int(reach.argmax())

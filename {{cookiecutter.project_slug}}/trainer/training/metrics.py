@@ -1,4 +1,4 @@
-"""Metrics of a complete split, computed exactly on the host."""
+"""Metrics of a complete split, from sums over its rows: those of each process are added, and take the same memory for any number of rows."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -8,15 +8,23 @@ import numpy as np
 import numpy.typing as npt
 
 from trainer.data.statistics import Label
+from trainer.data.thresholds import DEFAULT
 from trainer.run.errors import UserError, shown
 from trainer.settings import METRICS, goal_of, own_metrics, weights_by_class
 
 Array = npt.NDArray[np.float64]
 Labels = npt.NDArray[Any]
-Weights = npt.NDArray[np.float32] | None  # of classes, or of rows
+Weights = npt.NDArray[Any] | None  # of classes, or of rows
+Sums = dict[str, Array]
 SMALLEST_PROBABILITY = 1e-7
+# The scores of a bin, or their distances to 1 above 0.5, agree as float32 in exponent and the first bits of the fraction.
+FRACTION_BITS, SMALLEST_SCORE = 13, 2.0**-32
+FIRST_BIN, LAST_BIN = (127 - 32) << FRACTION_BITS, (127 - 1) << FRACTION_BITS
+BINS = 2 * (LAST_BIN - FIRST_BIN + 1)
+ROUNDING = 1e-12
 STANDARD_ERROR = "standard_error"
 MAIN_METRIC = {task: names[0] for task, names in METRICS.items()}
+MEANS = ("accuracy", "log_loss", "mae", "loss")  # over rows
 NEED_TWO_LABELS = ("auc", "pr_auc", "r2")
 SOURCES = "metrics_of in trainer/training/metrics.py, or METRICS in trainer/features.py"
 
@@ -25,59 +33,113 @@ def is_better(metric: str, value: float, other: float) -> bool:
     return value > other if goal_of(metric) == "maximize" else value < other
 
 
-def auc(positive: npt.NDArray[np.bool_], scores: Array, weights: Weights = None) -> float:
-    """Return the area under the ROC curve of two classes, ties counted half. Shapes [rows]."""
-    own = np.ones(len(scores)) if weights is None else weights.astype(np.float64)
-    _, inverse = np.unique(scores, return_inverse=True)
-    hits, others = (np.bincount(inverse, own * each) for each in (positive, ~positive))
+def bins_of(scores: Array) -> npt.NDArray[np.int64]:
+    """Return the bins of scores from 0 to 1, in their order, [rows].
+
+    Two scores of one bin differ by less than an 8,192th of their distance to the nearer of 0 and 1, or that is below 2^-32.
+    """
+    nearest = np.maximum(np.minimum(scores, 1 - scores), SMALLEST_SCORE).astype(np.float32)
+    low = (nearest.view(np.int32).astype(np.int64) >> (23 - FRACTION_BITS)) - FIRST_BIN
+    return np.clip(np.where(scores > 0.5, BINS - 1 - low, low), 0, BINS - 1)
+
+
+def auc(hits: Array, others: Array) -> float:
+    """Return the area under the ROC curve of the rows of two classes in each bin of scores, [bins], ties counted half.
+
+    It is off by at most half the share of pairs of rows of both classes that are in one bin.
+    """
     below = np.cumsum(others) - others / 2
     return float((hits * below).sum() / (hits.sum() * others.sum()))
 
 
-def pr_auc(positive: npt.NDArray[np.bool_], scores: Array, weights: Array) -> float:
-    """Return the average precision, the area under the steps of the precision-recall curve. Shapes [rows]."""
-    _, inverse = np.unique(-scores, return_inverse=True)
-    hits, rows = np.bincount(inverse, positive * weights), np.bincount(inverse, weights)
+def pr_auc(hits: Array, others: Array) -> float:
+    """Return the average precision, the area under the steps of the precision-recall curve; arguments as of `auc`."""
+    hits, rows = hits[::-1], (hits + others)[::-1]
     return float(np.sum(np.cumsum(hits) / np.cumsum(rows) * hits) / hits.sum())
 
 
-def metrics_of(
+def sums_of(
     task: str,
     outputs: Array,
     labels: Labels,
-    main: str = "",
     by_class: Weights = None,
     by_row: Weights = None,
-) -> dict[str, float]:
-    """Return the metrics of a split; a row counts as often as the product of the weights of its class and its own says.
+    center: float = 0.0,
+    threshold: float = DEFAULT,
+) -> Sums:
+    """Return sums over rows, which may be none, to add to those over others; a row counts as often as the product of its weights says.
 
-    `outputs` are probabilities [rows, classes], or predictions [rows, 1] in the label's own unit; `labels` are class
-    codes or numbers [rows]. Those that need two labels are left out where all rows have one. `STANDARD_ERROR` is that of
-    `main`, by default that of the task; several metrics have none, nor has the AUC of rows with weights.
+    `outputs` are probabilities [rows, classes], or predictions [rows, 1] in the label's own unit; `labels` are class codes
+    or numbers [rows], whose mean should be near to `center`.
     """
-    main, of_rows = main or MAIN_METRIC[task], values_of_rows(task, outputs, labels)
-    weights: Any = np.ones(len(labels)) if by_class is None else by_class[labels]
-    weights = weights if by_row is None else weights * by_row.astype(np.float64)
-    metrics = {name: float(np.average(each, weights=weights)) for name, each in of_rows.items()}
+    own = np.ones(len(labels)) if by_row is None else by_row.astype(np.float64)
+    weights = own if by_class is None else own * by_class[labels]
+    squares, of_rows = weights**2, values_of_rows(task, outputs, labels)
+    sums = {k: np.array([weights @ x, squares @ x, squares @ x**2]) for k, x in of_rows.items()}
+    sums["weight"] = np.array([weights.sum(), squares.sum()])
+    if task == "regression":
+        offsets = labels.astype(np.float64) - center
+        sums["label"] = np.array([weights @ x for x in (offsets, offsets**2, np.abs(offsets))])
+        return sums
+    codes, chosen, count = labels.astype(np.int64), outputs.argmax(axis=1), outputs.shape[1]
+    pairs = ((codes, None), (codes, own), (codes, weights), (chosen, weights))
+    sums["rows"], sums["own"], sums["true"], sums["predicted"] = (
+        np.bincount(each, by, count).astype(np.float64) for each, by in pairs
+    )
+    sums["hits"] = np.bincount(codes, weights * (chosen == codes), count)
+    if task == "binary":
+        cells = codes * BINS + bins_of(outputs[:, 1])
+        sums["scores"] = np.bincount(cells, own, 2 * BINS).reshape(2, BINS)
+        kinds = codes + 2 * (outputs[:, 1] > threshold)
+        sums["kinds"] = np.array([np.bincount(kinds, by, 4) for by in (None, own)])
+    return sums
+
+
+def metrics_of(task: str, sums: Sums, main: str = "", by_class: Weights = None) -> dict[str, float]:
+    """Return the metrics of a split from the sums over its rows.
+
+    Those that need two labels are left out where all rows have one. `STANDARD_ERROR` is that of `main`, by default that of
+    the task; several metrics have none, nor has the AUC of rows with weights.
+    """
+    main, (weight, squares) = main or MAIN_METRIC[task], sums["weight"].tolist()
+    metrics = {name: float(sums[name][0]) / weight for name in MEANS if name in sums}
     if task == "regression":
         metrics["rmse"] = metrics["loss"] ** 0.5
-        of_rows["rmse"] = of_rows["loss"] / (2 * (metrics["rmse"] or 1.0))
-        numbers = labels.astype(np.float64)
-        errors = numbers - np.average(numbers, weights=weights)
-        if variance := float(np.average(errors**2, weights=weights)):
-            metrics["r2"] = 1 - metrics["loss"] / variance
+        if has_two_labels(sums):
+            metrics["r2"] = 1 - metrics["loss"] / label_variance(sums)
     else:
-        metrics |= class_metrics(outputs, labels.astype(np.int64), weights)
-    if main in of_rows:
-        spread = np.std(weights * (of_rows[main] - np.average(of_rows[main], weights=weights)))
-        metrics[STANDARD_ERROR] = float(spread / weights.mean()) / math.sqrt(len(labels))
-    positive = labels == 1
-    if task == "binary" and 0 < (count := int(positive.sum())) < len(labels):
-        metrics["auc"] = auc(positive, outputs[:, 1], by_row)  # whatever the classes weigh
-        metrics["pr_auc"] = pr_auc(positive, outputs[:, 1], weights)
-        if main == "auc" and by_row is None:
-            metrics[STANDARD_ERROR] = auc_error(metrics["auc"], count, len(labels) - count)
+        metrics |= class_metrics(sums)
+    if main in ("rmse", *MEANS):
+        of_main = sums["loss" if main == "rmse" else main]
+        unit = 2 * (metrics["rmse"] or 1.0) if main == "rmse" else 1.0
+        metrics[STANDARD_ERROR] = mean_error(of_main, weight, squares) / unit
+    if task == "binary" and has_two_labels(sums):
+        others, hits = sums["scores"][:, sums["scores"].any(axis=0)]
+        metrics["auc"] = auc(hits, others)  # whatever the classes weigh
+        of_classes = (1.0, 1.0) if by_class is None else by_class.tolist()
+        metrics["pr_auc"] = pr_auc(hits * of_classes[1], others * of_classes[0])
+        if main == "auc" and (sums["own"] == sums["rows"]).all():
+            negative, positive = map(int, sums["rows"])
+            metrics[STANDARD_ERROR] = auc_error(metrics["auc"], positive, negative)
     return metrics
+
+
+def mean_error(sums: Array, weight: float, squares: float) -> float:
+    """Return the standard error of a weighted mean, from sums over rows: of w x, w^2 x and w^2 x^2, [3], of w, and of w^2."""
+    total, first, second = sums.tolist()
+    mean = total / weight
+    return math.sqrt(max(second - 2 * mean * first + mean**2 * squares, 0.0)) / weight
+
+
+def label_variance(sums: Sums) -> float:
+    """Return the weighted variance of labels that are numbers, 0 if they are all alike."""
+    mean, square, _ = (sums["label"] / sums["weight"][0]).tolist()
+    variance = float(square - mean**2)
+    return variance if variance > ROUNDING * square else 0.0
+
+
+def has_two_labels(sums: Sums) -> bool:
+    return label_variance(sums) > 0 if "label" in sums else sum(sums["rows"] > 0) > 1
 
 
 def values_of_rows(task: str, outputs: Array, labels: npt.NDArray[Any]) -> dict[str, Array]:
@@ -92,13 +154,11 @@ def values_of_rows(task: str, outputs: Array, labels: npt.NDArray[Any]) -> dict[
     return {"accuracy": hits, "log_loss": losses, "loss": losses}
 
 
-def class_metrics(outputs: Array, codes: npt.NDArray[np.int64], weights: Array) -> dict[str, float]:
+def class_metrics(sums: Sums) -> dict[str, float]:
     """Return the mean recall of the classes that the rows have, and F1: of the second of two classes, else the mean of those."""
-    count, chosen = outputs.shape[1], outputs.argmax(axis=1)
-    true, predicted = (np.bincount(each, weights, count) for each in (codes, chosen))
-    hits = np.bincount(codes, weights * (chosen == codes), count)
+    true, predicted, hits = (sums[name] for name in ("true", "predicted", "hits"))
     recall, f1 = hits / np.where(true, true, 1), 2 * hits / np.where(true, true + predicted, 1)
-    of_classes = f1[1] if count == 2 else f1[true > 0].mean()
+    of_classes = f1[1] if len(true) == 2 else f1[true > 0].mean()
     return {"balanced_accuracy": float(recall[true > 0].mean()), "f1": float(of_classes)}
 
 
@@ -108,9 +168,9 @@ def own_values(task: str, outputs: Array, labels: npt.NDArray[np.generic]) -> di
     return {k: call(labels.copy(), given.copy()) for k, (call, _) in own_metrics().items()}
 
 
-def main_metric(metric: str, labels: npt.NDArray[np.generic]) -> str:
-    """Return what judges rows with these labels: a metric, or the loss where that is undefined."""
-    return "loss" if metric in NEED_TWO_LABELS and len(np.unique(labels)) < 2 else metric
+def main_metric(metric: str, sums: Sums) -> str:
+    """Return what judges the rows of `sums`: a metric, or the loss where that is undefined."""
+    return "loss" if metric in NEED_TWO_LABELS and not has_two_labels(sums) else metric
 
 
 def auc_error(area: float, positive: int, negative: int) -> float:
@@ -159,12 +219,15 @@ def class_weights(text: str | None, label: Label) -> Weights:
     return np.asarray(weights * counts.sum() / (weights @ counts), np.float32)
 
 
-def baseline_of(
-    task: str, label: Label, labels: Labels, by_class: Weights = None, by_row: Weights = None
-) -> dict[str, float]:
-    """Return the metrics of always predicting the weighted class frequencies of the training rows, or their mean."""
-    if task == "regression":
-        return metrics_of(task, np.full((len(labels), 1), label.mean), labels, by_row=by_row)
-    counts = np.asarray(label.counts, np.float64) * (1 if by_class is None else by_class)
-    outputs = np.tile(counts / counts.sum(), (len(labels), 1))
-    return metrics_of(task, outputs, labels, by_class=by_class, by_row=by_row)
+def baseline_of(task: str, label: Label, sums: Sums, by_class: Weights = None) -> dict[str, float]:
+    """Return the metrics of always predicting the weighted class frequencies of the training rows, or their mean, for the rows of `sums`."""
+    if task == "regression":  # the offsets of the labels are from that mean
+        _, square, absolute = sums["label"]
+        own = {**sums, "loss": np.array([square, 0, 0]), "mae": np.array([absolute, 0, 0])}
+    else:  # the rows of a class are as one that has their weight
+        counts = np.asarray(label.counts, np.float64) * (1 if by_class is None else by_class)
+        (codes,) = sums["rows"].nonzero()
+        outputs = np.tile(counts / counts.sum(), (len(codes), 1))
+        own = sums_of(task, outputs, codes, by_class, sums["own"][codes])
+    found = metrics_of(task, own, by_class=by_class)
+    return {name: value for name, value in found.items() if name != STANDARD_ERROR}

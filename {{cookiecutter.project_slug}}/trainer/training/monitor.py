@@ -102,6 +102,10 @@ class RunMonitor:
             steps = f"{self.progress.total_steps:,} steps in {chosen.epochs} epochs"
             self.console.line(f"quality  {chosen.quality}: {size}{steps}; about {duration(left)}")
 
+    def line(self, text: str) -> None:
+        if self.writes:
+            self.console.line(text)
+
     def warn(self, text: str) -> None:
         if self.writes:
             self.console.warning(text)
@@ -134,7 +138,7 @@ class RunMonitor:
 
     def after_export(self, trainer: Trainer, split: Split) -> None:
         """Keep the predictions for the first rows of a split, which the exported model is compared with."""
-        window = split.first_rows()
+        window = split.first_rows(EXAMPLES)
         self.trained = trainer.predict(window.numbers[:EXAMPLES], window.codes[:EXAMPLES]).numpy()
 
     def save(self, state: State, trainer: Trainer) -> None:

@@ -10,17 +10,17 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from trainer.data.shards import Split, Window
+from trainer.data.shards import Batches, Split, Window
 from trainer.run.cluster import ClusterPosition
 from trainer.run.errors import UserError
-from trainer.settings import Settings
+from trainer.settings import Settings, own_metrics
 from trainer.training.distribution import Replicas
-from trainer.training.metrics import MAIN_METRIC, Weights, metrics_of, own_values
+from trainer.training.metrics import MAIN_METRIC, Sums, Weights, metrics_of, own_values, sums_of
 from trainer.training.tensorflow_setup import cores
 
 EVALUATION_ROWS = 8_192
 FEWEST_ROWS_PER_PART = 64
-ROUNDING = 1e-4  # replicas exchange float32
+MOST_PREDICTIONS = 1 << 22  # that are at hand at once: of two million rows of two classes
 SEED_STATE = "seed_generator_state"  # the name that Keras gives it
 
 
@@ -74,7 +74,7 @@ class Trainer:
         # With signatures, because any other number of rows would have the graph traced again.
         self.steps_graph = tf.function(
             self._train_steps,
-            [tensors, tf.TensorSpec([None], tf.int64), number, number, number],
+            [tensors, Batches(*[tf.TensorSpec([None], tf.int64)] * 3), number, number],
         )
         self.gradients = tf.function(
             self._gradients, [tensors, tf.TensorSpec([], tf.float32)], autograph=False
@@ -131,8 +131,7 @@ class Trainer:
         checksum = 0
         for variable in self.model.network.trainable_variables:
             checksum = zlib.crc32(variable.numpy().tobytes(), checksum)
-        # What float32 holds exactly.
-        if len(set(self.replicas.gathered(checksum % 2**24))) > 1:
+        if len(set(self.replicas.gathered(checksum))) > 1:
             raise UserError(
                 "the replicas end with different weights",
                 "the same weights on each, since all add up the same gradients",
@@ -155,60 +154,57 @@ class Trainer:
         return self._loaded[1]
 
     def train_steps(
-        self, tensors: tuple[Any, ...], order: Any, first: int, last: int, steps: int
+        self, tensors: tuple[Any, ...], batches: Batches, first: int, last: int
     ) -> tuple[float, int]:
-        """Take the steps `first` to `last` on the `tensors` of a window; return the last loss and the number of the next step.
-
-        `steps` batches of nearly equal size cut `order`, the row numbers of the window in random order, int64 [rows].
-        """
-        bounds = [tf.constant(number, tf.int64) for number in (first, last, steps)]
+        """Take the steps `first` to `last` on the `tensors` of a window, one per batch; return the last loss and the number of the next step."""
+        bounds = [tf.constant(number, tf.int64) for number in (first, last)]
         with self.replicas.replica_failures_reported():
-            loss, reached, trained = self.steps_graph(tensors, order, *bounds)
-            rows = len(order) * int(reached) // steps - len(order) * first // steps
+            loss, reached, trained = self.steps_graph(tensors, batches, *bounds)
+            rows = int(np.sum(batches.sizes[first : int(reached)]))
             self.check_row_counts(int(trained), rows)
             return sum(self.replicas.gathered(float(loss))), int(reached)
 
     def check_row_counts(self, trained: int, rows: int) -> None:
         """Raise `UserError` unless the rows that each replica has `trained` on add up to the `rows` of the batches."""
         total = sum(self.replicas.gathered(trained))
-        if abs(total - rows) > rows * ROUNDING:
+        if total != rows:
             raise UserError(
                 f"the replicas trained on {total:,.0f} rows of batches that hold {rows:,}",
                 "each row on one replica",
-                "let train_step_on_replica in trainer/training/train_step.py give each replica a part of its own",
+                "let Split.own in trainer/data/shards.py, and train_step_on_replica, give each replica a part of its own",
             )
 
-    def _train_steps(self, tensors: Any, order: Any, first: Any, last: Any, steps: Any) -> Any:
+    def _train_steps(self, tensors: Any, batches: Any, first: Any, last: Any) -> Any:
         """Return this process's part in the last loss, the number of the next step, and the rows trained on here.
 
         A loss that is not finite ends the loop early, unless there are other replicas, which cannot know.
         """
-        rows = tf.size(order, tf.int64)
+        order, cuts, sizes = batches
         loss, step, trained = tf.constant(0.0), first, tf.constant(0, tf.int64)
         while step < last and (self.replicas.count > 1 or tf.math.is_finite(loss)):
-            batch = order[rows * step // steps : rows * (step + 1) // steps]
-            loss, count = self.train_step(tensors, batch)
+            loss, count = self.train_step(tensors, order[cuts[step] : cuts[step + 1]], sizes[step])
             trained += count
             step += 1
         return loss, step, trained
 
     # Nothing from here on branches on tensors, and to convert it takes time.
     @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
-    def train_step(self, tensors: Any, batch: Any) -> Any:
-        """Take one step on the rows `batch`, int64 [batch size], each replica on its part.
+    def train_step(self, tensors: Any, batch: Any, size: Any) -> Any:
+        """Take one step on the rows `batch`, int64 [own rows], of a batch of `size` rows, each replica on its part.
 
         Returns the loss and the number of rows, as far as this process has a part in them.
         """
         strategy = self.replicas.strategy
-        results = strategy.run(self.train_step_on_replica, (tensors, batch))
+        results = strategy.run(self.train_step_on_replica, (tensors, batch, size))
         losses, counts = map(strategy.experimental_local_results, results)
         return tf.add_n(losses), tf.add_n(counts)
 
-    def train_step_on_replica(self, tensors: Any, batch: Any) -> Any:
-        """Take this replica's part in a step: each row of the batch is on one replica."""
-        size = tf.size(batch, tf.int64)
-        replica, replicas = self.replicas.index(), self.replicas.count
-        own = batch[size * replica // replicas : size * (replica + 1) // replicas]
+    def train_step_on_replica(self, tensors: Any, batch: Any, size: Any) -> Any:
+        """Take this replica's part in a step: the replicas of a process share the rows that it has."""
+        rows = tf.size(batch, tf.int64)
+        replicas = self.replicas.count // self.replicas.position.count
+        replica = self.replicas.index() % replicas
+        own = batch[rows * replica // replicas : rows * (replica + 1) // replicas]
         return self.update(tensors, own, size)
 
     def update(self, tensors: Any, rows: Any, batch_size: Any) -> Any:
@@ -244,30 +240,43 @@ class Trainer:
         parts = [slice(cuts[part], cuts[part + 1]) for part in range(self.parts)]
         return tf.concat([self.predict_part(numbers[part], codes[part]) for part in parts], 0)
 
-    def evaluate(self, split: Split) -> tuple[dict[str, float], npt.NDArray[Any], Weights]:
-        """Return the metrics of a split, its labels and weights [rows]. The processes share the rows, and all get the same."""
-        predictions, labels, weights = self.predicted(split)
-        task, by_class = self.model.task, self.model.class_weights
-        metrics = metrics_of(task, predictions, labels, self.metric, by_class, weights)
-        return {**metrics, **own_values(task, predictions, labels)}, labels, weights
+    def evaluate(self, split: Split) -> tuple[dict[str, float], Sums]:
+        """Return the metrics of a split and the sums that they are made of. The processes share the rows, and all get the same."""
+        model, sums = self.model, self.sums(split)
+        metrics = metrics_of(model.task, sums, self.metric, model.class_weights)
+        if own_metrics():
+            metrics |= own_values(model.task, *self.predicted(split)[:2])
+        return metrics, sums
+
+    def sums(self, split: Split) -> Sums:
+        """Return the sums over all rows of a split, from the windows of each process."""
+        model, total = self.model, Sums()
+        by_class, center, threshold = model.class_weights, model.label_mean, model.threshold
+        for window in split.windows(split.plan()):
+            outputs, labels = self.predict_window(window), window.labels
+            sums = sums_of(model.task, outputs, labels, by_class, window.weights, center, threshold)
+            total = {name: each + total.get(name, 0.0) for name, each in sums.items()}
+        return {name: self.replicas.summed(each) for name, each in total.items()}
 
     def predicted(self, split: Split) -> tuple[npt.NDArray[np.float64], npt.NDArray[Any], Weights]:
-        """Return the predictions for a split, float64 [rows, outputs], its labels and its weights [rows]."""
-        outputs, labels, weights = [], [], []
-        for window in split.windows(split.plan([0])):
-            outputs.append(self.predict_window(window))
-            labels.append(window.labels)
-            weights += [] if window.weights is None else [window.weights]
-        by_row = np.concatenate(weights) if weights else None
-        return np.concatenate(outputs).astype(np.float64), np.concatenate(labels), by_row
+        """Return predictions, float64 [rows, outputs], labels and weights [rows], of the first rows of a split, to each process the same."""
+        outputs = self.model.output_count
+        found = np.zeros((min(split.rows, MOST_PREDICTIONS // outputs + 1), outputs + 2))
+        plan = [groups for groups in split.plan() if groups[0].begin < len(found)]
+        kind = np.float32 if self.model.task == "regression" else np.int32
+        for groups, window in zip(plan, split.windows(plan), strict=True):
+            if own := split.own(groups):
+                part = found[groups[own.start].begin :][: window.rows]
+                part[:, :outputs] = self.predict_window(window)[: len(part)]
+                part[:, outputs] = window.labels[: len(part)]
+                part[:, -1] = 0.0 if window.weights is None else window.weights[: len(part)]
+        found = self.replicas.summed(found)
+        weights = found[:, -1].astype(np.float32) if split.weighted else None
+        return found[:, :outputs], found[:, outputs].astype(kind), weights
 
-    def predict_window(self, window: Window) -> npt.NDArray[np.float32]:
-        """Return the predictions for a window, float32 [rows, outputs], each row computed by one process."""
-        index, count = self.replicas.position.index, self.replicas.position.count
-        first, last = window.rows * index // count, window.rows * (index + 1) // count
-        begins = range(first, last, EVALUATION_ROWS)
-        cuts = [slice(begin, min(begin + EVALUATION_ROWS, last)) for begin in begins]
-        own = [self.predict(window.numbers[cut], window.codes[cut]).numpy() for cut in cuts]
-        predictions = np.zeros((window.rows, self.model.output_count), np.float32)
-        predictions[first:last] = np.concatenate(own) if own else 0.0
-        return self.replicas.summed(predictions.reshape(-1)).reshape(predictions.shape)
+    def predict_window(self, window: Window) -> npt.NDArray[np.float64]:
+        """Return the predictions for the rows of a window, float64 [rows, outputs]."""
+        begins = range(0, max(window.rows, 1), EVALUATION_ROWS)
+        cuts = [slice(begin, begin + EVALUATION_ROWS) for begin in begins]
+        parts = [self.predict(window.numbers[cut], window.codes[cut]).numpy() for cut in cuts]
+        return np.concatenate(parts).astype(np.float64)
