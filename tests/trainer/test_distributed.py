@@ -284,10 +284,11 @@ sys.exit(task.main(sys.argv[1:]))
 """
 
 
-def test_each_replica_shows_what_the_model_prints(grouped: Path, tmp_path: Path) -> None:
+def test_each_replica_shows_what_the_model_prints(prepared: Path, tmp_path: Path) -> None:
     command = (sys.executable, "-c", PRINTING)
     flags = [*FLAGS, "--max-steps", "2"]
-    for replica in start(grouped, [tmp_path / "job"] * 2, flags, command):
+    # The only row group is that of the chief.
+    for replica in start(prepared, [tmp_path / "job"] * 2, flags, command):
         printed = replica.communicate(timeout=120)[1]
         assert replica.returncode == 0, printed
         assert printed.count("printed\n") >= 2 and "UserWarning: a warning" in printed

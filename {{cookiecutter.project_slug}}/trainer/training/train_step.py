@@ -201,11 +201,11 @@ class Trainer:
 
     def train_step_on_replica(self, tensors: Any, batch: Any, size: Any) -> Any:
         """Take this replica's part in a step: the replicas of a process share the rows that it has."""
-        rows = tf.size(batch, tf.int64)
         replicas = self.replicas.count // self.replicas.position.count
-        replica = self.replicas.index() % replicas
-        own = batch[rows * replica // replicas : rows * (replica + 1) // replicas]
-        return self.update(tensors, own, size)
+        if replicas > 1:
+            rows, replica = tf.size(batch, tf.int64), self.replicas.index() % replicas
+            batch = batch[rows * replica // replicas : rows * (replica + 1) // replicas]
+        return self.update(tensors, batch, size)
 
     def update(self, tensors: Any, rows: Any, batch_size: Any) -> Any:
         """Update the weights by the gradients of some `rows`, int64, of a batch; the optimizer adds those of all replicas.
