@@ -21,6 +21,7 @@ PLAN = Plan(
         "train_rows": 90_000_000,
         "shard_bytes_per_row": 20.0,
         "array_bytes_per_row": 64,
+        "window_rows": 16_580_608,
         "settings": {
             "quality": "default",
             "epochs": 2,
@@ -67,7 +68,7 @@ def test_limits_follow_from_what_was_measured() -> None:
     found = dict(limits(PLAN, 10**12))
     assert found["disk"] == "1 TB free: enough for 10 billion rows"
     assert found["prepare"] == "takes an hour here from 360 million rows on"
-    assert found["memory"] == "rows are read in windows from 17 million on (--memory-mb)"
+    assert found["memory"] == "beyond 17 million rows an epoch is shuffled in windows"
 
 
 def test_the_plan_is_a_table_of_this_machine_and_of_each_tier_of_cpus(

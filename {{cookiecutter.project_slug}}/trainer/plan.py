@@ -49,9 +49,13 @@ def main(arguments: Sequence[str]) -> int:
     sample = sample_of(request.train, folder / "1", int(options.sample_mb * 1e6), schema)
     parts = [n for n in SMALLER if n == 1 or sample.written_bytes / n >= FEWEST_BYTES]
     measured = [prepared(request, sample, times, schema) for times in parts]
+    # Imported here, so that --help does not wait for it.
+    from trainer.data.shards import BYTES_PER_VALUE, COPIES_IN_MEMORY, READER_MB, WINDOW_MB
+
     statistics = read_statistics(request.output, schema)
     rows = sum(statistics.rows.values())
     train_rows = round(statistics.rows["train"] / sample.share)
+    row_bytes = BYTES_PER_VALUE * (len(schema.numeric) + schema.code_width + 1)
     shards = sum(each.stat().st_size for each in request.output.rglob(files.SHARDS))
     result = {
         "table_bytes": sample.table_bytes,
@@ -61,7 +65,8 @@ def main(arguments: Sequence[str]) -> int:
         "train_rows": train_rows,
         "prepared": measured,
         "shard_bytes_per_row": shards / rows,
-        "array_bytes_per_row": 4 * (len(schema.numeric) + schema.code_width + 1),
+        "array_bytes_per_row": row_bytes,
+        "window_rows": (WINDOW_MB - READER_MB) * 2**20 // row_bytes // COPIES_IN_MEMORY,
         "settings": settings.for_rows(train_rows, schema.task).as_json(),
     }
     write_json(options.result, result)

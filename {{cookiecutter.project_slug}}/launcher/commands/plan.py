@@ -217,14 +217,13 @@ def cores(tier: Tier) -> int:
 def limits(found: Plan, free_bytes: int) -> Iterator[tuple[str, str]]:
     """Yield what a table some times as large would meet, and from how many rows on."""
     table = found.table
-    rows, settings = table["rows"], table["settings"]
+    rows = table["rows"]
     row_bytes = table["text_bytes"] / rows + table["shard_bytes_per_row"]
     yield "disk", f"{size(free_bytes)} free: enough for {count(free_bytes / row_bytes)} rows"
     if found.prepare.each and found.prepare.error < LARGEST_ERROR:
         hour = (LONG_SECONDS - max(0.0, found.prepare.fixed)) / found.prepare.each
         yield "prepare", f"takes an hour here from {count(hour)} rows on"
-    in_memory = settings["memory_mb"] * 2**20 / (2 * table["array_bytes_per_row"])
-    yield "memory", f"rows are read in windows from {count(in_memory)} on (--memory-mb)"
+    yield "memory", f"beyond {count(table['window_rows'])} rows an epoch is shuffled in windows"
     replicas = most_useful(found)
     yield "replicas", f"beyond {replicas}, exchanging weights takes longer than what it saves"
 
