@@ -109,18 +109,21 @@ def test_steps_end_the_run_in_the_middle_of_an_epoch(
     assert monitor.state.step == monitor.total_steps == 7
 
 
-def test_a_fast_run_has_fewer_boundaries_with_the_same_ends(
-    schema: Schema, statistics: Statistics
+@pytest.mark.parametrize(
+    ("quality", "train_rows", "count"),
+    [("fast", 50_000, 24), ("default", 50_000, 60), ("default", 8_000, 40), ("best", 900, 24)],
+)
+def test_a_fast_run_and_one_of_few_rows_have_fewer_boundaries_with_the_same_ends(
+    schema: Schema, statistics: Statistics, quality: str, train_rows: int, count: int
 ) -> None:
     edges = tuple(float(number) for number in range(60))
     columns = {name: replace(each, boundaries=edges) for name, each in statistics.numeric.items()}
     first, *others = columns
     columns[first] = replace(columns[first], boundaries=edges[:2])
-    statistics = replace(statistics, numeric=columns)
-    few, *many = boundaries_of(statistics, replace(SETTINGS, quality="fast"))
+    statistics = replace(statistics, numeric=columns, rows={"train": train_rows, "eval": 1})
+    few, *many = boundaries_of(statistics, replace(SETTINGS, quality=quality))
     assert few == (0.0, 1.0) and len(many) == len(others) > 0
-    assert all(len(set(each)) == 24 and (each[0], each[-1]) == (0.0, 59.0) for each in many)
-    assert boundaries_of(statistics, SETTINGS) == [each.boundaries for each in columns.values()]
+    assert all(len(set(each)) == count and (each[0], each[-1]) == (0.0, 59.0) for each in many)
 
 
 def test_an_ensemble_predicts_the_mean_of_members_that_differ(

@@ -51,7 +51,7 @@ LARGEST_CROSS = 2_000
 MOST_CROSSES = 300
 ROWS_PER_CROSS_CODE = 10
 WARM_UP_SHARE = 0.1
-FAST_BOUNDARIES = 24
+FEW_BOUNDARIES, ROWS_PER_BOUNDARY = 24, 200
 WORD_DROPOUTS = 3.0  # times the dropout of hidden units: a text has many words to learn by heart
 # Each weight of the linear part is updated too rarely to learn at the network's rate.
 WIDE_RATE = 3.0
@@ -247,14 +247,13 @@ def build_network(schema: Schema, statistics: Statistics, settings: Settings) ->
 
 
 def boundaries_of(statistics: Statistics, settings: Settings) -> list[tuple[float, ...]]:
-    """Return the boundaries of each numeric column, at most `FAST_BOUNDARIES` evenly chosen ones for a fast run."""
+    """Return the boundaries of each numeric column, evenly chosen ones where a fast run, or the rows, ask for fewer."""
+    rows = 0 if settings.quality == "fast" else statistics.rows["train"]
+    most = max(FEW_BOUNDARIES, rows // ROWS_PER_BOUNDARY)
     columns = [column.boundaries for column in statistics.numeric.values()]
-    if settings.quality != "fast":
-        return columns
-    counts = [min(len(edges), FAST_BOUNDARIES) for edges in columns]
     return [
         tuple(edges[each * (len(edges) - 1) // (count - 1)] for each in range(count))
-        for edges, count in zip(columns, counts, strict=True)
+        for edges, count in ((edges, min(len(edges), most)) for edges in columns)
     ]
 
 
