@@ -5,13 +5,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from conftest import Row, made_up_rows, write_table
 from trainer import features, prepare
 from trainer.data import files
 from trainer.data.schema import Schema
+from trainer.data.shards import row_groups
 from trainer.data.statistics import read_statistics
-from trainer.preprocessing import cell_sql, engine, sql
+from trainer.preprocessing import cell_sql, engine, shard_writer, sql
 from trainer.run.errors import UserError
 
 
@@ -20,20 +23,35 @@ def run(train: Path, output: Path, *options: str) -> int:
     return prepare.main(["--train", str(train), "--output", str(output), "-q", *options])
 
 
-def test_the_fingerprint_depends_on_content_alone(
+def test_shards_have_the_same_bytes_with_any_number_of_threads_and_any_memory(
     schema: Schema, rows: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # As many rows as several threads take a part of.
+    train = write_table(tmp_path / "train.data", schema, rows * 600)
     database, found = engine.database, []
-    for threads in (1, 4):
-        folder = tmp_path / f"clone {threads}"
-        folder.mkdir()
-        # As many as several threads take a part of.
-        train = write_table(folder / "train.data", schema, rows * 600)
-        settings = f"SET threads = {threads}"
-        monkeypatch.setattr(engine, "database", lambda *rest, s=settings: ran(database(*rest), s))
-        run(train, folder / "output")
-        found.append(read_statistics(folder / "output", schema))
-    assert found[0] == found[1] and len(found[0].fingerprint) == 64
+    run(train, tmp_path / "one file")
+    for name, count in ("SHARD_ROWS", 20_000), ("ROW_GROUP_ROWS", 500), ("ROWS_AT_ONCE", 2_000):
+        monkeypatch.setattr(shard_writer, name, count)
+    for threads, memory_mb in (1, "4096"), (2, "512"), (4, "2048"):
+        setting = f"SET threads = {threads}"
+        monkeypatch.setattr(engine, "database", lambda *rest, s=setting: ran(database(*rest), s))
+        run(train, tmp_path / str(threads), "--memory-mb", memory_mb)
+        found.append(read_statistics(tmp_path / str(threads), schema))
+    assert found[0] == found[1] == found[2] and len(found[0].fingerprint) == 64
+    whole, shards = (sorted((tmp_path / of / "train").iterdir()) for of in ("one file", "1"))
+    assert len(whole) == 1 and len(shards) == shard_writer.shard_count(found[0].rows["train"]) > 2
+    assert pq.read_table(whole[0]) == pa.concat_tables(map(pq.read_table, shards))
+    for path in shards:
+        *full, last = (group.rows for group in row_groups(path.parent) if group.path == path)
+        assert {*full} == {500} and 0 < last <= full[0]
+
+
+@pytest.mark.parametrize(("rows", "count"), [(1, 1), (8, 1), (9, 2), (16, 2), (17, 4), (33, 8)])
+def test_the_number_of_shards_is_the_least_power_of_two(
+    rows: int, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shard_writer, "SHARD_ROWS", 8)
+    assert shard_writer.shard_count(rows) == count
 
 
 def ran(connection: duckdb.DuckDBPyConnection, statement: str) -> duckdb.DuckDBPyConnection:

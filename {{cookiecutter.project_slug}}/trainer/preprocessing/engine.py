@@ -82,7 +82,7 @@ def check_label_sql(schema: Schema) -> None:
 
 
 def database(spill: Path, memory_mb: int) -> Any:
-    """Return a DuckDB connection whose tables are in memory and, beyond that, in `spill`; it never goes online."""
+    """Return a DuckDB connection whose tables are in `spill`, of which `memory_mb` are held in memory; it never goes online."""
     import duckdb
 
     settings: dict[str, Any] = {
@@ -92,7 +92,9 @@ def database(spill: Path, memory_mb: int) -> Any:
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
     }
-    connection = duckdb.connect(config=settings)
+    spill.mkdir(parents=True, exist_ok=True)
+    # Tables of a file are compressed, and those in memory are not.
+    connection = duckdb.connect(str(spill / "tables.duckdb"), config=settings)
     # A time with a zone, as text, must not depend on this machine's zone.
     connection.execute("LOAD icu; SET TimeZone = 'UTC'")
     return connection

@@ -100,9 +100,9 @@ class Preparation:
         self.write_examples([*statistics.rows][-1])
         self.create_codes(statistics)
         self.encode_first()
-        for split in statistics.rows:
+        for split, rows in statistics.rows.items():
             folder = self.folder / split
-            write_shards(self.engine, self.schema, split, folder, self.request.weight)
+            write_shards(self.engine, self.schema, split, rows, folder, self.request.weight)
         statistics = self.compare_splits(statistics)
         self.engine.close()
         return self.identified(statistics)

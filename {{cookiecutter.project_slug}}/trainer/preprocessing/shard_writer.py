@@ -1,50 +1,74 @@
 """Encoded rows as Parquet shards: the same bytes whatever the order of the table, threads and memory."""
 
 import concurrent.futures
-import contextlib
+import itertools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from trainer.data.schema import Schema
 from trainer.preprocessing import analyze, sql
 from trainer.preprocessing.engine import Engine
 
-ROW_GROUP_ROWS = 1 << 16
-GROUPS_PER_SHARD = 16
+ROW_GROUP_ROWS = 1 << 14
+ROWS_AT_ONCE = 4 * ROW_GROUP_ROWS
+SHARD_ROWS = 1 << 20
 
 
-def write_shards(engine: Engine, schema: Schema, split: str, folder: Path, weight: str) -> None:
-    """Write one split as Parquet files of at most `GROUPS_PER_SHARD` row groups to a new folder."""
+def shard_count(rows: int) -> int:
+    """Return the number of shards of a split, a power of two: so that they have `SHARD_ROWS` rows or fewer on average."""
+    return 1 << ((rows - 1) // SHARD_ROWS).bit_length()
+
+
+def write_shards(
+    engine: Engine, schema: Schema, split: str, rows: int, folder: Path, weight: str
+) -> None:
+    """Write the rows of one split, sorted by key, to a new folder: a Parquet file for each range of keys.
+
+    Row groups have `ROW_GROUP_ROWS` rows, the last of a file fewer.
+    """
     from pyarrow.parquet import ParquetWriter
 
     target = shard_schema(schema, weight)
     folder.mkdir()
-    batches = engine.batches(sql.encoded(schema, split, bool(weight)), ROW_GROUP_ROWS)
+    batches = engine.batches(sql.encoded(schema, split, bool(weight)), ROWS_AT_ONCE)
+    parts = by_shard(batches, shard_count(rows))
     encoded = (
-        with_word_codes(rows.rename_columns(target.names), schema).cast(target)
-        for rows in row_groups(batches)
+        (number, with_word_codes(rows.rename_columns(target.names), schema).cast(target))
+        for number, of_shard in itertools.groupby(parts, lambda part: part[0])
+        for rows in row_groups(rows for _, rows in of_shard)
     )
-    with contextlib.ExitStack() as shards:
-        for number, rows in enumerate(computed_ahead(encoded)):
-            shard, group = divmod(number, GROUPS_PER_SHARD)
-            if group == 0:
-                shards.close()
-                path = folder / f"{shard:05d}.parquet"
-                writer = shards.enter_context(ParquetWriter(path, target))
-            writer.write_table(rows)
+    for number, of_shard in itertools.groupby(computed_ahead(encoded), lambda part: part[0]):
+        with ParquetWriter(folder / f"{number:05d}.parquet", target) as writer:
+            for _, rows in of_shard:
+                writer.write_table(rows, ROW_GROUP_ROWS)
+
+
+def by_shard(batches: Iterable[Any], count: int) -> Iterator[tuple[int, Any]]:
+    """Yield the parts of record batches that belong to one shard, and its number; `row_key`, their last column, is left out.
+
+    A shard has the keys of a range, `count` of which are equally long.
+    """
+    for batch in batches:
+        shards = batch.column("row_key").to_numpy() // (sql.KEYS // count)
+        begins = np.flatnonzero(np.diff(shards, prepend=-1)).tolist()
+        rows = batch.drop_columns(["row_key"])
+        for begin, end in zip(begins, [*begins[1:], len(shards)], strict=True):
+            yield int(shards[begin]), rows.slice(begin, end - begin)
 
 
 def row_groups(batches: Iterable[Any]) -> Iterator[Any]:
-    """Yield tables of `ROW_GROUP_ROWS` rows, the last of fewer: how DuckDB cuts batches depends on its threads."""
+    """Yield tables of `ROWS_AT_ONCE` rows, the last of fewer: how DuckDB cuts batches depends on its threads."""
     import pyarrow
 
     kept: list[Any] = []
     for batch in batches:
         rows = pyarrow.Table.from_batches([*kept, batch])
-        while rows.num_rows >= ROW_GROUP_ROWS:
-            yield rows.slice(0, ROW_GROUP_ROWS).combine_chunks()
-            rows = rows.slice(ROW_GROUP_ROWS)
+        while rows.num_rows >= ROWS_AT_ONCE:
+            yield rows.slice(0, ROWS_AT_ONCE).combine_chunks()
+            rows = rows.slice(ROWS_AT_ONCE)
         kept = rows.to_batches()
     if kept:
         yield pyarrow.Table.from_batches(kept).combine_chunks()

@@ -37,6 +37,7 @@ END = f"({SEPARATOR}|$)"
 IN_UTC = (f"(:[0-9][0-9](?:[.][0-9]+)?)[+]00(?::00)?{END}", r"\1\2")
 LAST_ZEROS = (f"(?:[.]0+|([.][0-9]*[1-9])0+){END}", r"\1\2")
 AT_MIDNIGHT = (f" 00:00:00{END}", r"\1")
+KEYS = 1 << 60  # how many different ones there are
 SPLIT_PARTS = 10_000
 PART = f"MOD(row_key, {SPLIT_PARTS})"
 JOINS_AT_ONCE = 50  # thousands nest too deeply for DuckDB, and exceed BigQuery's limit of tables
@@ -143,7 +144,7 @@ def row_text(cells: Sequence[str]) -> str:
 
 
 def key(text: str) -> str:
-    """Return SQL for an INT64 of 60 bits, so never negative, made of the MD5 of a row's text."""
+    """Return SQL for an INT64 below `KEYS`, so never negative, made of the MD5 of a row's text."""
     digits = f"TO_HEX(MD5({plain(text)}))"
     return f"CAST(CONCAT('0x', SUBSTR({digits}, 1, 15)) AS INT64)"
 
@@ -360,7 +361,7 @@ def joined_code(index: int) -> str:
 def encoded(schema: Schema, split: str, weighted: bool = False) -> str:
     """Return SQL for one split as numbers and codes, `with_codes` applied to the first `coded_before` columns.
 
-    Columns: `x0` … FLOAT64, `k0` … INT64 (0 where missing), words of texts, `weight` FLOAT64 if rows are weighted, `label` INT64 or FLOAT64. The order is that of the rows' keys:
+    Columns: `x0` … FLOAT64, `k0` … INT64 (0 where missing), words of texts, `weight` FLOAT64 if rows are weighted, `label` INT64 or FLOAT64, `row_key`. The order is that of the rows' keys:
     always the same, and as good as shuffled, however the table was sorted.
     """
     numbers = [f"r.{number_column(index)}" for index in range(len(schema.numeric))]
@@ -376,6 +377,6 @@ def encoded(schema: Schema, split: str, weighted: bool = False) -> str:
         label = "classes.code AS label"
         joins.append("JOIN classes ON classes.value = r.label")
     return (
-        f"SELECT {', '.join([*numbers, *codes, *lists, *['r.weight'] * weighted, label])} FROM prepared AS r {' '.join(joins)}"
+        f"SELECT {', '.join([*numbers, *codes, *lists, *['r.weight'] * weighted, label, 'r.row_key'])} FROM prepared AS r {' '.join(joins)}"
         f" WHERE r.split = {literal(split)} ORDER BY r.row_key"
     )
