@@ -36,7 +36,12 @@ TESTS = (
     "matplotlib>=3.8",
 )
 # What talks to the doubles of Google Cloud; the baked project installs the same by itself.
-CLOUD = ("google-cloud-aiplatform>=1.120,<3", "google-cloud-storage>=2.18")
+CLOUD = (
+    *("google-cloud-aiplatform>=1.120,<3", "google-cloud-bigquery>=3.25,<4"),
+    "google-cloud-storage>=2.18",
+    # The double of BigQuery computes with them.
+    *("duckdb>=1.5", "sqlglot>=28"),
+)
 # What reports metrics to hyperparameter tuning elsewhere.
 HYPERTUNE = ("cloudml-hypertune==0.1.0.dev6",)
 LINT = ("mypy>=1.13", *TESTS)

@@ -38,7 +38,8 @@ def client_variables(storage_url: str, jobs_url: str) -> dict[str, str]:
     """Return the environment variables that point clients to both services."""
     overrides = {f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{name}": f"{jobs_url}/" for name in GCLOUD_JOBS}
     overrides["CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE"] = f"{storage_url}/"
-    return {"STORAGE_EMULATOR_HOST": storage_url, **overrides}
+    here = {"STORAGE_EMULATOR_HOST": storage_url, "BIGQUERY_EMULATOR_HOST": jobs_url}
+    return {**here, **overrides}
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable
 
 from tests.doubles.batches import Batches
+from tests.doubles.bigquery import BigQuery
 from tests.doubles.builds import Builds
 from tests.doubles.lifecycle import ENDED, Job, Runner, succeed
 from tests.doubles.listing import listed
@@ -51,6 +52,7 @@ class JobService:
         self.models = Models(storage, pace)
         self.batches = Batches(self.models, pace)
         self.tuning = TuningJobs(self.runner, self.validate)
+        self.bigquery = BigQuery(storage)
         self.ids = itertools.count(FIRST_ID)
         self.lock = threading.RLock()
         self.routes: list[Route] = [
@@ -65,6 +67,7 @@ class JobService:
             ("POST", "/v2/entries:list", self.entries),
             *self.builds.routes,
             *self.tuning.routes,
+            *self.bigquery.routes,
         ]
 
     def respond(self, request: Request) -> Response:

@@ -20,6 +20,8 @@ from tests.doubles.faults import NO_FAULT, STATUS_NAMES, Exchange, Fault, Faults
 Json = dict[str, Any]
 Headers = tuple[tuple[str, str], ...]
 POLL_SECONDS = 0.02
+REASONS = {429: "rateLimitExceeded", 500: "internalError", 503: "backendError"}
+"""By which BigQuery's client decides whether to repeat a request."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,8 @@ class ApiError(Exception):
     def response(self) -> Response:
         """Return the error as JSON, with the fields of both error formats: `errors` is Cloud Storage's."""
         status = STATUS_NAMES.get(self.code, "UNKNOWN")
-        reasons = [{"message": self.message, "domain": "global", "reason": status}]
+        reason = REASONS.get(self.code, status)
+        reasons = [{"message": self.message, "domain": "global", "reason": reason}]
         error: Json = {"code": self.code, "message": self.message, "status": status}
         error |= {"errors": reasons, "details": self.details}
         return json_response({"error": error}, self.code, self.headers)
