@@ -61,7 +61,7 @@ CI = (("lint",), ("workflows",), ("demo",), ("tests", "full"))
 DRILLS = sorted(
     Path("tests", f"test_{name}.py")
     for name in (
-        *("checks", "fault_matrix", "hostile", "hostile_data", "kills"),
+        *("checks", "dialect", "fault_matrix", "hostile", "hostile_data", "kills"),
         *("life", "load", "mistakes", "submit"),
     )
 )

@@ -107,7 +107,7 @@ def number_of(column: str, name: str, schema: Schema) -> str:
 def number(column: str, unit: str, schema: Schema, underscored: str = "TRUE") -> str:
     """Return SQL for a cell of a numeric column as FLOAT64, NULL where it is no number; what is missing may still be NaN.
 
-    Where `underscored` is false, no cell of the row has an underscore.
+    Where `underscored` is false, no cell of the row has an underscore or 0x.
     """
     plain, text = plain_number(column, schema, underscored), stripped(column)
     odd = cast(canonical(text, number_grammar(schema.decimal, unit)))
@@ -116,9 +116,9 @@ def number(column: str, unit: str, schema: Schema, underscored: str = "TRUE") ->
 
 
 def plain_number(text: str, schema: Schema, underscored: str) -> str:
-    """Return SQL for text that can be cast as it stands; engines differ about 1_000 and what is before -, such as +-1."""
+    """Return SQL for text that can be cast as it stands; engines differ about 1_000, 0x46 and what is before -, such as +-1."""
     dotted = f" OR STRPOS({text}, '.') > 0" if schema.decimal == "," else ""
-    return f"IF({text} < '-' OR ({underscored} AND STRPOS({text}, '_') > 0){dotted}, NULL, {cast(text)})"
+    return f"IF({text} < '-' OR ({underscored} AND REGEXP_CONTAINS({text}, '_|0[xX]')){dotted}, NULL, {cast(text)})"
 
 
 def cast(column: str) -> str:

@@ -94,6 +94,7 @@ def validated_rows(
         for index, _ in date_columns(schema)
     ]
     relations, last = dated(schema)
+    odd = " OR ".join(f"STRPOS(row_text, '{mark}') > 0" for mark in ("_", "0x", "0X"))
     numbers = [
         f"{days(date_column(index)) if name in schema.dates else number_of(raw_column(index), name, schema)}"
         f" AS {number_column(index)}"
@@ -108,11 +109,12 @@ def validated_rows(
     regression = schema.task == "regression"
     y = f", {number_of('label', schema.label, schema)} AS y" if regression else ""
     cells = [f"{by_name[split_column]} AS split_cell"] if split_column else []
-    equal = ", ".join(["content_key", *weights])
+    # BigQuery has no partitions by numbers with a fraction.
+    equal = ", ".join(["content_key", *["CAST(weight AS STRING)"] * bool(weights)])
     unique = f"QUALIFY ROW_NUMBER() OVER (PARTITION BY {equal} ORDER BY row_key) = 1"
     return (
         f"WITH texts AS (SELECT *, {', '.join(texts)} FROM source),"
-        f" cleaned AS (SELECT {', '.join([*columns, *dates])}, known_cell(label) AS label, STRPOS(row_text, '_') > 0 AS underscored, {keys} FROM texts),"
+        f" cleaned AS (SELECT {', '.join([*columns, *dates])}, known_cell(label) AS label, {odd} AS underscored, {keys} FROM texts),"
         f" {''.join(f'{relation}, ' for relation in relations)}"
         f" labelled AS (SELECT {', '.join([*columns, *numbers])}, {label} AS label, underscored, {both} FROM {last}),"
         f" numbered AS (SELECT *{y} FROM labelled),"
