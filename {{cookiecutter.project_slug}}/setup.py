@@ -17,6 +17,12 @@ EXTRAS: dict[str, list[str]] = {
     # For trainer.prepare only; training does not need them. Before sqlglot 28, REGEXP_REPLACE replaced one match only.
     "prepare": ["duckdb>=1.5", "sqlglot>=28"],
 }
+# For trainer.prepare with --engine bigquery.
+EXTRAS["bigquery"] = [
+    *EXTRAS["prepare"],
+    "google-cloud-bigquery>=3.25,<4",
+    "google-cloud-storage>=2.18",
+]
 # For trainer.serve only, beside TensorFlow.
 EXTRAS["serve"] = [
     *EXTRAS["local"],

@@ -12,7 +12,8 @@ from trainer.data.schema import Schema
 from trainer.preprocessing import cell_sql, sql
 from trainer.run.console import Console
 
-from tests.dialect.statements import ODD_DATES, ODD_NUMBERS, ODD_TEXTS, SCHEMA, BothEngines
+from tests.dialect.cells import ODD_DATES, ODD_NUMBERS, ODD_TEXTS
+from tests.dialect.statements import SCHEMA, BothEngines
 from tests.dialect.zetasql import start
 
 NUMBERS = (

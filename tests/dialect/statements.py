@@ -18,6 +18,7 @@ from trainer.preprocessing.engine import DuckDB, in_duckdb
 from trainer.preprocessing.provenance import Request
 from trainer.run.console import Console
 
+from tests.dialect.cells import ODD_DATES, ODD_NUMBERS, ODD_TEXTS
 from tests.dialect.zetasql import Rows, Table, ZetaSQL, start
 
 KINDS = {
@@ -32,116 +33,6 @@ RELATIVE_ERROR = 1e-9
 SPELLING = "CAST(y AS STRING)"  # 3.0 in DuckDB, 3 in BigQuery: it is cast back before it is written
 SHOWN = 300
 
-ODD_NUMBERS = (
-    *(
-        "1_000",
-        "+-1",
-        "0x46",
-        "1d",
-        "1f",
-        "1e400",
-        "-1e39",
-        "nan",
-        "-inf",
-        "Infinity",
-        "--1",
-        "+ 5",
-    ),
-    *(
-        "1,234.5",
-        "1.234,5",
-        "(5)",
-        "12.5 %",
-        "$5",
-        "5 kg",
-        "- 5",
-        "\u22125",
-        "\u0661",
-        "\uff11",
-        "1e-400",
-    ),
-    *(
-        "",
-        " ",
-        "?",
-        "-999",
-        " 7 ",
-        "\t9",
-        "9\n",
-        "5.",
-        ".5",
-        "1E5",
-        "007",
-        "0.30000000000000004",
-        "-0.0",
-    ),
-)
-ODD_DATES = (
-    *(
-        "2024-02-30",
-        "1900-02-29",
-        "0000-00-00",
-        "15/1/2024",
-        "1/15/2024 3:05 PM",
-        "2024",
-        "5",
-        "20240115",
-    ),
-    *(
-        "2024-01-15T10:30:05.25+05:30",
-        "Mon, 15 Jan 2024",
-        "Jan 15, 2024 12:00 am",
-        "2024-01-15 24:00",
-        "",
-    ),
-    *("3. M\u00e4rz 2024", "15-Jan-24", "2024-01-15T10:30Z", " 2024/1/5 ", "9999-12-31 23:59:59"),
-)
-ODD_TEXTS = (
-    *(
-        "",
-        " ",
-        "?",
-        "it's",
-        'say "so"',
-        "back\\slash",
-        "a\tb",
-        "a\nb",
-        "a\r\nb",
-        "\x1f",
-        "\\x1f",
-        "\u00a0x\u00a0",
-    ),
-    *(
-        "3.0",
-        "3",
-        "True",
-        "TRUE",
-        "nan",
-        "1_000",
-        "007",
-        "\u00e9",
-        "e\u0301",
-        "\u017f",
-        "\U0001f600",
-        "x\u3000",
-        "%",
-        "_",
-    ),
-    *(
-        "two words",
-        "TWO  Words!",
-        "\u0130stanbul",
-        "stra\u00dfe",
-        "{{ x }}",
-        "$1",
-        "\\1",
-        "--",
-        "/*",
-        ";",
-        "`",
-        "\ufeffa",
-    ),
-)
 VALID = {"numeric": ("1", "2.5", "-3e2", "40"), "datetime": ("2024-01-15", "1999-12-31 23:59:59")}
 ODD = {"numeric": ODD_NUMBERS, "datetime": ODD_DATES}
 WORDS = ("red", "green", "blue", "green blue red")

@@ -62,6 +62,12 @@ class BigQuery:
             raise ApiError(404, f"Not found: Dataset {project}:{dataset}")
         return self.datasets[project, dataset]
 
+    def create_dataset(self, project: str, name: str, location: str) -> None:
+        """Create a dataset without a client."""
+        reference = {"projectId": project, "datasetId": name}
+        self.datasets[project, name] = {"datasetReference": reference, "location": location}
+        self.warehouse.create_dataset(project, name)
+
     def insert_dataset(self, request: Request, project: str) -> Response:
         resource = request.json()
         name = str(resource["datasetReference"]["datasetId"])

@@ -57,6 +57,7 @@ class Warehouse:
         return cursor
 
     def translated(self, statement: str) -> str:
+        statement = statement.replace("FORMAT('%", "PRINTF('%")  # not known to sqlglot
         return str(self.translate(statement, read="bigquery", write="duckdb")[0])
 
     def prepared(self, cursor: Any, text: str) -> str:

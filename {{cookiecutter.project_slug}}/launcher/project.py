@@ -1,5 +1,6 @@
 """The project's folder, what the launcher keeps in it, and what its commands share."""
 
+import itertools
 import os
 import subprocess
 from dataclasses import dataclass
@@ -55,6 +56,12 @@ class Project:
         return Environment(self.folder, "preparation", "prepare", purpose, "some seconds")
 
     @property
+    def querying(self) -> Environment:
+        """What preparing data in BigQuery needs."""
+        purpose = "environment of BigQuery"
+        return Environment(self.folder, "querying", "bigquery", purpose, "some seconds")
+
+    @property
     def evaluation(self) -> Environment:
         """What evaluating a model needs, which training must not."""
         takes = "about a minute the first time"
@@ -82,12 +89,25 @@ class Project:
         inside = Path(path).is_relative_to(self.folder)
         return Path(path).relative_to(self.folder).as_posix() if inside else str(path)
 
-    def preparation_flags(self, data: Data) -> list[str]:
-        """Return the flags of trainer.prepare for the tables and the options of job.toml."""
-        flags = ["--train", self.table(data.train), "--output", self.absolute(data.prepared)]
+    def is_prepared_in_place(self, data: Data) -> bool:
+        """Return whether the prepared data was made of a table in the cloud where that lies, as BigQuery does."""
+        output = Path(self.absolute(data.prepared))
+        record = read_json(output.with_name(f".{output.name}.source.json"))
+        made_of = record.get("tables", {}).get("train", {}).get("path")
+        return "://" in data.train and made_of == data.train
+
+    def preparation_flags(self, data: Data, in_place: bool | None = None) -> list[str]:
+        """Return the flags of trainer.prepare for the tables and the options of job.toml.
+
+        Tables in Cloud Storage are named by address if `in_place`, else by their copies; by default as they were prepared.
+        """
+        if self.is_prepared_in_place(data) if in_place is None else in_place:
+            tables = {f"--{key}": value for key, value in data.tables.items()}
+        else:
+            tables = {f"--{key}": self.table(value) for key, value in data.tables.items()}
+        flags = [*itertools.chain(*tables.items()), "--output", self.absolute(data.prepared)]
         flags += ["--eval-share", str(data.eval_share), "--split", data.split]
         flags += ["--max-rejected-share", str(data.max_rejected_share)]
-        flags += ["--test", self.table(data.test)] if data.test else []
         flags += [f"--weight={data.weight}"] if data.weight else []
         return flags + ["--deduplicate"] * data.deduplicate
 

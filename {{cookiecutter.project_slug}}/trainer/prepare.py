@@ -9,12 +9,13 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 from trainer import features
 from trainer.data.schema import read_schema
 from trainer.data.table_files import TABLES, NoTable
 from trainer.preprocessing import provenance
-from trainer.preprocessing.provenance import Request, check_request
+from trainer.preprocessing.provenance import Address, Request, check_request
 from trainer.preprocessing.splits import check_split
 from trainer.run.console import Console, shown_path
 from trainer.run.errors import UserError, exit_code
@@ -24,8 +25,8 @@ from trainer.run.locks import held
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m trainer.prepare", description=__doc__)
     add = parser.add_argument
-    add("--train", type=Path, required=True, help=TABLES)
-    add("--test", type=Path, help="a test file of your own, evaluated once, after training")
+    add("--train", type=table, required=True, help=TABLES)
+    add("--test", type=table, help="a test file of your own, evaluated once, after training")
     add("--output", type=Path, required=True, help="folder for shards and statistics")
     add("--eval-share", type=float, default=0.1, help="fraction of --train that is held out")
     split = "random, stratified, time:COLUMN, group:COLUMN or column:COLUMN"
@@ -36,10 +37,19 @@ def parser() -> argparse.ArgumentParser:
     add("--max-rejected-share", type=float, default=0.01, help=rejected)
     add("--deduplicate", action="store_true", help="keep one of each set of equal rows")
     add("--memory-mb", type=int, default=2048, help="memory in MB before SQL spills to disk")
+    engines = "what runs the SQL: this machine, or BigQuery, for bq:// and gs:// addresses"
+    add("--engine", choices=("local", "bigquery"), default="local", help=engines)
+    add("--project", default="", help="the Google Cloud project that BigQuery bills")
+    add("--work", default="", metavar="gs://BUCKET/FOLDER", help="where BigQuery writes files")
+    add("--most-gb", type=int, default=100, help="refuse queries that would bill more, in all")
     add("--reuse", action="store_true", help="do nothing if the output is current")
     add("-q", "--quiet", action="store_true", help="only warnings and errors")
     add("-v", "--verbose", action="store_true", help="also show the SQL")
     return parser
+
+
+def table(text: str) -> Path:
+    return cast(Path, Address(text)) if "://" in text else Path(text).resolve()
 
 
 def fold(text: str) -> tuple[int, int]:
@@ -88,8 +98,8 @@ def stale_reasons(arguments: Sequence[str]) -> list[str]:
 
 def request_of(options: argparse.Namespace) -> Request:
     return Request(
-        train=options.train.resolve(),
-        test=options.test.resolve() if options.test and not options.fold else None,
+        train=options.train,
+        test=None if options.fold else options.test,
         output=options.output.resolve(),
         eval_share=options.eval_share,
         max_rejected_share=options.max_rejected_share,
@@ -98,6 +108,10 @@ def request_of(options: argparse.Namespace) -> Request:
         split=options.split,
         fold=options.fold,
         weight=options.weight,
+        engine=options.engine,
+        project=options.project,
+        work=options.work,
+        most_gb=options.most_gb,
     )
 
 

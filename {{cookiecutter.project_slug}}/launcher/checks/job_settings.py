@@ -175,11 +175,11 @@ def address_findings(data: Data) -> Iterator[UserError]:
     for key in ("train", "test", "prepared"):
         value = getattr(data, key)
         scheme, _, rest = value.rpartition("://")
-        if scheme and (scheme != "gs" or key == "prepared"):
+        if scheme and (scheme not in ("gs", "bq") or key == "prepared"):
             here = f"data/{rest.rpartition('/')[2] or 'prepared'}"
             fix = f'write {key} = "{here}"'
             fix = fix if key == "prepared" else f"copy it here, then {fix}"
-            expected = "a path on this machine, or the gs:// address of a table"
+            expected = "a path on this machine, or the gs:// or bq:// address of a table"
             yield wrong(f"[data] {key}", value, expected, fix)
 
 

@@ -32,6 +32,7 @@ class Options:
     bucket: str | None = None
     trial: str | None = None
     dry_run: bool = False
+    engine: str | None = None
     upload: bool = False
     job_dir: str | None = None
     data_dir: str | None = None

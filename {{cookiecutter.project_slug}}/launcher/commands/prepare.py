@@ -3,6 +3,7 @@
 import glob
 import re
 from pathlib import Path
+from shutil import disk_usage
 
 from launcher.commands.session import Session
 from launcher.console import Console, Refused, UserError, shown
@@ -11,18 +12,56 @@ from launcher.project import NOT_PREPARED, Project, prepared_fingerprint
 from launcher.spec.custom_job import data_uri
 from launcher.spec.job_file import Job
 
+# Above half of the free disk, shards and what DuckDB spills may not fit. Two cores prepare 80 MB/s: docs/performance.md.
+LARGE_SHARE, BYTES_PER_SECOND = 0.5, 80e6
+
 
 def prepare(session: Session) -> int:
-    uploads = session.options.upload
-    code = run_prepare(session, *["--reuse"] * uploads, *session.arguments)
+    engine, uploads = session.options.engine, session.options.upload
+    if engine is None:
+        advise(session)
+    reused = ["--reuse"] * (uploads and engine != "bigquery")
+    code = run_prepare(session, *reused, *session.arguments, engine=engine or "local")
     return code or (upload_prepared(session) if uploads else 0)
 
 
-def run_prepare(session: Session, *flags: str) -> int:
-    project = session.project
-    fetch_tables(project, session.job, session.console)
-    flags = (*project.preparation_flags(session.job.data), *flags, *session.verbosity)
+def run_prepare(session: Session, *flags: str, engine: str = "") -> int:
+    """Run trainer.prepare; without an engine, data that BigQuery has prepared stays as long as it is current."""
+    project, data = session.project, session.job.data
+    in_place = engine == "bigquery" or (not engine and project.is_prepared_in_place(data))
+    flags = (*project.preparation_flags(data, in_place), *flags, *session.verbosity)
+    if engine == "bigquery":
+        session.require_ready()
+        work = f"gs://{session.job.cloud.bucket}/{session.job.cloud.name}/preparation"
+        where = ("--project", session.job.cloud.project, "--work", work)
+        return session.run_module(
+            project.querying, PREPARE_MODULE, "--engine", engine, *where, *flags
+        )
+    if not in_place:
+        fetch_tables(project, session.job, session.console)
     return session.run_module(project.preparation, PREPARE_MODULE, *flags)
+
+
+def advise(session: Session) -> None:
+    """Print why another engine would be taken, if the tables are large for this machine."""
+    project = session.project
+    paths = [
+        path for value in session.job.data.tables.values() for path in files_at(project, value)
+    ]
+    size, free = sum(path.stat().st_size for path in paths), disk_usage(project.folder).free
+    hours = size / BYTES_PER_SECOND / 3600
+    if size > LARGE_SHARE * free or hours > 1:
+        session.console.step(
+            "prepare",
+            f"the table has {size / 1e9:,.1f} GB, {free / 1e9:,.1f} GB of the disk are free and it takes about {hours:.1f} h"
+            " here; from the bucket or BigQuery, -- --engine bigquery would prepare it",
+        )
+
+
+def files_at(project: Project, value: str) -> list[Path]:
+    """Return the files on this machine that an address names."""
+    found = [Path(each) for each in glob.glob(project.table(value), recursive=True)]
+    return [each for path in found for each in (path, *path.rglob("*")) if each.is_file()]
 
 
 def fetch_tables(project: Project, job: Job, console: Console) -> None:

@@ -21,9 +21,8 @@ from trainer.evaluation import measures
 from trainer.predict import Model
 from trainer.preprocessing import cell_sql
 from trainer.preprocessing.columns import number_column, text_column
-from trainer.preprocessing.pipeline import Preparation
+from trainer.preprocessing.pipeline import Preparation, engine_of
 from trainer.preprocessing.provenance import Request
-from trainer.preprocessing.raw_table import open_table
 from trainer.publish import check_scores
 from trainer.run.console import Console, shown_path
 from trainer.run.errors import UserError, shown
@@ -44,9 +43,10 @@ def held_out_rows(
     """
     with tempfile.TemporaryDirectory() as folder:
         alone = replace(request, test=None, output=Path(folder, "output"))
-        preparation = Preparation(alone, schema, console, Path(folder))
+        engine = engine_of(alone, Path(folder, "spill"), console)
+        preparation = Preparation(alone, schema, console, Path(folder), engine)
         try:
-            preparation.read_table("train", open_table(request.train, schema, "train"))
+            preparation.read_table("train", engine.open_table(request.train, schema, "train"))
             if request.eval_share < WHOLE:
                 preparation.split_train_table()
             preparation.drop_unknown_labels(label)

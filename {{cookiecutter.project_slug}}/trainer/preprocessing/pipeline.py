@@ -16,8 +16,8 @@ from trainer.data.table_files import OTHER_ENCODING
 from trainer.preprocessing import analyze, cell_sql, comparison, derived, splits, sql
 from trainer.preprocessing.columns import cells_table, codes_table, values_table
 from trainer.preprocessing.engine import DuckDB, Engine, check_label_sql
-from trainer.preprocessing.provenance import Request, digest, write_record
-from trainer.preprocessing.raw_table import Table, as_plain, open_table
+from trainer.preprocessing.provenance import Address, Request, digest, write_record
+from trainer.preprocessing.raw_table import Table, as_plain
 from trainer.preprocessing.rejects import count_rejects
 from trainer.preprocessing.shard_writer import write_shards
 from trainer.run.console import Console, shown_path
@@ -34,20 +34,22 @@ def prepare(request: Request, schema: Schema, console: Console) -> None:
     started = time.perf_counter()
     if schema.label_sql:
         check_label_sql(schema)
-    tables = {split: open_table(path, schema, split) for split, path in request.tables.items()}
     partial = request.output.with_name(request.output.name + ".partial")
     if partial.exists():  # left by a process that was killed
         shutil.rmtree(partial)
-    partial.mkdir(parents=True)
-    preparation = Preparation(request, schema, console, partial)
+    engine = engine_of(request, partial / "spill", console)
     try:
+        paths = request.tables.items()
+        tables = {split: engine.open_table(path, schema, split) for split, path in paths}
+        partial.mkdir(parents=True, exist_ok=True)
+        preparation = Preparation(request, schema, console, partial, engine)
         statistics = preparation.write(tables)
     except BaseException:
-        preparation.engine.close()
+        engine.close()
         rejects = partial / files.REJECTS
         if rejects.is_file():  # so that the user can look at them
             shutil.copy(rejects, request.rejects)
-        shutil.rmtree(partial)
+        shutil.rmtree(partial, ignore_errors=True)
         raise
     replace(partial, request)
     write_record(request, schema, statistics.fingerprint, preparation.findings)
@@ -73,17 +75,35 @@ def report(statistics: Statistics, output: Path, seconds: float, console: Consol
     console.line(f"data     written to {shown_path(output)}")
 
 
+def engine_of(request: Request, spill: Path, console: Console) -> Engine:
+    """Return what runs the SQL; raise `UserError` for tables that it cannot read."""
+    for path in request.tables.values():
+        elsewhere = isinstance(path, Address)
+        if elsewhere != (request.engine == "bigquery"):
+            expected = "a table of this machine" if elsewhere else "a bq:// or gs:// address"
+            other = "bigquery" if elsewhere else "local"
+            what = f"the table is {path}, the engine {request.engine}"
+            raise UserError(what, expected, f"run `nox -s prepare -- --engine {other}`")
+    if request.engine == "bigquery":
+        from trainer.preprocessing.bigquery import BigQuery
+
+        return BigQuery(request, spill, console)
+    return DuckDB(spill, request.memory_mb, console)
+
+
 class Preparation:
     """One preparation: the table `prepared` in DuckDB holds the rows of all splits, which `write` encodes to `folder`."""
 
-    def __init__(self, request: Request, schema: Schema, console: Console, folder: Path) -> None:
+    def __init__(
+        self, request: Request, schema: Schema, console: Console, folder: Path, engine: Engine
+    ) -> None:
         self.request = request
         self.schema = schema
         self.console = console
         self.folder = folder
         self.findings: list[str] = []
         self.spill = folder / "spill"
-        self.engine: Engine = DuckDB(self.spill, request.memory_mb, console)
+        self.engine = engine
         for function in cell_sql.functions(schema):
             self.engine.run(function)
 

@@ -8,7 +8,7 @@ import importlib.metadata
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import trainer
@@ -26,6 +26,16 @@ BLOCK_BYTES = 1 << 20
 CHANGES_SHOWN = 4
 
 
+class Address(PurePosixPath):
+    """The address of a table in the cloud, gs://… or bq://…, in the place of a path."""
+
+    def __str__(self) -> str:
+        return super().__str__().replace(":/", "://", 1)
+
+    def is_file(self) -> bool:
+        return False
+
+
 @dataclass(frozen=True)
 class Request:
     train: Path
@@ -40,6 +50,13 @@ class Request:
     """Which part of the train table is the test split, from 1, and of how many; None: the test table is."""
     weight: str = ""
     """The column that holds the weight of each row, "" for none."""
+    engine: str = "local"
+    project: str = ""
+    """The Google Cloud project that queries of BigQuery are billed to."""
+    work: str = ""
+    """A folder of a bucket, gs://BUCKET/FOLDER, for what BigQuery reads and writes."""
+    most_gb: int = 0
+    """The most that all queries may bill, in 10^9 bytes."""
 
     @property
     def rule(self) -> tuple[str, str]:
@@ -139,6 +156,8 @@ def source_of(request: Request, schema: Schema) -> dict[str, Any]:
 
 def state_of(path: Path) -> dict[str, list[int]]:
     """Return size and time of the last change of each file of a table, by names that stay if the table is moved."""
+    if isinstance(path, Address):  # only its engine knows whether it has changed
+        return {str(path): []}
     root, paths = files_of(path)
     states = {each.relative_to(root).as_posix(): each.stat() for each in paths}
     return {name: [state.st_size, state.st_mtime_ns] for name, state in states.items()}

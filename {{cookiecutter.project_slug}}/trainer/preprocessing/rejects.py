@@ -42,7 +42,7 @@ def rejected_rows(
     engine: Engine, table: Table
 ) -> Iterator[tuple[str | None, int | None, str, str, bool]]:
     """Yield file and line (if known), reason, text and whether there is a label, for each row or line that is rejected."""
-    query = "SELECT reason, cells, label IS NOT NULL FROM prepared WHERE reason IS NOT NULL ORDER BY row_key"
+    query = "SELECT reason, cells, label IS NOT NULL AS labelled FROM prepared WHERE reason IS NOT NULL ORDER BY row_key"
     for batch in engine.batches(query):
         for reason, text, labelled in zip(*batch.to_pydict().values(), strict=True):
             yield None, None, reason, text, labelled

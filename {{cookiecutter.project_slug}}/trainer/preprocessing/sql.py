@@ -370,8 +370,8 @@ def encoded(schema: Schema, split: str, weighted: bool = False) -> str:
     before, count = coded_before(schema), len(schema.coded)
     codes = [f"r.{code_column(index)}" for index in range(before)]
     codes += map(joined_code, range(before, count))
-    texts = (f"r.{text_column(index)}" for index in range(count, len(schema.textual)))
-    lists = [words(text, schema) for text in texts]
+    texts = map(text_column, range(count, len(schema.textual)))
+    lists = [f"{words(f'r.{text}', schema)} AS {text}" for text in texts]
     joins = [joined_codes(index) for index in range(before, count)]
     if schema.task == "regression":
         label = f"{cast('r.label')} AS label"
