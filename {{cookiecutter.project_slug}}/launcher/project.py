@@ -1,6 +1,5 @@
 """The project's folder, what the launcher keeps in it, and what its commands share."""
 
-import itertools
 import os
 import subprocess
 from dataclasses import dataclass
@@ -58,8 +57,7 @@ class Project:
     @property
     def querying(self) -> Environment:
         """What preparing data in BigQuery needs."""
-        purpose = "environment of BigQuery"
-        return Environment(self.folder, "querying", "bigquery", purpose, "some seconds")
+        return Environment(self.folder, "querying", "bigquery", "query environment", "some seconds")
 
     @property
     def evaluation(self) -> Environment:
@@ -101,11 +99,10 @@ class Project:
 
         Tables in Cloud Storage are named by address if `in_place`, else by their copies; by default as they were prepared.
         """
-        if self.is_prepared_in_place(data) if in_place is None else in_place:
-            tables = {f"--{key}": value for key, value in data.tables.items()}
-        else:
-            tables = {f"--{key}": self.table(value) for key, value in data.tables.items()}
-        flags = [*itertools.chain(*tables.items()), "--output", self.absolute(data.prepared)]
+        in_place = self.is_prepared_in_place(data) if in_place is None else in_place
+        flags = ["--output", self.absolute(data.prepared)]
+        for key, value in data.tables.items():
+            flags += [f"--{key}", value if in_place else self.table(value)]
         flags += ["--eval-share", str(data.eval_share), "--split", data.split]
         flags += ["--max-rejected-share", str(data.max_rejected_share)]
         flags += [f"--weight={data.weight}"] if data.weight else []

@@ -37,8 +37,7 @@ def parser() -> argparse.ArgumentParser:
     add("--max-rejected-share", type=float, default=0.01, help=rejected)
     add("--deduplicate", action="store_true", help="keep one of each set of equal rows")
     add("--memory-mb", type=int, default=2048, help="memory in MB before SQL spills to disk")
-    engines = "what runs the SQL: this machine, or BigQuery, for bq:// and gs:// addresses"
-    add("--engine", choices=("local", "bigquery"), default="local", help=engines)
+    add("--engine", choices=("local", "bigquery"), default="local", help="what runs the SQL")
     add("--project", default="", help="the Google Cloud project that BigQuery bills")
     add("--work", default="", metavar="gs://BUCKET/FOLDER", help="where BigQuery writes files")
     add("--most-gb", type=int, default=100, help="refuse queries that would bill more, in all")

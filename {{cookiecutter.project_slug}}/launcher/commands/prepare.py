@@ -13,7 +13,7 @@ from launcher.spec.custom_job import data_uri
 from launcher.spec.job_file import Job
 
 # Above half of the free disk, shards and what DuckDB spills may not fit. Two cores prepare 80 MB/s: docs/performance.md.
-LARGE_SHARE, BYTES_PER_SECOND = 0.5, 80e6
+LARGE_SHARE, LONGEST_HOURS, BYTES_PER_SECOND = 0.5, 1, 80e6
 
 
 def prepare(session: Session) -> int:
@@ -50,12 +50,10 @@ def advise(session: Session) -> None:
     ]
     size, free = sum(path.stat().st_size for path in paths), disk_usage(project.folder).free
     hours = size / BYTES_PER_SECOND / 3600
-    if size > LARGE_SHARE * free or hours > 1:
-        session.console.step(
-            "prepare",
-            f"the table has {size / 1e9:,.1f} GB, {free / 1e9:,.1f} GB of the disk are free and it takes about {hours:.1f} h"
-            " here; from the bucket or BigQuery, -- --engine bigquery would prepare it",
-        )
+    if size > LARGE_SHARE * free or hours > LONGEST_HOURS:
+        here = f"{size / 1e9:,.1f} GB beside {free / 1e9:,.1f} GB of free disk, about {hours:.1f} h"
+        other = "-- --engine bigquery would prepare it from the bucket or BigQuery"
+        session.console.step("prepare", f"the table is large for this machine: {here}; {other}")
 
 
 def files_at(project: Project, value: str) -> list[Path]:

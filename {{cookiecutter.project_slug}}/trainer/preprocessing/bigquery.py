@@ -8,6 +8,7 @@ import importlib
 import io
 import itertools
 import os
+import platform
 import re
 import shutil
 import uuid
@@ -24,21 +25,25 @@ from trainer.preprocessing.columns import file_column, raw_column
 from trainer.preprocessing.engine import BATCH_ROWS
 from trainer.preprocessing.provenance import Request
 from trainer.preprocessing.raw_table import Table, layout_of
-from trainer.preprocessing.sql import SEPARATOR
+from trainer.preprocessing.sql import joined
 from trainer.run.console import Console
 from trainer.run.errors import UserError, shown
 
 KEPT_MS = 24 * 3_600_000  # the tables of a preparation that was killed
 GB = 10**9
-NO_CELL = "\x1fno cell\x1f"  # text that no cell has; NULL is a column that a line lacks
-MOST_BAD_LINES = (1 << 31) - 1
+CSV: dict[str, Any] = {  # the null marker is in no cell: NULL is a column that a line lacks
+    **{"source_format": "CSV", "encoding": "UTF-8", "quote_character": '"'},
+    **{"allow_quoted_newlines": True, "allow_jagged_rows": True, "null_marker": "\x1fno cell"},
+    **{"max_bad_records": (1 << 31) - 1, "write_disposition": "WRITE_TRUNCATE"},
+}
 TABLE = re.compile(r"bq://([\w.:-]+)\.(\w+)\.([\w$-]+)")
 SELECTING = re.compile(r"(CREATE TABLE|INSERT INTO) (\w+)(?: AS)? ((?:SELECT|WITH)\b.*)", re.DOTALL)
 FUNCTION = re.compile(r"CREATE TEMP FUNCTION (\w+)")
 TEXTS = {"STRING": "{0}", "FLOAT": "FORMAT('%.17g', {0})"}
 NESTED = ("RECORD", "STRUCT", "BYTES", "JSON", "GEOGRAPHY", "RANGE")
 ARROW = {"STRING": "string", "INTEGER": "int64", "FLOAT": "float64", "BOOLEAN": "bool_"}
-LOG_IN = "run `gcloud auth application-default login`, or see that the account may use BigQuery and the bucket"
+CORRECT = "correct it under [data] in job.toml"
+LOG_IN = "correct what it names; without access, run `gcloud auth application-default login`"
 
 
 @dataclass(frozen=True)
@@ -46,10 +51,8 @@ class RemoteTable(Table):
     """A table of BigQuery, or what a job has loaded from files in Cloud Storage."""
 
     relation: str = ""
-    kinds: tuple[tuple[str, str], ...] = ()
-    """The name and the type of each column."""
-    is_text: bool = False
-    """Whether the columns are `p0` …, text, of lines that may lack cells."""
+    kinds: tuple[tuple[str, str], ...] = ()  # the name and the type of each column
+    is_text: bool = False  # the columns are `p0` …, of lines that may lack cells
     comment: str = ""
     lost_lines: int = 0
 
@@ -63,23 +66,23 @@ class BigQuery:
 
     def __init__(self, request: Request, folder: Path, console: Console) -> None:
         self.request, self.folder, self.console = request, folder, console
-        self.module, storage = map(
-            importlib.import_module, ("google.cloud.bigquery", "google.cloud.storage")
-        )
+        self.module = importlib.import_module("google.cloud.bigquery")
         given: dict[str, Any] = {"project": request.project}
         if os.environ.get("BIGQUERY_EMULATOR_HOST"):  # it knows no accounts
             auth = importlib.import_module("google.auth.credentials")
             given["credentials"] = auth.AnonymousCredentials()
-        name, _, self.prefix = request.work.removeprefix("gs://").partition("/")
+        name, _, folder_name = request.work.removeprefix("gs://").partition("/")
+        # No other preparation has it: this machine's lock holds the output.
+        own = f"prepare_{zlib.crc32(f'{request.work} {platform.node()} {request.output}'.encode()):08x}"
+        self.prefix = f"{folder_name}/{own}"
         self.run_id, self.numbers = uuid.uuid4().hex[:12], itertools.count(1)
         self.left_bytes, self.functions = request.most_gb * GB, list[str]()
         with explained(f"the bucket {name}"):
-            self.storage = storage.Client(**given)
+            self.storage = importlib.import_module("google.cloud.storage").Client(**given)
             self.bucket = self.storage.get_bucket(name)
             self.client = self.module.Client(**given)
             self.location = self.location_of_tables()
-            digest = zlib.crc32(f"{request.work} {self.location}".encode())
-            dataset = self.module.Dataset(f"{request.project}.prepare_{digest:08x}")
+            dataset = self.module.Dataset(f"{request.project}.{own}")
             dataset.location, dataset.default_table_expiration_ms = self.location, KEPT_MS
             self.dataset = self.client.create_dataset(dataset, exists_ok=True).reference
         folder.mkdir(parents=True, exist_ok=True)
@@ -102,60 +105,46 @@ class BigQuery:
         """Return the table at an address, of files a loaded copy; raise `UserError` if it does not fit the schema."""
         found = TABLE.fullmatch(str(path))
         if not found and not str(path).startswith("gs://"):
-            fix = "correct it under [data] in job.toml"
-            raise UserError(
-                f"{path} is no table of BigQuery", "bq://PROJECT.DATASET.TABLE or gs://…", fix
-            )
+            expected = "bq://PROJECT.DATASET.TABLE or gs://…"
+            raise UserError(f"{path} is no table of BigQuery", expected, CORRECT)
         with explained(str(path)):
-            table = (
-                self.known(path, ".".join(found.groups()))
-                if found
-                else self.loaded(path, schema, split)
-            )
+            name = ".".join(found.groups()) if found else ""
+            table = self.known(path, name) if found else self.loaded(path, schema, split)
         check_names(str(path), table.names, schema)
         for name, kind in table.kinds:
             if kind in NESTED and name in (schema.label, *schema.raw.used):
                 what = f"{path} has the column {shown(name)} of the type {kind}"
-                fix = (
-                    'give it the kind "ignore" in trainer/features.py, or make a view of its values'
-                )
+                fix = 'give it the kind "ignore" in trainer/features.py, or make a view of it'
                 raise UserError(what, "one value per cell", fix)
         return table
 
     def known(self, path: Path, relation: str) -> RemoteTable:
         fields = self.client.get_table(relation).schema
-        kinds = (
-            (each.name, "RECORD" if each.mode == "REPEATED" else each.field_type) for each in fields
-        )
-        return RemoteTable(path, path, {}, relation=relation, kinds=tuple(kinds))
+        kinds = ("RECORD" if each.mode == "REPEATED" else each.field_type for each in fields)
+        named = zip((each.name for each in fields), kinds, strict=True)
+        return RemoteTable(path, path, {}, relation=relation, kinds=tuple(named))
 
     def loaded(self, path: Path, schema: Schema, split: str) -> RemoteTable:
         """Load files into a table; the cells of CSV as text, by the layout of the first file."""
         (uri, head), relation = self.beginning(path), f"{self.dataset}.whole_{split}"
-        config = self.module.LoadJobConfig(
-            source_format="PARQUET", write_disposition="WRITE_TRUNCATE"
-        )
         if head.startswith(PARQUET):
-            self.job(self.client.load_table_from_uri, uri, relation, job_config=config)
+            self.load_job(uri, relation, write_disposition="WRITE_TRUNCATE")
             return self.known(path, relation)
         first = self.folder / f"{split} begins"
-        first.write_bytes(
-            zlib.decompressobj(31).decompress(head) if head[:2] == b"\x1f\x8b" else head
-        )
+        zipped = head.startswith(b"\x1f\x8b")
+        first.write_bytes(zlib.decompressobj(31).decompress(head) if zipped else head)
         layout = layout_of(first, schema)
         if layout.kind != "csv" or layout.encoding != "utf-8":
             what = f"{path} is {layout.kind} in {layout.encoding}"
-            raise UserError(
-                what, "CSV in UTF-8, or Parquet", "convert it, or prepare it with --engine local"
-            )
+            raise UserError(what, "CSV in UTF-8, or Parquet", "use --engine local")
         columns = map(file_column, range(len(layout.names)))
-        config.schema = [self.module.SchemaField(column, "STRING") for column in columns]
-        config.source_format, config.encoding, config.quote_character = "CSV", "UTF-8", '"'
-        config.field_delimiter = layout.delimiter
-        config.skip_leading_rows = layout.skipped_lines + layout.header
-        config.allow_quoted_newlines = config.allow_jagged_rows = True
-        config.null_marker, config.max_bad_records = NO_CELL, MOST_BAD_LINES
-        job = self.job(self.client.load_table_from_uri, uri, relation, job_config=config)
+        job = self.load_job(
+            *(uri, relation),
+            schema=[self.module.SchemaField(column, "STRING") for column in columns],
+            skip_leading_rows=layout.skipped_lines + layout.header,
+            field_delimiter=layout.delimiter,
+            **CSV,
+        )
         bad = int(job._job_statistics().get("badRecords", 0))
         kinds = tuple((name, "STRING") for name in layout.names)
         return RemoteTable(path, path, {}, (), (), relation, kinds, True, layout.comment, bad)
@@ -168,8 +157,7 @@ class BigQuery:
             for blob in self.storage.list_blobs(bucket, prefix=start):
                 if blob.size and (blob.name.endswith(end) if star else blob.name == pattern):
                     return address, bytes(blob.download_as_bytes(end=BEGINNING_BYTES))
-        fix = "correct it under [data] in job.toml"
-        raise UserError(f"there is no file {path}", "an address with at most one *", fix)
+        raise UserError(f"there is no file {path}", "an address with at most one *", CORRECT)
 
     def job(self, begin: Any, *arguments: Any, **settings: Any) -> Any:
         """Begin a job and return it at its end; where its answer was lost, the client has repeated the request."""
@@ -183,15 +171,18 @@ class BigQuery:
             job.result()
         return job
 
+    def load_job(self, uri: str, table: Any, **settings: Any) -> Any:
+        config = self.module.LoadJobConfig(**{"source_format": "PARQUET", **settings})
+        return self.job(self.client.load_table_from_uri, uri, table, job_config=config)
+
     def query(self, statement: str, **settings: Any) -> Any:
         """Run a statement, which may bill what is left of the limit."""
         names = [found[1] for each in self.functions if (found := FUNCTION.match(each))]
         used = self.functions if any(f"{name}(" in statement for name in names) else []
         text = "".join(f"{each};\n" for each in used) + statement
-        config = self.module.QueryJobConfig(
-            default_dataset=self.dataset, use_query_cache=False, **settings
-        )
-        config.maximum_bytes_billed = max(0, self.left_bytes)
+        settings |= {"default_dataset": self.dataset, "use_query_cache": False}
+        settings["maximum_bytes_billed"] = max(0, self.left_bytes)
+        config = self.module.QueryJobConfig(**settings)
         if config.dry_run:
             return self.client.query(text, config, location=self.location)
         self.console.detail(text)
@@ -213,14 +204,11 @@ class BigQuery:
     def load(self, table: Table, schema: Schema, statement: str) -> None:
         assert isinstance(table, RemoteTable)
         self.query(f"CREATE OR REPLACE VIEW `{self.dataset}.source` AS {source_sql(table, schema)}")
-        selecting = SELECTING.fullmatch(statement)
-        assert selecting
+        [(_, _, selected)] = SELECTING.findall(statement)
         with explained(str(table.path)):
-            read = self.query(selecting[3], dry_run=True).total_bytes_processed / GB
-        limit = f"the limit of all jobs is {self.left_bytes / GB:,.3f} GB"
-        self.console.line(
-            f"data     {table.path}: BigQuery reads {read:,.3f} GB for its cells; {limit}"
-        )
+            read = self.query(selected, dry_run=True).total_bytes_processed / GB
+        what = f"{table.path}: BigQuery reads {read:,.3f} GB for its cells"
+        self.console.line(f"data     {what}; all jobs may bill {self.left_bytes / GB:,.3f} GB")
         self.run(statement)
 
     def lost_lines(self, table: Table, rows: int) -> int:
@@ -230,9 +218,8 @@ class BigQuery:
     def bad_lines(self, table: Table) -> Iterator[tuple[str, int, str, str]]:
         assert isinstance(table, RemoteTable)
         if table.is_text:
-            cells = ", ".join(map(file_column, range(len(table.kinds))))
-            text = f"ARRAY_TO_STRING([{cells}], {literal(SEPARATOR)}) AS line"
-            query = f"SELECT {text} FROM {lines_sql(table, whole=False)} ORDER BY line"
+            line = joined([*map(file_column, range(len(table.kinds)))])
+            query = f"SELECT {line} AS line FROM {lines_sql(table, whole=False)} ORDER BY line"
             for batch in self.batches(query):
                 for line in batch.column(0).to_pylist():
                     yield table.path.name, 0, f"fewer than {len(table.kinds)} columns", line
@@ -246,11 +233,10 @@ class BigQuery:
         import pyarrow
 
         address = f"{self.prefix}/{self.run_id}/{next(self.numbers):05d}/"
-        options = (
-            f"uri='gs://{self.bucket.name}/{address}*.parquet', format='PARQUET', overwrite=true"
-        )
+        uri = f"gs://{self.bucket.name}/{address}*.parquet"
+        options = f"uri='{uri}', format='PARQUET', overwrite=true"
         self.query(f"EXPORT DATA OPTIONS({options}) AS {query}")
-        with explained(f"gs://{self.bucket.name}/{address}"):
+        with explained(uri):
             blobs = sorted(self.bucket.list_blobs(prefix=address), key=lambda blob: blob.name)
             schema = arrow_schema(self.query(query, dry_run=True).schema)
         return pyarrow.RecordBatchReader.from_batches(schema, self.read(blobs, schema, rows))
@@ -273,14 +259,11 @@ class BigQuery:
 
         file = io.BytesIO()
         write_table(rows, file)
-        blob = self.bucket.blob(f"{self.prefix}/{self.run_id}/{next(self.numbers):05d}.parquet")
-        with explained(blob.name):
-            blob.upload_from_string(file.getvalue())
-        config = self.module.LoadJobConfig(
-            source_format="PARQUET", write_disposition="WRITE_APPEND"
-        )
-        uri, target = f"gs://{self.bucket.name}/{blob.name}", self.dataset.table(name)
-        self.job(self.client.load_table_from_uri, uri, target, job_config=config)
+        address = f"{self.prefix}/{self.run_id}/{next(self.numbers):05d}.parquet"
+        with explained(address):
+            self.bucket.blob(address).upload_from_string(file.getvalue())
+        uri = f"gs://{self.bucket.name}/{address}"
+        self.load_job(uri, self.dataset.table(name), write_disposition="WRITE_APPEND")
 
     def close(self) -> None:
         """Delete the dataset and the files, also those that a killed preparation left; tables expire in any case."""
@@ -320,27 +303,22 @@ def lines_sql(table: RemoteTable, whole: bool = True) -> str:
 def arrow_schema(fields: Any) -> Any:
     import pyarrow
 
-    def kind(field: Any) -> Any:
-        plain = getattr(pyarrow, ARROW[field.field_type])()
-        return pyarrow.list_(plain) if field.mode == "REPEATED" else plain
-
-    return pyarrow.schema([(field.name, kind(field)) for field in fields])
+    kinds = [getattr(pyarrow, ARROW[each.field_type])() for each in fields]
+    lists = [each.mode == "REPEATED" for each in fields]
+    kinds = [pyarrow.list_(kind) if many else kind for kind, many in zip(kinds, lists, strict=True)]
+    return pyarrow.schema(list(zip((each.name for each in fields), kinds, strict=True)))
 
 
 @contextlib.contextmanager
 def explained(what: str) -> Iterator[None]:
     """Turn what Google's libraries raise into `UserError`, with the first line that the service says."""
-    errors, auth = map(
-        importlib.import_module, ("google.api_core.exceptions", "google.auth.exceptions")
-    )
+    errors = importlib.import_module("google.api_core.exceptions")
+    auth = importlib.import_module("google.auth.exceptions")
     requests = importlib.import_module("requests")
     try:
         yield
     except (errors.GoogleAPIError, auth.GoogleAuthError, requests.RequestException) as error:
         reason = str(getattr(error, "message", error)).partition("\n")[0]
-        if "limit for bytes billed" in reason:
-            fix = "look at what it reads, then give a larger --most-gb"
-            raise UserError(f"{what}: {reason}", "queries within the limit", fix) from error
-        raise UserError(
-            f"{what}: {reason}", "requests that Google Cloud accepts", LOG_IN
-        ) from error
+        limited = "limit for bytes billed" in reason
+        fix = "look at what it reads, then give a larger --most-gb" if limited else LOG_IN
+        raise UserError(f"{what}: {reason}", "what Google Cloud accepts", fix) from error
