@@ -15,7 +15,7 @@ from tests.doubles.faults import Fault
 from tests.doubles.models import Container, Models
 from tests.doubles.server import Json
 from tests.drill import SEED, many
-from tests.submitting import PROJECT, REGION, World
+from tests.submitting import BUCKET, PROJECT, REGION, World
 
 pytestmark = pytest.mark.minute
 
@@ -91,7 +91,7 @@ def test_deploying_again_changes_nothing(trained: World) -> None:
 def test_a_model_that_predicts_otherwise_gives_its_requests_back(trained: World) -> None:
     deploy(trained)
     add_run(trained, 2, 0.5)
-    models(trained).start = lambda folder: wrong
+    models(trained).start = lambda *_: wrong
     done = deploy(trained, "--run", "2", code=1)
     assert "predicts 0.75 for known row 1, not 0.5" in done.stderr
     number = endpoint(trained)["deployedModels"][1]["id"]
@@ -99,14 +99,14 @@ def test_a_model_that_predicts_otherwise_gives_its_requests_back(trained: World)
         " ".join(done.stderr.split())
     )
     assert split(trained) == {"0001": 100}
-    models(trained).start = lambda folder: refusing
+    models(trained).start = lambda *_: refusing
     add_run(trained, 3, 0.75)
     done = deploy(trained, "--run", "3", code=1)
     assert "refuses known rows" in done.stderr and "instance 1 is bad" in done.stderr
     assert split(trained) == {"0001": 100}
 
 
-def never_ready(_: Path) -> Container:
+def never_ready(*_: object) -> Container:
     raise ValueError("Op type not registered")
 
 
@@ -245,7 +245,11 @@ def test_what_no_upload_takes_is_refused_before_it(trained: World) -> None:
     text = job.read_text()
     job.write_text(text.replace("[labels]\n", '[labels]\nTeam = "A"\n'))
     assert "[labels] 'Team' = 'A'; expected at most" in deploy(trained, code=2).stderr
+    job.write_text(text.replace("[labels]\n", '[labels]\ngoog-team = "a"\n'))
+    assert "[labels] has 'goog-team'; expected a label of" in deploy(trained, code=2).stderr
     job.write_text(text)
+    nowhere = deploy(trained, "--region", "us-central1-a", code=2).stderr
+    assert "no training in the region 'us-central1-a'" in nowhere
     assert not trained.cloud.faults.log
     [bucket] = trained.cloud.storage.buckets.values()
     bucket["location"] = "EUROPE-WEST4"
@@ -280,6 +284,8 @@ def test_only_predictions_go_to_the_address_of_a_dedicated_endpoint(
         ('machine = "n4-standard-4"', "machine is 'n4-standard-4'; expected a machine for pred"),
         ("min_replicas = 0", "min_replicas is 0; expected at least 1"),
         ("max_replicas = 0", "max_replicas is 0, min_replicas 1"),
+        ("batch_replicas = 0", "batch_replicas is 0; expected at least 1"),
+        ("batch_size = 0", "batch_size is 0; expected at least 1"),
         ("traffic = 101", "traffic is 101; expected 1 to 100 percent"),
         ('image = "docker.io/tensorflow/serving"', "expected an image in the job's region"),
         ("replicas = 3", "unknown key 'replicas'"),
@@ -297,8 +303,36 @@ def test_what_would_fail_after_the_upload_is_refused_before(
     assert not trained.cloud.faults.log
 
 
-def test_a_dry_run_prints_every_request_and_sends_none(trained: World) -> None:
-    printed = json.loads(deploy(trained, "--dry-run").stdout)
+def test_what_the_services_agent_may_not_read_leaves_nothing_behind(trained: World) -> None:
+    models(trained).unreadable.add(BUCKET)
+    refused = deploy(trained, code=2).stderr
+    assert "service-1@gcp-sa-aiplatform.iam.gserviceaccount.com" in refused
+    assert not markers(trained)
+    models(trained).unreadable.clear()
+    deploy(trained)
+    assert len(models(trained).versions[MODEL]) == 1 and split(trained) == {"0001": 100}
+
+
+def test_requests_that_follow_each_other_too_fast_are_sent_again(trained: World) -> None:
+    models(trained).seconds_apart = 2.0
+    deploy(trained)
+    assert split(trained) == {"0001": 100}
+    refused = [each for each in trained.cloud.faults.log if each.status == 429]
+    assert [each.path.rpartition(":")[2] for each in refused] == ["deployModel"]
+
+
+def test_machines_beyond_the_quota_are_one_line(trained: World) -> None:
+    models(trained).most_cores = 2
+    refused = deploy(trained, code=2).stderr
+    assert "the model is not deployed: The following quota metrics" in " ".join(refused.split())
+    assert "; expected a quota that allows the job" in refused
+    assert not endpoint(trained)["deployedModels"]
+
+
+def test_a_dry_run_prints_every_request_and_what_bills_and_sends_none(trained: World) -> None:
+    done = deploy(trained, "--dry-run")
+    assert "1 to 1 x e2-standard-4, bills until undeployed" in done.stderr
+    printed = json.loads(done.stdout)
     assert [*printed] == ["models:upload", "endpoints?endpointId=e-census-income", "deployModel"]
     assert not trained.cloud.faults.log
 
@@ -311,7 +345,7 @@ def batch(world: World, *arguments: str, code: int = 0) -> "subprocess.Completed
 
 
 def test_a_table_is_predicted_by_a_batch_job_and_joined_by_key(trained: World) -> None:
-    models(trained).start = lambda folder: lambda rows: [{"x": float(row["age"])} for row in rows]
+    models(trained).start = lambda *_: lambda rows: [{"x": float(row["age"])} for row in rows]
     done = batch(trained)
     found = (trained.project / "found.jsonl").read_text().splitlines()
     assert [json.loads(line)["x"] for line in found] == list(range(50))
@@ -323,7 +357,7 @@ def test_a_table_is_predicted_by_a_batch_job_and_joined_by_key(trained: World) -
 
 
 def test_a_batch_job_that_fails_is_reported(trained: World) -> None:
-    models(trained).start = lambda folder: refusing
+    models(trained).start = lambda *_: refusing
     done = batch(trained, code=1)
     assert "0 predicted, 50 failed" in done.stderr
     assert "The fraction of failed instances is too large" in done.stderr
@@ -353,16 +387,24 @@ OPERATIONS = {
     "split": ("PATCH", "/endpoints/"),
     "predict": ("POST", ":predict"),
     "operation": ("GET", "/operations/"),
+    "find the model": ("GET", "/models/[^/:]+$"),
+    "find the endpoint": ("GET", "/endpoints/[^/:]+$"),
+    "look at the bucket": ("GET", "/storage/v1/b/"),
+    "copy to the bucket": ("POST|PUT", "/upload/"),
 }
 FAULTS = {
     "server error": Fault(status=500, message="Internal error."),
+    "unavailable": faults.UNAVAILABLE,
+    "busy": Fault(status=429, message="Too many requests."),
+    "expired": faults.EXPIRED,
     "denied": faults.DENIED,
     "reset before": faults.RESET_BEFORE,
     "answer lost": faults.ANSWER_LOST,
+    "slow answer": Fault(delay=2.0),
+    "slow body": Fault(body_delay=2.0),
 }
-CASES = random.Random(SEED).sample(
-    [(operation, fault) for operation in OPERATIONS for fault in FAULTS], many(8, 28)
-)
+ALL_CASES = [(operation, fault) for operation in OPERATIONS for fault in FAULTS]
+CASES = random.Random(SEED).sample(ALL_CASES, many(8, len(ALL_CASES)))
 
 
 @pytest.mark.parametrize(("operation", "fault"), CASES)

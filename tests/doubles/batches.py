@@ -8,16 +8,19 @@ import json
 import random
 import threading
 import time
+from pathlib import Path
 
 from tests.doubles.listing import listed
+from tests.doubles.model_rules import label_problems, location_problems
 from tests.doubles.models import Models
 from tests.doubles.objects import timestamp
-from tests.doubles.rules import parsed
+from tests.doubles.rules import Problems, invalid_argument, name_problems, parsed
 from tests.doubles.server import ApiError, Json, Request, Response, Route, json_response
 
 PARENT = "(projects/[^/]+/locations/[^/]+)"
 JOBS = f"/v1/{PARENT}/batchPredictionJobs"
 JOB = "/v1/(projects/[^/]+/locations/[^/]+/batchPredictionJobs/[^/:]+)"
+FORMATS = {"jsonl": "gcsSource", "csv": "gcsSource", "bigquery": "bigquerySource"}
 FIRST_ID = 7_000_000_000_000_000_001
 
 
@@ -43,17 +46,30 @@ class Batches:
 
     def create(self, _request: Request, parent: str) -> Response:
         job = parsed(_request.json(), "BatchPredictionJob")
-        self.models.version(job["model"])
-        if not int(job.get("dedicatedResources", {}).get("startingReplicaCount", 0)):
-            raise ApiError(400, "dedicated_resources.starting_replica_count is required")
-        kind = job["inputConfig"]["instancesFormat"]
-        if kind == "csv" and job.get("instanceConfig", {}).get("instanceType"):
-            raise ApiError(400, "instance_type is not for csv")
+        self.check(job, parent)
         name, now = f"{parent}/batchPredictionJobs/{next(self.ids)}", timestamp(time.time())
         self.jobs[name] = {**job, "name": name, "state": "JOB_STATE_PENDING", "createTime": now}
         self.threads.append(threading.Thread(target=self.live, args=(name,), daemon=True))
         self.threads[-1].start()
         return json_response(dict(self.jobs[name]))
+
+    def check(self, job: Json, parent: str) -> None:
+        """Raise ApiError that lists every problem of a batch job."""
+        storage = self.models.storage
+        region, given = parent.split("/")[3], job.get("inputConfig", {})
+        problems = [*location_problems(region, storage.catalog), *label_problems(job)]
+        problems += name_problems(job, storage.catalog["limits"])
+        problems += [*input_problems(given, job.get("instanceConfig", {})), *size_problems(job)]
+        if not str(job.get("model", "")).startswith(f"{parent}/models/"):
+            problems.append(("model", f"exactly one model of the location {region!r} is required"))
+        uris = [*given.get("gcsSource", {}).get("uris", ())]
+        uris += [*job.get("outputConfig", {}).get("gcsDestination", {}).values()]
+        for bucket in (str(uri).removeprefix("gs://").partition("/")[0] for uri in uris):
+            if storage.buckets.get(bucket, {}).get("location", "").lower() != region:
+                problems.append(("input_config", f"The bucket {bucket!r} is not in {region!r}"))
+        if problems:
+            raise invalid_argument(problems)
+        self.models.version(job["model"])
 
     def list_jobs(self, request: Request, parent: str) -> Response:
         return json_response(listed(request, "batchPredictionJobs", dict(self.jobs), parent))
@@ -93,7 +109,8 @@ class Batches:
 
     def results(self, job: Json, rows: list[Json]) -> tuple[list[Json], list[Json]]:
         """Return the results and the errors; all rows of a request that is refused fail."""
-        container = self.models.start(self.models.folder_of(job["model"]))
+        version = self.models.version(job["model"])
+        container = self.models.start(Path(version["folder"]), version["containerSpec"])
         size = int(job["manualBatchTuningParameters"]["batchSize"])
         field = job["instanceConfig"]["keyField"]
         results, failed = list[Json](), list[Json]()
@@ -121,3 +138,23 @@ class Batches:
     def close(self) -> None:
         for thread in self.threads:
             thread.join()
+
+
+def input_problems(given: Json, instances: Json) -> Problems:
+    sources = [each for each in ("gcsSource", "bigquerySource") if each in given]
+    wanted, kind = FORMATS.get(given.get("instancesFormat", "")), given.get("instancesFormat")
+    if wanted is None:
+        yield "input_config.instances_format", f"Unknown format {kind!r}"
+    elif sources != [wanted]:
+        yield "input_config", f"{kind!r} needs exactly {wanted}"
+    if kind == "csv" and instances.get("instanceType"):
+        yield "instance_config", "instance_type is not for csv"
+    if instances.get("includedFields") and instances.get("excludedFields"):
+        yield "instance_config", "included_fields and excluded_fields exclude each other"
+
+
+def size_problems(job: Json) -> Problems:
+    if int(job.get("dedicatedResources", {}).get("startingReplicaCount", 0)) < 1:
+        yield "dedicated_resources.starting_replica_count", "At least 1 is required"
+    if int(job.get("manualBatchTuningParameters", {}).get("batchSize", 64)) < 1:
+        yield "manual_batch_tuning_parameters.batch_size", "At least 1 is required"

@@ -23,23 +23,24 @@ def serving_program(python: str) -> Iterator[Starter]:
     """Yield what starts `python -m trainer.serve` with the variables of Vertex AI; all end with the context."""
     programs: list[subprocess.Popen[bytes]] = []
 
-    def start(folder: Path) -> Container:
+    def start(folder: Path, spec: Json) -> Container:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         variables = {
             "AIP_HTTP_PORT": str(port),
             "AIP_STORAGE_URI": str(folder),
-            "AIP_PREDICT_ROUTE": "/predict",
-            "AIP_HEALTH_ROUTE": "/health",
+            "AIP_PREDICT_ROUTE": spec["predictRoute"],
+            "AIP_HEALTH_ROUTE": spec["healthRoute"],
         }
-        command = [python, "-m", "trainer.serve", "--workers", "1"]
+        command = [python, "-m", "trainer.serve", *spec["args"], "--workers", "1"]
         program = subprocess.Popen(
             command, cwd=folder, env={**os.environ, **variables}, start_new_session=True
         )
         programs.append(program)
-        wait_until_ready(f"http://127.0.0.1:{port}/health", program)
-        return lambda instances: predictions(f"http://127.0.0.1:{port}/predict", instances)
+        address = f"http://127.0.0.1:{port}"
+        wait_until_ready(address + spec["healthRoute"], program)
+        return lambda instances: predictions(address + spec["predictRoute"], instances)
 
     try:
         yield start

@@ -16,8 +16,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.doubles.listing import listed
+from tests.doubles.model_rules import (
+    check_evaluation,
+    check_machines,
+    check_split,
+    instances_of,
+    label_problems,
+    location_problems,
+    model_problems,
+)
 from tests.doubles.objects import timestamp
-from tests.doubles.rules import Problems, invalid_argument, name_problems, parsed
+from tests.doubles.rules import invalid_argument, name_problems, parsed
 from tests.doubles.server import ApiError, Json, Request, Response, Route, json_response
 from tests.doubles.storage import StorageService
 
@@ -29,8 +38,8 @@ OPERATION = (
     "/(?:v1|ui)/(projects/[^/]+/locations/[^/]+/(?:models|endpoints)/[^/]+/operations/[^/]+)"
 )
 MODEL_ID, ENDPOINT_ID = "[a-z_][a-z0-9_-]{0,62}", "[a-z]([a-z0-9-]{0,61}[a-z0-9])?"
-MACHINE = "(e2|n1|n2|n2d)-(standard|highmem|highcpu)-[0-9]+"
-LARGEST_REQUEST_BYTES = 10_000_000
+LARGEST_BYTES = 10_000_000
+"""Of a request to a dedicated endpoint, and of its response."""
 CODE_PRECONDITION = 9
 NEVER_READY = (
     "Model server never became ready. Please validate that your model file or container"
@@ -39,11 +48,11 @@ NEVER_READY = (
 
 Container = Callable[[list[Json]], list[Json]]
 """Returns the predictions of instances; raises ValueError with the body of a response of status 400."""
-Starter = Callable[[Path], Container]
-"""Starts the container of the model in a folder; raises ValueError if it never becomes ready."""
+Starter = Callable[[Path, Json], Container]
+"""Starts a container, by its containerSpec, with the model in a folder; raises ValueError if it never becomes ready."""
 
 
-def score_in_file(folder: Path) -> Container:
+def score_in_file(folder: Path, _: Json) -> Container:
     """Return a container that predicts the number in `saved_model.pb` for every row."""
     score = float((folder / "saved_model.pb").read_text())
     return lambda instances: [{"probability": score} for _ in instances]
@@ -56,6 +65,12 @@ class Models:
         self, storage: StorageService, pace: float, start: Starter = score_in_file
     ) -> None:
         self.storage, self.pace, self.start = storage, pace, start
+        self.unreadable: set[str] = set()
+        """Buckets that the service's agent may not read."""
+        self.most_cores = 2_200
+        self.seconds_apart = 0.0
+        """How far apart uploads and deployments have to be; the service demands 2 seconds."""
+        self.last_begun = float("-inf")
         self.versions: dict[str, list[Json]] = {}
         """By the model's name, the first version first."""
         self.endpoints: dict[str, Json] = {}
@@ -111,7 +126,7 @@ class Models:
     def upload(self, request: Request, parent: str, region: str) -> Response:
         body = parsed(request.json(), "UploadModelRequest")
         model, earlier = body["model"], str(body.get("parentModel", ""))
-        if problems := [*self.model_problems(model, region)]:
+        if problems := [*model_problems(model, region, self.storage, self.unreadable)]:
             raise invalid_argument(problems)
         if earlier and earlier not in self.versions:
             raise ApiError(404, f"The Model {earlier!r} does not exist.")
@@ -121,6 +136,7 @@ class Models:
         name = earlier or f"{parent}/models/{chosen}"
         if not earlier and name in self.versions:
             raise ApiError(409, f"The Model {name!r} already exists.")
+        self.check_pause()
         # What the bucket holds later must not show.
         copy = self.copies / str(next(self.ids))
         source = self.storage.root / str(model["artifactUri"]).removeprefix("gs://")
@@ -136,27 +152,11 @@ class Models:
 
         return self.operation(name, work)
 
-    def model_problems(self, model: Json, region: str) -> Problems:
-        yield from name_problems(model, self.storage.catalog["limits"])
-        container, uri = model.get("containerSpec", {}), str(model.get("artifactUri", ""))
-        image = str(container.get("imageUri", ""))
-        if not image.startswith(f"{region}-docker.pkg.dev/"):
-            yield (
-                "model.container_spec.image_uri",
-                f"Image {image!r} is in no repository of {region}",
-            )
-        if any(str(each.get("name", "")).startswith("AIP_") for each in container.get("env", [])):
-            yield "model.container_spec.env", "Names that begin with AIP_ are reserved"
-        bucket = self.storage.buckets.get(uri.removeprefix("gs://").partition("/")[0])
-        if not uri.startswith("gs://") or bucket is None:
-            yield "model.artifact_uri", f"{uri!r} is no folder of a bucket"
-        elif bucket["location"].lower() != region:
-            place = bucket["location"].lower()
-            yield (
-                "model.artifact_uri",
-                f"The Cloud Storage bucket of `{uri}` is in location `{place}`. It must be in the same"
-                f" regional location as the service location `{region}`.",
-            )
+    def check_pause(self) -> None:
+        """Raise ApiError if the last upload or deployment has begun just now."""
+        begun, self.last_begun = self.last_begun, time.monotonic()
+        if self.last_begun - begun < self.seconds_apart:
+            raise ApiError(429, "Too many uploads and deployments of models")
 
     def list_versions(self, request: Request, name: str) -> Response:
         if name not in self.versions:
@@ -175,13 +175,9 @@ class Models:
         """Return a version by its number or an alias; raise ApiError if there is none."""
         model, _, wanted = name.partition("@")
         for each in self.versions.get(model, []):
-            if wanted in (each["versionId"], *each["versionAliases"]):
+            if (wanted or "default") in (each["versionId"], *each["versionAliases"]):
                 return each
         raise ApiError(404, f"The Model {name!r} does not exist.")
-
-    def folder_of(self, name: str) -> Path:
-        """Return the copy of a version's files."""
-        return Path(self.version(name)["folder"])
 
     def merge_aliases(self, request: Request, name: str) -> Response:
         version = self.version(name)
@@ -197,9 +193,7 @@ class Models:
     def import_evaluation(self, request: Request, name: str) -> Response:
         self.version(name)
         evaluation = request.json()["modelEvaluation"]
-        metrics = evaluation.get("metrics", {}).values()
-        if not all(isinstance(each, (int, float)) for each in metrics):
-            raise ApiError(400, "Invalid Metrics Format")
+        check_evaluation(evaluation)
         self.evaluations.setdefault(name, []).append(evaluation)
         return json_response(evaluation)
 
@@ -208,7 +202,9 @@ class Models:
         body, name = parsed(request.json(), "Endpoint"), f"{parent}/endpoints/{chosen}"
         if not re.fullmatch(ENDPOINT_ID, chosen) and not chosen.isdecimal():
             raise ApiError(400, f"Invalid endpoint ID {chosen!r}")
-        if problems := [*name_problems(body, self.storage.catalog["limits"])]:
+        catalog = self.storage.catalog
+        problems = [*location_problems(region, catalog), *label_problems(body)]
+        if problems := [*problems, *name_problems(body, catalog["limits"])]:
             raise invalid_argument(problems)
         with self.lock:
             if name in self.endpoints or f"{name} begun" in self.operations:
@@ -246,11 +242,7 @@ class Models:
         parsed(body, "DeployModelRequest")
         deployed, split = body["deployedModel"], body.get("trafficSplit", {})
         machines = deployed.get("dedicatedResources", {})
-        fewest = machines.get("minReplicaCount", 0)
-        if fewest < 1 or machines.get("maxReplicaCount", fewest) < fewest:
-            raise ApiError(400, "minReplicaCount must be at least 1, and at most maxReplicaCount")
-        if not re.fullmatch(MACHINE, machines.get("machineSpec", {}).get("machineType", "")):
-            raise ApiError(400, "Unsupported machine type for predictions")
+        check_machines(machines, name.split("/")[3], self.storage.catalog, self.most_cores)
         version, number = self.version(deployed["model"]), str(deployed.get("id") or next(self.ids))
         if not re.fullmatch("[0-9]{1,10}", number):
             raise ApiError(400, f"Invalid deployed model ID {number!r}")
@@ -259,11 +251,13 @@ class Models:
             if number in known or f"{name} {number} begun" in self.operations:
                 raise ApiError(409, f"The DeployedModel {number!r} already exists.")
             check_split({number if k == "0" else k: v for k, v in split.items()}, [*known, number])
+            self.check_pause()
             self.operations[f"{name} {number} begun"] = {}
 
         def work() -> Json:
             try:
-                self.containers[name, number] = self.start(Path(version["folder"]))
+                folder, spec = Path(version["folder"]), version["containerSpec"]
+                self.containers[name, number] = self.start(folder, spec)
             except (ValueError, OSError) as error:
                 del self.operations[f"{name} {number} begun"]
                 raise ApiError(400, f"{NEVER_READY} ({error})") from error
@@ -296,9 +290,9 @@ class Models:
     def predict(self, request: Request, name: str) -> Response:
         """Predict by the traffic split, with numbers as the transport makes them: doubles."""
         endpoint = self.endpoint(name)
-        if len(request.body) > LARGEST_REQUEST_BYTES:
+        if len(request.body) > LARGEST_BYTES:
             raise ApiError(413, "Request payload size exceeds the limit")
-        instances = json.loads(request.body, parse_int=float)["instances"]
+        instances = instances_of(request.body)
         split = {number: share for number, share in endpoint["trafficSplit"].items() if share}
         if not split:
             raise ApiError(400, f"Endpoint {name} doesn't have traffic_split.")
@@ -307,16 +301,20 @@ class Models:
             predictions = self.containers[name, number](instances)
         except ValueError as error:
             raise ApiError(400, json.dumps(str(error))) from error
-        return json_response({"predictions": predictions, "deployedModelId": number})
+        if len(predictions) != len(instances):
+            what = f"{len(predictions)} predictions of {len(instances)} instances"
+            raise ApiError(400, f"Invalid response of the model server: {what}")
+        [deployed] = [each for each in endpoint["deployedModels"] if each["id"] == number]
+        about = {name: deployed[name] for name in ("model", "modelVersionId")}
+        response = json_response({"predictions": predictions, "deployedModelId": number, **about})
+        if (size := len(response.body)) > LARGEST_BYTES:
+            what = f"Response size too large. Received at least {size} bytes"
+            raise ApiError(
+                400, f"Failed to handle request. endpoint_id: {name} with error: `{what}`"
+            )
+        return response
 
     def close(self) -> None:
         for thread in self.threads:
             thread.join()
         shutil.rmtree(self.copies)
-
-
-def check_split(split: Json, known: list[str]) -> None:
-    if unknown := [number for number in split if number not in known]:
-        raise ApiError(400, f"The following DeployedModel ID(s) {unknown} do not exist.")
-    if split and sum(split.values()) != 100:
-        raise ApiError(400, "The traffic split does not add up to 100.")

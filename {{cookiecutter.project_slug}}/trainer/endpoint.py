@@ -1,5 +1,6 @@
 """Predictions of an HTTP endpoint: `nox -s serve` here, or one of Vertex AI."""
 
+import contextlib
 import json
 import os
 import time
@@ -17,6 +18,7 @@ TOKEN_VARIABLE = "ACCESS_TOKEN"
 # Source: https://cloud.google.com/vertex-ai/docs/predictions/choose-endpoint-type
 MOST_BYTES, TIMEOUT_SECONDS = 1_500_000, 60.0
 BUSY, NOT_THERE = (429, 503), (401, 403, 404, 405)
+TOO_LARGE = "Response size too large"
 WAITS_SECONDS = (1, 2, 4, 8, 16)
 
 Instances = Sequence[Mapping[str, str]]
@@ -48,11 +50,14 @@ class Endpoint:
         Raises `UserError` for what the endpoint refuses, with the number of the row if the response names it.
         """
         body = json.dumps({"instances": instances}).encode()
-        if len(body) > MOST_BYTES and len(instances) > 1:
+        is_large, status, response = len(body) > MOST_BYTES, 0, dict[str, Any]()
+        if not is_large or len(instances) == 1:
+            status, response = self.response(body)
+            is_large = TOO_LARGE in message_of(response)
+        if is_large and len(instances) > 1:
             half = len(instances) // 2
             before = self.predictions(instances[:half], place, first)
             return before + self.predictions(instances[half:], place, first + half)
-        status, response = self.response(body)
         if status in NOT_THERE:
             what = f"{self.url} returns HTTP {status}: {message_of(response)}"
             raise UserError(what, ADDRESS, f"correct --url, or set {TOKEN_VARIABLE}")
@@ -77,7 +82,7 @@ class Endpoint:
             found = json.loads(content)
         except ValueError:
             found = content.decode("utf-8", "replace")
-        return status, found if isinstance(found, dict) else {"error": found}
+        return status, contained(found) if isinstance(found, dict) else {"error": found}
 
     def sent(self, body: bytes) -> tuple[int, bytes]:
         headers = {"Content-Type": "application/json"}
@@ -97,6 +102,15 @@ class Endpoint:
                 ADDRESS,
                 "start `nox -s serve`, or correct --url",
             ) from error
+
+
+def contained(response: dict[str, Any]) -> dict[str, Any]:
+    """Return the response of a model's container, which Vertex AI puts as text into the message of its own error."""
+    found: Any = response
+    with contextlib.suppress(ValueError, TypeError, KeyError):
+        found = json.loads(response["error"]["message"])
+        found = json.loads(found) if isinstance(found, str) else found
+    return found if isinstance(found, dict) else response
 
 
 def message_of(response: Mapping[str, Any]) -> str:

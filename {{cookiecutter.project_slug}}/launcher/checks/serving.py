@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 from launcher.checks.job_settings import bucket_findings, label_findings, name_findings
+from launcher.checks.machines import region_finding
 from launcher.checks.problem import Problem, findings_at
 from launcher.console import UserError, shown
 from launcher.spec.catalog import google_cloud
@@ -15,8 +16,14 @@ from launcher.spec.job_file import Job
 
 def serving_findings(job: Job, traffic: int | None) -> list[UserError]:
     """Return what is wrong with a deployment; `traffic` is that of the command line."""
-    names = [*name_findings(job), *bucket_findings(job.cloud.bucket)]
-    return [*names, *label_findings(job.labels), *section_findings(job, traffic)]
+    found = [*name_findings(job), *bucket_findings(job.cloud.bucket), *label_findings(job.labels)]
+    if unknown := region_finding(job.cloud.region):
+        found.append(unknown)
+    reserved = tuple(google_cloud()["serving"]["reserved_labels"])
+    for key in (key for key in job.labels if key.startswith(reserved)):
+        expected = f"a label of a model, which begins with none of {', '.join(reserved)}"
+        found.append(UserError(f"job.toml [labels] has {shown(key)}", expected, "rename it"))
+    return [*found, *section_findings(job, traffic)]
 
 
 def section_findings(job: Job, traffic: int | None = None) -> list[UserError]:
@@ -39,6 +46,9 @@ def problems(job: Job, traffic: int) -> Iterator[Problem]:
     if asked.max_replicas < asked.min_replicas:
         what = f"max_replicas is {asked.max_replicas}, min_replicas {asked.min_replicas}"
         yield what, "at least as many", "raise max_replicas"
+    for name in ("batch_replicas", "batch_size"):
+        if (value := getattr(asked, name)) < 1:
+            yield f"{name} is {value}", "at least 1", f"write {name} = 1, or remove the line"
     if not 1 <= traffic <= 100:
         yield f"traffic is {traffic}", "1 to 100 percent", "correct it, or --traffic"
     own = f"{region}-docker.pkg.dev/"

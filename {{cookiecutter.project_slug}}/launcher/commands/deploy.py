@@ -43,14 +43,17 @@ def deploy(session: Session) -> int:
     release, model = release_of(session)
     if options.dry_run:
         print(json.dumps(bodies(session.job, release), indent=2))
+        report_cost(session)
         return 0
     session.require_ready()
     deployment = Deployment.of(session)
+    # A model that predicts nothing here is not uploaded either.
+    known = () if options.register_only else known_rows(session, model)
     version = deployment.registered(release, model)
     if options.register_only:
         print(version)
         return 0
-    return deployment.serve(release, version, model)
+    return deployment.serve(release, version, known)
 
 
 def release_of(session: Session) -> tuple[Release, Path]:
@@ -80,6 +83,13 @@ def bodies(job: Job, release: Release) -> dict[str, Any]:
         f"endpoints?endpointId={serving.endpoint_id(job)}": serving.endpoint_body(job),
         "deployModel": serving.deploy_body(job, release, version, first=True),
     }
+
+
+def report_cost(session: Session) -> None:
+    serving = session.job.serving
+    machines = f"{serving.min_replicas} to {serving.max_replicas} x {serving.machine}"
+    text = f"{machines}, bills until undeployed: {google_cloud()['prices']}"
+    session.console.step("cost", text)
 
 
 @dataclass(frozen=True)
@@ -122,7 +132,11 @@ class Deployment:
         upload_folder(client, model, release.artifact_uri, console)
         parent = (service.model(name) or {}).get("name", "")
         write_atomically(marker, "{}")
-        operation = service.begin_upload(serving.upload_body(job, release, parent))
+        try:
+            operation = service.begin_upload(serving.upload_body(job, release, parent))
+        except RequestRefused:
+            marker.unlink()  # there is no version to wait for
+            raise
         write_atomically(marker, json.dumps({"operation": operation}))
         return service.end_upload(operation)
 
@@ -150,9 +164,9 @@ class Deployment:
             if self.service.import_evaluation(version, body):
                 self.step("metrics", "attached from nox -s evaluate")
 
-    def serve(self, release: Release, version: str, model: Path) -> int:
+    def serve(self, release: Release, version: str, known: KnownRows) -> int:
         """Deploy a version, give it its first share of the requests, and take that back if it predicts otherwise."""
-        known, new = known_rows(self.session, model), serving.deployed_id(release)
+        new = serving.deployed_id(release)
         self.make_deployed(new, release, version)
         split = {each.id: each.traffic for each in self.deployed().values() if each.traffic}
         asked = self.session.options.traffic
@@ -172,7 +186,8 @@ class Deployment:
         before = deployments(service.endpoint(self.name) or {})
         if new not in before:
             first = not any(each.traffic for each in before.values())
-            self.step("deploy", f"{job.serving.machine}, some minutes")
+            report_cost(self.session)
+            self.step("deploy", "some minutes")
             service.deploy(self.name, serving.deploy_body(job, release, version, first))
 
     def given_back(self, new: str, split: serving.Split, problem: str) -> int:

@@ -16,7 +16,9 @@ from launcher.console import UserError
 from launcher.executors.vertex.services import JOBS, RequestRefused, Rest, explained, one_line
 from launcher.spec.serving import FINGERPRINT_LABEL, Body, Split
 
-CODE_MISSING, CODE_EXISTS = 404, 409
+CODE_MISSING, CODE_EXISTS, CODE_BUSY = 404, 409, 429
+BUSY_TRIES, BUSY_SECONDS = 3, 2.0
+"""Uploads and deployments must be 2 s apart. Source: https://cloud.google.com/vertex-ai/docs/model-registry/import-model"""
 FEW_LOOKUPS, MANY_LOOKUPS = 20, 500
 NOT_REGISTERED = "the model is not registered"
 LONGEST_SECONDS = 3600.0
@@ -88,9 +90,7 @@ class ModelService:
 
     def begin_upload(self, body: Body) -> str:
         """Begin to create a model version; return the operation's name."""
-        with explained(NOT_REGISTERED):
-            path = f"v1/{self.parent}/models:upload"
-            return str(self.rest.call("POST", path, json=body)["name"])
+        return str(self.started(NOT_REGISTERED, f"v1/{self.parent}/models:upload", body)["name"])
 
     def end_upload(self, operation: str) -> str:
         """Wait for an upload; return the name of its version."""
@@ -115,13 +115,25 @@ class ModelService:
     def begun(self, doing: str, path: str, body: Body, **content: Any) -> None:
         """Start an operation and wait for its end; if what it makes exists already, an earlier one makes it."""
         try:
-            with explained(doing):
-                operation = self.rest.call("POST", path, json=body, **content)
+            operation = self.started(doing, path, body, **content)
         except RequestRefused as refusal:
             if refusal.code != CODE_EXISTS:
                 raise
         else:
             self.wait(operation, doing)
+
+    def started(
+        self, doing: str, path: str, body: Body, tries: int = BUSY_TRIES, **content: Any
+    ) -> Resource:
+        """Return the operation of a request, which is sent again if the last one was sent just now."""
+        try:
+            with explained(doing, retryable=(408,)):
+                return self.rest.call("POST", path, json=body, **content)
+        except RequestRefused as refusal:
+            if refusal.code != CODE_BUSY or tries == 1:
+                raise
+        time.sleep(BUSY_SECONDS)
+        return self.started(doing, path, body, tries - 1, **content)
 
     def appearing(self, look: Callable[[], Any], lookups: int = FEW_LOOKUPS) -> Any:
         """Return what an operation that is under way makes as soon as it is there, None if it does not appear."""
