@@ -31,7 +31,7 @@ ALLOWED = {
     "trainer.predict": "run data serving training features endpoint | numpy pyarrow tensorflow",
     "trainer.batch": "run data predict features | pyarrow",
     "trainer.monitor": "run data arguments preprocessing serving training publish predict evaluate evaluation features | numpy tensorflow",
-    "trainer.server": "run data serving training features | numpy prometheus_client tensorflow",
+    "trainer.server": "run data serving training features | numpy prometheus_client tensorflow uvicorn",
     "trainer.serve": "run server training | google uvicorn",
     "launcher.console": " | rich",
     "launcher.files": "console | filelock",

@@ -29,7 +29,7 @@ EXTRAS["serve"] = [
     "google-cloud-storage>=2.18",
     "httptools>=0.6",
     "prometheus-client>=0.21",
-    "uvicorn>=0.32",
+    "uvicorn>=0.54",
     "uvloop>=0.20; sys_platform != 'win32'",
 ]
 # For trainer.evaluate only, beside all of the above.

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trainer.run.console import Console
-from trainer.run.errors import UserError, exit_code
+from trainer.run.errors import EXIT_USER_ERROR, UserError, exit_code
 from trainer.run.outputs import SAVED_MODEL
 from trainer.server.options import COUNTS_VARIABLE, ServerOptions
 from trainer.training.tensorflow_setup import cores
@@ -23,7 +23,9 @@ from trainer.training.tensorflow_setup import cores
 SHARED_ENDPOINT_BYTES, SHARED_ENDPOINT_SECONDS = 1_500_000, 60.0
 GRACE_SECONDS = 8
 MOST_CONNECTIONS = 1_000
-FACTORY = "trainer.server.application:create"
+HEALTHCHECK_SECONDS = 10
+"""A process that does not respond for so long is replaced; on a busy machine a start takes some of them."""
+FACTORY, CONNECTION = "trainer.server.application:create", "trainer.server.connections:connection"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -49,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
     # With one worker uvicorn raises the signal again, which would leave the temporary folder behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with tempfile.TemporaryDirectory(prefix="server-") as folder:
-        counts = Path(folder, "metrics")
+        counts, failure = Path(folder, "metrics"), Path(folder, "failure")
         counts.mkdir()
         os.environ[COUNTS_VARIABLE] = str(counts)
         options = ServerOptions(
@@ -58,23 +60,33 @@ def main(arguments: Sequence[str]) -> int:
             health_route=os.environ.get("AIP_HEALTH_ROUTE", "/health"),
             most_bytes=given.max_bytes,
             timeout_seconds=given.timeout_seconds,
+            failure=str(failure),
         )
         options.to_variable()
         address = f"http://{given.host}:{given.port}"
         Console(given.quiet).line(
             f"serve    {address}{options.predict_route}, a form at {address}/"
         )
-        uvicorn.run(
-            FACTORY,
-            factory=True,
-            host=given.host,
-            port=given.port,
-            workers=given.workers,
-            limit_concurrency=MOST_CONNECTIONS,
-            timeout_graceful_shutdown=GRACE_SECONDS,
-            access_log=False,
-            log_level="warning",
-        )
+        try:
+            uvicorn.run(
+                FACTORY,
+                factory=True,
+                http=CONNECTION,
+                host=given.host,
+                port=given.port,
+                workers=given.workers,
+                limit_concurrency=MOST_CONNECTIONS,
+                timeout_graceful_shutdown=GRACE_SECONDS,
+                timeout_worker_healthcheck=HEALTHCHECK_SECONDS,
+                access_log=False,
+                log_level="critical",  # until a worker has started
+            )
+        except SystemExit:  # with one worker
+            if not failure.is_file():
+                raise
+        if failure.is_file():
+            print(f"error: {failure.read_text(encoding='utf-8')}", file=sys.stderr)
+            return EXIT_USER_ERROR
     return 0
 
 

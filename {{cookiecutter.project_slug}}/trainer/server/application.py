@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from trainer.data.schema import read_schema
 from trainer.run.console import Console
 from trainer.run.errors import UserError
 from trainer.server.batching import Batches, Overloaded, Predictions
+from trainer.server.connections import accept_after_signal
 from trainer.server.counts import Counts
 from trainer.server.instances import InvalidInstances, Texts
 from trainer.server.options import ServerOptions, options_of_variable
@@ -64,7 +66,7 @@ class Application:
             await send({"type": "http.response.body", "body": content})
 
     async def live(self, receive: Messages, send: Send) -> None:
-        """Load the model when the server starts; uvicorn shows the message if that fails, and ends."""
+        """Load the model when the server starts; write down why if that fails, which `trainer.serve` shows."""
         await receive()
         try:
             self.start()
@@ -72,8 +74,12 @@ class Application:
             cause = " ".join(str(error).split())
             if not isinstance(error, UserError):
                 cause = f"{self.options.model} cannot be loaded ({cause[:300]}); expected a model"
-            await send({"type": "lifespan.startup.failed", "message": f"error: {cause}"})
+                cause += " of this TensorFlow; export it again with `nox -s local_train`"
+            Path(self.options.failure).write_text(cause, encoding="utf-8")
+            await send({"type": "lifespan.startup.failed"})
             return
+        logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+        accept_after_signal()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         await send({"type": "lifespan.shutdown.complete"})

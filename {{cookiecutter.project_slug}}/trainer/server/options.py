@@ -18,6 +18,8 @@ class ServerOptions:
     health_route: str
     most_bytes: int
     timeout_seconds: float
+    failure: str = ""
+    """The file that says why a worker could not start."""
 
     def to_variable(self) -> None:
         os.environ[OPTIONS_VARIABLE] = json.dumps(dataclasses.asdict(self))
