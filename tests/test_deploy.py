@@ -1,8 +1,10 @@
 """Deploying from a baked project to the doubles: one version, one deployment, and requests that go where they should."""
 
+import datetime
 import json
 import random
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -81,6 +83,32 @@ def test_a_model_goes_from_its_first_requests_to_all_and_back(trained: World) ->
     assert listed.count("e-census-income") == 2 and "e2-standard-4" in listed
 
 
+def test_the_list_has_the_age_and_warns_of_what_has_expired(trained: World) -> None:
+    deploy(trained)
+    [served] = endpoint(trained)["deployedModels"]
+    served["createTime"] = "2020-01-01T00:00:00Z"
+    days = (datetime.datetime.now(datetime.timezone.utc).date() - datetime.date(2020, 1, 1)).days
+    endpoint(trained)["labels"] = {"expires": "2999-12-31"}
+    done = deploy(trained, "--list")
+    assert f" {days}\n" in done.stdout.replace(" \n", "\n") and "expired" not in done.stderr
+    endpoint(trained)["labels"] = {"expires": "2020-01-31"}
+    assert (
+        "e-census-income has expired on 2020-01-31, and bills" in deploy(trained, "--list").stderr
+    )
+
+
+def test_the_check_finds_what_a_deployment_lacks(trained: World) -> None:
+    (trained.project / "data" / "prepared" / "examples.jsonl").unlink()
+    shutil.rmtree(trained.project / "runs" / "0001" / "model")
+    job = trained.project / "job.toml"
+    text = job.read_text(encoding="utf-8").replace("[labels]\n", '[labels]\ngoog-x = "1"\n')
+    job.write_text(text.replace("batch_size = 1024", "batch_size = 0"), encoding="utf-8")
+    said = trained.run("check", "--serving", code=2).stderr
+    assert len(re.findall("^error: ", said, re.MULTILINE)) == 4
+    for part in ("examples.jsonl does not exist", "goog-x", "batch_size is 0", "with a model"):
+        assert part in said, said
+
+
 def test_deploying_again_changes_nothing(trained: World) -> None:
     deploy(trained)
     before = json.dumps([models(trained).versions, models(trained).endpoints])
@@ -129,12 +157,19 @@ def test_evaluations_are_attached_once(trained: World) -> None:
     folder = trained.project / "runs" / "0001" / "evaluation"
     folder.mkdir()
     metrics = {"auc": {"value": 0.9}, "log_loss": {"value": None}, "f1": {"value": 0.5}}
-    document = {"task": "binary", "metrics": metrics}
+    at = {"threshold": 0.5, "precision": None, "recall": 0.25, "f1": 0.4}
+    at |= {"true_positives": 1, "false_positives": 2, "false_negatives": 3}
+    thresholds = {"model": at, "0.5": at, "0.1": {**at, "threshold": 0.1}}
+    document = {"task": "binary", "metrics": metrics, "rows": 10, "thresholds": thresholds}
     (folder / "evaluation.json").write_text(json.dumps(document))
     for _ in range(2):
         assert deploy(trained, "--register-only").stdout.strip() == f"{MODEL}@1"
     [evaluation] = models(trained).evaluations[f"{MODEL}@1"]
+    rows = evaluation["metrics"].pop("confidenceMetrics")
     assert evaluation["metrics"] == {"auRoc": 0.9}
+    assert [each["confidenceThreshold"] for each in rows] == [0.1, 0.5]
+    assert (rows[0]["falsePositiveRate"], rows[0]["trueNegativeCount"]) == (2 / 6, 4)
+    assert "precision" not in rows[0] and rows[0]["f1Score"] == 0.4
     assert not models(trained).endpoints
 
 
@@ -337,9 +372,11 @@ def test_a_dry_run_prints_every_request_and_what_bills_and_sends_none(trained: W
     assert not trained.cloud.faults.log
 
 
-def batch(world: World, *arguments: str, code: int = 0) -> "subprocess.CompletedProcess[str]":
+def batch(
+    world: World, *arguments: str, code: int = 0, rows: int = 50
+) -> "subprocess.CompletedProcess[str]":
     table = world.project / "rows.csv"
-    table.write_text("age\n" + "".join(f"{age}\n" for age in range(50)))
+    table.write_text("age\n" + "".join(f"{age}\n" for age in range(rows)))
     arguments = ("--input", "rows.csv", "--output", str(world.project / "found.jsonl"), *arguments)
     return world.run("batch", *arguments, "--poll-seconds", "0.02", code=code)
 
@@ -362,6 +399,30 @@ def test_a_batch_job_that_fails_is_reported(trained: World) -> None:
     assert "0 predicted, 50 failed" in done.stderr
     assert "The fraction of failed instances is too large" in done.stderr
     assert not (trained.project / "found.jsonl").exists()
+
+
+def test_rows_that_change_while_the_job_runs_are_not_joined(trained: World) -> None:
+    table = trained.project / "rows.csv"
+
+    def start(*_: object) -> Container:
+        table.write_text(table.read_text().replace("7\n", "70\n"))
+        return lambda rows: [{"x": float(row["age"])} for row in rows]
+
+    models(trained).start = start
+    done = batch(trained, code=2)
+    assert "error: the rows of rows.csv have changed since; expected" in done.stderr
+    assert not (trained.project / "found.jsonl").exists()
+
+
+def test_a_request_that_no_container_takes_is_refused_before_the_job(trained: World) -> None:
+    job = trained.project / "job.toml"
+    text = job.read_text(encoding="utf-8")
+    job.write_text(text.replace("batch_size = 1024", "batch_size = 999999"), encoding="utf-8")
+    done = batch(trained, code=2, rows=400_000)
+    assert "rows (batch_size) are a request of" in done.stderr
+    [size] = re.findall("write batch_size = ([0-9]+)", done.stderr)
+    assert 100_000 < int(size) < 400_000
+    assert not trained.cloud.faults.log
 
 
 def test_a_table_of_bigquery_is_predicted_where_it_is(trained: World) -> None:

@@ -56,7 +56,8 @@ def reports() -> Iterator[Reports]:
             f"| {number} | {what} | `{command}` | {seconds:.1f} | {message} |\n"
             for number, (what, command, seconds, message) in sorted(found.items())
         )
-        PAGE.write_text(HEAD + rows, encoding="utf-8")
+        _, heading, rest = PAGE.read_text(encoding="utf-8").partition("\n## ")
+        PAGE.write_text(HEAD + rows + heading + rest, encoding="utf-8")
 
 
 def note(reports: Reports, number: int, command: str, seconds: float, message: str) -> None:

@@ -70,16 +70,41 @@ def source_of(session: Session, given: str, folder: Path) -> tuple[str, Any]:
     if given.startswith("gs://"):
         storage.copy_table(client, given, session.project.copies, session.console)
     path = folder / INSTANCES
-    arguments = ["--input", session.project.table(given), "--instances", str(path)]
-    arguments += session.arguments
-    if session.run_module(session.project.training, BATCH_MODULE, *arguments):
-        raise UserError("there are no instances", "rows that can be read", "see the error above")
+    write_instances(session, given, path)
+    check_requests(path, job.serving.batch_size)
     uri = f"{folder_uri(job)}/batches/{digest_of_file(path)[:16]}"
 
     def fill() -> None:
         storage.upload_folder(client, folder, uri, session.console)
 
     return f"{uri}/{INSTANCES}", fill
+
+
+def write_instances(session: Session, given: str, path: Path) -> None:
+    arguments = ["--input", session.project.table(given), "--instances", str(path)]
+    arguments += session.arguments
+    if session.run_module(session.project.training, BATCH_MODULE, *arguments):
+        raise UserError("there are no instances", "rows that can be read", "see the error above")
+
+
+def check_requests(path: Path, rows: int) -> None:
+    """Raise `UserError` if a request of `rows` instances is larger than what the container takes."""
+    with path.open("rb") as file:
+        sizes = [len(line) for line in file]
+    largest = max((sum(sizes[i : i + rows]) for i in range(0, len(sizes), rows)), default=0)
+    if largest > (most := serving.DEDICATED_BYTES):
+        fix = f"write batch_size = {max(1, rows * most // (2 * largest))} in job.toml"
+        what = f"{rows:,} rows (batch_size) are a request of {largest:,} bytes"
+        raise UserError(what, f"at most {most:,}, which the container takes", fix)
+
+
+def check_unchanged(session: Session, given: str, folder: Path) -> None:
+    """Raise `UserError` if the rows are not those that the job was sent: results are joined by their numbers."""
+    again = folder / "again.jsonl"
+    write_instances(session, given, again)
+    if digest_of_file(again) != digest_of_file(folder / INSTANCES):
+        what, expected = f"the rows of {given} have changed since", "the rows that the job was sent"
+        raise UserError(what, expected, "run the same command again, which predicts the new ones")
 
 
 def digest_of_file(path: Path) -> str:
@@ -107,6 +132,7 @@ def joined(session: Session, given: str, job: CloudJob, folder: Path) -> int:
     if given.startswith(BIGQUERY):
         console.step("output", job.output)
         return 0
+    check_unchanged(session, given, folder)
     client, results = storage.storage_client(job.project), folder / "results"
     for name, remote in storage.list_objects(client, job.output).items():
         if ".." not in name.split("/") and not name.endswith("/"):

@@ -3,7 +3,7 @@
 from launcher.checks.findings import findings, job_only_findings, report
 from launcher.checks.import_effects import importing
 from launcher.checks.job_settings import ready_findings, table_warnings
-from launcher.checks.serving import section_findings
+from launcher.checks.serving import section_findings, serving_findings
 from launcher.checks.source import syntax_findings
 from launcher.commands.session import Session
 from launcher.console import Refused, UserError
@@ -26,6 +26,8 @@ def check(session: Session) -> int:
         found = findings(project, job, distribution, rest, imports, console)
     errors, unready = [*found.errors, *section_findings(job)], ready_findings(job)
     warnings = [*unready, *table_warnings(job.data, project), *found.stale, *found.warnings]
+    if session.options.serving:
+        errors = [*{str(each): each for each in [*errors, *deployment_findings(session)]}.values()]
     if session.options.cloud:
         prepared_uri = data_uri(job, prepared_fingerprint(project, job))
         errors += unready or [*found.stale, *cloud_findings(session, prepared_uri)]
@@ -42,3 +44,17 @@ def cloud_findings(session: Session, prepared_uri: str) -> list[UserError]:
     client = storage_client(session.job.cloud.project)
     found = bucket_findings(session.job, client, session.console)
     return found or prepared_findings(client, prepared_uri)
+
+
+def deployment_findings(session: Session) -> list[UserError]:
+    """Return what would fail when the newest run's model is deployed, or predicts in batches."""
+    from launcher.commands.deploy import release_of
+    from launcher.commands.predict import examples_of
+
+    found = serving_findings(session.job, None)
+    for needed in (release_of, examples_of):
+        try:
+            needed(session)
+        except UserError as error:
+            found.append(error)
+    return found

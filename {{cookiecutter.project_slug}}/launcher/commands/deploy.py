@@ -2,8 +2,9 @@
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,9 @@ from launcher.spec.serving import Release
 
 MAX_REQUESTS = 20
 """How many requests the new model should have got, by its share, before it counts as getting none."""
-HEADINGS = ("ID", "VERSION", "RUN", "TRAFFIC", "MACHINE", "REPLICAS", "SINCE (UTC)")
-SHOWN_OF_TIME = len("2026-01-01T00:00:00")
+HEADINGS = ("ID", "VERSION", "RUN", "TRAFFIC", "MACHINE", "REPLICAS", "SINCE (UTC)", "DAYS")
+SHOWN_OF_TIME, SHOWN_OF_DATE = len("2026-01-01T00:00:00"), len("2026-01-01")
+EXPIRY_LABEL = "expires"
 
 
 def deploy(session: Session) -> int:
@@ -160,7 +162,7 @@ class Deployment:
     def attach_evaluation(self, release: Release, version: str, model: Path) -> None:
         found = read_json(model.parent / EVALUATION)
         if found:
-            body = serving.evaluation_body(release, found["task"], found["metrics"])
+            body = serving.evaluation_body(release, found)
             if self.service.import_evaluation(version, body):
                 self.step("metrics", "attached from nox -s evaluate")
 
@@ -289,14 +291,19 @@ def confirm(deployed: Deployed, endpoint: str) -> None:
 
 def show(deployment: Deployment) -> int:
     """List everything that bills, at every endpoint of the region."""
-    rows = []
+    rows, today = list[Sequence[str]](), datetime.now(timezone.utc).date()
     for endpoint in deployment.service.endpoints():
         name = endpoint["name"].rpartition("/")[2]
         for each in deployments(endpoint).values():
             since = each.created[:SHOWN_OF_TIME].replace("T", " ")
             version = f"{name}: {each.version.rpartition('/')[2]}"
-            traffic = f"{each.traffic} %"
-            rows.append((each.id, version, each.run, traffic, each.machine, each.replicas, since))
+            days = str((today - date.fromisoformat(each.created[:SHOWN_OF_DATE])).days)
+            shown = (each.id, version, each.run, f"{each.traffic} %", each.machine, each.replicas)
+            rows.append((*shown, since, days))
+        expiry = str(endpoint.get("labels", {}).get(EXPIRY_LABEL, "")) if rows else ""
+        if expiry and expiry < today.isoformat():
+            fix = "nox -s deploy -- --undeploy all"
+            deployment.session.console.warning(f"{name} has expired on {expiry}, and bills; {fix}")
     deployment.session.console.table(HEADINGS, rows)
     if rows:
         deployment.step("cost", f"bills until undeployed: {google_cloud()['prices']}")

@@ -137,22 +137,51 @@ def batch_body(job: Job, version: str, source: str, output: str, run: str) -> Bo
     }
 
 
-def evaluation_body(release: Release, task: str, metrics: Mapping[str, Any]) -> Body:
-    """Return the scalars of evaluation.json as a ModelEvaluation; an undefined one cannot be sent."""
-    kind = "regression" if task == "regression" else "classification"
-    names = EVALUATION_NAMES[kind]
+def evaluation_body(release: Release, evaluation: Mapping[str, Any]) -> Body:
+    """Return evaluation.json as a ModelEvaluation, without the confusion matrix; what is undefined cannot be sent."""
+    kind = "regression" if evaluation["task"] == "regression" else "classification"
+    names, metrics = EVALUATION_NAMES[kind], evaluation["metrics"]
     values = {names[name]: each["value"] for name, each in metrics.items() if name in names}
+    if rows := confidence_metrics(evaluation):
+        values["confidenceMetrics"] = rows
     schema = f"gs://google-cloud-aiplatform/schema/modelevaluation/{kind}_metrics_1.0.0.yaml"
     return {
         "modelEvaluation": {
             "displayName": release.fingerprint,
             "metricsSchemaUri": schema,
-            "metrics": {name: value for name, value in values.items() if value is not None},
+            "metrics": defined(values),
             "metadata": {"run": release.run},
         }
     }
 
 
+def confidence_metrics(evaluation: Mapping[str, Any]) -> list[Body]:
+    """Return the rates of a model of two classes at each threshold of the evaluation, the lowest first."""
+    thresholds = {each["threshold"]: each for each in evaluation.get("thresholds", {}).values()}
+    found = []
+    for threshold, each in sorted(thresholds.items()):
+        true, false, missed = (each[name] for name in OUTCOMES)
+        rest = evaluation["rows"] - true - false - missed
+        values = {
+            "confidenceThreshold": threshold,
+            "precision": each["precision"],
+            "recall": each["recall"],
+            "f1Score": each["f1"],
+            "falsePositiveRate": false / (false + rest) if false + rest else None,
+            "truePositiveCount": true,
+            "falsePositiveCount": false,
+            "falseNegativeCount": missed,
+            "trueNegativeCount": rest,
+        }
+        found.append(defined(values))
+    return found
+
+
+def defined(values: Mapping[str, Any]) -> Body:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+OUTCOMES = ("true_positives", "false_positives", "false_negatives")
 EVALUATION_NAMES = {
     "classification": {"auc": "auRoc", "pr_auc": "auPrc", "log_loss": "logLoss"},
     "regression": {
