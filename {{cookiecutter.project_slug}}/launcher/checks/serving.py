@@ -5,11 +5,13 @@ Sources: the entry `serving` of google_cloud.json.
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from launcher.checks.job_settings import bucket_findings, label_findings, name_findings
 from launcher.checks.machines import region_finding
 from launcher.checks.problem import Problem, findings_at
 from launcher.console import UserError, shown
+from launcher.contract import SAVED_MODEL
 from launcher.spec.catalog import google_cloud
 from launcher.spec.job_file import Job
 
@@ -30,6 +32,15 @@ def section_findings(job: Job, traffic: int | None = None) -> list[UserError]:
     """Return what is wrong with [serving] alone."""
     share = job.serving.traffic if traffic is None else traffic
     return findings_at("job.toml [serving]: ", problems(job, share))
+
+
+def op_warnings(model: Path) -> list[UserError]:
+    """Return which ops of a SavedModel the newest prebuilt image does not have, by the bytes of `NodeDef.op`."""
+    content, facts = (model / SAVED_MODEL).read_bytes(), google_cloud()["newer_ops"]
+    newer = [op for op in facts["ops"] if b"\x12%c%s" % (len(op), op.encode()) in content]
+    what = f"{model} needs {', '.join(newer)}, which TensorFlow {facts['than']} does not have"
+    fix = "deploy it with the image of Dockerfile.serving alone; BigQuery ML may refuse it, too"
+    return [UserError(what, "older ops, for a server of that version", fix)] if newer else []
 
 
 def problems(job: Job, traffic: int) -> Iterator[Problem]:

@@ -3,7 +3,7 @@
 from launcher.checks.findings import findings, job_only_findings, report
 from launcher.checks.import_effects import importing
 from launcher.checks.job_settings import ready_findings, table_warnings
-from launcher.checks.serving import section_findings, serving_findings
+from launcher.checks.serving import op_warnings, section_findings, serving_findings
 from launcher.checks.source import syntax_findings
 from launcher.commands.session import Session
 from launcher.console import Refused, UserError
@@ -27,7 +27,8 @@ def check(session: Session) -> int:
     errors, unready = [*found.errors, *section_findings(job)], ready_findings(job)
     warnings = [*unready, *table_warnings(job.data, project), *found.stale, *found.warnings]
     if session.options.serving:
-        errors = [*{str(each): each for each in [*errors, *deployment_findings(session)]}.values()]
+        more, newer = deployment_findings(session)
+        errors, warnings = [*{str(each): each for each in errors + more}.values()], warnings + newer
     if session.options.cloud:
         prepared_uri = data_uri(job, prepared_fingerprint(project, job))
         errors += unready or [*found.stale, *cloud_findings(session, prepared_uri)]
@@ -46,15 +47,18 @@ def cloud_findings(session: Session, prepared_uri: str) -> list[UserError]:
     return found or prepared_findings(client, prepared_uri)
 
 
-def deployment_findings(session: Session) -> list[UserError]:
-    """Return what would fail when the newest run's model is deployed, or predicts in batches."""
+def deployment_findings(session: Session) -> tuple[list[UserError], list[UserError]]:
+    """Return the errors and warnings of a deployment of the newest run's model, or of a batch job."""
     from launcher.commands.deploy import release_of
     from launcher.commands.predict import examples_of
 
-    found = serving_findings(session.job, None)
-    for needed in (release_of, examples_of):
-        try:
-            needed(session)
-        except UserError as error:
-            found.append(error)
-    return found
+    errors, warnings = serving_findings(session.job, None), list[UserError]()
+    try:
+        warnings = op_warnings(release_of(session)[1])
+    except UserError as error:
+        errors.append(error)
+    try:
+        examples_of(session)
+    except UserError as error:
+        errors.append(error)
+    return errors, warnings
