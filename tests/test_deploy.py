@@ -24,6 +24,7 @@ pytestmark = pytest.mark.minute
 PARENT = f"projects/{PROJECT}/locations/{REGION}"
 MODEL, ENDPOINT = f"{PARENT}/models/m-census-income", f"{PARENT}/endpoints/e-census-income"
 KILLS = many(6, 50)
+BATCH = ("batch", "--run", "1", "--input", "rows.csv", "--output", "found.jsonl")
 LONGEST_SECONDS = 2.5
 
 
@@ -375,10 +376,13 @@ def test_a_dry_run_prints_every_request_and_what_bills_and_sends_none(trained: W
 def batch(
     world: World, *arguments: str, code: int = 0, rows: int = 50
 ) -> "subprocess.CompletedProcess[str]":
-    table = world.project / "rows.csv"
-    table.write_text("age\n" + "".join(f"{age}\n" for age in range(rows)))
-    arguments = ("--input", "rows.csv", "--output", str(world.project / "found.jsonl"), *arguments)
-    return world.run("batch", *arguments, "--poll-seconds", "0.02", code=code)
+    write_rows(world, rows)
+    return world.run(*BATCH, *arguments, "--poll-seconds", "0.02", code=code)
+
+
+def write_rows(world: World, rows: int = 50) -> None:
+    ages = "".join(f"{age}\n" for age in range(rows))
+    (world.project / "rows.csv").write_text(f"age\n{ages}")
 
 
 def test_a_table_is_predicted_by_a_batch_job_and_joined_by_key(trained: World) -> None:
@@ -501,3 +505,72 @@ def test_killed_at_any_moment_and_run_again_it_ends_right(trained: World, seed: 
     started.wait()
     deploy(trained, "--run", "2")
     assert_deployed_once(trained)
+
+
+BATCH_OPERATIONS = {
+    "create the job": ("POST", "/batchPredictionJobs$"),
+    "find the job": ("GET", "/batchPredictionJobs[?]"),
+    "follow the job": ("GET", "/batchPredictionJobs/[0-9]"),
+    "read the results": ("GET", "prediction.results"),
+    "copy the rows": ("POST|PUT", "/upload/.*batches"),
+}
+ALL_BATCH_CASES = [(operation, fault) for operation in BATCH_OPERATIONS for fault in FAULTS]
+
+
+@pytest.mark.parametrize(
+    ("operation", "fault"),
+    random.Random(SEED).sample(ALL_BATCH_CASES, many(2, len(ALL_BATCH_CASES))),
+)
+def test_after_any_fault_the_same_batch_command_ends_right(
+    trained: World, operation: str, fault: str
+) -> None:
+    deploy(trained, "--register-only")
+    trained.cloud.faults.plan(*BATCH_OPERATIONS[operation], FAULTS[fault])
+    write_rows(trained)
+    for _ in range(3):
+        done = trained.tried(*BATCH, "--poll-seconds", "0.02")
+        if done.returncode == 0:
+            break
+        assert done.stderr.count("error:") == 1, done.stderr
+    assert done.returncode == 0, done.stderr
+    assert len(trained.cloud.jobs.batches.jobs) == 1
+    assert len((trained.project / "found.jsonl").read_text().splitlines()) == 50
+
+
+WALK = (
+    ("deploy", "--run", "1"),
+    ("deploy", "--run", "2"),
+    ("deploy", "--promote"),
+    ("deploy", "--rollback"),
+    BATCH,
+    ("deploy", "--undeploy", "all", "--yes"),
+)
+SPLITS: tuple[dict[str, int], ...] = (
+    {"0001": 100},
+    {"0001": 90, "0002": 10},
+    {"0002": 100},
+    {"0001": 100},
+    {"0001": 100},
+    {},
+)
+
+
+@pytest.mark.parametrize("seed", range(many(1, 9)))
+def test_the_whole_walk_killed_in_every_step_ends_right(trained: World, seed: int) -> None:
+    choose, world = random.Random(SEED * 1_000 + seed), trained
+    add_run(world, 2, 0.5)
+    write_rows(world)
+    models(world).pace = world.cloud.jobs.batches.pace = 0.2
+    for command, expected in zip(WALK, SPLITS, strict=True):
+        started = world.start(*command, "--poll-seconds", "0.02")
+        time.sleep(choose.uniform(0.2, LONGEST_SECONDS))
+        started.kill()
+        if started.wait():
+            done = world.tried(*command, "--poll-seconds", "0.02")
+            ended = expected == {} and "has no model" in done.stderr
+            assert done.returncode == 0 or ended, done.stderr
+        assert split(world) == expected
+    assert not endpoint(world)["deployedModels"] and [*models(world).endpoints] == [ENDPOINT]
+    assert [each["labels"]["run"] for each in models(world).versions[MODEL]] == ["0001", "0002"]
+    assert len(world.cloud.jobs.batches.jobs) == 1
+    assert len((world.project / "found.jsonl").read_text().splitlines()) == 50
