@@ -1,6 +1,7 @@
 """`nox -s plan`: straight lines through measurements, and what follows from them."""
 
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,16 @@ def test_the_plan_is_a_table_of_this_machine_and_of_each_tier_of_cpus(
     assert lines["here"].split()[1:] == ["2", "cores", "10.2", "ms", "30", "min", "±", "3%"]
     assert "4 n1-standard-8" in lines["STANDARD_1"] and "BASIC_GPU" in lines["unknown"]
     assert not (tmp_path / ".nox/samples").exists()
+
+
+def test_a_table_in_bigquery_has_no_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = re.sub('train = ".*"', 'train = "bq://project.dataset.table"', JOB)
+    monkeypatch.chdir(write_files(tmp_path, {"job.toml": job}))
+    assert main(["plan"]) == 2
+    printed = capsys.readouterr().err
+    assert "train is bq://project.dataset.table; expected files, because a plan is" in printed
 
 
 @pytest.mark.parametrize(

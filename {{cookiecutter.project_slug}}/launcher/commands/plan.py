@@ -81,7 +81,11 @@ class Plan:
 
 
 def plan(session: Session) -> int:
-    project = session.project
+    project, data = session.project, session.job.data
+    if data.train.startswith("bq://"):
+        what = f"job.toml [data] train is {data.train}"
+        fix = "name an export of some of its rows"
+        raise UserError(what, "files, because a plan is measured on this machine", fix)
     session.check()
     fetch_tables(project, session.job, session.console)
     folder = project.folder / ".nox" / "samples"
@@ -109,7 +113,12 @@ def measured(session: Session, folder: Path) -> Plan:
     project, data = session.project, folder / "data"
     flags = [*argument_flags(session.job.arguments), *session.arguments]
     session.console.step("plan", "preparing samples of the table")
-    sources = [*project.preparation_flags(session.job.data), "--output", str(data), "--quiet"]
+    sources = [
+        *project.preparation_flags(session.job.data, in_place=False),
+        "--output",
+        str(data),
+        "--quiet",
+    ]
     output = ["--result", str(folder / "table.json")]
     run_quietly(session, project.preparation, PLAN_MODULE, *sources, *output, "--", *flags)
     table = read_json(folder / "table.json")
