@@ -79,6 +79,7 @@ class World:
 
     project: Path
     cloud: Doubles
+    module: tuple[str, str] = ("-m", "trainer.prepare")
 
     def put(self, name: str, content: bytes) -> None:
         path = self.project / name
@@ -87,7 +88,7 @@ class World:
         self.cloud.storage.objects.write(BUCKET, f"in/{name}", content)
 
     def command(self, output: str, *flags: str) -> list[str]:
-        module = [sys.executable, "-m", "trainer.prepare", "--output", output]
+        module = [sys.executable, *self.module, "--output", output]
         return [*module, "--max-rejected-share", "0.9", *flags]
 
     def locally(self, *flags: str) -> dict[str, bytes]:
@@ -211,6 +212,20 @@ def test_a_table_of_bigquery_is_prepared_as_locally(world: World, tmp_path: Path
     bigquery.datasets["penguins", "sales"]["location"] = "EU"
     code, said = world.tried(*world.flags("bq://penguins.sales.all"))
     assert code == 2 and "is in EU, the bucket penguins-of-b in us-central1" in said
+
+
+def test_rows_are_exported_in_ranges_of_keys_and_in_order(world: World) -> None:
+    expected = world.locally("--train", "train.csv")
+    program = (
+        "import sys; from trainer import prepare; from trainer.preprocessing import bigquery;"
+        " bigquery.ROWS_AT_ONCE = 100; sys.exit(prepare.main(sys.argv[1:]))"
+    )
+    world.module = ("-c", program)
+    assert world.prepared(*world.flags()) == expected
+    texts = [str(job.resource["configuration"]) for job in world.jobs]
+    assert [
+        sum(f"FROM parted WHERE part = {part} " in text for text in texts) for part in range(5)
+    ] == [2, 2, 2, 2, 0]
 
 
 @pytest.mark.parametrize("number", range(many(2, 20)))

@@ -43,23 +43,15 @@ def run_prepare(session: Session, *flags: str, engine: str = "") -> int:
 
 
 def advise(session: Session) -> None:
-    """Print why another engine would be taken, if the tables are large for this machine."""
-    project = session.project
-    paths = [
-        path for value in session.job.data.tables.values() for path in files_at(project, value)
-    ]
-    size, free = sum(path.stat().st_size for path in paths), disk_usage(project.folder).free
+    """Print why another engine would be taken, if the train table is large for this machine."""
+    found = [Path(e) for e in glob.glob(session.project.table(session.job.data.train))]
+    files = [each for path in found for each in (path, *path.rglob("*")) if each.is_file()]
+    size, free = sum(e.stat().st_size for e in files), disk_usage(session.project.folder).free
     hours = size / BYTES_PER_SECOND / 3600
     if size > LARGE_SHARE * free or hours > LONGEST_HOURS:
         here = f"{size / 1e9:,.1f} GB beside {free / 1e9:,.1f} GB of free disk, about {hours:.1f} h"
         other = "-- --engine bigquery would prepare it from the bucket or BigQuery"
         session.console.step("prepare", f"the table is large for this machine: {here}; {other}")
-
-
-def files_at(project: Project, value: str) -> list[Path]:
-    """Return the files on this machine that an address names."""
-    found = [Path(each) for each in glob.glob(project.table(value), recursive=True)]
-    return [each for path in found for each in (path, *path.rglob("*")) if each.is_file()]
 
 
 def fetch_tables(project: Project, job: Job, console: Console) -> None:

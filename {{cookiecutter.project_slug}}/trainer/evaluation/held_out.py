@@ -21,7 +21,7 @@ from trainer.evaluation import measures
 from trainer.predict import Model
 from trainer.preprocessing import cell_sql
 from trainer.preprocessing.columns import number_column, text_column
-from trainer.preprocessing.pipeline import Preparation, engine_of
+from trainer.preprocessing.pipeline import Preparation, opened
 from trainer.preprocessing.provenance import Request
 from trainer.publish import check_scores
 from trainer.run.console import Console, shown_path
@@ -43,10 +43,10 @@ def held_out_rows(
     """
     with tempfile.TemporaryDirectory() as folder:
         alone = replace(request, test=None, output=Path(folder, "output"))
-        engine = engine_of(alone, Path(folder, "spill"), console)
+        tables, engine = opened(alone, schema, Path(folder, "spill"), console)
         preparation = Preparation(alone, schema, console, Path(folder), engine)
         try:
-            preparation.read_table("train", engine.open_table(request.train, schema, "train"))
+            preparation.read_table("train", tables["train"])
             if request.eval_share < WHOLE:
                 preparation.split_train_table()
             preparation.drop_unknown_labels(label)

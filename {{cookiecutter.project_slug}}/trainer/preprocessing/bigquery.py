@@ -18,6 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow
+from pyarrow.parquet import ParquetFile, write_table
+
 from trainer.data.schema import Schema, check_names
 from trainer.data.table_files import BEGINNING_BYTES, PARQUET
 from trainer.preprocessing.cell_sql import literal
@@ -25,12 +28,14 @@ from trainer.preprocessing.columns import file_column, raw_column
 from trainer.preprocessing.engine import BATCH_ROWS
 from trainer.preprocessing.provenance import Request
 from trainer.preprocessing.raw_table import Table, layout_of
-from trainer.preprocessing.sql import joined
+from trainer.preprocessing.sql import KEYS, joined
 from trainer.run.console import Console
 from trainer.run.errors import UserError, shown
 
 KEPT_MS = 24 * 3_600_000  # the tables of a preparation that was killed
 GB = 10**9
+BY_KEY = " ORDER BY r.row_key"
+ROWS_AT_ONCE, MOST_PARTS = 1 << 23, 1 << 11
 CSV: dict[str, Any] = {  # the null marker is in no cell: NULL is a column that a line lacks
     **{"source_format": "CSV", "encoding": "UTF-8", "quote_character": '"'},
     **{"allow_quoted_newlines": True, "allow_jagged_rows": True, "null_marker": "\x1fno cell"},
@@ -42,6 +47,7 @@ FUNCTION = re.compile(r"CREATE TEMP FUNCTION (\w+)")
 TEXTS = {"STRING": "{0}", "FLOAT": "FORMAT('%.17g', {0})"}
 NESTED = ("RECORD", "STRUCT", "BYTES", "JSON", "GEOGRAPHY", "RANGE")
 ARROW = {"STRING": "string", "INTEGER": "int64", "FLOAT": "float64", "BOOLEAN": "bool_"}
+RAISING = ("google.api_core.exceptions", "google.auth.exceptions", "requests")
 CORRECT = "correct it under [data] in job.toml"
 LOG_IN = "correct what it names; without access, run `gcloud auth application-default login`"
 
@@ -230,8 +236,11 @@ class BigQuery:
             return [tuple(row.values()) for row in job.result()]
 
     def batches(self, query: str, rows: int = BATCH_ROWS) -> Any:
-        import pyarrow
-
+        if query.endswith(BY_KEY):
+            count = self.rows("SELECT COUNT(*) FROM prepared")[0][0]
+            parts = min(1 << ((count - 1) // ROWS_AT_ONCE).bit_length(), MOST_PARTS)
+            if parts > 1:
+                return self.batches_of_parts(query.removesuffix(BY_KEY), parts, rows)
         address = f"{self.prefix}/{self.run_id}/{next(self.numbers):05d}/"
         uri = f"gs://{self.bucket.name}/{address}*.parquet"
         options = f"uri='{uri}', format='PARQUET', overwrite=true"
@@ -241,11 +250,21 @@ class BigQuery:
             schema = arrow_schema(self.query(query, dry_run=True).schema)
         return pyarrow.RecordBatchReader.from_batches(schema, self.read(blobs, schema, rows))
 
+    def batches_of_parts(self, query: str, parts: int, rows: int) -> Any:
+        """Return rows by `row_key`, from a table with a partition for each range of keys: no sort is of all rows."""
+        ranges = self.module.PartitionRange(start=0, end=parts, interval=1)
+        by_range = self.module.RangePartitioning(range_=ranges, field="part")
+        settings = {"range_partitioning": by_range, "write_disposition": "WRITE_TRUNCATE"}
+        whole = f"SELECT *, DIV(row_key, {KEYS // parts}) AS part FROM ({query}) AS selected"
+        self.query(whole, destination=self.dataset.table("parted"), **settings)
+        part = "SELECT * EXCEPT (part) FROM parted WHERE part = {} ORDER BY row_key"
+        readers = (self.batches(part.format(number), rows) for number in range(parts))
+        first = next(readers)
+        batches = itertools.chain(first, itertools.chain.from_iterable(readers))
+        return pyarrow.RecordBatchReader.from_batches(first.schema, batches)
+
     def read(self, blobs: Any, schema: Any, rows: int) -> Iterator[Any]:
         """Yield the rows of Parquet files, whose names give their order, one file at a time."""
-        import pyarrow
-        from pyarrow.parquet import ParquetFile
-
         path = self.folder / f"{next(self.numbers)}.parquet"
         for blob in blobs:
             with explained(blob.name):
@@ -255,8 +274,6 @@ class BigQuery:
             path.unlink()
 
     def put(self, name: str, rows: Any) -> None:
-        from pyarrow.parquet import write_table
-
         file = io.BytesIO()
         write_table(rows, file)
         address = f"{self.prefix}/{self.run_id}/{next(self.numbers):05d}.parquet"
@@ -301,8 +318,6 @@ def lines_sql(table: RemoteTable, whole: bool = True) -> str:
 
 
 def arrow_schema(fields: Any) -> Any:
-    import pyarrow
-
     kinds = [getattr(pyarrow, ARROW[each.field_type])() for each in fields]
     lists = [each.mode == "REPEATED" for each in fields]
     kinds = [pyarrow.list_(kind) if many else kind for kind, many in zip(kinds, lists, strict=True)]
@@ -312,9 +327,7 @@ def arrow_schema(fields: Any) -> Any:
 @contextlib.contextmanager
 def explained(what: str) -> Iterator[None]:
     """Turn what Google's libraries raise into `UserError`, with the first line that the service says."""
-    errors = importlib.import_module("google.api_core.exceptions")
-    auth = importlib.import_module("google.auth.exceptions")
-    requests = importlib.import_module("requests")
+    errors, auth, requests = map(importlib.import_module, RAISING)
     try:
         yield
     except (errors.GoogleAPIError, auth.GoogleAuthError, requests.RequestException) as error:

@@ -16,7 +16,6 @@ from trainer.preprocessing.raw_table import (
     Table,
     line_count,
     lines_to_skip,
-    open_table,
     reader,
     source_sql,
 )
@@ -32,9 +31,6 @@ BAD_LINES = (  # DuckDB counts an error per column, not per line
 
 class Engine(Protocol):
     """Runs statements of BigQuery's dialect one after another; tables stay until `close`."""
-
-    def open_table(self, path: Path, schema: Schema, split: str) -> Table:
-        """Return the table at a path; raise an error that says why it cannot be read or lacks a column."""
 
     def run(self, statement: str) -> None: ...
 
@@ -111,9 +107,6 @@ class DuckDB:
         self.spill = spill
         self.console = console
         self.connection = database(spill, memory_mb)
-
-    def open_table(self, path: Path, schema: Schema, split: str) -> Table:
-        return open_table(path, schema, split)
 
     def run(self, statement: str) -> None:
         self.connection.execute(in_duckdb(statement))

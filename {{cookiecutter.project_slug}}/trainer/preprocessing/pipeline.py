@@ -17,7 +17,7 @@ from trainer.preprocessing import analyze, cell_sql, comparison, derived, splits
 from trainer.preprocessing.columns import cells_table, codes_table, values_table
 from trainer.preprocessing.engine import DuckDB, Engine, check_label_sql
 from trainer.preprocessing.provenance import Address, Request, digest, write_record
-from trainer.preprocessing.raw_table import Table, as_plain
+from trainer.preprocessing.raw_table import Table, as_plain, open_table
 from trainer.preprocessing.rejects import count_rejects
 from trainer.preprocessing.shard_writer import write_shards
 from trainer.run.console import Console, shown_path
@@ -37,11 +37,9 @@ def prepare(request: Request, schema: Schema, console: Console) -> None:
     partial = request.output.with_name(request.output.name + ".partial")
     if partial.exists():  # left by a process that was killed
         shutil.rmtree(partial)
-    engine = engine_of(request, partial / "spill", console)
+    tables, engine = opened(request, schema, partial / "spill", console)
+    partial.mkdir(parents=True, exist_ok=True)
     try:
-        paths = request.tables.items()
-        tables = {split: engine.open_table(path, schema, split) for split, path in paths}
-        partial.mkdir(parents=True, exist_ok=True)
         preparation = Preparation(request, schema, console, partial, engine)
         statistics = preparation.write(tables)
     except BaseException:
@@ -49,7 +47,7 @@ def prepare(request: Request, schema: Schema, console: Console) -> None:
         rejects = partial / files.REJECTS
         if rejects.is_file():  # so that the user can look at them
             shutil.copy(rejects, request.rejects)
-        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(partial)
         raise
     replace(partial, request)
     write_record(request, schema, statistics.fingerprint, preparation.findings)
@@ -75,8 +73,10 @@ def report(statistics: Statistics, output: Path, seconds: float, console: Consol
     console.line(f"data     written to {shown_path(output)}")
 
 
-def engine_of(request: Request, spill: Path, console: Console) -> Engine:
-    """Return what runs the SQL; raise `UserError` for tables that it cannot read."""
+def opened(
+    request: Request, schema: Schema, spill: Path, console: Console
+) -> tuple[dict[str, Table], Engine]:
+    """Return the tables of a request, and what runs the SQL; raise `UserError` for tables that it cannot read."""
     for path in request.tables.values():
         elsewhere = isinstance(path, Address)
         if elsewhere != (request.engine == "bigquery"):
@@ -84,11 +84,14 @@ def engine_of(request: Request, spill: Path, console: Console) -> Engine:
             other = "bigquery" if elsewhere else "local"
             what = f"the table is {path}, the engine {request.engine}"
             raise UserError(what, expected, f"run `nox -s prepare -- --engine {other}`")
+    paths = request.tables.items()
     if request.engine == "bigquery":
         from trainer.preprocessing.bigquery import BigQuery
 
-        return BigQuery(request, spill, console)
-    return DuckDB(spill, request.memory_mb, console)
+        engine = BigQuery(request, spill, console)
+        return {split: engine.open_table(path, schema, split) for split, path in paths}, engine
+    tables = {split: open_table(path, schema, split) for split, path in paths}
+    return tables, DuckDB(spill, request.memory_mb, console)
 
 
 class Preparation:
