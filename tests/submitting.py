@@ -57,7 +57,7 @@ text = os.environ.get("STALE_DATA")
 stale = [UserError(text, "current data", "prepare it")] if text else []
 auc = {"metric": "auc", "goal": "maximize"}
 findings.findings = lambda *_: findings.Findings([], stale, auc, [])
-prepare.run_prepare = lambda *_: 0
+prepare.run_prepare = lambda *_, **__: 0
 deploy.known_rows = known_rows
 batch.Session.run_module = run_module
 sys.exit(main(sys.argv[1:]))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +10,11 @@ from typing import Any
 
 import pytest
 from launcher.checks.job_settings import address_findings, table_warnings
+from launcher.commands import prepare
+from launcher.commands.options import Options
 from launcher.commands.prepare import fetch_tables
-from launcher.console import UserError
+from launcher.commands.session import Session
+from launcher.console import Console, UserError
 from launcher.executors.vertex.storage import copy_table, is_named
 from launcher.project import Project
 from launcher.spec.job_file import Data, Job
@@ -80,6 +84,41 @@ def test_an_address_that_cannot_be_read_is_reported() -> None:
 )
 def test_objects_are_named_as_files_are(pattern: str, named: list[str], others: list[str]) -> None:
     assert [name for name in (*named, *others) if is_named(name, pattern)] == named
+
+
+def test_data_that_bigquery_prepared_is_of_the_table_where_it_lies(tmp_path: Path) -> None:
+    project, address = Project(tmp_path), "gs://b/t.csv"
+    for recorded, data, in_place in (
+        (address, data_of(address), True),
+        ("bq://p.d.t", data_of("bq://p.d.t", "gs://b/test.csv"), True),
+        (address, data_of("gs://b/other.csv"), False),
+        (str(project.copies / "b/t.csv"), data_of(address), False),
+        ("t.csv", data_of("t.csv"), False),
+    ):
+        record = {"tables": {"train": {"path": recorded}}}
+        write_files(tmp_path, {"data/.prepared.source.json": json.dumps(record)})
+        assert project.is_prepared_in_place(data) == in_place
+        flags = project.preparation_flags(data)
+        assert (flags[flags.index("--train") + 1] == data.train) == in_place
+        assert project.preparation_flags(data, in_place=True)[3] == data.train
+    assert flags.count("--test") == 0
+
+
+def test_a_large_table_is_reported_with_the_engine_that_would_take_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_files(tmp_path, {"t/a.csv": "x" * 500, "t/b/c.csv": "x" * 500, "job.toml": ""})
+    session = Session(Project(tmp_path), Options(), [], Console())
+    monkeypatch.setitem(vars(session), "job", dataclasses.replace(job_of(), data=data_of("t")))
+    prepare.advise(session)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(prepare, "BYTES_PER_SECOND", 0.2)
+    prepare.advise(session)
+    assert "about 1.4 h; -- --engine bigquery would prepare it" in capsys.readouterr().err
+    monkeypatch.setattr(prepare, "BYTES_PER_SECOND", 1e9)
+    monkeypatch.setattr(prepare, "LARGE_SHARE", 1e-30)
+    prepare.advise(session)
+    assert "GB of free disk" in capsys.readouterr().err
 
 
 @pytest.fixture
