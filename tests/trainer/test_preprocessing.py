@@ -2,6 +2,7 @@
 
 import csv
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -70,6 +71,38 @@ def test_codes_do_not_depend_on_how_many_columns_are_joined_at_once(
     for path in files:
         apart = tmp_path / "apart" / path.relative_to(tmp_path / "together")
         assert apart.read_bytes() == path.read_bytes()
+
+
+def test_numbers_do_not_depend_on_how_many_are_read_at_once(
+    schema: Schema, rows: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(features, "COLUMNS", {**schema.columns, "sum": "numeric"})
+    monkeypatch.setattr(features, "DERIVED", {"sum": f"`{schema.numeric[-1]}` + 1"})
+    numeric = schema.of_kind("numeric")
+    bad = [{**rows[0], numeric[0]: "low"}, {**rows[1], numeric[2]: "1_000"}]
+    train = write_table(tmp_path / "train.data", schema, [*rows, *bad])
+    test = write_table(tmp_path / "test.data", schema, [*rows[:40], *bad])
+    for name, count in (("together", 200), ("apart", 2)):
+        monkeypatch.setattr(sql, "NUMBERS_AT_ONCE", count)
+        run(train, tmp_path / name, "--test", str(test), "--max-rejected-share", "0.1")
+    found = sorted(path for path in (tmp_path / "together").rglob("*") if path.is_file())
+    rejects = (tmp_path / "apart" / files.REJECTS).read_text("utf-8")
+    assert len(found) == 6 and rejects.count("low") == rejects.count("1_000") == 4
+    for path in found:
+        apart = tmp_path / "apart" / path.relative_to(tmp_path / "together")
+        assert apart.read_bytes() == path.read_bytes()
+
+
+def test_no_statement_is_too_long_for_bigquery(schema: Schema) -> None:
+    columns = {f"column {number}": "numeric" for number in range(10_000)}
+    wide = replace(schema, columns={**columns, "ignored": "ignore"}, derived={}, units={})
+    parts = sql.later_numbers(wide)
+    statements = [
+        *(sql.validated_rows(wide, True), sql.summary(wide), sql.encoded(wide, "train")),
+        *(sql.with_numbers("prepared", wide, part) for part in parts),
+    ]
+    assert sum(map(len, parts)) == 10_000 - sql.NUMBERS_AT_ONCE
+    assert max(map(len, statements)) < 1 << 20
 
 
 def test_the_order_of_rows_does_not_change_the_split(

@@ -35,8 +35,14 @@ def parser() -> argparse.ArgumentParser:
     add("--fold", type=fold, metavar="K/N", help="test on part K of N of --train, not on --test")
     rejected = "fail if a larger fraction of the rows cannot be used"
     add("--max-rejected-share", type=float, default=0.01, help=rejected)
+    by_default = "by default 128, 64 for each core and 1 for two columns"
     add("--deduplicate", action="store_true", help="keep one of each set of equal rows")
-    add("--memory-mb", type=int, default=2048, help="memory in MB before SQL spills to disk")
+    add(
+        "--memory-mb",
+        type=int,
+        default=0,
+        help=f"memory in MB before SQL spills to disk; {by_default}",
+    )
     add("--engine", choices=("local", "bigquery"), default="local", help="what runs the SQL")
     add("--project", default="", help="the Google Cloud project that BigQuery bills")
     add("--work", default="", metavar="gs://BUCKET/FOLDER", help="where BigQuery writes files")

@@ -24,6 +24,7 @@ from trainer.data.schema import Schema
 from trainer.preprocessing.columns import date_column
 
 RULES_AT_ONCE = 12
+NAMED = ("True", "TRUE", "False", "FALSE", "nan", "NaN")
 MIDNIGHT = " 00:00+00:00 00"  # after the date of a canonical date
 
 
@@ -89,9 +90,15 @@ def words(column: str, schema: Schema) -> str:
 def functions(schema: Schema) -> Iterator[str]:
     """Yield SQL that defines functions for what the queries need of many columns: translating it for each takes longer."""
     yield f"CREATE TEMP FUNCTION known_cell(cell STRING) AS ({known('cell', schema)})"
+    yield f"CREATE TEMP FUNCTION plain_cell(cell STRING) AS ({plain('cell')})"
     for position, unit in enumerate(number_units(schema)):
         expression = number("cell", unit, schema, "underscored")
         yield f"CREATE TEMP FUNCTION number_{position}(cell STRING, underscored BOOL) AS ({expression})"
+
+
+def plain(cell: str) -> str:
+    """Return SQL for a cell as it counts in a key: a boolean in lower case, NaN as no text."""
+    return f"IF({cell} IN {NAMED}, REPLACE(LOWER({cell}), 'nan', ''), {cell})"
 
 
 def number_units(schema: Schema) -> list[str]:
@@ -99,9 +106,11 @@ def number_units(schema: Schema) -> list[str]:
     return list(dict.fromkeys(["", *schema.units.values()]))
 
 
-def number_of(column: str, name: str, schema: Schema) -> str:
+def number_of(column: str, name: str, schema: Schema, underscored: str = "underscored") -> str:
     """Return SQL that calls the function for `number` with the unit of a column."""
-    return f"number_{number_units(schema).index(schema.units.get(name, ''))}({column}, underscored)"
+    return (
+        f"number_{number_units(schema).index(schema.units.get(name, ''))}({column}, {underscored})"
+    )
 
 
 def number(column: str, unit: str, schema: Schema, underscored: str = "TRUE") -> str:

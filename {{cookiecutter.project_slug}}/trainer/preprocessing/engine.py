@@ -3,6 +3,7 @@
 Statements are in BigQuery's dialect. Settings, memory, files and errors of one engine are known here alone.
 """
 
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -23,6 +24,7 @@ from trainer.run.console import Console
 from trainer.run.errors import UserError, shown
 
 BATCH_ROWS = 10_000
+LEAST_MB, MB_PER_CORE, MB_PER_COLUMN = 128, 64, 0.5
 BAD_LINES = (  # DuckDB counts an error per column, not per line
     "SELECT file_path, line, FIRST(error_message ORDER BY column_idx), FIRST(csv_line)"
     " FROM reject_errors JOIN reject_scans USING (scan_id, file_id) GROUP BY file_path, line ORDER BY file_path, line"
@@ -98,6 +100,12 @@ def database(spill: Path, memory_mb: int) -> Any:
     # A time with a zone, as text, must not depend on this machine's zone.
     connection.execute("LOAD icu; SET TimeZone = 'UTC'")
     return connection
+
+
+def enough_mb(schema: Schema) -> int:
+    """Return the memory that DuckDB needs, whatever the number of rows: for what each core reads, and pages of each column."""
+    cores, columns = os.cpu_count() or 1, len(schema.sources)
+    return round(LEAST_MB + MB_PER_CORE * cores + MB_PER_COLUMN * columns)
 
 
 class DuckDB:

@@ -13,9 +13,9 @@ from trainer.data.cells import date_of
 from trainer.data.schema import Schema
 from trainer.data.statistics import Label, Statistics, vocabulary_codes, write_statistics
 from trainer.data.table_files import OTHER_ENCODING
-from trainer.preprocessing import analyze, cell_sql, comparison, derived, splits, sql
+from trainer.preprocessing import analyze, cell_sql, comparison, derived, split_sql, splits, sql
 from trainer.preprocessing.columns import cells_table, codes_table, values_table
-from trainer.preprocessing.engine import DuckDB, Engine, check_label_sql
+from trainer.preprocessing.engine import DuckDB, Engine, check_label_sql, enough_mb
 from trainer.preprocessing.provenance import Address, Request, digest, write_record
 from trainer.preprocessing.raw_table import Table, as_plain, open_table
 from trainer.preprocessing.rejects import count_rejects
@@ -199,11 +199,20 @@ class Preparation:
         """Add each row of the file to `prepared`: cleaned, with its split, and the reason if it cannot be used."""
         request = self.request
         columns = (request.rule[1], request.weight)
-        validated = sql.validated_rows(self.schema.raw, request.deduplicate, *columns)
-        rows = derived.with_derived(validated, self.schema)
-        query = sql.with_split(rows, request.eval_share, split)
-        target = "CREATE TABLE prepared AS" if split == "train" else "INSERT INTO prepared"
-        self.engine.load(table, self.schema, f"{target} {query}")
+        later = sql.later_numbers(self.schema.raw)
+        rows = sql.validated_rows(self.schema.raw, request.deduplicate, *columns)
+        if not later:
+            rows = derived.with_derived(rows, self.schema)
+        name = "prepared" if split == "train" else "added"
+        query = split_sql.with_split(rows, request.eval_share, split)
+        self.engine.load(table, self.schema, f"CREATE TABLE {name} AS {query}")
+        for part in later:
+            self.recreate(sql.with_numbers(name, self.schema.raw, part), name)
+        if later and self.schema.derived:
+            self.recreate(derived.with_derived(f"SELECT * FROM {name}", self.schema), name)
+        if name == "added":
+            self.engine.run("INSERT INTO prepared SELECT * FROM added")
+            self.engine.run("DROP TABLE added")
 
     def check_rejected(self, rejected: int, total: int, first: str) -> None:
         if not rejected:
@@ -223,16 +232,16 @@ class Preparation:
         self.divide_equal_rows()
         rule, column = self.request.rule
         if self.request.fold and not column:
-            self.recreate(sql.with_fold(*self.request.fold))
+            self.recreate(split_sql.with_fold(*self.request.fold))
         if column:
             found, warning = splits.create_sides(self.engine, self.request, self.schema)
             self.findings += [warning] * bool(warning)
-            self.recreate(sql.with_sides("'train'" if rule == "time" else "p.split"))
+            self.recreate(split_sql.with_sides("'train'" if rule == "time" else "p.split"))
             details = ", ".join(f"{name} {value}" for name, value in found.items())
             self.console.line(f"data     split by {rule} of {column}: {details}")
             return {"rule": self.request.split, **found}
         if rule == "stratified":
-            self.recreate(sql.stratified(self.request.eval_share))
+            self.recreate(split_sql.stratified(self.request.eval_share))
             self.console.line("data     split stratified: eval has the same share of each class")
         self.place_classes()
         return {"rule": self.request.split}
@@ -240,13 +249,13 @@ class Preparation:
     def divide_equal_rows(self) -> None:
         """Split rows of very many copies copy by copy."""
         rows = self.count("prepared WHERE split <> 'test'")
-        different, most = self.engine.rows(sql.equal_rows())[0]
+        different, most = self.engine.rows(split_sql.equal_rows())[0]
         few = different < rows * FEWEST_DIFFERENT
         limit = 1 if few else max(MOST_COPIES, int(rows * MOST_COPIES_SHARE))
         if not rows or most <= limit:
             return
         share = self.request.eval_share
-        tables = (sql.divided(split, share, limit) for split in self.request.tables)
+        tables = (split_sql.divided(split, share, limit) for split in self.request.tables)
         self.recreate(" UNION ALL ".join(tables))
         if not self.request.rule[1]:
             self.console.line(
@@ -254,21 +263,21 @@ class Preparation:
                 " --deduplicate keeps one of each"
             )
 
-    def recreate(self, query: str) -> None:
-        """Replace the table `prepared` by what a query over it returns."""
+    def recreate(self, query: str, name: str = "prepared") -> None:
+        """Replace a table by what a query over it returns."""
         self.engine.run(f"CREATE TABLE recreated AS {query}")
-        self.engine.run("DROP TABLE prepared")
-        self.engine.run("ALTER TABLE recreated RENAME TO prepared")
+        self.engine.run(f"DROP TABLE {name}")
+        self.engine.run(f"ALTER TABLE recreated RENAME TO {name}")
 
     def place_classes(self) -> None:
         """Give each class of two rows or more one to evaluate on, and each class one to train on."""
         if self.schema.task == "regression" or not self.request.eval_share:
             return
-        counted = self.engine.rows(sql.classes_by_split())
+        counted = self.engine.rows(split_sql.classes_by_split())
         lacking = {label: 0 for label, train, held_out in counted if not train * held_out}
         if lacking:
             analyze.create_code_table(self.engine, "lacking", [lacking])
-            self.engine.run(sql.place_classes())
+            self.engine.run(split_sql.place_classes())
 
     def drop_unknown_labels(self, label: Label) -> None:
         """Drop rows of the other splits whose class no training row has: no prediction could be right."""

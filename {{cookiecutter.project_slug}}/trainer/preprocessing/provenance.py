@@ -45,6 +45,7 @@ class Request:
     max_rejected_share: float
     deduplicate: bool
     memory_mb: int
+    """What SQL may hold in memory; 0: what the table needs."""
     split: str = "random"
     fold: tuple[int, int] | None = None
     """Which part of the train table is the test split, from 1, and of how many; None: the test table is."""

@@ -54,7 +54,7 @@ def by_shard(batches: Iterable[Any], count: int) -> Iterator[tuple[int, Any]]:
     for batch in batches:
         shards = batch.column("row_key").to_numpy() // (sql.KEYS // count)
         begins = np.flatnonzero(np.diff(shards, prepend=-1)).tolist()
-        rows = batch.drop_columns(["row_key"])
+        rows = batch.select(batch.schema.names[:-1])
         for begin, end in zip(begins, [*begins[1:], len(shards)], strict=True):
             yield int(shards[begin]), rows.slice(begin, end - begin)
 

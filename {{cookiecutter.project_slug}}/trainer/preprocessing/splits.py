@@ -8,7 +8,7 @@ from typing import Any
 
 from trainer.data.cells import date_of
 from trainer.data.schema import Schema
-from trainer.preprocessing import cell_sql, sql
+from trainer.preprocessing import cell_sql, split_sql, sql
 from trainer.preprocessing.columns import date_column
 from trainer.preprocessing.engine import Engine
 from trainer.preprocessing.provenance import Request
@@ -100,13 +100,13 @@ def by_word(request: Request, schema: Schema) -> str:
 
 def by_group(request: Request, schema: Schema) -> str:
     """Return SQL for `sides` by a hash of the value; the smallest hash is evaluated on in any case."""
-    is_eval = f"part < GREATEST({sql.eval_parts(request.eval_share)}, MIN(part) OVER () + 1)"
+    is_eval = f"part < GREATEST({split_sql.eval_parts(request.eval_share)}, MIN(part) OVER () + 1)"
     side = f"IF({is_eval}, 'eval', 'train')"
     if request.fold:
-        side = f"IF({sql.is_in_fold(sql.key('value'), *request.fold)}, 'test', {side})"
+        side = f"IF({split_sql.is_in_fold(sql.key('value'), *request.fold)}, 'test', {side})"
     return (
         f"WITH counted AS ({COUNTED}), valued AS (SELECT *, {cell_sql.value('cell', schema)} AS text FROM counted),"
-        f" named AS (SELECT *, NULLIF({sql.row_text(['text'])}, '') AS value FROM valued),"
+        f" named AS (SELECT *, NULLIF({cell_sql.plain('text')}, '') AS value FROM valued),"
         f" hashed AS (SELECT *, MOD({sql.key('value')}, {sql.SPLIT_PARTS}) AS part FROM named)"
         f" SELECT *, IF(value IS NULL, NULL, {side}) AS side FROM hashed"
     )
@@ -117,7 +117,7 @@ def by_time(request: Request, schema: Schema) -> str:
 
     All rows of one time are on one side, so the cut is where it comes nearest to the share.
     """
-    column, parts = request.rule[1], sql.eval_parts(request.eval_share)
+    column, parts = request.rule[1], split_sql.eval_parts(request.eval_share)
     relations, dated = cell_sql.dated(replace(schema, columns={column: "datetime"}))
     finite = cell_sql.finite("number")
     return (

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from trainer.data.schema import Schema
 from trainer.data.statistics import MISSING_CODE, UNSEEN_CODE
 from trainer.preprocessing.cell_sql import (
+    NAMED,
     cast,
     date_columns,
     dated,
@@ -32,7 +33,6 @@ from trainer.preprocessing.columns import (
 )
 
 SEPARATOR = "\x1f"  # between the cells of a row's text
-NAMED = ("True", "TRUE", "False", "FALSE", "nan", "NaN")
 END = f"({SEPARATOR}|$)"
 IN_UTC = (f"(:[0-9][0-9](?:[.][0-9]+)?)[+]00(?::00)?{END}", r"\1\2")
 LAST_ZEROS = (f"(?:[.]0+|([.][0-9]*[1-9])0+){END}", r"\1\2")
@@ -40,7 +40,48 @@ AT_MIDNIGHT = (f" 00:00:00{END}", r"\1")
 KEYS = 1 << 60  # how many different ones there are
 SPLIT_PARTS = 10_000
 PART = f"MOD(row_key, {SPLIT_PARTS})"
+# Planning a statement takes DuckDB time by the square of its numbers; BigQuery takes one of less than 1 MB.
+NUMBERS_AT_ONCE = 200
 JOINS_AT_ONCE = 50  # thousands nest too deeply for DuckDB, and exceed BigQuery's limit of tables
+
+
+def later_numbers(schema: Schema) -> list[range]:
+    """Return the indices of the numeric columns that `validated_rows` leaves as text, in parts for `with_numbers`."""
+    count = len(schema.of_kind("numeric"))
+    firsts = range(NUMBERS_AT_ONCE, count, NUMBERS_AT_ONCE)
+    return [range(first, min(first + NUMBERS_AT_ONCE, count)) for first in firsts]
+
+
+def with_numbers(table: str, schema: Schema, part: range) -> str:
+    """Return SQL for a table of validated rows with the texts of some numeric columns, which `x<index>` hold, replaced by numbers."""
+    names = [schema.numeric[index] for index in part]
+    texts = [number_column(index) for index in part]
+    new = [f"new_{text}" for text in texts]
+    numbers = [
+        f"{number_of(*each, schema, 'TRUE')} AS new_{each[0]}"
+        for each in zip(texts, names, strict=True)
+    ]
+    cases = [
+        unusable(number, f"known_cell({text})", text, name, "finite number")
+        for number, text, name in zip(new, texts, names, strict=True)
+    ]
+    cells = "IF(unusable IS NULL, NULL, cells)" if part == later_numbers(schema)[-1] else "cells"
+    kept = [
+        f"{kept_number(number, name, schema)} AS {text}"
+        for number, text, name in zip(new, texts, names, strict=True)
+    ]
+    return (
+        f"WITH numbered AS (SELECT *, {', '.join(numbers)} FROM {table}),"
+        f" validated AS (SELECT *, IFNULL(reason, CASE {' '.join(cases)} ELSE NULL END) AS unusable FROM numbered)"
+        f" SELECT * EXCEPT (unusable, {', '.join(new)})"
+        f" REPLACE (unusable AS reason, {cells} AS cells, {', '.join(kept)}) FROM validated"
+    )
+
+
+def first_numbers(schema: Schema) -> list[tuple[int, str]]:
+    """Return index and name of the columns that `validated_rows` makes numbers of: dates, and not too many others."""
+    later = len(schema.of_kind("numeric"))
+    return [each for each in enumerate(schema.numeric) if not NUMBERS_AT_ONCE <= each[0] < later]
 
 
 def rejection(schema: Schema, *more: str) -> str:
@@ -56,7 +97,7 @@ def rejection(schema: Schema, *more: str) -> str:
             name,
             "date" if name in schema.dates else "finite number",
         )
-        for index, name in enumerate(schema.numeric)
+        for index, name in first_numbers(schema)
     ]
     if schema.task == "regression":
         cases.append(unusable("y", "label", "label", schema.label, "finite number"))
@@ -76,17 +117,20 @@ def validated_rows(
 ) -> str:
     """Return SQL that casts and validates each row of `source`.
 
-    Columns: `x0` … numbers, `t0` … text as it stands, `label`, `reason` (NULL for a valid row), `cells`
-    (the text of an invalid row), two INT64: `row_key`, made of the MD5 of all columns of the table in the order of their
+    Columns: `x0` … numbers, those of `later_numbers` yet as text, `t0` … text as it stands, `label`, `reason` (NULL for a valid row),
+    `cells` (the text of an invalid row, or of all while numbers are text), two INT64: `row_key`, made of the MD5 of all columns of the table in the order of their
     names, and `content_key`, of those that are used; `split_cell`, the text of `split_column`, and `weight`, FLOAT64, if
     there is such a column.
     """
     columns = [raw_column(index) for index in range(len(schema.sources))]
     by_name = dict(zip((*schema.sources, schema.label), (*columns, "label"), strict=True))
-    texts = [f"{row_text([by_name[name] for name in sorted(by_name)])} AS row_text"]
+    in_order = [by_name[name] for name in sorted(by_name)]
+    joins, texts = [f"{joined(in_order)} AS cells"], [f"{row_text(in_order, 'cells')} AS row_text"]
     keys, both = f"{key('row_text')} AS row_key", "row_key, row_key AS content_key"
     if len(schema.used) < len(columns):
-        texts.append(f"{row_text([*columns[: len(schema.used)], 'label'])} AS content")
+        used = [*columns[: len(schema.used)], "label"]
+        joins.append(f"{joined(used)} AS used_cells")
+        texts.append(f"{row_text(used, 'used_cells')} AS content")
         keys, both = f"{keys}, {key('content')} AS content_key", "row_key, content_key"
     label = f"CAST({schema.label_sql} AS STRING)" if schema.label_sql else "label"
     dates = [
@@ -98,7 +142,7 @@ def validated_rows(
     numbers = [
         f"{days(date_column(index)) if name in schema.dates else number_of(raw_column(index), name, schema)}"
         f" AS {number_column(index)}"
-        for index, name in enumerate(schema.numeric)
+        for index, name in first_numbers(schema)
     ]
     weights, more = ["weight"] * bool(weight_column), []
     if weights:
@@ -112,15 +156,19 @@ def validated_rows(
     # BigQuery has no partitions by numbers with a fraction.
     equal = ", ".join(["content_key", *["CAST(weight AS STRING)"] * bool(weights)])
     unique = f"QUALIFY ROW_NUMBER() OVER (PARTITION BY {equal} ORDER BY row_key) = 1"
+    cells_of_row = joined([*columns, "label"])
+    if not later_numbers(schema):
+        cells_of_row = f"IF(reason IS NULL, NULL, {cells_of_row})"
     return (
-        f"WITH texts AS (SELECT *, {', '.join(texts)} FROM source),"
+        f"WITH joined AS (SELECT *, {', '.join(joins)} FROM source),"
+        f" texts AS (SELECT *, {', '.join(texts)} FROM joined),"
         f" cleaned AS (SELECT {', '.join([*columns, *dates])}, known_cell(label) AS label, {odd} AS underscored, {keys} FROM texts),"
         f" {''.join(f'{relation}, ' for relation in relations)}"
         f" labelled AS (SELECT {', '.join([*columns, *numbers])}, {label} AS label, underscored, {both} FROM {last}),"
         f" numbered AS (SELECT *{y} FROM labelled),"
         f" validated AS (SELECT *, {rejection(schema, *more)} AS reason FROM numbered)"
         f" SELECT {', '.join(kept_columns(schema))}, {kept_label(schema)} AS label, reason,"
-        f" IF(reason IS NULL, NULL, {joined([*columns, 'label'])}) AS cells, {', '.join(['row_key', 'content_key', *cells, *weights])} FROM validated"
+        f" {cells_of_row} AS cells, {', '.join(['row_key', 'content_key', *cells, *weights])} FROM validated"
         f" {unique if deduplicate else ''}"
     )
 
@@ -137,12 +185,11 @@ def joined(cells: Sequence[str]) -> str:
     return f"ARRAY_TO_STRING([{', '.join(cells)}], {literal(SEPARATOR)})"
 
 
-def row_text(cells: Sequence[str]) -> str:
-    """Return SQL for the cells of a row as one text, with booleans in lower case and without NaN."""
+def row_text(cells: Sequence[str], text: str) -> str:
+    """Return SQL for the cells of a row as one text, `joined`, with booleans in lower case and without NaN."""
     # A search of the whole row takes half the time of comparing each cell.
-    found = " OR ".join(f"STRPOS({joined(cells)}, '{name}') > 0" for name in NAMED)
-    lower = [f"IF({cell} IN {NAMED}, REPLACE(LOWER({cell}), 'nan', ''), {cell})" for cell in cells]
-    return f"IF({found}, {joined(lower)}, {joined(cells)})"
+    found = " OR ".join(f"STRPOS({text}, '{name}') > 0" for name in NAMED)
+    return f"IF({found}, {joined([f'plain_cell({cell})' for cell in cells])}, {text})"
 
 
 def key(text: str) -> str:
@@ -170,10 +217,11 @@ def plain(text: str) -> str:
 def kept_columns(schema: Schema) -> list[str]:
     """Return SQL for the columns that later steps read: numbers as such, the rest as text."""
     count = len(schema.numeric)
+    first = first_numbers(schema)
     numbers = [
-        f"IF({finite(number_column(index))} AND NOT {is_marker(number_column(index), name, schema)},"
-        f" {number_column(index)}, NULL) AS {number_column(index)}"
-        for index, name in enumerate(schema.numeric)
+        f"{kept_number(number_column(each[0]), each[1], schema) if each in first else raw_column(each[0])}"
+        f" AS {number_column(each[0])}"
+        for each in enumerate(schema.numeric)
     ]
     return numbers + [
         f"{raw_column(count + index)} AS {text_column(index)}"
@@ -181,83 +229,10 @@ def kept_columns(schema: Schema) -> list[str]:
     ]
 
 
-def eval_parts(eval_share: float) -> int:
-    """Return how many of the `SPLIT_PARTS` parts of the rows are evaluated on."""
-    return round(eval_share * SPLIT_PARTS)
-
-
-def with_split(relation: str, eval_share: float, split: str) -> str:
-    """Return SQL that adds `split`: the rows of a train table are split by their key, in any order of them alike."""
-    by_key = f"IF({PART} < {eval_parts(eval_share)}, 'eval', 'train')"
-    split = by_key if split == "train" else literal(split)
-    return f"SELECT *, {split} AS split FROM ({relation}) AS read"
-
-
-def equal_rows() -> str:
-    """Return SQL for one row about the train table: the number of different rows, and of the copies of the most frequent one."""
-    counted = "SELECT COUNT(*) AS copies FROM prepared WHERE split <> 'test' GROUP BY row_key"
-    return f"SELECT COUNT(*), MAX(copies) FROM ({counted}) AS counted"
-
-
-def divided(split: str, eval_share: float, limit: int) -> str:
-    """Return SQL for the rows of one table with a key of its own for each copy of a row that has more than `limit` copies."""
-    tables = "split = 'test'" if split == "test" else "split <> 'test'"
-    copies = "ROW_NUMBER() OVER (PARTITION BY row_key) AS copy, COUNT(*) OVER (PARTITION BY row_key) AS copies"
-    own_key = key(joined(["CAST(row_key AS STRING)", "CAST(copy AS STRING)"]))
-    rows = (
-        f"SELECT * EXCEPT (row_key, copy, copies), IF(copies > {limit} AND copy > 1, {own_key}, row_key) AS row_key"
-        f" FROM (SELECT * EXCEPT (split), {copies} FROM prepared WHERE {tables}) AS counted"
-    )
-    return with_split(rows, eval_share, split)
-
-
-def stratified(eval_share: float) -> str:
-    """Return SQL for `prepared` with the same share of each class in the eval split, by the keys of its rows."""
-    of_class = "PARTITION BY split = 'test', label"
-    rank, rows = f"RANK() OVER ({of_class} ORDER BY {PART}, row_key)", f"COUNT(*) OVER ({of_class})"
-    placed = f"DIV((2 * {rank} - 1) * {SPLIT_PARTS}, (2 * {rows}))"  # sqlglot adds no parentheses
-    side = f"IF(split = 'test', 'test', IF(part < {eval_parts(eval_share)}, 'eval', 'train'))"
-    ranked = f"SELECT *, {placed} AS part FROM prepared"
-    return f"SELECT * EXCEPT (split, part), {side} AS split FROM ({ranked}) AS ranked"
-
-
-def is_in_fold(key: str, number: int, count: int) -> str:
-    """Return SQL for whether a key belongs to a fold, by other digits than those of PART."""
-    return f"MOD(DIV({key}, {SPLIT_PARTS}), {count}) = {number - 1}"
-
-
-def with_fold(number: int, count: int) -> str:
-    """Return SQL for `prepared` in which the rows of a fold are those to test on."""
-    side = f"IF({is_in_fold('row_key', number, count)}, 'test', split)"
-    return f"SELECT * EXCEPT (split), {side} AS split FROM prepared"
-
-
-def with_sides(otherwise: str) -> str:
-    """Return SQL for `prepared` with the split that the table `sides` gives to the cell of each row."""
-    side = f"IF(p.split = 'test', 'test', IFNULL(sides.side, {otherwise}))"
-    return f"SELECT p.* EXCEPT (split, split_cell), {side} AS split FROM prepared AS p LEFT JOIN sides ON sides.cell = p.split_cell"
-
-
-def classes_by_split() -> str:
-    """Return SQL for the rows of each class in the train table: class, rows to train on, rows to evaluate on."""
-    return (
-        "SELECT label, COUNTIF(split = 'train'), COUNTIF(split = 'eval') FROM prepared"
-        " WHERE split <> 'test' GROUP BY label ORDER BY label"
-    )
-
-
-def place_classes() -> str:
-    """Return SQL that gives each class of the table `lacking` one row to evaluate on, if it has two; it trains on the others."""
-    rows = "SELECT DISTINCT label, row_key FROM prepared WHERE split <> 'test' AND label IN (SELECT value FROM lacking)"
-    window = f"OVER (PARTITION BY label ORDER BY {PART}, row_key)"
-    placed = (
-        f"SELECT label, row_key, ROW_NUMBER() {window} = 1 AND COUNT(*) OVER (PARTITION BY label) > 1 AS held_out"
-        f" FROM ({rows}) AS different"
-    )
-    return (
-        f"UPDATE prepared SET split = IF(placed.held_out, 'eval', 'train') FROM ({placed}) AS placed"
-        " WHERE prepared.split <> 'test' AND prepared.label = placed.label AND prepared.row_key = placed.row_key"
-    )
+def kept_number(number: str, name: str, schema: Schema) -> str:
+    """Return SQL for a number, NULL where it is a missing marker of its column or none that fits in float32."""
+    usable = f"{finite(number)} AND NOT {is_marker(number, name, schema)}"
+    return f"IF({usable}, {number}, NULL)"
 
 
 def summary(schema: Schema) -> str:
