@@ -186,6 +186,10 @@ def test_processes_evaluate_their_own_groups_and_get_the_metrics_of_one(
     [alone] = parts(folder / "eval", schema, 1, None)
     expected, _ = trainer_of(model, alone).evaluate(alone)
     predictions, labels, _ = trainer_of(model, alone).predicted(alone)
+    window = alone.all_rows()
+    np.testing.assert_array_equal(labels, window.labels)
+    rows = tf.constant(window.numbers), tf.constant(window.codes)
+    np.testing.assert_allclose(predictions, model.predictions(*rows), rtol=1e-4)
     splits = parts(folder / "eval", schema, count, 2)
     for method in ("sums", "predicted"):
         sent: list[list[Any]] = []

@@ -91,7 +91,7 @@ def opened(
         engine = BigQuery(request, spill, console)
         return {split: engine.open_table(path, schema, split) for split, path in paths}, engine
     tables = {split: open_table(path, schema, split) for split, path in paths}
-    return tables, DuckDB(spill, request.memory_mb, console)
+    return tables, DuckDB(spill, request.memory_mb or enough_mb(schema), console)
 
 
 class Preparation:
