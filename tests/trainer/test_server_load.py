@@ -248,8 +248,12 @@ def children(parent: int) -> list[int]:
 
 def workers_of(parent: int) -> list[int]:
     """Return the processes that predict; another one tracks the resources of all."""
-    commands = {each: Path(f"/proc/{each}/cmdline") for each in children(parent)}
-    return [each for each, path in commands.items() if b"spawn_main" in path.read_bytes()]
+    found = []
+    for each in children(parent):
+        with contextlib.suppress(OSError):  # it may have ended just now
+            if b"spawn_main" in Path(f"/proc/{each}/cmdline").read_bytes():
+                found.append(each)
+    return found
 
 
 @pytest.mark.parametrize("workers", [1, 2] if WHOLE else [2])
