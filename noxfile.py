@@ -61,7 +61,7 @@ CI = (("lint",), ("workflows",), ("demo",), ("tests", "full"))
 DRILLS = sorted(
     Path("tests", f"test_{name}.py")
     for name in (
-        *("checks", "dialect", "fault_matrix", "hostile", "hostile_data", "kills"),
+        *("bigquery", "checks", "dialect", "fault_matrix", "hostile", "hostile_data", "kills"),
         *("life", "load", "mistakes", "submit"),
     )
 )

@@ -73,6 +73,9 @@ HOSTILE_LINES = (
 )
 
 
+UNDISTURBED: list[tuple[dict[str, bytes], int]] = []
+
+
 @dataclass
 class World:
     """A project and the doubles: the same tables lie in both."""
@@ -95,6 +98,17 @@ class World:
         """Prepare on this machine, and return the files."""
         subprocess.run(self.command("local", "-q", *flags), cwd=self.project, check=True)
         return content(self.project / "local")
+
+    @property
+    def undisturbed(self) -> tuple[dict[str, bytes], int]:
+        """What `train.csv` becomes on this machine, and the number of jobs that it takes in BigQuery."""
+        if not UNDISTURBED:
+            expected = self.locally("--train", "train.csv")
+            assert self.prepared(*self.flags()) == expected
+            UNDISTURBED.append((expected, len(self.jobs)))
+            self.cloud.jobs.bigquery.jobs.clear()
+            self.cloud.faults.clear()
+        return UNDISTURBED[0]
 
     def flags(self, train: str = f"gs://{BUCKET}/in/train.csv", *more: str) -> list[str]:
         place = ["--engine", "bigquery", "--project", "penguins", "--work", f"gs://{BUCKET}/work"]
@@ -215,7 +229,7 @@ def test_a_table_of_bigquery_is_prepared_as_locally(world: World, tmp_path: Path
 
 
 def test_rows_are_exported_in_ranges_of_keys_and_in_order(world: World) -> None:
-    expected = world.locally("--train", "train.csv")
+    expected, _ = world.undisturbed
     program = (
         "import sys; from trainer import prepare; from trainer.preprocessing import bigquery;"
         " bigquery.ROWS_AT_ONCE = 100; sys.exit(prepare.main(sys.argv[1:]))"
@@ -230,7 +244,7 @@ def test_rows_are_exported_in_ranges_of_keys_and_in_order(world: World) -> None:
 
 @pytest.mark.parametrize("number", range(many(2, 20)))
 def test_killed_and_repeated_it_ends_alike(world: World, number: int) -> None:
-    expected = world.locally("--train", "train.csv")
+    expected, _ = world.undisturbed
     moment = random.Random(SEED * 100 + number).randrange(1, 300)
     with world.start(*world.flags()) as process:
         while process.poll() is None and len(world.cloud.faults.log) < moment:
@@ -244,10 +258,7 @@ def test_a_fault_makes_no_second_job_and_ends_with_a_line(
     world: World, case: tuple[str, str, str]
 ) -> None:
     operation, name, lasting = case
-    expected = world.locally("--train", "train.csv")
-    assert world.prepared(*world.flags()) == expected
-    jobs = len(world.jobs)
-    world.cloud.jobs.bigquery.jobs.clear()
+    expected, jobs = world.undisturbed
     times = 1 if lasting == "once" else 1000
     world.cloud.faults.plan(*OPERATIONS[operation], FAULTS[name], times, skip=SKIPPED)
     code, said = world.tried(*world.flags())
