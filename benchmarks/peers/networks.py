@@ -6,6 +6,12 @@ They get numbers with missing ones at the median, because RealMLP takes none, an
 
 from __future__ import annotations
 
+import os
+
+# As in trees.py: threads that wait do not spin.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+# isort: split
 from typing import Any
 
 import pandas as pd
