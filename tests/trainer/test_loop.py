@@ -303,7 +303,7 @@ def test_a_finished_run_is_not_trained_again_but_can_be_continued(
     prepared: Path, tmp_path: Path
 ) -> None:
     steps = []
-    for options in ([], [], ["--epochs", "3"]):
+    for options in ([], [], ["--epochs", "3", "--memory-mb", "64"]):
         assert run_task(prepared, tmp_path / "job", *options) == 0
         metrics = json.loads((tmp_path / "job" / "metrics.json").read_text(encoding="utf-8"))
         steps.append((metrics["steps"], len(metrics["history"])))
