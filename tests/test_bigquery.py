@@ -205,7 +205,8 @@ def test_a_table_of_bigquery_is_prepared_as_locally(world: World, tmp_path: Path
     choose, arrow = random.Random(1), pytest.importorskip("pyarrow")
     table = arrow.table(
         {
-            "amount": [choose.choice((None, 0.5, -3.0, 1e6, 2.25)) for _ in range(ROWS)],
+            "amount": [choose.choice((None, 0.1, -3.0, 1e6, 1 / 3, 1e-7)) for _ in range(ROWS)],
+            "price": [choose.choice((0.1 + 0.2, 2.5, 5e22)) for _ in range(ROWS)],
             "count of": [choose.randrange(9) for _ in range(ROWS)],
             "is new": [choose.choice((True, False, None)) for _ in range(ROWS)],
             "kind": [choose.choice(("a", "b", "\u00e9", "", None)) for _ in range(ROWS)],

@@ -152,7 +152,7 @@ class BigQuery:
             self.check_location(project, name, location)
         cursor = self.warehouse.session(project, default)
         statement = self.warehouse.prepared(cursor, settings["query"])
-        for other, name in re.findall(r"`([^`.]+)\.([^`.]+)\.[^`]+`", statement):
+        for other, name in re.findall(r"`([\w:-]+)\.(\w+)\.\w+`", statement):
             self.check_location(other, name, location)
         size = self.warehouse.bytes_of(project, default, statement)
         counted: Json = {"totalBytesProcessed": str(size), "totalBytesBilled": str(size)}

@@ -33,9 +33,8 @@ from trainer.run.console import Console
 from trainer.run.errors import UserError, shown
 
 KEPT_MS = 24 * 3_600_000  # the tables of a preparation that was killed
-GB = 10**9
 BY_KEY = " ORDER BY r.row_key"
-ROWS_AT_ONCE, MOST_PARTS = 1 << 23, 1 << 11
+GB, ROWS_AT_ONCE, MOST_PARTS = 10**9, 1 << 23, 1 << 11
 CSV: dict[str, Any] = {  # the null marker is in no cell: NULL is a column that a line lacks
     **{"source_format": "CSV", "encoding": "UTF-8", "quote_character": '"'},
     **{"allow_quoted_newlines": True, "allow_jagged_rows": True, "null_marker": "\x1fno cell"},
@@ -44,7 +43,8 @@ CSV: dict[str, Any] = {  # the null marker is in no cell: NULL is a column that 
 TABLE = re.compile(r"bq://([\w.:-]+)\.(\w+)\.([\w$-]+)")
 SELECTING = re.compile(r"(CREATE TABLE|INSERT INTO) (\w+)(?: AS)? ((?:SELECT|WITH)\b.*)", re.DOTALL)
 FUNCTION = re.compile(r"CREATE TEMP FUNCTION (\w+)")
-TEXTS = {"STRING": "{0}", "FLOAT": "FORMAT('%.17g', {0})"}
+SHORTEST = "REGEXP_REPLACE(IF(CAST(FORMAT('%.15g', {0}) AS FLOAT64) = {0}, FORMAT('%.15g', {0}), IF(CAST(FORMAT('%.16g', {0}) AS FLOAT64) = {0}, FORMAT('%.16g', {0}), FORMAT('%.17g', {0}))), r'^(-?[0-9]+)$', r'\\1.0')"  # that reads back, as DuckDB's
+TEXTS = {"STRING": "{0}", "FLOAT": SHORTEST}
 NESTED = ("RECORD", "STRUCT", "BYTES", "JSON", "GEOGRAPHY", "RANGE")
 ARROW = {"STRING": "string", "INTEGER": "int64", "FLOAT": "float64", "BOOLEAN": "bool_"}
 RAISING = ("google.api_core.exceptions", "google.auth.exceptions", "requests")
