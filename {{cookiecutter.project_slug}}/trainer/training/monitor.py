@@ -100,7 +100,7 @@ class RunMonitor:
             chosen, self.announced = self.settings, True
             size = f"{chosen.ensemble} members, " * (chosen.ensemble > 1)
             steps = f"{self.progress.total_steps:,} steps in {chosen.epochs} epochs"
-            self.console.line(f"quality  {chosen.quality}: {size}{steps}; about {duration(left)}")
+            self.line(f"quality  {chosen.quality}: {size}{steps}; about {duration(left)}")
 
     def line(self, text: str) -> None:
         if self.writes:
