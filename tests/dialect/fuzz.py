@@ -49,7 +49,7 @@ def queries(schema: Schema) -> list[str]:
     read = (
         f"known_cell(cell) AS known, number_0(cell, TRUE) AS number, number_1(cell, TRUE) AS unit,"
         f" {cell_sql.value('cell', schema)} AS value, {cell_sql.words('cell', schema)} AS words,"
-        f" {sql.key('cell')} AS row_key, {sql.row_text(['cell', 'cell'])} AS row_text"
+        f" {sql.key('cell')} AS row_key, {sql.row_text(['cell', 'cell'], sql.joined(['cell', 'cell']))} AS row_text"
     )
     return [
         f"SELECT cell, {read} FROM fuzzed",
