@@ -555,6 +555,11 @@ SPLITS: tuple[dict[str, int], ...] = (
 )
 
 
+def is_concluded(world: World) -> bool:
+    sent = (world.project / "runs" / "cloud").glob("*.json")
+    return any(json.loads(path.read_text("utf-8"))["stage"] == "CONCLUDED" for path in sent)
+
+
 @pytest.mark.parametrize("seed", range(many(1, 9)))
 def test_the_whole_walk_killed_in_every_step_ends_right(trained: World, seed: int) -> None:
     choose, world = random.Random(SEED * 1_000 + seed), trained
@@ -565,7 +570,8 @@ def test_the_whole_walk_killed_in_every_step_ends_right(trained: World, seed: in
         started = world.start(*command, "--poll-seconds", "0.02")
         time.sleep(choose.uniform(0.2, LONGEST_SECONDS))
         started.kill()
-        if started.wait():
+        # A batch job that was concluded just before is not repeated: the same command would send another.
+        if started.wait() and not (command == BATCH and is_concluded(world)):
             done = world.tried(*command, "--poll-seconds", "0.02")
             ended = expected == {} and "has no model" in done.stderr
             assert done.returncode == 0 or ended, done.stderr
