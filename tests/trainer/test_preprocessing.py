@@ -79,7 +79,7 @@ def test_numbers_do_not_depend_on_how_many_are_read_at_once(
     monkeypatch.setattr(features, "COLUMNS", {**schema.columns, "sum": "numeric"})
     monkeypatch.setattr(features, "DERIVED", {"sum": f"`{schema.numeric[-1]}` + 1"})
     numeric = schema.of_kind("numeric")
-    bad = [{**rows[0], numeric[0]: "low"}, {**rows[1], numeric[2]: "1_000"}]
+    bad = [{**rows[0], numeric[0]: "low"}, {**rows[1], numeric[-1]: "1_000"}]
     train = write_table(tmp_path / "train.data", schema, [*rows, *bad])
     test = write_table(tmp_path / "test.data", schema, [*rows[:40], *bad])
     for name, count in (("together", 200), ("apart", 2)):
