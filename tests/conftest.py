@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.bakery import Answers, answer_sets, bake
+from tests.deploying import add_run
 from tests.mistakes.changes import PAIR
 from tests.sessions import ran
 from tests.submitting import World, a_world, put_prepared
@@ -58,3 +59,12 @@ def ready(world: World) -> World:
     """The same with the data uploaded."""
     put_prepared(world)
     return world
+
+
+@pytest.fixture
+def trained(ready: World) -> World:
+    """A world in whose project run 1 has trained a model that predicts 0.25."""
+    add_run(ready, 1, 0.25)
+    examples = ready.project / "data" / "prepared" / "examples.jsonl"
+    examples.write_text('{"age": 39, "workclass": null}\n{"age": 1}\n', encoding="utf-8")
+    return ready

@@ -19,7 +19,7 @@ from matplotlib.image import imread
 
 from tests.bakery import Answers, bake
 from tests.browser import look
-from tests.doubles import google_cloud
+from tests.doubles import Doubles, google_cloud
 from tests.doubles.containers import serving_program
 from tests.doubles.executor import executor_runner
 from tests.drill import WHOLE
@@ -318,11 +318,7 @@ def test_a_model_is_deployed_promoted_replaced_and_rolled_back(
             return predicted(project, "--url", f"{address}/e-census-income:predict")
 
         ran(project, "deploy", "--run", "1", "--poll-seconds", "0.1")
-        [[evaluation]] = cloud.jobs.models.evaluations.values()
-        auc = metrics_of(project)["auc"]
-        assert evaluation["metrics"]["auRoc"] == pytest.approx(auc, abs=1e-3)
-        rates = evaluation["metrics"]["confidenceMetrics"]
-        assert len(rates) >= 9 and rates[0]["recall"] >= rates[-1]["recall"]
+        check_evaluation(cloud, metrics_of(project)["auc"])
         assert difference(served(), known[0]) < 1e-6
         ran(project, "deploy", "--promote")
         assert difference(served(), known[0]) < 1e-6
@@ -335,18 +331,34 @@ def test_a_model_is_deployed_promoted_replaced_and_rolled_back(
         assert difference(served(), known[1]) < 1e-6
         ran(project, "deploy", "--rollback")
         assert difference(served(), known[0]) < 1e-6
-        examples, output = project / "data/prepared/examples.jsonl", project / "batched.jsonl"
-        source = ("--input", str(examples), "--output", str(output))
-        ran(project, "batch", "--run", "1", *source, "--poll-seconds", "0.1")
-        assert difference(probabilities(output), known[0]) < 1e-6
-        monitored = nox(project, "monitor", "--run", "1", "--input", "data/adult.test.gz", "--json")
-        # A model of 20 steps predicts other shares than those of its labels.
-        assert monitored.returncode in (0, 3), monitored.stderr
-        assert json.loads(monitored.stdout)["drifted"] == []
+        assert difference(batched(project), known[0]) < 1e-6
+        check_monitored(project)
         listed = ran(project, "deploy", "--list")
         assert "100 %" in listed and listed.count("e-census-income") == 2
         ran(project, "deploy", "--undeploy", "all", "--yes", "--poll-seconds", "0.1")
         assert "is not deployed" not in ran(project, "deploy", "--list")
+
+
+def check_evaluation(cloud: Doubles, auc: float) -> None:
+    [[evaluation]] = cloud.jobs.models.evaluations.values()
+    assert evaluation["metrics"]["auRoc"] == pytest.approx(auc, abs=1e-3)
+    rates = evaluation["metrics"]["confidenceMetrics"]
+    assert len(rates) >= 9 and rates[0]["recall"] >= rates[-1]["recall"]
+
+
+def batched(project: Path) -> list[float]:
+    """Return the probabilities of the example rows by a batch job."""
+    examples, output = project / "data/prepared/examples.jsonl", project / "batched.jsonl"
+    source = ("--input", str(examples), "--output", str(output))
+    ran(project, "batch", "--run", "1", *source, "--poll-seconds", "0.1")
+    return probabilities(output)
+
+
+def check_monitored(project: Path) -> None:
+    done = nox(project, "monitor", "--run", "1", "--input", "data/adult.test.gz", "--json")
+    # A model of 20 steps predicts other shares than those of its labels.
+    assert done.returncode in (0, 3), done.stderr
+    assert json.loads(done.stdout)["drifted"] == []
 
 
 def predicted(project: Path, *source: str) -> list[float]:

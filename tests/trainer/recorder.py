@@ -1,4 +1,4 @@
-"""A monitor that records a run, for tests of the training loop."""
+"""A monitor that records a run, and models and data, for tests of several modules."""
 
 import json
 import shutil
@@ -13,6 +13,8 @@ import pyarrow.parquet as pq
 import tensorflow as tf
 from trainer.data.schema import Schema
 from trainer.data.shards import Batches, Split, batches_of
+from trainer.data.statistics import Statistics
+from trainer.model import Model, export
 from trainer.settings import Settings
 from trainer.training.checkpoint import State
 from trainer.training.metrics import metrics_of, sums_of
@@ -80,3 +82,10 @@ def splits_of(prepared: Path, schema: Schema, settings: Settings) -> tuple[Split
         for name in ("train", "eval")
     )
     return train_split, eval_split
+
+
+def untrained(schema: Schema, statistics: Statistics, folder: Path) -> Path:
+    """Export a small model that was not trained; return its folder."""
+    settings = Settings(hidden_units=(8,), ensemble=1).for_rows(100, schema.task)
+    export(Model(schema, statistics, settings), schema, statistics, folder, is_chief=True)
+    return folder

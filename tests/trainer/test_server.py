@@ -21,12 +21,12 @@ from typing import Any
 import numpy as np
 import pytest
 from google.protobuf import json_format, struct_pb2
+from recorder import untrained
 from trainer import endpoint, predict, serve
 from trainer.data import files
 from trainer.data.schema import Schema
 from trainer.data.statistics import Statistics
 from trainer.endpoint import Endpoint
-from trainer.model import Model, export
 from trainer.run.errors import UserError
 from trainer.server.application import CLIENT_CLOSED_REQUEST, Application
 from trainer.server.batching import MOST_WAITING_ROWS, Batches, Overloaded
@@ -34,7 +34,6 @@ from trainer.server.instances import MOST_IGNORED, Instances
 from trainer.server.options import ServerOptions
 from trainer.server.page import page
 from trainer.serving import SCORES
-from trainer.settings import Settings
 
 TOLERANCE = 1e-6
 MOST_BYTES = 100_000
@@ -44,11 +43,7 @@ MOST_BYTES = 100_000
 def exported(
     schema: Schema, statistics: Statistics, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """The folder of a model that was not trained."""
-    settings = Settings(hidden_units=(8,), ensemble=1).for_rows(100, schema.task)
-    folder = tmp_path_factory.mktemp("model")
-    export(Model(schema, statistics, settings), schema, statistics, folder, is_chief=True)
-    return folder
+    return untrained(schema, statistics, tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture(scope="module")

@@ -19,12 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from recorder import untrained
 from trainer.data.schema import Schema
 from trainer.data.statistics import Statistics
-from trainer.model import Model, export
 from trainer.serve import GRACE_SECONDS, MOST_CONNECTIONS
 from trainer.server.connections import HEADER_SECONDS
-from trainer.settings import Settings
 
 WHOLE = os.environ.get("DRILLS") == "whole"
 CHOOSE = random.Random(int(os.environ.get("DRILLS_SEED", "1")))
@@ -42,11 +41,7 @@ def many(sample: int, whole: int) -> int:
 def exported(
     schema: Schema, statistics: Statistics, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """The folder of a model that was not trained."""
-    settings = Settings(hidden_units=(8,), ensemble=1).for_rows(100, schema.task)
-    folder = tmp_path_factory.mktemp("model")
-    export(Model(schema, statistics, settings), schema, statistics, folder, is_chief=True)
-    return folder
+    return untrained(schema, statistics, tmp_path_factory.mktemp("model"))
 
 
 @contextlib.contextmanager

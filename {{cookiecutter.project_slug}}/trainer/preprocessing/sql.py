@@ -84,6 +84,15 @@ def first_numbers(schema: Schema) -> list[tuple[int, str]]:
     return [each for each in enumerate(schema.numeric) if not NUMBERS_AT_ONCE <= each[0] < later]
 
 
+def number_columns(schema: Schema) -> list[str]:
+    """Return SQL for those numbers of a row, `x0` …, that are not read later."""
+    return [
+        f"{days(date_column(index)) if name in schema.dates else number_of(raw_column(index), name, schema)}"
+        f" AS {number_column(index)}"
+        for index, name in first_numbers(schema)
+    ]
+
+
 def rejection(schema: Schema, *more: str) -> str:
     """Return SQL for why a row cannot be used, NULL where it can; `x<index>` and `y` are the numbers of the row.
 
@@ -124,14 +133,8 @@ def validated_rows(
     """
     columns = [raw_column(index) for index in range(len(schema.sources))]
     by_name = dict(zip((*schema.sources, schema.label), (*columns, "label"), strict=True))
-    in_order = [by_name[name] for name in sorted(by_name)]
-    joins, texts = [f"{joined(in_order)} AS cells"], [f"{row_text(in_order, 'cells')} AS row_text"]
-    keys, both = f"{key('row_text')} AS row_key", "row_key, row_key AS content_key"
-    if len(schema.used) < len(columns):
-        used = [*columns[: len(schema.used)], "label"]
-        joins.append(f"{joined(used)} AS used_cells")
-        texts.append(f"{row_text(used, 'used_cells')} AS content")
-        keys, both = f"{keys}, {key('content')} AS content_key", "row_key, content_key"
+    used = [*columns[: len(schema.used)], "label"]
+    keyed, keys, both = keyed_rows([by_name[name] for name in sorted(by_name)], used)
     label = f"CAST({schema.label_sql} AS STRING)" if schema.label_sql else "label"
     dates = [
         f"known_cell({raw_column(index)}) AS {date_column(index)}"
@@ -139,16 +142,11 @@ def validated_rows(
     ]
     relations, last = dated(schema)
     odd = " OR ".join(f"STRPOS(row_text, '{mark}') > 0" for mark in ("_", "0x", "0X"))
-    numbers = [
-        f"{days(date_column(index)) if name in schema.dates else number_of(raw_column(index), name, schema)}"
-        f" AS {number_column(index)}"
-        for index, name in first_numbers(schema)
-    ]
+    numbers = number_columns(schema)
     weights, more = ["weight"] * bool(weight_column), []
     if weights:
-        text = by_name[weight_column]
+        text, positive = by_name[weight_column], "IF(weight >= 0, weight, NULL)"
         numbers.append(f"{number_of(text, weight_column, schema)} AS weight")
-        positive = "IF(weight >= 0, weight, NULL)"
         more.append(unusable(positive, "''", text, weight_column, "finite number >= 0"))
     regression = schema.task == "regression"
     y = f", {number_of('label', schema.label, schema)} AS y" if regression else ""
@@ -160,8 +158,7 @@ def validated_rows(
     if not later_numbers(schema):
         cells_of_row = f"IF(reason IS NULL, NULL, {cells_of_row})"
     return (
-        f"WITH joined AS (SELECT *, {', '.join(joins)} FROM source),"
-        f" texts AS (SELECT *, {', '.join(texts)} FROM joined),"
+        f"WITH {keyed},"
         f" cleaned AS (SELECT {', '.join([*columns, *dates])}, known_cell(label) AS label, {odd} AS underscored, {keys} FROM texts),"
         f" {''.join(f'{relation}, ' for relation in relations)}"
         f" labelled AS (SELECT {', '.join([*columns, *numbers])}, {label} AS label, underscored, {both} FROM {last}),"
@@ -171,6 +168,24 @@ def validated_rows(
         f" {cells_of_row} AS cells, {', '.join(['row_key', 'content_key', *cells, *weights])} FROM validated"
         f" {unique if deduplicate else ''}"
     )
+
+
+def keyed_rows(in_order: Sequence[str], used: Sequence[str]) -> tuple[str, str, str]:
+    """Return SQL for the relation `texts`, the rows of `source` with what keys are made of, for the keys, and for both of a row.
+
+    `in_order` are all columns of the table, `used` those of the schema; where these are all, one key is computed.
+    """
+    joins, texts = [f"{joined(in_order)} AS cells"], [f"{row_text(in_order, 'cells')} AS row_text"]
+    keys, both = f"{key('row_text')} AS row_key", "row_key, row_key AS content_key"
+    if len(used) < len(in_order):
+        joins.append(f"{joined(used)} AS used_cells")
+        texts.append(f"{row_text(used, 'used_cells')} AS content")
+        keys, both = f"{keys}, {key('content')} AS content_key", "row_key, content_key"
+    relations = (
+        f"joined AS (SELECT *, {', '.join(joins)} FROM source),"
+        f" texts AS (SELECT *, {', '.join(texts)} FROM joined)"
+    )
+    return relations, keys, both
 
 
 def kept_label(schema: Schema) -> str:
