@@ -42,6 +42,14 @@ SAME_FOR_ALL = (
 OF_A_TASK = ("test_evaluate", "test_loop", "test_publish", "test_shares", "test_thresholds")
 # Replicas of each task are started by `nox -s drills`; here by the project of defaults alone.
 OF_DRILLS = () if WHOLE else ("test_distributed",)
+# What reads tables: all that is run here of a project whose task another one has; the drills run the others.
+OF_A_FORMAT = (
+    "test_prepare",
+    "test_preprocessing",
+    "test_predict",
+    "test_serving",
+    "test_training",
+)
 FIRST_OF_TASK = ("comma.csv-multiclass", "table.parquet-regression")
 
 
@@ -113,11 +121,12 @@ def own_checks(
 def commands_of(name: str, tools: Path) -> list[list[str]]:
     """Return the commands of a project's types and tests, without tests that other projects have run."""
     commands = [[str(tools / "lint" / "bin" / "mypy")]]
-    if name in TESTED:
+    python = [str(tools / "tests" / "bin" / "python"), "-m", "pytest", "-q", "-x"]
+    if WHOLE or name in FIRST_OF_TASK:
         modules = (*SAME_FOR_ALL, *OF_DRILLS, *(() if name in FIRST_OF_TASK else OF_A_TASK))
-        left_out = [f"--ignore=tests/{module}.py" for module in modules]
-        python = str(tools / "tests" / "bin" / "python")
-        commands.append([python, "-m", "pytest", "-q", "-x", *left_out])
+        commands.append([*python, *(f"--ignore=tests/{module}.py" for module in modules)])
+    elif name in TESTED:
+        commands.append([*python, *(f"tests/{module}.py" for module in OF_A_FORMAT)])
     return commands
 
 
