@@ -66,7 +66,7 @@ def create_sides(engine: Engine, request: Request, schema: Schema) -> tuple[dict
     (rule, _), what, fix = request.rule, setting(request), "correct the column, or the split"
     query = {"time": by_time, "group": by_group, "column": by_word}[rule](request, schema)
     engine.run(f"CREATE TABLE sides AS {query}")
-    query = "SELECT side, SUM(table_rows), COUNT(DISTINCT value), MIN(value), MAX(value), MIN(cell) FROM sides GROUP BY side"
+    query = "SELECT side, SUM(table_rows), COUNT(DISTINCT value), MIN(value), MAX(value), MIN(cell) FROM sides GROUP BY side ORDER BY side DESC"
     sides = {side: each for side, *each in engine.rows(query)}
     rows, *_, cell = sides.pop(None, [0, ""])
     if rows and rule == "column":
