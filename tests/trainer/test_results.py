@@ -79,12 +79,13 @@ def test_the_summary_names_the_columns_that_are_not_used(
     [
         (
             Settings(quality="fast"),
-            "fast, 20 s of training; about 2 min 05 s with --quality default",
+            "fast, 20 s of training; about 2 min 18 s with --quality default",
         ),
         (
             Settings(quality="fast", epochs=7),
-            "fast, 20 s of training; about 41 s with --quality default",
+            "fast, 20 s of training; about 45 s with --quality default",
         ),
+        (Settings(), "default, 20 s of training; about 2 min 09 s with --quality best"),
         (Settings(quality="best"), "best, 20 s of training"),
     ],
 )

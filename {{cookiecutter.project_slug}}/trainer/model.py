@@ -37,6 +37,7 @@ from trainer.training.layers import (
     Heads,
     MemberDense,
     MemberDropout,
+    Periodic,
     PiecewiseLinear,
     WideTable,
     WordMeans,
@@ -51,6 +52,9 @@ LARGEST_CROSS = 2_000
 MOST_CROSSES = 300
 ROWS_PER_CROSS_CODE = 10
 WARM_UP_SHARE = 0.1
+# With quality "best": members of both networks together, and what the second one is given of a number.
+FEWEST_OF_TWO, PERIODIC_UNITS = 4, 4
+MOST_BOUNDARIES = {"fast": 24, "default": 64, "best": 256}
 FEW_BOUNDARIES, ROWS_PER_BOUNDARY = 24, 200
 WORD_DROPOUTS = 3.0  # times the dropout of hidden units: a text has many words to learn by heart
 # Each weight of the linear part is updated too rarely to learn at the network's rate.
@@ -236,8 +240,11 @@ def build_network(schema: Schema, statistics: Statistics, settings: Settings) ->
         dropout = min(WORD_DROPOUTS * settings.dropout, 0.5)
         means = WordMeans(counts[coded:], schema.text_words, settings.embedding_size, dropout)
         deep.append(means(codes[:, coded:]))
-    hidden = keras.layers.Concatenate()(deep) if len(deep) > 1 else deep[0]
-    hidden = hidden_layers(hidden, settings)
+    if has_two_networks(schema, settings):
+        waves = Periodic(boundaries_of(statistics, settings), PERIODIC_UNITS)(numbers)
+        hidden = two_networks(concatenated(deep), concatenated([*deep, waves]), settings)
+    else:
+        hidden = hidden_layers(concatenated(deep), settings)
     if settings.ensemble > 1:
         wide = [keras.layers.Reshape((1, outputs))(part) for part in wide]
         scores = Heads(outputs)(hidden)
@@ -246,10 +253,31 @@ def build_network(schema: Schema, statistics: Statistics, settings: Settings) ->
     return keras.Model([numbers, codes], keras.layers.Add()([scores, *wide]))
 
 
+def concatenated(parts: Sequence[Any]) -> Any:
+    return keras.layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
+
+
+def has_two_networks(schema: Schema, settings: Settings) -> bool:
+    """Return whether a second network pays, as it does with quality `best`; of two classes both learn the same."""
+    several = schema.task != "binary" and settings.ensemble >= FEWEST_OF_TWO
+    return settings.quality == "best" and several and bool(schema.numeric)
+
+
+def two_networks(inputs: Any, more_inputs: Any, settings: Settings) -> Any:
+    """Return the last hidden layers, [rows, members, units], of two networks that share an ensemble: they differ more than its members do."""
+    half = settings.ensemble // 2
+    sizes = (settings.ensemble - half, half)
+    networks = [
+        hidden_layers(each, replace(settings, ensemble=members))
+        for each, members in zip((inputs, more_inputs), sizes, strict=True)
+    ]
+    return keras.layers.Concatenate(axis=1)(networks)
+
+
 def boundaries_of(statistics: Statistics, settings: Settings) -> list[tuple[float, ...]]:
-    """Return the boundaries of each numeric column, evenly chosen ones where a fast run, or the rows, ask for fewer."""
-    rows = 0 if settings.quality == "fast" else statistics.rows["train"]
-    most = max(FEW_BOUNDARIES, rows // ROWS_PER_BOUNDARY)
+    """Return the boundaries of each numeric column, evenly chosen ones where the quality, or the rows, ask for fewer."""
+    of_rows = max(FEW_BOUNDARIES, statistics.rows["train"] // ROWS_PER_BOUNDARY)
+    most = min(of_rows, MOST_BOUNDARIES[settings.quality])
     columns = [column.boundaries for column in statistics.numeric.values()]
     return [
         tuple(edges[each * (len(edges) - 1) // (count - 1)] for each in range(count))

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 FAR_BELOW = -1e30
 MEAN_SCALE = 16.0  # so that one word among many is learnt as fast as a category
+WAVES, FREQUENCY = 16, 10.0  # of each number; the deviation of their frequencies, in radians
 PAIR_FACTOR = 31  # odd, and small enough for codes below 2**24 in int32
 
 
@@ -30,11 +31,50 @@ class PiecewiseLinear(keras.layers.Layer):  # type: ignore[misc]
             self.scale[row, : len(widths)] = 1 / widths
 
     def call(self, numbers: Any) -> Any:
-        missing = tf.math.is_nan(numbers)
-        known = tf.where(missing, FAR_BELOW, numbers)  # fills no interval
-        filled = tf.clip_by_value((known[:, :, None] - self.lower) * self.scale, 0.0, 1.0)
         width = self.lower.shape[0] * self.lower.shape[1]
-        return tf.concat([tf.reshape(filled, [-1, width]), tf.cast(missing, tf.float32)], axis=1)
+        missing = tf.cast(tf.math.is_nan(numbers), tf.float32)
+        return tf.concat([tf.reshape(self.filled(numbers), [-1, width]), missing], axis=1)
+
+    def filled(self, numbers: Any) -> Any:
+        """Return how far each interval is filled, float32 [rows, columns, intervals] from 0 to 1."""
+        known = tf.where(tf.math.is_nan(numbers), FAR_BELOW, numbers)  # fills no interval
+        return tf.clip_by_value((known[:, :, None] - self.lower) * self.scale, 0.0, 1.0)
+
+
+class Periodic(PiecewiseLinear):
+    """Encodes each number by mixtures of waves of its quantile, whose frequencies are learnt.
+
+    Input float32 [rows, columns], NaN where missing; output float32 [rows, columns * units]. See Gorishniy et al. 2022, and
+    Holzmüller et al. 2024, "Better by Default".
+    """
+
+    def __init__(self, boundaries: Sequence[Sequence[float]], units: int, **options: Any) -> None:
+        super().__init__(boundaries, **options)
+        self.units = units
+        self.intervals = np.maximum((self.scale > 0).sum(1), 1).astype(np.float32)
+
+    def build(self, _: Sequence[int]) -> None:
+        normal, columns = keras.initializers.RandomNormal, len(self.intervals)
+        self.frequencies = self.add_weight(
+            shape=(columns, WAVES), initializer=normal(stddev=FREQUENCY), name="frequencies"
+        )
+        self.phases = self.add_weight(
+            shape=(columns, WAVES),
+            initializer=keras.initializers.RandomUniform(-np.pi, np.pi),
+            name="phases",
+        )
+        self.mixtures = self.add_weight(
+            shape=(columns, WAVES, self.units),
+            initializer=normal(stddev=WAVES**-0.5),
+            name="mixtures",
+        )
+
+    def call(self, numbers: Any) -> Any:
+        quantiles = tf.reduce_sum(self.filled(numbers), 2) / self.intervals
+        angles = quantiles[:, :, None] * tf.convert_to_tensor(self.frequencies)
+        waves = tf.cos(angles + tf.convert_to_tensor(self.phases))
+        mixed = tf.einsum("rcw,cwu->rcu", waves, tf.convert_to_tensor(self.mixtures))
+        return tf.reshape(mixed, [-1, len(self.intervals) * self.units])
 
 
 class Calendar(keras.layers.Layer):  # type: ignore[misc]

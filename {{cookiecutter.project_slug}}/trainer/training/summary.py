@@ -14,8 +14,9 @@ from trainer.training.metrics import MAIN_METRIC, STANDARD_ERROR, is_better
 NEARLY_ALL = 0.99
 CALIBRATED = "temperature {temperature:.3f}: eval log loss {before[log_loss]:.4f} to {after[log_loss]:.4f}, calibration error {before[calibration_error]:.4f} to {after[calibration_error]:.4f}"
 ADVICE = "look at the label, the columns and the learning rate, or train for longer"
-MEMBER_COST = 0.35
-"""What each further member adds to a step: measured on the census, 8 and 16 members of default width, two cores."""
+MEMBER_COST, BEST_COST = 0.42, 2.0
+"""What each further member adds to a step, and how much longer one with two networks and more boundaries takes: CPU seconds of 8 and
+16 members of default width on the census."""
 
 
 def report(
@@ -78,13 +79,14 @@ def quality_line(chosen: Settings, metrics: Mapping[str, Any], rows: int, task: 
     if not better:
         return line
     now, then = chosen.for_rows(rows, task), better.for_rows(rows, task)
-    factor = then.epochs * cost(then.ensemble) / (now.epochs * cost(now.ensemble))
+    factor = then.epochs * cost(then) / (now.epochs * cost(now))
     return f"{line}; about {duration(seconds * factor)} with --quality {better.quality}"
 
 
-def cost(members: int) -> float:
-    """Return the time of a step of an ensemble, as a multiple of one member's."""
-    return 1 + MEMBER_COST * (members - 1)
+def cost(settings: Settings) -> float:
+    """Return the time of a step, as a multiple of that of one member."""
+    cost = 1 + MEMBER_COST * (settings.ensemble - 1)
+    return cost * BEST_COST if settings.quality == "best" else cost
 
 
 def no_better(metrics: Mapping[str, Any], name: str) -> Iterator[str]:
