@@ -104,7 +104,7 @@ PLANTS: tuple[Plant, ...] = (
     Plant("33", FEATURES, swap('"age": "numeric"', '"age": "number"'), "expected one of numeric, datetime, categorical"),
     Plant("33 task", FEATURES, swap('TASK = "binary"', 'TASK = "classification"'), "expected one of binary, multiclass"),
     Plant("33 label", FEATURES, swap('"age": "numeric"', '"age": "numeric", "income": "categorical"'), "COLUMNS holds the label"),
-    Plant("33 size", FEATURES, swap("BOUNDARIES = 64", "BOUNDARIES = 2_400"), "2 to 256"),
+    Plant("33 size", FEATURES, swap("BOUNDARIES = 127", "BOUNDARIES = 2_400"), "2 to 256"),
     Plant("33 renamed", FEATURES, swap("COLUMNS:", "FEATURES:"), "COLUMNS"),
     Plant("34", JOB, key("train", '"s3://some-bucket/table.csv"'), "copy it here, then write train = \"data/table.csv\""),
     Plant("34 test", JOB, key("test", '"https://example.com/test.csv.gz"'), 'write test = "data/test.csv.gz"'),
