@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from launcher import contract
 from trainer.data import files
+from trainer.preprocessing import provenance
 from trainer.run import errors, outputs
 
 from tests.bakery import SOURCES
@@ -14,6 +15,8 @@ from tests.bakery import SOURCES
 
 def test_file_names_mount_and_exit_codes_are_the_trainer_s() -> None:
     assert (contract.STATISTICS, contract.EXAMPLES) == (files.STATISTICS, files.EXAMPLES)
+    assert contract.SOURCE == files.SOURCE
+    assert contract.PREPARED_WITH == provenance.LIBRARIES
     job = outputs.outputs_of("job", {})
     assert (job.metrics.name, job.config.name) == (contract.METRICS, contract.CONFIG)
     assert contract.EVALUATION == outputs.EVALUATION

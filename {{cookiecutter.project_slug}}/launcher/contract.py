@@ -15,6 +15,10 @@ MONITOR_MODULE = "trainer.monitor"
 
 STATISTICS = "statistics.json"
 """In a folder of prepared data; names its fingerprint."""
+SOURCE = "source.json"
+"""In the folder of a job that prepares; what the data was made from, with its fingerprint."""
+PREPARED_WITH = ("duckdb", "pyarrow", "sqlglot")
+"""The distributions whose versions belong to prepared data."""
 EXAMPLES = "examples.jsonl"
 """In a folder of prepared data: rows to predict."""
 METRICS = "metrics.json"

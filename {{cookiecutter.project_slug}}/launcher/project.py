@@ -88,7 +88,7 @@ class Project:
         return Path(path).relative_to(self.folder).as_posix() if inside else str(path)
 
     def is_prepared_in_place(self, data: Data) -> bool:
-        """Return whether the prepared data was made of a table in the cloud where that lies, as BigQuery does."""
+        """Return whether the prepared data was made of a table in the cloud where that lies, as by BigQuery."""
         output = Path(self.absolute(data.prepared))
         record = read_json(output.with_name(f".{output.name}.source.json"))
         made_of = record.get("tables", {}).get("train", {}).get("path")

@@ -5,14 +5,19 @@ alone, and writes integer codes and floats as Parquet. Rows that cannot be used 
 """
 
 import argparse
+import os
 import re
+import shutil
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
 from trainer import features
+from trainer.data import files
 from trainer.data.schema import read_schema
+from trainer.data.statistics import prepared_fingerprint
 from trainer.data.table_files import TABLES, NoTable
 from trainer.preprocessing import provenance
 from trainer.preprocessing.provenance import Address, Request, check_request
@@ -20,6 +25,7 @@ from trainer.preprocessing.splits import check_split
 from trainer.run.console import Console, shown_path
 from trainer.run.errors import UserError, exit_code
 from trainer.run.locks import held
+from trainer.run.outputs import local_path, outputs_of
 
 
 def parser() -> argparse.ArgumentParser:
@@ -27,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--train", type=table, required=True, help=TABLES)
     add("--test", type=table, help="a test file of your own, evaluated once, after training")
-    add("--output", type=Path, required=True, help="folder for shards and statistics")
+    add("--output", type=table, required=True, help="folder for shards; in a job, one of gs://…")
     add("--eval-share", type=float, default=0.1, help="fraction of --train that is held out")
     split = "random, stratified, time:COLUMN, group:COLUMN or column:COLUMN"
     add("--split", default="random", help=f"how --train is split: {split}")
@@ -43,7 +49,8 @@ def parser() -> argparse.ArgumentParser:
         default=0,
         help=f"memory in MB before SQL spills to disk; {by_default}",
     )
-    add("--engine", choices=("local", "bigquery"), default="local", help="what runs the SQL")
+    engines = "what runs the SQL; vertex: this machine, of a job, that reads gs:// by its mount"
+    add("--engine", choices=("local", "bigquery", "vertex"), default="local", help=engines)
     add("--project", default="", help="the Google Cloud project that BigQuery bills")
     add("--work", default="", metavar="gs://BUCKET/FOLDER", help="where BigQuery writes files")
     add("--most-gb", type=int, default=100, help="refuse queries that would bill more, in all")
@@ -88,7 +95,23 @@ def main(arguments: Sequence[str]) -> int:
             prepare(request, schema, console)
         except NoTable as error:
             raise UserError(str(error), TABLES, error.remedy) from error
+        if request.job_dir:
+            copy_to_bucket(request.output, local_path(str(options.output), os.environ), console)
     return 0
+
+
+def copy_to_bucket(source: Path, folder: Path, console: Console) -> None:
+    """Move prepared data to a folder named by its fingerprint; its statistics come last, so with them all is there."""
+    fingerprint = prepared_fingerprint(source) or ""
+    target = folder / fingerprint[:16]
+    if prepared_fingerprint(target) != fingerprint:
+        paths = [each for each in source.rglob("*") if each.is_file()]
+        for path in sorted(paths, key=lambda path: (path.name == files.STATISTICS, path)):
+            copy = target / path.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
+    shutil.rmtree(source)
+    console.line(f"data     copied to {target}")
 
 
 def stale_reasons(arguments: Sequence[str]) -> list[str]:
@@ -102,10 +125,15 @@ def stale_reasons(arguments: Sequence[str]) -> list[str]:
 
 
 def request_of(options: argparse.Namespace) -> Request:
+    output, job_dir = options.output, None
+    if isinstance(output, Address):  # first to a disk, because a bucket has no renames
+        job_dir = outputs_of(None, os.environ).job_dir
+        job_dir.mkdir(parents=True, exist_ok=True)
+        output = Path(tempfile.gettempdir(), job_dir.name)
     return Request(
         train=options.train,
         test=None if options.fold else options.test,
-        output=options.output.resolve(),
+        output=output.resolve(),
         eval_share=options.eval_share,
         max_rejected_share=options.max_rejected_share,
         deduplicate=options.deduplicate,
@@ -117,6 +145,7 @@ def request_of(options: argparse.Namespace) -> Request:
         project=options.project,
         work=options.work,
         most_gb=options.most_gb,
+        job_dir=job_dir,
     )
 
 

@@ -43,7 +43,7 @@ def of_others(job: Job) -> UserError:
     return UserError(what, expected, fix)
 
 
-def misplaced_finding(job: Job, bucket: Any) -> UserError | None:
+def misplaced_finding(job: Job, bucket: Any, fix: str = "") -> UserError | None:
     """Return why the bucket's place is wrong: it spans regions, which training does not take, or is in another one."""
     region, place, choice = job.cloud.region, str(bucket.location), ""
     if bucket.location_type != "region":
@@ -55,7 +55,7 @@ def misplaced_finding(job: Job, bucket: Any) -> UserError | None:
     else:
         return None
     name = f"{job.cloud.bucket}-{region}"
-    fix = f'{create_command(job, name)}, then bucket = "{name}" in job.toml{choice}'
+    fix = fix or f'{create_command(job, name)}, then bucket = "{name}" in job.toml{choice}'
     what = f"the bucket gs://{job.cloud.bucket} {what}"
     return UserError(what, f"a regional bucket in {region}", fix)
 

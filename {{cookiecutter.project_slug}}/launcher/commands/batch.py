@@ -1,5 +1,6 @@
 """`nox -s batch`: predict a table with a batch job of the service."""
 
+import functools
 import hashlib
 import tempfile
 from collections.abc import Mapping
@@ -11,11 +12,11 @@ from launcher.commands.cloud_jobs import list_or_cancel
 from launcher.commands.deploy import Deployment, release_of
 from launcher.commands.session import Session
 from launcher.console import Console, Refused, UserError
-from launcher.contract import BATCH_MODULE, EXIT_INTERRUPTED
+from launcher.contract import BATCH_MODULE
 from launcher.executors.vertex import storage
-from launcher.executors.vertex.follow import Log, follow, report_failure
+from launcher.executors.vertex.follow import Log, conclude, report_failure
 from launcher.executors.vertex.jobs import SUCCEEDED, BatchService, CloudJob
-from launcher.executors.vertex.send import Request, Stage, Submission, digest_of, new_run_name, send
+from launcher.executors.vertex.send import Request, Submission, digest_of, new_run_name, send
 from launcher.files import locked
 from launcher.spec import serving
 from launcher.spec.catalog import google_cloud
@@ -50,12 +51,8 @@ def batch(session: Session) -> int:
         planned = Submission(run, digest, job.cloud.project, job.cloud.region, resource)
         with locked(request.folder / "lock", "another submit of this project", session.console):
             submission, sent = send(request, planned, options.again, waits=True)
-        ended = follow(request, Log(lambda: ()), sent)
-        if ended is None:
-            return EXIT_INTERRUPTED
-        code = joined(session, options.input, ended, Path(folder))
-        request.record(submission, Stage.CONCLUDED, ended)
-        return code
+        report = functools.partial(joined, session, options.input, Path(folder))
+        return conclude(request, submission, sent, Log(lambda: ()), report)
 
 
 def source_of(session: Session, given: str, folder: Path) -> tuple[str, Any]:
@@ -123,9 +120,8 @@ def report_cost(console: Console, resource: Mapping[str, Any]) -> None:
     console.step("cost", f"{text}: {google_cloud()['prices']}")
 
 
-def joined(session: Session, given: str, job: CloudJob, folder: Path) -> int:
+def joined(session: Session, given: str, folder: Path, job: CloudJob, console: Console) -> int:
     """Report the counts of a job that has ended, and join its results to the rows of the input."""
-    console = session.console
     console.step("rows", f"{job.successful} predicted, {job.failed} failed")
     if job.state != SUCCEEDED:
         return report_failure(job, console)
@@ -134,9 +130,8 @@ def joined(session: Session, given: str, job: CloudJob, folder: Path) -> int:
         return 0
     check_unchanged(session, given, folder)
     client, results = storage.storage_client(job.project), folder / "results"
-    for name, remote in storage.list_objects(client, job.output).items():
-        if ".." not in name.split("/") and not name.endswith("/"):
-            storage.download(remote, results / name)
+    remote = storage.list_objects(client, job.output)
+    storage.fetch_all(remote, remote, results, console)
     arguments = ["--input", session.project.table(given), "--results", str(results)]
     arguments += session.arguments
     return session.run_module(session.project.training, BATCH_MODULE, *arguments)

@@ -148,9 +148,5 @@ def fetch(client: Any, job: CloudJob, folder: Path, console: Console) -> None:
             "a job that has succeeded",
             "find one with nox -s submit -- --list",
         )
-    wanted = [name for name in remote if name.startswith(FETCHED) and ".." not in name.split("/")]
-    wanted = [name for name in wanted if not name.endswith("/")]
-    with console.transfer("fetch", sum(remote[name].size for name in wanted)) as advance:
-        for name in sorted(wanted, key=FETCHED[-1].__eq__):
-            storage.download(remote[name], folder / name)
-            advance(remote[name].size)
+    wanted = sorted(filter(lambda name: name.startswith(FETCHED), remote), key=FETCHED[-1].__eq__)
+    storage.fetch_all(remote, wanted, folder, console)

@@ -26,7 +26,12 @@ def prepare(session: Session) -> int:
 
 
 def run_prepare(session: Session, *flags: str, engine: str = "") -> int:
-    """Run trainer.prepare; without an engine, data that BigQuery has prepared stays as long as it is current."""
+    """Run trainer.prepare; without an engine, data that was prepared in the cloud stays as long as it is current."""
+    if engine == "vertex":
+        # Imported here, so that preparing on this machine does not wait for it.
+        from launcher.commands.cloud_preparation import prepare_in_cloud
+
+        return prepare_in_cloud(session)
     project, data = session.project, session.job.data
     in_place = engine == "bigquery" or (not engine and project.is_prepared_in_place(data))
     flags = (*project.preparation_flags(data, in_place), *flags, *session.verbosity)
@@ -50,7 +55,7 @@ def advise(session: Session) -> None:
     hours = size / BYTES_PER_SECOND / 3600
     if size > LARGE_SHARE * free or hours > LONGEST_HOURS:
         here = f"{size / 1e9:,.1f} GB beside {free / 1e9:,.1f} GB of free disk, about {hours:.1f} h"
-        other = "-- --engine bigquery would prepare it from the bucket or BigQuery"
+        other = "-- --engine bigquery would prepare it from the bucket or BigQuery, vertex from the bucket"
         session.console.step("prepare", f"the table is large for this machine: {here}; {other}")
 
 

@@ -11,12 +11,11 @@ from launcher.commands.check import cloud_findings
 from launcher.commands.cloud_jobs import list_or_cancel
 from launcher.commands.session import Session
 from launcher.commands.tiers import machine_text, machines_text
-from launcher.console import Console, Refused, UserError
-from launcher.contract import EXIT_INTERRUPTED
+from launcher.console import Refused, UserError
 from launcher.executors.vertex import storage
-from launcher.executors.vertex.follow import Log, follow, job_log, report_outcome
+from launcher.executors.vertex.follow import Log, Report, conclude, job_log, report_outcome
 from launcher.executors.vertex.jobs import CloudJob, JobService
-from launcher.executors.vertex.send import Request, Stage, Submission, digest_of, new_run_name, send
+from launcher.executors.vertex.send import Request, Submission, digest_of, new_run_name, send
 from launcher.files import locked
 from launcher.project import NOT_PREPARED, prepared_fingerprint
 from launcher.results import NOT_SHOWN, chosen_model
@@ -60,7 +59,7 @@ def run_in_cloud(
     kind: type[JobService],
     resource_of: ResourceOf,
     log_of: Callable[[JobService, CloudJob], Log],
-    report: Callable[[CloudJob, Console], int],
+    report: Report,
 ) -> int:
     """Send a job and, with --wait, follow it and report how it ended; or list or cancel jobs. Return the exit code."""
     code, options = list_or_cancel(session, kind), session.options
@@ -69,12 +68,7 @@ def run_in_cloud(
     request, submission, job = deliver(session, kind, resource_of)
     if not options.wait and not job.has_ended:
         return 0
-    ended = follow(request, log_of(request.service, job), job)
-    if ended is None:
-        return EXIT_INTERRUPTED
-    code = report(ended, session.console)
-    request.record(submission, Stage.CONCLUDED, ended)
-    return code
+    return conclude(request, submission, job, log_of(request.service, job), report)
 
 
 def deliver(

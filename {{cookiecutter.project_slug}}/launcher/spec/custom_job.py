@@ -6,7 +6,7 @@ https://cloud.google.com/vertex-ai/docs/reference/rest/v1/projects.locations.cus
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,12 +17,12 @@ from launcher.spec.job_file import Job, argument_flags, duration_seconds
 
 RUN_LABEL = "run"
 START = (
-    'python -m pip install --no-cache-dir --disable-pip-version-check "$0"'
+    'python -m pip install --no-cache-dir --disable-pip-version-check "$0"{pins}'
     ' && exec python -m {module} "$@"'
 )
 """The package is installed from the bucket's mount, $0, when the machine starts; the flags follow it, so that
 hyperparameter tuning can append its own."""
-STARTED = re.compile(re.escape(START).replace(re.escape("{module}"), "(.+)"))
+STARTED = re.compile(re.escape(START).replace(r"\{pins\}", ".*").replace(r"\{module\}", "(.+)"))
 
 
 @dataclass(frozen=True)
@@ -166,10 +166,11 @@ def scheduling(job: Job) -> dict[str, Any]:
     return given(spec)
 
 
-def start_command(module: str, package_uri: str) -> list[str]:
-    """Return what a stock image starts: a shell that installs the package and runs the module."""
+def start_command(module: str, package_uri: str, pins: Sequence[str] = ()) -> list[str]:
+    """Return what a stock image starts: a shell that installs the package, with versions such as a==1, and runs the module."""
     mounted = MOUNT + package_uri.removeprefix("gs:/")
-    return ["/bin/sh", "-c", START.format(module=module), mounted]
+    start = START.format(module=module, pins="".join(f" {pin}" for pin in pins))
+    return ["/bin/sh", "-c", start, mounted]
 
 
 def module_of(pool: Mapping[str, Any]) -> str:

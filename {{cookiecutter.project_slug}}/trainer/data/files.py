@@ -3,4 +3,5 @@
 STATISTICS = "statistics.json"
 EXAMPLES = "examples.jsonl"
 REJECTS = "rejects.csv"
+SOURCE = "source.json"  # in the folder of a job that prepares: what the data was made from
 SHARDS = "*.parquet"

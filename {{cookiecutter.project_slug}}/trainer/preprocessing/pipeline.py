@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,6 +23,7 @@ from trainer.preprocessing.rejects import count_rejects
 from trainer.preprocessing.shard_writer import write_shards
 from trainer.run.console import Console, shown_path
 from trainer.run.errors import UserError, shown
+from trainer.run.outputs import local_path
 
 EXAMPLE_ROWS = 10
 MOST_FILES_SHOWN = 5
@@ -46,7 +48,7 @@ def prepare(request: Request, schema: Schema, console: Console) -> None:
         engine.close()
         rejects = partial / files.REJECTS
         if rejects.is_file():  # so that the user can look at them
-            shutil.copy(rejects, request.rejects)
+            shutil.copyfile(rejects, request.rejects)
         shutil.rmtree(partial)
         raise
     replace(partial, request)
@@ -79,18 +81,19 @@ def opened(
     """Return the tables of a request, and what runs the SQL; raise `UserError` for tables that it cannot read."""
     for path in request.tables.values():
         elsewhere = isinstance(path, Address)
-        if elsewhere != (request.engine == "bigquery"):
+        if elsewhere != (request.engine != "local"):
             expected = "a table of this machine" if elsewhere else "a bq:// or gs:// address"
-            other = "bigquery" if elsewhere else "local"
+            other = "bigquery`, or vertex" if elsewhere else "local`"
             what = f"the table is {path}, the engine {request.engine}"
-            raise UserError(what, expected, f"run `nox -s prepare -- --engine {other}`")
+            raise UserError(what, expected, f"run `nox -s prepare -- --engine {other}")
     paths = request.tables.items()
     if request.engine == "bigquery":
         from trainer.preprocessing.bigquery import BigQuery
 
         engine = BigQuery(request, spill, console)
         return {split: engine.open_table(path, schema, split) for split, path in paths}, engine
-    tables = {split: open_table(path, schema, split) for split, path in paths}
+    local = {split: local_path(str(path), os.environ) for split, path in paths}
+    tables = {split: open_table(path, schema, split) for split, path in local.items()}
     return tables, DuckDB(spill, request.memory_mb or enough_mb(schema), console)
 
 

@@ -58,6 +58,8 @@ class Request:
     """A folder of a bucket, gs://BUCKET/FOLDER, for what BigQuery reads and writes."""
     most_gb: int = 0
     """The most that all queries may bill, in 10^9 bytes."""
+    job_dir: Path | None = None
+    """The folder of a job, for what is to outlive its machine; None: beside the output."""
 
     @property
     def rule(self) -> tuple[str, str]:
@@ -71,6 +73,8 @@ class Request:
     @property
     def rejects(self) -> Path:
         """Where the rejects of a failed run are kept."""
+        if self.job_dir:
+            return self.job_dir / files.REJECTS
         return self.output.with_name(f"{self.output.name}.{files.REJECTS}")
 
     @property
@@ -80,6 +84,8 @@ class Request:
 
     @property
     def record(self) -> Path:
+        if self.job_dir:
+            return self.job_dir / files.SOURCE
         return self.output.with_name(f".{self.output.name}.source.json")
 
 

@@ -11,10 +11,10 @@ from itertools import islice
 from typing import Any
 
 from launcher.console import Console, UserError
-from launcher.contract import EXIT_FAILED, METRICS
+from launcher.contract import EXIT_FAILED, EXIT_INTERRUPTED, METRICS
 from launcher.executors.vertex import storage
 from launcher.executors.vertex.jobs import SUCCEEDED, CloudJob, JobService, outcomes_of
-from launcher.executors.vertex.send import Request
+from launcher.executors.vertex.send import Request, Stage, Submission
 from launcher.executors.vertex.services import JOBS, LOGGING, NoResponse, Rest, one_line
 from launcher.spec.study import Study
 
@@ -25,6 +25,8 @@ LATE = timedelta(seconds=60)
 """Lines arrive out of order, so each look starts that long before the newest line."""
 MAX_SILENCE_SECONDS = 1800.0
 """How long the job service may keep silent, as while a laptop sleeps, before following is given up."""
+
+Report = Callable[[CloudJob, Console], int]
 
 
 @dataclass
@@ -104,16 +106,28 @@ def follow(request: Request, log: Log, job: CloudJob) -> CloudJob | None:
 
     Raises `NoResponse` after `MAX_SILENCE_SECONDS` of silence.
     """
-    console, command = request.console, f"nox -s {request.service.command} --"
+    console = request.console
     try:
         with console.status("job") as show:
             return poll(request, log, job, show)
     except KeyboardInterrupt:
         console.always(
-            f"stopped following: job {job.id} continues; {command} --wait follows it again,"
-            f" {command} --cancel {job.id} ends it"
+            f"stopped following: job {job.id} continues; the same command follows it again,"
+            f" nox -s {request.service.command} -- --cancel {job.id} ends it"
         )
         return None
+
+
+def conclude(
+    request: Request, submission: Submission, job: CloudJob, log: Log, report: Report
+) -> int:
+    """Follow a job to its end, report it, and conclude its submission; return the exit code."""
+    ended = follow(request, log, job)
+    if ended is None:
+        return EXIT_INTERRUPTED
+    code = report(ended, request.console)
+    request.record(submission, Stage.CONCLUDED, ended)
+    return code
 
 
 def poll(request: Request, log: Log, job: CloudJob, show: Callable[[str], None]) -> CloudJob:

@@ -9,7 +9,7 @@ import fnmatch
 import os
 import re
 import tarfile
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -121,20 +121,9 @@ def download(remote: Any, path: Path) -> None:
 
 
 def copy_table(client: Any, uri: str, copies: Path, console: Console) -> None:
-    """Copy the objects that an address, a folder or a pattern names, unless their generation is here.
-
-    Objects that are gone there are removed here.
-    """
+    """Copy the objects of a table unless their generation is here; remove here those that are gone there."""
     bucket, _, pattern = uri.removeprefix("gs://").rstrip("/").partition("/")
-    fixed = re.split(r"[*?[]", pattern)[0]
-    with explained(f"listing {uri}", STORAGE):
-        found = list(client.bucket(bucket).list_blobs(prefix=fixed, retry=retrying()))
-    remote = {blob.name: blob for blob in found if is_named(blob.name, pattern)}
-    if not remote:
-        expected = "an object, a folder or a pattern of objects"
-        raise UserError(
-            f"there is no {uri}", expected, f"correct the address: gcloud storage ls {uri}"
-        )
+    remote = table_objects(client, uri)
     here = [path for path in (copies / bucket).rglob("*") if path.is_file()]
     for path in here:
         name = path.relative_to(copies / bucket).as_posix()
@@ -149,6 +138,18 @@ def copy_table(client: Any, uri: str, copies: Path, console: Console) -> None:
             continue
         download(blob, path)
         record.write_text(str(blob.generation), encoding="utf-8")
+
+
+def table_objects(client: Any, uri: str) -> dict[str, Any]:
+    """Return the objects that an address, a folder or a pattern names, by their names; raise `UserError` if there is none."""
+    bucket, _, pattern = uri.removeprefix("gs://").rstrip("/").partition("/")
+    fixed = re.split(r"[*?[]", pattern)[0]
+    with explained(f"listing {uri}", STORAGE):
+        found = list(client.bucket(bucket).list_blobs(prefix=fixed, retry=retrying()))
+    if remote := {blob.name: blob for blob in found if is_named(blob.name, pattern)}:
+        return remote
+    expected = "an object, a folder or a pattern of objects"
+    raise UserError(f"there is no {uri}", expected, f"correct the address: gcloud storage ls {uri}")
 
 
 def is_named(name: str, pattern: str) -> bool:
@@ -225,6 +226,15 @@ def upload_folder(client: Any, folder: Path, uri: str, console: Console) -> None
         upload_one(STATISTICS)
     size = f"{len(needed)} files, {sum(sizes.values()) / MEGABYTE:.1f} MB"
     console.step("upload", f"{size}, to {uri}; {len(files) - len(needed)} existed")
+
+
+def fetch_all(remote: dict[str, Any], names: Iterable[str], folder: Path, console: Console) -> None:
+    """Download objects of `list_objects`, in this order, to files of their names below a folder."""
+    wanted = [name for name in names if ".." not in name.split("/") and not name.endswith("/")]
+    with console.transfer("fetch", sum(remote[name].size for name in wanted)) as advance:
+        for name in wanted:
+            download(remote[name], folder / name)
+            advance(remote[name].size)
 
 
 def list_objects(client: Any, uri: str) -> dict[str, Any]:
