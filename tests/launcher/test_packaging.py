@@ -339,4 +339,5 @@ def test_a_child_inherits_no_path_to_other_packages(monkeypatch: pytest.MonkeyPa
 
 def test_the_exit_code_of_a_child_passes_through(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "import sys; sys.exit(7)"]
-    assert subprocesses.run_visible(command, tmp_path, subprocesses.clean_variables()) == 7
+    given = ("it", command, tmp_path, subprocesses.clean_variables())
+    assert subprocesses.run_visible(lambda: subprocesses.Process(*given)) == 7

@@ -1,6 +1,7 @@
 """The command line behind the nox sessions: `python -m launcher COMMAND`."""
 
 import argparse
+import gc
 import importlib
 import sys
 from collections.abc import Sequence
@@ -45,6 +46,7 @@ def start(name: str, options: Options, rest: list[str], console: Console) -> int
     from launcher.project import Project
     from launcher.subprocesses import end_children_on_terminate, end_without_parent
 
+    gc.set_threshold(1_000_000)  # of the objects that a check makes, hardly any is ever garbage
     end_children_on_terminate()
     end_without_parent()
     command = getattr(importlib.import_module(f"launcher.commands.{name}"), name)

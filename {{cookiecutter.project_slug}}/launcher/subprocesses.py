@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import os
 import signal
 import subprocess
@@ -118,7 +119,7 @@ class Process(subprocess.Popen[bytes]):
         own_session: bool = True,
     ) -> None:
         """Start it; a signal to the launcher's group does not reach one that has a session of its own."""
-        self.name, self.own_session = name, own_session
+        self.name, self.folder, self.own_session = name, folder, own_session
         self.last_lines: deque[str] = deque(maxlen=LAST_LINES)
         self.reader: threading.Thread | None = None
         super().__init__(
@@ -146,6 +147,14 @@ class Process(subprocess.Popen[bytes]):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, SIGKILL)
         self.wait()
+
+
+def send(process: Process, *lines: object) -> None:
+    """Give a program values, each a line of JSON on its standard input."""
+    assert process.stdin
+    with contextlib.suppress(BrokenPipeError):  # its output or exit code says why it has ended
+        process.stdin.writelines(f"{json.dumps(line)}\n".encode() for line in lines)
+        process.stdin.flush()
 
 
 def relay(process: Process, prefix: str) -> None:
@@ -191,14 +200,12 @@ def wait_for(processes: Sequence[Process], seconds: float) -> None:
             process.wait(max(0.0, deadline - time.monotonic()))
 
 
-def run_visible(
-    command: Sequence[str], folder: Path, variables: Mapping[str, str], stdin: int | None = None
-) -> int:
+def run_visible(start: Callable[[], Process]) -> int:
     """Run a program on this terminal; return its exit code, 128 + n if signal n ended it or us."""
     started: list[Process] = []
     try:
         with signals_postponed():
-            started.append(Process(command[0], command, folder, variables, None, stdin, False))
+            started.append(start())
         started[0].wait()
     except KeyboardInterrupt as request:
         # A SIGTERM to the launcher reaches only the launcher.

@@ -17,11 +17,12 @@ from launcher.console import UserError
 from launcher.files import read_json, write_atomically
 from launcher.packaging.environment import Environment, newest, python_of, site_packages
 from launcher.packaging.sdist import SourceDistribution, error_line, python_files
-from launcher.subprocesses import Process
+from launcher.subprocesses import Process, send
 
 PROBE = "import_effects"
 NOTE = f"{PROBE}.json"
 """The last response, in the environment of a package, which never changes."""
+NOTHING: contextlib.nullcontext[None] = contextlib.nullcontext()
 
 
 @dataclass(frozen=True)
@@ -74,11 +75,9 @@ def importing(environment: Environment, project: Path) -> Iterator[Imports]:
     source, python = Source(project), newest(environment)
     files = [project / file for file in (*python_files(project), "setup.py")]
     edited, known = latest(files), latest(project.glob(f".nox/packages/*/*/{NOTE}"))
-    if python and edited > known:
-        with probe.started(python, PROBE, loaded(source)) as process:
-            yield Imports(source, process)
-    else:
-        yield Imports(source, None)
+    is_new = edited > known
+    with probe.started(python, PROBE, loaded(source)) if python and is_new else NOTHING as process:
+        yield Imports(source, process)
 
 
 def latest(files: Iterable[Path]) -> float:
@@ -94,7 +93,7 @@ def loaded(source: Source) -> list[str]:
 
 
 def asked(process: Process, request: dict[str, Any]) -> dict[str, Any]:
-    probe.send(process, request)
+    send(process, request)
     responses, output = probe.read(process, '{"absent": ')
     if not responses:
         python = Path(process.name)

@@ -3,8 +3,7 @@
 import ast
 import functools
 import re
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -74,15 +73,15 @@ def names_in(file: str, tree: ast.Module) -> list[Name]:
     return sorted(names, key=lambda each: each.line)
 
 
-def walk(tree: ast.AST) -> Iterator[tuple[ast.AST, bool, bool]]:
-    """Yield each node, whether it stands in a function, and whether it is optional."""
-    waiting = deque([(tree, False, False)])
-    while waiting:
-        node, lazy, optional = waiting.popleft()
-        optional = optional or is_choice(node)
-        yield node, lazy, optional
-        lazy = lazy or isinstance(node, FUNCTIONS)
-        waiting.extend((child, lazy, optional) for child in ast.iter_child_nodes(node))
+@functools.cache
+def walk(tree: ast.Module) -> Sequence[tuple[ast.AST, bool, bool]]:
+    """Return each node, whether it stands in a function, and whether it is optional: once, because each check asks for them."""
+    found: list[tuple[ast.AST, bool, bool]] = [(tree, False, False)]
+    for node, lazy, optional in found:
+        inner = lazy or isinstance(node, FUNCTIONS)
+        for child in ast.iter_child_nodes(node):
+            found.append((child, inner, optional or is_choice(child)))
+    return found
 
 
 def is_choice(node: ast.AST) -> bool:
@@ -121,11 +120,12 @@ def package_named(level: int, file: str) -> list[str]:
     return [BEYOND] if beyond else folders[: len(folders) + 1 - level] if level else []
 
 
+@functools.cache
 def meanings(file: str, tree: ast.Module) -> dict[str, str]:
     """Return the full name of what each import, function and class of a module binds, if nothing rebinds it."""
     own = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
     known = {name: f"{module_name(file)}.{name}" for name in own}
-    known |= {local: name for node in ast.walk(tree) for local, name, _ in imports_in(node, file)}
+    known |= {local: name for node, *_ in walk(tree) for local, name, _ in imports_in(node, file)}
     for name in rebound(tree):
         known.pop(name, None)
     return known
@@ -135,7 +135,7 @@ def meanings(file: str, tree: ast.Module) -> dict[str, str]:
 def rebound(tree: ast.Module) -> set[str]:
     """Return the names that a module binds otherwise than by an import or at its top level, in any scope."""
     top, bound = set(map(id, tree.body)), set[str]()
-    for node in ast.walk(tree):
+    for node, *_ in walk(tree):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             bound.add(node.id)
         elif isinstance(node, ast.arg):

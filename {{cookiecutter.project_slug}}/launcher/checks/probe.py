@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from launcher.subprocesses import Process, clean_variables
+from launcher.subprocesses import Process, clean_variables, send
 
 
 @contextlib.contextmanager
@@ -25,14 +25,6 @@ def started(python: Path, name: str, *lines: object) -> Iterator[Process]:
             yield process
         finally:
             process.kill_session()
-
-
-def send(process: Process, *lines: object) -> None:
-    """Give a program more values."""
-    assert process.stdin
-    with contextlib.suppress(BrokenPipeError):  # its output says why it has ended
-        process.stdin.writelines(f"{json.dumps(line)}\n".encode() for line in lines)
-        process.stdin.flush()
 
 
 def read(process: Process, opening: str) -> tuple[list[Any], str]:

@@ -1,7 +1,9 @@
 """`nox -s local_train`: the job on this machine."""
 
+import contextlib
 import dataclasses
 import os
+import re
 from pathlib import Path
 
 from launcher import runs
@@ -10,38 +12,55 @@ from launcher.commands.session import Session
 from launcher.console import Console, UserError
 from launcher.contract import MOUNT, MOUNT_VARIABLE
 from launcher.executors.local.cluster import replicas_of, shrunk
-from launcher.executors.local.executor import mounted, run_custom_job
-from launcher.packaging.environment import install
-from launcher.packaging.sdist import stored
+from launcher.executors.local.executor import mounted, run_custom_job, waiting_replica
+from launcher.packaging.environment import install, newest, python_of
+from launcher.packaging.sdist import python_files, stored
 from launcher.project import Project, fingerprint_of
 from launcher.runs import RunRecord, new_folder, run_folder, stopped_run
 from launcher.spec.custom_job import custom_job_of, data_uri
 from launcher.spec.job_file import read_job
 from launcher.spec.tuning_job import with_more
+from launcher.subprocesses import Process
 
 RUN_NAME = "local"
 """Of each run on this machine: which folder it gets depends on what it runs."""
+OWN_VARIABLES = re.compile(rb"[\"'](KERAS_|MKL_|OMP_|XLA_|TF_(?!CONFIG|CPP_MIN_LOG_LEVEL))")
+"""In a package that sets variables which libraries read when they are imported."""
 NOT_WITH_LIKE = ("scale_tier", "region", "data_dir", "all_replicas", "trial")
 
 
 def local_train(session: Session) -> int:
     options = session.options
     if options.like:
-        record = repeated(session, options.like)
-    else:
+        return run_record(session, repeated(session, options.like))
+    with starting(session) as waiting:
         session.check()
         if not options.data_dir and (code := run_prepare(session, "--reuse")):
             return code
-        record = new_record(session)
-    return run_record(session, record)
+        return run_record(session, new_record(session), waiting)
 
 
-def run_record(session: Session, record: RunRecord) -> int:
+def starting(session: Session) -> contextlib.AbstractContextManager[Process | None]:
+    """Start the only replica, which loads TensorFlow while its job is checked; None if the job may need another start."""
+    folder, python, replicas = session.project.folder, newest(session.project.training), 0
+    with contextlib.suppress(UserError):  # the check reports it with all others
+        replicas = sum(pool.replicas for pool in session.job.tier().values())
+    own = any(OWN_VARIABLES.search((folder / name).read_bytes()) for name in python_files(folder))
+    if python is None or replicas != 1 or session.options.preempt or own:
+        return contextlib.nullcontext()
+    return waiting_replica(python, session.job.environment)
+
+
+def run_record(session: Session, record: RunRecord, waiting: Process | None = None) -> int:
     """Run what a record says in a folder of its own, or resume it; return the exit code."""
     project, options, console = session.project, session.options, session.console
     distribution = stored(record.package, project.packages, console)
     python = install(project.training, distribution, console)
-    versions = runs.versions_of(project.training.requirements(distribution))
+    requirements = project.training.requirements(distribution)
+    if waiting and waiting.name != str(python_of(requirements)):
+        waiting.kill_session()  # what it has loaded is no longer required
+        waiting = None
+    versions = runs.versions_of(requirements)
     if changed := runs.changed_versions(record.versions, versions):
         console.warning(f"{options.like} ran with {changed}, so the metrics may differ")
     job_dir = job_folder(project, options.job_dir, record, console)
@@ -49,7 +68,7 @@ def run_record(session: Session, record: RunRecord) -> int:
     output = record.custom_job["jobSpec"]["baseOutputDirectory"]["outputUriPrefix"]
     links = {record.flags["data-dir"]: Path(record.data_folder), output: job_dir}
     with mounted(links) as mount:
-        return run_custom_job(record.custom_job, python, mount, console, options.preempt)
+        return run_custom_job(record.custom_job, python, mount, console, options.preempt, waiting)
 
 
 def new_record(session: Session) -> RunRecord:

@@ -16,7 +16,7 @@ from launcher.project import Project, run_of
 from launcher.runs import best_arguments
 from launcher.spec.custom_job import Run
 from launcher.spec.job_file import Argument, Job, flag_name, read_job
-from launcher.subprocesses import clean_variables, run_visible
+from launcher.subprocesses import Process, clean_variables, run_visible
 
 REPLACING = ("scale_tier", "region", "bucket")
 """The options that replace values of [job] in job.toml."""
@@ -98,8 +98,8 @@ class Session:
     ) -> int:
         """Install the package and run one of its modules in a folder, by default the project's; return the exit code."""
         command = self.command(environment, module, *arguments)
-        variables = clean_variables(PYTHONSAFEPATH="1")
-        return run_visible(command, folder or self.project.folder, variables)
+        given = (folder or self.project.folder, clean_variables(PYTHONSAFEPATH="1"), None, None)
+        return run_visible(lambda: Process(command[0], command, *given, own_session=False))
 
     def command(self, environment: Environment, module: str, *arguments: str) -> list[str]:
         """Install the package; return what runs one of its modules."""

@@ -75,6 +75,7 @@ class Trainer:
         self.steps_graph = tf.function(
             self._train_steps,
             [tensors, Batches(*[tf.TensorSpec([None], tf.int64)] * 3), number, number],
+            autograph=False,
         )
         self.gradients = tf.function(
             self._gradients, [tensors, tf.TensorSpec([], tf.float32)], autograph=False
@@ -180,15 +181,20 @@ class Trainer:
         A loss that is not finite ends the loop early, unless there are other replicas, which cannot know.
         """
         order, cuts, sizes = batches
-        loss, step, trained = tf.constant(0.0), first, tf.constant(0, tf.int64)
-        while step < last and (self.replicas.count > 1 or tf.math.is_finite(loss)):
-            loss, count = self.train_step(tensors, order[cuts[step] : cuts[step + 1]], sizes[step])
-            trained += count
-            step += 1
-        return loss, step, trained
+        start, several = (
+            (tf.constant(0.0), first, tf.constant(0, tf.int64)),
+            self.replicas.count > 1,
+        )
 
-    # Nothing from here on branches on tensors, and to convert it takes time.
-    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
+        def take(_: Any, step: Any, trained: Any) -> tuple[Any, Any, Any]:
+            loss, count = self.train_step(tensors, order[cuts[step] : cuts[step + 1]], sizes[step])
+            return loss, step + 1, trained + count
+
+        def is_next(loss: Any, step: Any, _: Any) -> Any:
+            return (step < last) & (several or tf.math.is_finite(loss))
+
+        return tf.while_loop(is_next, take, start)
+
     def train_step(self, tensors: Any, batch: Any, size: Any) -> Any:
         """Take one step on the rows `batch`, int64 [own rows], of a batch of `size` rows, each replica on its part.
 

@@ -17,8 +17,9 @@ from typing import Any
 from launcher.console import Console, Refused, UserError, coloured, shown
 from launcher.contract import EXIT_FAILED, EXITS, METRICS, MOUNT_VARIABLE, SAVED_MODEL, TASK_MODULE
 from launcher.executors.local.cluster import Replica, pools_of, replicas_of, variables_for
+from launcher.packaging.environment import site_packages
 from launcher.spec.custom_job import arguments_of, module_of
-from launcher.subprocesses import Process, end, relay, run_visible, signals_postponed
+from launcher.subprocesses import Process, end, relay, run_visible, send, signals_postponed
 
 KEPT_VARIABLES = (
     *("COLORTERM", "COLUMNS", "CUDA_VISIBLE_DEVICES", "LD_LIBRARY_PATH", "NO_COLOR", "PATH"),
@@ -57,21 +58,36 @@ class LocalJob:
         return self.mount / address.removeprefix("gs://")
 
 
+@contextlib.contextmanager
+def waiting_replica(python: Path, variables: Mapping[str, str]) -> Iterator[Process]:
+    """Yield a process, named by its interpreter, that loads TensorFlow and waits for a job to run alone; end it at last."""
+    with tempfile.TemporaryDirectory(prefix="replicas-") as name:
+        isolation = isolated(Path(name, "chief"), variables)
+        command = [str(python), str(START_MODULE)]
+        process = Process(command[0], command, *isolation, None, subprocess.PIPE, False)
+        try:
+            yield process
+        finally:
+            process.kill_session()
+
+
 def run_custom_job(
     custom_job: Mapping[str, Any],
     python: Path,
     mount: Path,
     console: Console,
     preempt_seconds: float = 0.0,
+    waiting: Process | None = None,
 ) -> int:
-    """Run every replica of the job to its end; return the exit code of the primary.
+    """Run every replica of the job, the only one by the process that waits, to its end; return the exit code of the primary.
 
     Raises `Refused` or `UserError` if a replica used a path that only this machine has, or ended too early. After
     `preempt_seconds`, unless that is 0, a replica is killed and the job started again, as the service would.
     """
-    with tempfile.TemporaryDirectory(prefix="replicas-") as name:
+    given = contextlib.nullcontext(str(waiting.folder.parent.parent)) if waiting else None
+    with given or tempfile.TemporaryDirectory(prefix="replicas-") as name:
         job = LocalJob(custom_job, python, mount, Path(name), console)
-        code = run_replicas(job, preempt_seconds)
+        code = run_replicas(job, preempt_seconds, waiting)
         found = Refused(path_findings(job.folder, failed=code != 0))
         if code:
             console.error(found)
@@ -82,12 +98,16 @@ def run_custom_job(
         return code
 
 
-def run_replicas(job: LocalJob, preempt_seconds: float) -> int:
+def run_replicas(job: LocalJob, preempt_seconds: float, waiting: Process | None) -> int:
     """Run replicas until the primary ends or another fails; return the job's exit code."""
     members = replicas_of(job.custom_job)
     if len(members) == 1 and not preempt_seconds:
-        alone = start_of(job, members[0], free_addresses(members))
-        code = run_visible(*alone, stdin=subprocess.DEVNULL)
+        command, folder, variables = start_of(job, members[0], free_addresses(members))
+        if waiting:
+            packages = str(site_packages(job.python.parent.parent))
+            send(waiting, {"arguments": command[2:], "variables": variables, "packages": packages})
+        alone = (command[0], command, folder, variables)
+        code = run_visible(lambda: waiting or Process(*alone, own_session=False))
         report_sudden_end(code, job.console)
         return code
     try:
@@ -122,20 +142,25 @@ def start_of(
 ) -> tuple[list[str], Path, dict[str, str]]:
     """Return the command, the working folder and the variables of a replica."""
     own = job.folder / member.name.replace(" ", "-")
-    folder, home, temporary = (own / name for name in ("work", "home", "tmp"))
-    for path in (folder, home, temporary):
-        path.mkdir(parents=True, exist_ok=True)
-    variables = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
-    variables |= dict.fromkeys(HOMES, str(home)) | dict.fromkeys(TEMPORARY, str(temporary))
-    variables |= variables_for(job.custom_job, member, addresses)
+    folder, variables = isolated(own, variables_for(job.custom_job, member, addresses))
     variables[MOUNT_VARIABLE] = str(job.mount)
-    # Without these, packages of the user or of the working folder could be imported.
-    variables |= {"PYTHONNOUSERSITE": "1", "PYTHONSAFEPATH": "1", "PYTHONFAULTHANDLER": "1"}
     pool = pools_of(job.custom_job)[member.pool]
     roots = json.dumps([str(own), HYPERTUNE, *data_folders(job)])
     command = [str(job.python), str(START_MODULE), str(own / "paths"), roots]
     command += [module_of(pool) or TASK_MODULE, *arguments_of(pool)]
     return command, folder, variables
+
+
+def isolated(own: Path, given: Mapping[str, str]) -> tuple[Path, dict[str, str]]:
+    """Make the folders of a replica below `own`; return its working folder, and its variables beside those of the job."""
+    folder, home, temporary = (own / name for name in ("work", "home", "tmp"))
+    for path in (folder, home, temporary):
+        path.mkdir(parents=True, exist_ok=True)
+    variables = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
+    variables |= dict.fromkeys(HOMES, str(home)) | dict.fromkeys(TEMPORARY, str(temporary))
+    # Without these, packages of the user or of the working folder could be imported.
+    python = {"PYTHONNOUSERSITE": "1", "PYTHONSAFEPATH": "1", "PYTHONFAULTHANDLER": "1"}
+    return folder, {**variables, **given, **python}
 
 
 def free_addresses(members: Sequence[Replica]) -> dict[int, list[str]]:

@@ -1,9 +1,14 @@
 """Starts a module in a replica as `python -m` does, and records the paths that it uses which only this machine has.
 
 It runs with the package's interpreter, which has no launcher, so it imports the standard library alone:
-`python start_module.py RECORD ROOTS MODULE ARGUMENT ...`, with the folders that a job may use as JSON.
+`python start_module.py RECORD ROOTS MODULE ARGUMENT ...`, with the folders that a job may use as JSON. Without arguments,
+and with the interpreter of the package's requirements, it loads TensorFlow and waits on standard input for a line of JSON:
+`{"arguments": [RECORD, ...], "variables": {NAME: VALUE}, "packages": FOLDER}`, where FOLDER holds the package.
 """
 
+import contextlib
+import gc
+import importlib
 import json
 import os
 import runpy
@@ -21,16 +26,38 @@ READABLE = (
 WRITABLE = ("/dev", "/proc", os.devnull)
 EVENTS = frozenset({"open", "os.mkdir", "os.remove", "os.rename"})
 """Source: https://docs.python.org/3/library/audit_events.html"""
+LOADED = ("keras", "pyarrow.parquet", "tensorboard.plugins.hparams.api")
+"""What a training job imports from elsewhere and takes long; one that is missing is missed where it is imported."""
 
 
 def main() -> None:
-    record, roots, module, *arguments = sys.argv[1:]
     if not getattr(sys.flags, "safe_path", False):
         sys.path.pop(0)  # the folder of this file, before Python 3.11
+    record, roots, module, *arguments = sys.argv[1:] or awaited()
     python_folders = (sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix)
     record_paths(record, [*json.loads(roots), *python_folders, *filter(None, sys.path)])
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def awaited() -> list[str]:
+    """Load TensorFlow as the trainer does, without a word; return the arguments when they come, or end if none do."""
+    shown, hidden = os.dup(2), os.open(os.devnull, os.O_RDWR)
+    os.dup2(hidden, 2)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    gc.disable()
+    for name in LOADED:
+        with contextlib.suppress(Exception):
+            importlib.import_module(name)
+    gc.freeze()
+    gc.enable()
+    request = json.loads(sys.stdin.readline() or sys.exit())
+    os.dup2(shown, 2)
+    os.dup2(hidden, 0)
+    os.environ.update(request["variables"])
+    own = next(place for place, path in enumerate(sys.path) if path.endswith("site-packages"))
+    sys.path.insert(own, request["packages"])
+    return list(request["arguments"])
 
 
 def record_paths(record: str, roots: Sequence[str]) -> None:
