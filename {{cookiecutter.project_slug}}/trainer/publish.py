@@ -230,7 +230,8 @@ def main() -> None:
         # TensorFlow begins with headings such as "Graph execution error:".
         lines = [line for line in str(error).splitlines() if line.strip() and line[-1] != ":"]
         response = f"{type(error).__name__}: {' '.join(lines)[:200]}"
-    json.dump(response, sys.stdout)
+    print(json.dumps(response), flush=True)
+    os._exit(0)  # to end TensorFlow takes longer than to answer, and the process that trains waits for it
 
 
 if __name__ == "__main__":
