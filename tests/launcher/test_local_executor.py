@@ -235,7 +235,7 @@ def test_a_waiting_replica_runs_as_a_new_one_does(tmp_path: Path) -> None:
     job, python = job_of(dump("new"), 1), Path(sys.executable)
     assert run(job, tmp_path) == 0
     job, package = job_of(dump("waiting"), 1), tmp_path / "package" / "bin" / "python"
-    with waiting_replica(python, {"OWN": "yes"}) as waiting:
+    with waiting_replica(job, python) as waiting:
         assert run_custom_job(job, package, tmp_path, CONSOLE, waiting=waiting) == 0
         assert waiting.code == 0
     new, waited = (json.loads((tmp_path / name).read_text()) for name in ("new", "waiting"))
@@ -253,7 +253,8 @@ def test_a_waiting_replica_ends_without_a_job_and_says_nothing(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     for seconds in (0.0, 1.0):
-        with contextlib.suppress(Refused), waiting_replica(Path(sys.executable), {}) as waiting:
+        given = (job_of("", 1), Path(sys.executable))
+        with contextlib.suppress(Refused), waiting_replica(*given) as waiting:
             time.sleep(seconds)
             raise Refused([])
         assert waiting.code and not waiting.folder.exists()
@@ -265,7 +266,7 @@ def test_a_waiting_replica_ends_with_its_launcher(tmp_path: Path) -> None:
 import sys, time
 from pathlib import Path
 from launcher.executors.local.executor import waiting_replica
-with waiting_replica(Path(sys.executable), {{}}) as waiting:
+with waiting_replica({job_of("", 1)}, Path(sys.executable)) as waiting:
     print(waiting.pid, flush=True)
     {SLEEP}
 """

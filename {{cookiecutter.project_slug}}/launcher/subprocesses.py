@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from launcher.contract import EXIT_INTERRUPTED, GRACE_SECONDS, PARENT_VARIABLE
 
@@ -147,6 +147,10 @@ class Process(subprocess.Popen[bytes]):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.pid, SIGKILL)
         self.wait()
+
+    def __exit__(self, *error: Any) -> None:
+        self.kill_session()
+        super().__exit__(*error)
 
 
 def send(process: Process, *lines: object) -> None:

@@ -231,7 +231,7 @@ def main() -> None:
         lines = [line for line in str(error).splitlines() if line.strip() and line[-1] != ":"]
         response = f"{type(error).__name__}: {' '.join(lines)[:200]}"
     print(json.dumps(response), flush=True)
-    os._exit(0)  # to end TensorFlow takes longer than to answer, and the process that trains waits for it
+    os._exit(0)  # the process that trains waits for this one, and to end TensorFlow takes long
 
 
 if __name__ == "__main__":

@@ -97,7 +97,7 @@ def job_only_findings(project: Project, job: Job, arguments: Sequence[str]) -> l
 def code_findings(source: Source, job: Job, distribution: SourceDistribution) -> list[UserError]:
     """Return what keeps modules from being imported, or fails when they are used."""
     return [
-        *syntax_findings(source.project, source.trees),
+        *syntax_findings(source.project),
         *left_out_findings(source.project, distribution.files),
         *own_import_findings(source),
         *ruff_findings(source, runtime_of(job)[1]),

@@ -22,7 +22,6 @@ from launcher.subprocesses import Process, send
 PROBE = "import_effects"
 NOTE = f"{PROBE}.json"
 """The last response, in the environment of a package, which never changes."""
-NOTHING: contextlib.nullcontext[None] = contextlib.nullcontext()
 
 
 @dataclass(frozen=True)
@@ -75,9 +74,11 @@ def importing(environment: Environment, project: Path) -> Iterator[Imports]:
     source, python = Source(project), newest(environment)
     files = [project / file for file in (*python_files(project), "setup.py")]
     edited, known = latest(files), latest(project.glob(f".nox/packages/*/*/{NOTE}"))
-    is_new = edited > known
-    with probe.started(python, PROBE, loaded(source)) if python and is_new else NOTHING as process:
-        yield Imports(source, process)
+    if python and edited > known:
+        with probe.started(python, PROBE, loaded(source)) as process:
+            yield Imports(source, process)
+    else:
+        yield Imports(source, None)
 
 
 def latest(files: Iterable[Path]) -> float:

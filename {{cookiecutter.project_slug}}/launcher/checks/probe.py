@@ -2,10 +2,10 @@
 
 import contextlib
 import json
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 from launcher.subprocesses import Process, clean_variables, send
@@ -17,14 +17,12 @@ def started(python: Path, name: str, *lines: object) -> Iterator[Process]:
     probe = Path(__file__).parent / "probes" / f"{name}.py"
     command = [str(python), "-I", "-B", str(probe)]
     variables = clean_variables(TF_CPP_MIN_LOG_LEVEL="3")
-    with tempfile.TemporaryDirectory() as folder:
-        pipes = (subprocess.PIPE, subprocess.PIPE)
-        process = Process(str(python), command, Path(folder), variables, *pipes)
-        try:
-            send(process, *lines)
-            yield process
-        finally:
-            process.kill_session()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Process(str(python), command, Path(folder), variables, PIPE, PIPE) as process,
+    ):
+        send(process, *lines)
+        yield process
 
 
 def read(process: Process, opening: str) -> tuple[list[Any], str]:

@@ -6,10 +6,9 @@ import functools
 import json
 import re
 import sys
-from collections.abc import Container, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from launcher.checks.names import Name, module_name, names_in, walk
 from launcher.console import UserError, shown
@@ -51,18 +50,13 @@ class Source:
 
     def texts(self) -> Iterator[tuple[str, str]]:
         """Yield the file and the value of each text in the code."""
-        for file in self.trees:
-            constants = {each.value for each in self.nodes(file, ast.Constant)}
+        for file, tree in self.trees.items():
+            constants = {each.value for each, *_ in walk(tree) if isinstance(each, ast.Constant)}
             yield from ((file, each) for each in constants if isinstance(each, str))
 
-    def nodes(self, file: str, kind: type[Any]) -> list[Any]:
-        return [node for node, *_ in walk(self.trees[file]) if isinstance(node, kind)]
 
-
-def syntax_findings(project: Path, parsed: Container[str] = ()) -> list[UserError]:
-    """Return a finding for each file that cannot be parsed; those that were need no second look."""
-    names = (name for name in python_files(project) if name not in parsed)
-    findings = (syntax_finding(project / name, name) for name in names)
+def syntax_findings(project: Path) -> list[UserError]:
+    findings = (syntax_finding(project / name, name) for name in python_files(project))
     return [finding for finding in findings if finding]
 
 

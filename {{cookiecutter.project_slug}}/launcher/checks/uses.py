@@ -64,7 +64,7 @@ def call_findings(source: Source) -> Iterator[UserError]:
     }
     for file, tree in source.trees.items():
         known = meanings(file, tree)
-        for call in source.nodes(file, ast.Call):
+        for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
             name = qualified(call.func, known)
             if name in functions and (problem := misfit(functions[name], call)):
                 what = f"{file}, line {call.lineno}: calls {name} {problem}"

@@ -17,7 +17,7 @@ from launcher.packaging.environment import install, newest, python_of
 from launcher.packaging.sdist import python_files, stored
 from launcher.project import Project, fingerprint_of
 from launcher.runs import RunRecord, new_folder, run_folder, stopped_run
-from launcher.spec.custom_job import custom_job_of, data_uri
+from launcher.spec.custom_job import Run, custom_job_of, data_uri
 from launcher.spec.job_file import read_job
 from launcher.spec.tuning_job import with_more
 from launcher.subprocesses import Process
@@ -25,30 +25,28 @@ from launcher.subprocesses import Process
 RUN_NAME = "local"
 """Of each run on this machine: which folder it gets depends on what it runs."""
 OWN_VARIABLES = re.compile(rb"[\"'](KERAS_|MKL_|OMP_|XLA_|TF_(?!CONFIG|CPP_MIN_LOG_LEVEL))")
-"""In a package that sets variables which libraries read when they are imported."""
 NOT_WITH_LIKE = ("scale_tier", "region", "data_dir", "all_replicas", "trial")
 
 
 def local_train(session: Session) -> int:
-    options = session.options
-    if options.like:
-        return run_record(session, repeated(session, options.like))
+    if like := session.options.like:
+        return run_record(session, repeated(session, like))
     with starting(session) as waiting:
         session.check()
-        if not options.data_dir and (code := run_prepare(session, "--reuse")):
+        if not session.options.data_dir and (code := run_prepare(session, "--reuse")):
             return code
         return run_record(session, new_record(session), waiting)
 
 
 def starting(session: Session) -> contextlib.AbstractContextManager[Process | None]:
-    """Start the only replica, which loads TensorFlow while its job is checked; None if the job may need another start."""
-    folder, python, replicas = session.project.folder, newest(session.project.training), 0
-    with contextlib.suppress(UserError):  # the check reports it with all others
-        replicas = sum(pool.replicas for pool in session.job.tier().values())
+    """Start the only replica, which loads TensorFlow while its job is checked; None if libraries may have to be imported otherwise."""
+    folder, python = session.project.folder, newest(session.project.training)
     own = any(OWN_VARIABLES.search((folder / name).read_bytes()) for name in python_files(folder))
-    if python is None or replicas != 1 or session.options.preempt or own:
-        return contextlib.nullcontext()
-    return waiting_replica(python, session.job.environment)
+    with contextlib.suppress(UserError, ValueError):  # the check reports it with all others
+        custom_job = custom_job_of(session.job, Run(RUN_NAME, "", "", ""))
+        if python and len(replicas_of(custom_job)) == 1 and not (own or session.options.preempt):
+            return waiting_replica(custom_job, python)
+    return contextlib.nullcontext()
 
 
 def run_record(session: Session, record: RunRecord, waiting: Process | None = None) -> int:

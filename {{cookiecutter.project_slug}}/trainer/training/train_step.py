@@ -181,19 +181,15 @@ class Trainer:
         A loss that is not finite ends the loop early, unless there are other replicas, which cannot know.
         """
         order, cuts, sizes = batches
-        start, several = (
-            (tf.constant(0.0), first, tf.constant(0, tf.int64)),
-            self.replicas.count > 1,
-        )
 
         def take(_: Any, step: Any, trained: Any) -> tuple[Any, Any, Any]:
             loss, count = self.train_step(tensors, order[cuts[step] : cuts[step + 1]], sizes[step])
             return loss, step + 1, trained + count
 
         def is_next(loss: Any, step: Any, _: Any) -> Any:
-            return (step < last) & (several or tf.math.is_finite(loss))
+            return (step < last) & (self.replicas.count > 1 or tf.math.is_finite(loss))
 
-        return tf.while_loop(is_next, take, start)
+        return tf.while_loop(is_next, take, (tf.constant(0.0), first, tf.constant(0, tf.int64)))
 
     def train_step(self, tensors: Any, batch: Any, size: Any) -> Any:
         """Take one step on the rows `batch`, int64 [own rows], of a batch of `size` rows, each replica on its part.

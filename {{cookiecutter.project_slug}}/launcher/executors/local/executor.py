@@ -6,12 +6,12 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 from launcher.console import Console, Refused, UserError, coloured, shown
@@ -59,16 +59,13 @@ class LocalJob:
 
 
 @contextlib.contextmanager
-def waiting_replica(python: Path, variables: Mapping[str, str]) -> Iterator[Process]:
+def waiting_replica(custom_job: Mapping[str, Any], python: Path) -> Iterator[Process]:
     """Yield a process, named by its interpreter, that loads TensorFlow and waits for a job to run alone; end it at last."""
     with tempfile.TemporaryDirectory(prefix="replicas-") as name:
-        isolation = isolated(Path(name, "chief"), variables)
-        command = [str(python), str(START_MODULE)]
-        process = Process(command[0], command, *isolation, None, subprocess.PIPE, False)
-        try:
+        job = LocalJob(custom_job, python, Path(name), Path(name), Console())
+        command, folder, variables = start_of(job, replicas_of(custom_job)[0], {})
+        with Process(str(python), command[:2], folder, variables, None, PIPE, False) as process:
             yield process
-        finally:
-            process.kill_session()
 
 
 def run_custom_job(
@@ -102,12 +99,10 @@ def run_replicas(job: LocalJob, preempt_seconds: float, waiting: Process | None)
     """Run replicas until the primary ends or another fails; return the job's exit code."""
     members = replicas_of(job.custom_job)
     if len(members) == 1 and not preempt_seconds:
-        command, folder, variables = start_of(job, members[0], free_addresses(members))
+        alone = start_of(job, members[0], free_addresses(members))
         if waiting:
-            packages = str(site_packages(job.python.parent.parent))
-            send(waiting, {"arguments": command[2:], "variables": variables, "packages": packages})
-        alone = (command[0], command, folder, variables)
-        code = run_visible(lambda: waiting or Process(*alone, own_session=False))
+            send(waiting, [alone[0][2:], alone[2], str(site_packages(job.python.parent.parent))])
+        code = run_visible(lambda: waiting or Process("chief", *alone, own_session=False))
         report_sudden_end(code, job.console)
         return code
     try:
@@ -132,7 +127,7 @@ def start_all(job: LocalJob) -> None:
         prefix = coloured(f"{member.name:<{width}} | ", colour) if len(members) > 1 else ""
         command, folder, variables = start_of(job, member, addresses)
         with signals_postponed():
-            process = Process(member.name, command, folder, variables, subprocess.PIPE)
+            process = Process(member.name, command, folder, variables, PIPE)
             job.started.append(process)
             relay(process, prefix)
 
@@ -142,25 +137,20 @@ def start_of(
 ) -> tuple[list[str], Path, dict[str, str]]:
     """Return the command, the working folder and the variables of a replica."""
     own = job.folder / member.name.replace(" ", "-")
-    folder, variables = isolated(own, variables_for(job.custom_job, member, addresses))
-    variables[MOUNT_VARIABLE] = str(job.mount)
-    pool = pools_of(job.custom_job)[member.pool]
-    roots = json.dumps([str(own), HYPERTUNE, *data_folders(job)])
-    command = [str(job.python), str(START_MODULE), str(own / "paths"), roots]
-    command += [module_of(pool) or TASK_MODULE, *arguments_of(pool)]
-    return command, folder, variables
-
-
-def isolated(own: Path, given: Mapping[str, str]) -> tuple[Path, dict[str, str]]:
-    """Make the folders of a replica below `own`; return its working folder, and its variables beside those of the job."""
     folder, home, temporary = (own / name for name in ("work", "home", "tmp"))
     for path in (folder, home, temporary):
         path.mkdir(parents=True, exist_ok=True)
     variables = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
     variables |= dict.fromkeys(HOMES, str(home)) | dict.fromkeys(TEMPORARY, str(temporary))
+    variables |= variables_for(job.custom_job, member, addresses)
+    variables[MOUNT_VARIABLE] = str(job.mount)
     # Without these, packages of the user or of the working folder could be imported.
-    python = {"PYTHONNOUSERSITE": "1", "PYTHONSAFEPATH": "1", "PYTHONFAULTHANDLER": "1"}
-    return folder, {**variables, **given, **python}
+    variables |= {"PYTHONNOUSERSITE": "1", "PYTHONSAFEPATH": "1", "PYTHONFAULTHANDLER": "1"}
+    pool = pools_of(job.custom_job)[member.pool]
+    roots = json.dumps([str(own), HYPERTUNE, *data_folders(job)])
+    command = [str(job.python), str(START_MODULE), str(own / "paths"), roots]
+    command += [module_of(pool) or TASK_MODULE, *arguments_of(pool)]
+    return command, folder, variables
 
 
 def free_addresses(members: Sequence[Replica]) -> dict[int, list[str]]:

@@ -1,14 +1,12 @@
 """Starts a module in a replica as `python -m` does, and records the paths that it uses which only this machine has.
 
 It runs with the package's interpreter, which has no launcher, so it imports the standard library alone:
-`python start_module.py RECORD ROOTS MODULE ARGUMENT ...`, with the folders that a job may use as JSON. Without arguments,
-and with the interpreter of the package's requirements, it loads TensorFlow and waits on standard input for a line of JSON:
-`{"arguments": [RECORD, ...], "variables": {NAME: VALUE}, "packages": FOLDER}`, where FOLDER holds the package.
+`python start_module.py RECORD ROOTS MODULE ARGUMENT ...`, with the folders that a job may use as JSON. Without these it
+loads TensorFlow and reads a line of JSON from standard input: arguments, variables, and the folder that holds the package.
 """
 
 import contextlib
 import gc
-import importlib
 import json
 import os
 import runpy
@@ -26,8 +24,6 @@ READABLE = (
 WRITABLE = ("/dev", "/proc", os.devnull)
 EVENTS = frozenset({"open", "os.mkdir", "os.remove", "os.rename"})
 """Source: https://docs.python.org/3/library/audit_events.html"""
-LOADED = ("keras", "pyarrow.parquet", "tensorboard.plugins.hparams.api")
-"""What a training job imports from elsewhere and takes long; one that is missing is missed where it is imported."""
 
 
 def main() -> None:
@@ -46,18 +42,17 @@ def awaited() -> list[str]:
     os.dup2(hidden, 2)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     gc.disable()
-    for name in LOADED:
+    for name in ("keras", "pyarrow.parquet", "tensorboard.plugins.hparams.api"):
         with contextlib.suppress(Exception):
-            importlib.import_module(name)
+            __import__(name)
     gc.freeze()
     gc.enable()
-    request = json.loads(sys.stdin.readline() or sys.exit())
+    arguments, variables, packages = json.loads(sys.stdin.readline() or sys.exit())
     os.dup2(shown, 2)
     os.dup2(hidden, 0)
-    os.environ.update(request["variables"])
-    own = next(place for place, path in enumerate(sys.path) if path.endswith("site-packages"))
-    sys.path.insert(own, request["packages"])
-    return list(request["arguments"])
+    os.environ.update(variables)
+    sys.path.insert(-1, packages)  # before the requirements
+    return list(arguments)
 
 
 def record_paths(record: str, roots: Sequence[str]) -> None:
