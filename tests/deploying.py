@@ -41,3 +41,7 @@ def deploy(world: World, *arguments: str, code: int = 0) -> "subprocess.Complete
 def write_rows(world: World, rows: int = 50) -> None:
     ages = "".join(f"{age}\n" for age in range(rows))
     (world.project / "rows.csv").write_text(f"age\n{ages}")
+
+
+def refusing(_: list[Json]) -> list[Json]:
+    raise ValueError("instance 1 is bad")

@@ -10,17 +10,15 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import distribution
 from pathlib import Path
 
 import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from tests.bakery import Answers, bake
+from tests.bakery import bake
 from tests.browser import look
-from tests.doubles import Doubles, google_cloud
-from tests.doubles.containers import serving_program
+from tests.doubles import google_cloud
 from tests.doubles.executor import executor_runner
 from tests.drill import WHOLE
 from tests.sessions import (
@@ -30,7 +28,6 @@ from tests.sessions import (
     metrics_of,
     nox,
     planted,
-    python_of,
     ran,
     session_command,
     settled,
@@ -291,93 +288,6 @@ values = ["16", "64,32"]
 
 
 @pytest.mark.full
-def test_a_model_is_deployed_promoted_replaced_and_rolled_back(
-    lived_in: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    project = settled(
-        bake(tmp_path, {"gcp_project": "some-project-1", "bucket": "some-bucket-1"}), lived_in
-    )
-    quickly = ("--max-steps", "20", "--ensemble", "1")
-    ran(project, "local_train", *quickly, "--seed", "1")
-    ran(project, "evaluate", "--run", "1")
-    # This makes the environment of the container.
-    assert "--port is 99999" in nox(project, "serve", "--port", "99999").stderr
-    root = tmp_path / "root"
-    with (
-        google_cloud(root) as cloud,
-        serving_program(python_of(project, "serving")) as start,
-    ):
-        cloud.storage.create_bucket("some-bucket-1", "us-central1")
-        cloud.jobs.models.start = start
-        for name, value in cloud.variables.items():
-            monkeypatch.setenv(name, value)
-        address = f"{cloud.jobs_url}/v1/projects/some-project-1/locations/us-central1/endpoints"
-        known = [predicted(project, "--run", "1")]
-
-        def served() -> list[float]:
-            return predicted(project, "--url", f"{address}/e-census-income:predict")
-
-        ran(project, "deploy", "--run", "1", "--poll-seconds", "0.1")
-        check_evaluation(cloud, metrics_of(project)["auc"])
-        assert difference(served(), known[0]) < 1e-6
-        ran(project, "deploy", "--promote")
-        assert difference(served(), known[0]) < 1e-6
-        ran(project, "local_train", *quickly, "--seed", "2")
-        known.append(predicted(project, "--run", "2"))
-        assert difference(*known) > 1e-4
-        ran(project, "deploy", "--run", "2", "--poll-seconds", "0.1")
-        assert min(difference(served(), each) for each in known) < 1e-6
-        ran(project, "deploy", "--promote")
-        assert difference(served(), known[1]) < 1e-6
-        ran(project, "deploy", "--rollback")
-        assert difference(served(), known[0]) < 1e-6
-        assert difference(batched(project), known[0]) < 1e-6
-        check_monitored(project)
-        listed = ran(project, "deploy", "--list")
-        assert "100 %" in listed and listed.count("e-census-income") == 2
-        ran(project, "deploy", "--undeploy", "all", "--yes", "--poll-seconds", "0.1")
-        assert "is not deployed" not in ran(project, "deploy", "--list")
-
-
-def check_evaluation(cloud: Doubles, auc: float) -> None:
-    [[evaluation]] = cloud.jobs.models.evaluations.values()
-    assert evaluation["metrics"]["auRoc"] == pytest.approx(auc, abs=1e-3)
-    rates = evaluation["metrics"]["confidenceMetrics"]
-    assert len(rates) >= 9 and rates[0]["recall"] >= rates[-1]["recall"]
-
-
-def batched(project: Path) -> list[float]:
-    """Return the probabilities of the example rows by a batch job."""
-    examples, output = project / "data/prepared/examples.jsonl", project / "batched.jsonl"
-    source = ("--input", str(examples), "--output", str(output))
-    ran(project, "batch", "--run", "1", *source, "--poll-seconds", "0.1")
-    return probabilities(output)
-
-
-def check_monitored(project: Path) -> None:
-    done = nox(project, "monitor", "--run", "1", "--input", "data/adult.test.gz", "--json")
-    # A model of 20 steps predicts other shares than those of its labels.
-    assert done.returncode in (0, 3), done.stderr
-    assert json.loads(done.stdout)["drifted"] == []
-
-
-def predicted(project: Path, *source: str) -> list[float]:
-    """Return the probabilities of the example rows, by a model here or by an endpoint."""
-    output = project / "predicted.jsonl"
-    ran(project, "predict", *source, "--output", str(output))
-    return probabilities(output)
-
-
-def probabilities(path: Path) -> list[float]:
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return [json.loads(line)["probability"] for line in lines]
-
-
-def difference(found: list[float], expected: list[float]) -> float:
-    return max(abs(one - other) for one, other in zip(found, expected, strict=True))
-
-
-@pytest.mark.full
 @pytest.mark.skipif(not WHOLE, reason="test_tune.py shows its parts; all of it takes minutes")
 def test_the_same_study_ends_alike_here_and_in_the_cloud(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -464,55 +374,3 @@ def test_a_typo_in_the_data_is_counted_and_kept(project: Path, tmp_path: Path) -
     assert "3g is not a finite number" in (project / "data/prepared/rejects.csv").read_text(
         encoding="utf-8"
     )
-
-
-@pytest.mark.full
-@pytest.mark.parametrize(
-    "name", ["comma.csv-regression", "tab.tsv.gz-multiclass", "table.parquet-binary"]
-)
-def test_other_projects_train_and_predict(
-    name: str, covered: dict[str, Answers], lived_in: Path, tmp_path: Path
-) -> None:
-    project = settled(bake(tmp_path, covered[name]), lived_in)
-    ran(project, "local_train", "--epochs", "3")
-    assert metrics_of(project)["steps"] > 0
-    answer = {"regression": "prediction", "multiclass": "probabilities", "binary": "probability"}
-    assert f'"{answer[name.rpartition("-")[2]]}"' in ran(project, "predict")
-
-
-@pytest.mark.full
-def test_the_census_sample_reaches_its_auc(lived_in: Path, tmp_path: Path) -> None:
-    project = settled(bake(tmp_path, {}), lived_in)
-    ran(project, "local_train")
-    assert metrics_of(project)["auc"] >= 0.915
-
-
-REAL = [
-    ("palmerpenguins", "palmerpenguins/data/penguins.csv", "species", "accuracy", 0.9),
-    ("plotnine", "plotnine/data/diamonds.csv", "price", "rmse", 700.0),
-    ("plotnine", "plotnine/data/mpg.csv", "cty", "rmse", 2.5),
-]
-
-
-@pytest.mark.full
-@pytest.mark.parametrize(
-    ("package", "file_name", "label", "metric", "bound"), REAL, ids=[each[1] for each in REAL]
-)
-def test_public_tables_beat_their_baseline(
-    package: str,
-    file_name: str,
-    label: str,
-    metric: str,
-    bound: float,
-    lived_in: Path,
-    tmp_path: Path,
-) -> None:
-    path = Path(str(distribution(package).locate_file(file_name)))
-    answers = {"project_slug": "real", "data_path": str(path), "label": label}
-    project = settled(bake(tmp_path, answers), lived_in)
-    ran(project, "local_train")
-    metrics = metrics_of(project)
-    if metric == "rmse":
-        assert metrics[metric] < bound < metrics["baseline"][metric]
-    else:
-        assert metrics[metric] > bound > metrics["baseline"][metric]

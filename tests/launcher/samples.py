@@ -59,3 +59,8 @@ def write_files(folder: Path, files: Mapping[str, str]) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     return folder
+
+
+def write_module(folder: Path, text: str) -> Path:
+    """Write trainer/a.py below `folder` and return the folder."""
+    return write_files(folder, {"trainer/__init__.py": "", "trainer/a.py": text + "\n"})
