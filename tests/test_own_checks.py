@@ -32,14 +32,17 @@ TRAINER_TESTS = Path(__file__).parent / "trainer"
 # These do not depend on the answers.
 SAME_FOR_ALL = (
     "test_project",
-    *("test_calibration", "test_card", "test_class_weights", "test_comparison", "test_drift"),
-    *("test_identity", "test_locks", "test_losses", "test_measures", "test_metrics"),
+    *("test_calibration", "test_card", "test_class_weights", "test_cluster", "test_comparison"),
+    *("test_drift", "test_identity", "test_locks", "test_losses", "test_measures", "test_metrics"),
     *("test_monitor", "test_optimizer", "test_plan", "test_provenance", "test_row_weights"),
     *("test_schema", "test_server_load", "test_signature", "test_split_columns", "test_splits"),
     *("test_table_files", "test_tables", "test_task"),
 )  # fmt: skip
 # Whole runs, which depend on the task alone: once for each task is enough.
-OF_A_TASK = ("test_evaluate", "test_loop", "test_publish", "test_shares", "test_thresholds")
+OF_A_TASK = (
+    *("test_checkpoints", "test_evaluate", "test_evaluate_tables", "test_job_dir", "test_loop"),
+    *("test_network", "test_publish", "test_shares", "test_thresholds"),
+)
 # Replicas of each task are started by `nox -s drills`; here by the project of defaults alone.
 OF_DRILLS = () if WHOLE else ("test_distributed",)
 # What reads tables: all that is run here of a project whose task another one has; the drills run the others.

@@ -1,4 +1,4 @@
-"""A monitor that records a run, and models and data, for tests of several modules."""
+"""A monitor that records a run, and settings, models and data, for tests of several modules."""
 
 import json
 import shutil
@@ -20,6 +20,16 @@ from trainer.training.checkpoint import State
 from trainer.training.metrics import metrics_of, sums_of
 from trainer.training.monitor import RunMonitor
 from trainer.training.train_step import Trainer
+
+SETTINGS = Settings(
+    epochs=3,
+    batch_size=64,
+    learning_rate=3e-3,
+    hidden_units=(16, 8),
+    ensemble=1,
+    dropout=0.1,
+    seed=3,
+)
 
 
 class Recorder(RunMonitor):
@@ -89,3 +99,8 @@ def untrained(schema: Schema, statistics: Statistics, folder: Path) -> Path:
     settings = Settings(hidden_units=(8,), ensemble=1).for_rows(100, schema.task)
     export(Model(schema, statistics, settings), schema, statistics, folder, is_chief=True)
     return folder
+
+
+def config(cluster: object, task: object) -> dict[str, str]:
+    """Return an environment with TF_CONFIG."""
+    return {"TF_CONFIG": json.dumps({"cluster": cluster, "task": task, "environment": "cloud"})}

@@ -16,13 +16,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from recorder import regrouped
+from recorder import config, regrouped
 from trainer import features
 from trainer.data.schema import Schema, read_schema
 from trainer.data.shards import Split, row_groups
 from trainer.data.statistics import Statistics
 from trainer.model import Model, build_optimizer, export
-from trainer.run.cluster import ClusterPosition, cluster_position
+from trainer.run.cluster import ClusterPosition
 from trainer.run.errors import UserError
 from trainer.settings import Settings, metrics_for
 from trainer.training import checkpoint
@@ -48,56 +48,6 @@ FLAGS = (
     "7",
 )
 LONGER = ("--quality", "fast", "--batch-size", "50", "--dropout", "0.1", "--epochs", "40")
-
-
-def config(cluster: object, task: object) -> dict[str, str]:
-    """Return an environment with TF_CONFIG."""
-    return {"TF_CONFIG": json.dumps({"cluster": cluster, "task": task, "environment": "cloud"})}
-
-
-@pytest.mark.parametrize(
-    ("environment", "expected"),
-    [
-        ({}, ClusterPosition()),
-        (config({}, {}), ClusterPosition()),
-        (config({"chief": ["a"]}, {"type": "chief", "index": 0}), ClusterPosition()),
-        (
-            config({"chief": ["a"], "worker": ["b", "c"]}, {"type": "chief", "index": 0}),
-            ClusterPosition(0, 3),
-        ),
-        (
-            config({"master": ["a"], "worker": ["b", "c"]}, {"type": "worker", "index": 1}),
-            ClusterPosition(2, 3, is_chief=False),
-        ),
-        (config({"worker": ["b", "c"]}, {"type": "worker", "index": 0}), ClusterPosition(0, 2)),
-        (
-            config({"chief": ["a"]}, {"type": "evaluator", "index": 0}),
-            ClusterPosition(is_chief=False, is_evaluator=True),
-        ),
-    ],
-)
-def test_tf_config_gives_the_position(
-    environment: dict[str, str], expected: ClusterPosition
-) -> None:
-    assert cluster_position(environment) == expected
-
-
-@pytest.mark.parametrize(
-    ("environment", "message"),
-    [
-        ({"TF_CONFIG": "{"}, "TF_CONFIG cannot be read"),
-        ({"TF_CONFIG": "[]"}, "TF_CONFIG cannot be read"),
-        (config({"worker": ["a"]}, {"type": "worker", "index": 3}), "is not in its cluster"),
-        (config({"chief": ["a"], "worker": 2}, {"type": "chief"}), "'worker' are not a list"),
-        (config({"chief": ["a"], "worker": "bc"}, {"type": "chief"}), "'worker' are not a list"),
-        (config({"chief": ["a"], "ps": ["b"]}, {"type": "chief"}), "1 parameter servers"),
-    ],
-)
-def test_a_tf_config_that_cannot_be_right_is_refused(
-    environment: dict[str, str], message: str
-) -> None:
-    with pytest.raises(UserError, match=message):
-        cluster_position(environment)
 
 
 def start(

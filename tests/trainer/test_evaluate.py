@@ -7,17 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-import sklearn.metrics as sklearn
 import tensorflow as tf
 from conftest import Row, decimal, made_up_rows, write_table
-from recorder import metrics_of_rows
-from test_tables import declare, labels
-from test_tables import prepared as prepared_beside
+from evaluating import check_parity
 from trainer import evaluate, features
 from trainer.data.cells import days
-from trainer.data.schema import Schema, read_schema
+from trainer.data.schema import Schema
 from trainer.data.shards import Split
-from trainer.data.statistics import Statistics, read_statistics
+from trainer.data.statistics import Statistics
 from trainer.data.thresholds import chosen_threshold
 from trainer.evaluation import measures
 from trainer.evaluation.held_out import HeldOut
@@ -69,20 +66,6 @@ def evaluated(run_dir: Path, prepared: Path, monkeypatch: pytest.MonkeyPatch) ->
     return run
 
 
-def check_parity(found: dict[str, Any], model: Model, folder: Path, schema: Schema) -> None:
-    """Check the rows and the main measure against the network's on a prepared split."""
-    window = Split(folder, schema, memory_mb=64).all_rows()
-    outputs = model.predictions(tf.constant(window.numbers), tf.constant(window.codes)).numpy()
-    expected = metrics_of_rows(schema.task, outputs.astype(np.float64), window.labels)
-    if schema.task == "binary":
-        # The scores of a model that was not trained may be too near to each other for bins.
-        expected["auc"] = sklearn.roc_auc_score(window.labels, outputs[:, 1])
-    assert found["rows"] == len(window.labels)
-    name = MAIN_METRIC[schema.task]
-    assert found["metric"] == name
-    assert found["metrics"][name]["value"] == pytest.approx(expected[name], rel=1e-4)
-
-
 def test_the_test_table_is_evaluated(
     evaluated: Evaluate, model: Model, prepared: Path, schema: Schema, run_dir: Path
 ) -> None:
@@ -128,54 +111,6 @@ def test_without_one_the_eval_split_is_evaluated(
     table = write_table(tmp_path / "rows.data", schema, rows)
     whole = evaluated("--input", str(table), test=False)
     assert (whole["rows"], whole["source"]["rows_of"]) == (len(rows), "input")
-
-
-@pytest.mark.parametrize(
-    ("split", "rows_of"), [("random", "eval"), ("time:day", "eval"), ("column:part", "test")]
-)
-def test_the_rows_are_the_held_out_ones_of_training_or_refused(
-    split: str, rows_of: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    kinds = {
-        "note": "ignore",
-        "part": "ignore",
-        "day": "datetime",
-        "plan": "categorical",
-        "size": "numeric",
-    }
-    declare(monkeypatch, kinds, LABEL_SQL="RTRIM(label, '.')")
-    cells = [
-        f"{('', 'a', 'b')[n % 3]},{('train', 'train', 'eval', 'test')[n % 4]},2024-01-{1 + n % 28:02},{('basic', 'plus')[n % 2]},{n}.5,{label}."
-        for n, label in enumerate(labels(200))
-    ]
-    table = tmp_path / "table.csv"
-    table.write_text("\n".join(["note,part,day,plan,size,y", *cells, ""]), encoding="utf-8")
-    prepared_beside(table, "--split", split)
-    own = read_schema(features)
-    statistics = read_statistics(tmp_path / "output", own)
-    model = Model(own, statistics, Settings(hidden_units=(8,), ensemble=1).for_rows(80, own.task))
-    export(model, own, statistics, tmp_path / "run" / "model", is_chief=True)
-    monkeypatch.setattr(measures, "RESAMPLES", 2)
-    flags = ["--train", table, "--output", tmp_path / "output", "--model", tmp_path / "run/model"]
-    arguments = [str(each) for each in (*flags, "-q", "--split", split, "--by", "note, part, day")]
-    assert evaluate.main(arguments) == 0
-    found = json.loads((tmp_path / "run/evaluation/evaluation.json").read_text("utf-8"))
-    check_parity(found, model, tmp_path / "output" / rows_of, own)
-    assert (found["source"]["rows_of"], found["source"]["chose_the_run"]) == (
-        rows_of,
-        rows_of == "eval",
-    )
-    assert rows_of == "eval" or {*found["slices"]["part"]} == {"test"}
-    assert {*found["slices"]["note"]} == {"a", "b", "(missing)"}
-    assert sum(each["rows"] for each in found["slices"]["note"].values()) == found["rows"]
-    assert next(iter(found["slices"]["day"])).startswith("2024-01-")
-    assert found["importance"].keys() == {"day", "plan", "size"}
-    with table.open("a", encoding="utf-8") as file:
-        file.write(cells[0] + "\n")
-    with pytest.raises(
-        UserError, match="does not hold the data of the model .the table .* changed"
-    ):
-        evaluate.main(arguments)
 
 
 def test_partial_dependence_is_what_the_network_predicts(
@@ -243,38 +178,6 @@ def test_without_its_template_there_is_no_card(
     monkeypatch.setattr(evaluate, "TEMPLATE", tmp_path / "none.md")
     evaluated()
     assert not (run_dir / "evaluation" / "MODEL_CARD.md").exists()
-
-
-def test_columns_of_each_kind_are_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kinds = {"size": "numeric", "day": "datetime", "plan": "categorical", "user": "hashed"}
-    declare(monkeypatch, {**kinds, "note": "text", "none": "numeric"}, TASK="regression")
-    monkeypatch.setattr(measures, "RESAMPLES", 2)
-    # The first and the last date there are, which float32 rounds to others.
-    days_of = ("9999-12-31 23:59", "1000-01-01", "")
-    lines = [
-        f"{n}.5,{days_of[n % 3]},{('', 'a$', 'b<i>')[n % 4 % 3]},u{n},some <i> $ words,,{n % 7}"
-        for n in range(200)
-    ]
-    table, run = tmp_path / "table.csv", tmp_path / "run"
-    table.write_text("\n".join([",".join([*features.COLUMNS, "y"]), *lines, ""]), encoding="utf-8")
-    prepared_beside(table)
-    own = read_schema(features)
-    statistics = read_statistics(tmp_path / "output", own)
-    model = Model(own, statistics, Settings(hidden_units=(8,), ensemble=1).for_rows(80, own.task))
-    export(model, own, statistics, run / "model", is_chief=True)
-    flags = ["--train", table, "--input", table, "--output", tmp_path / "output", "-q"]
-    assert evaluate.main([*map(str, flags), "--model", str(run / "model")]) == 0
-    found = json.loads((run / "evaluation/evaluation.json").read_text("utf-8"))
-    columns = {*kinds, "none"}
-    assert found["partial_dependence"].keys() == found["drift"].keys() == columns
-    assert found["partial_dependence"]["day"]["values"][-1].startswith("9999-12-31 23:59:00")
-    for each in found["partial_dependence"].values():
-        assert len(each["predictions"]["prediction"]) == len(each["values"]) > 0
-    assert not any(each["drifted"] for each in found["drift"].values())
-    page = (run / "evaluation/report.html").read_text("utf-8")
-    assert "<i>" not in page
-    for name in columns:
-        assert f"<b>Errors by {name}</b>" in page and f"<b>Mean prediction by {name}</b>" in page
 
 
 def eval_split_of(model: Model, prepared: Path, schema: Schema) -> tuple[Any, Any]:

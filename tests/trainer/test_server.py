@@ -12,24 +12,21 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from collections.abc import Iterator
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import numpy as np
 import pytest
 from google.protobuf import json_format, struct_pb2
 from recorder import untrained
-from trainer import endpoint, predict, serve
+from trainer import predict, serve
 from trainer.data import files
 from trainer.data.schema import Schema
 from trainer.data.statistics import Statistics
 from trainer.endpoint import Endpoint
 from trainer.run.errors import UserError
 from trainer.server.application import CLIENT_CLOSED_REQUEST, Application
-from trainer.server.batching import MOST_WAITING_ROWS, Batches, Overloaded
 from trainer.server.instances import MOST_IGNORED, Instances
 from trainer.server.options import ServerOptions
 from trainer.server.page import page
@@ -211,47 +208,6 @@ def test_an_error_of_ours_is_not_shown_to_clients(
         asyncio.run(sent(application, json.dumps({"instances": examples}).encode()))
 
 
-def test_requests_that_wait_are_predicted_together() -> None:
-    calls = []
-
-    def compute(requests: Any) -> Any:
-        calls.append(len(requests))
-        time.sleep(0.01)
-        return [[{"value": text} for text in each["x"]] for each in requests]
-
-    async def ask() -> None:
-        batches = Batches(compute)
-        found = await asyncio.gather(*(batches.predict({"x": [str(i)]}) for i in range(50)))
-        assert [each[0]["value"] for each in found] == [*map(str, range(50))]
-        whole = batches.predict({"x": [""] * MOST_WAITING_ROWS})
-        with pytest.raises(Overloaded):
-            await asyncio.gather(whole, batches.predict({"x": [""] * 2}))
-
-    asyncio.run(ask())
-    assert calls[0] <= 50 and len(calls) < 5
-
-
-def slow(requests: Sequence[Any]) -> list[list[dict[str, Any]]]:
-    time.sleep(0.2)
-    return [[{}] for _ in requests]
-
-
-def test_a_client_that_leaves_takes_its_rows_out_of_the_queue() -> None:
-    async def leave() -> None:
-        batches = Batches(slow)
-        busy = asyncio.create_task(batches.predict({"x": [""]}))
-        await asyncio.sleep(0.05)
-        gone = asyncio.create_task(batches.predict({"x": [""] * 1_000}))
-        await asyncio.sleep(0.05)
-        assert batches.rows == 1_000
-        gone.cancel()
-        await asyncio.sleep(0)
-        assert batches.rows == 0 and not batches.waiting and not busy.done()
-        await asyncio.gather(busy, gone, return_exceptions=True)
-
-    asyncio.run(leave())
-
-
 def test_a_request_whose_client_leaves_is_given_up(
     application: Application, examples: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -392,68 +348,6 @@ def test_what_an_endpoint_refuses_is_one_line(
         Endpoint("file:///etc/passwd")
     with pytest.raises(UserError, match="cannot be reached"):
         Endpoint("http://127.0.0.1:9/predict").predictions(many[:1], "rows", 1)
-
-
-@pytest.mark.parametrize(
-    ("url", "sent"), [("http://127.0.0.1:1/", None), ("https://127.0.0.1:1/", "Bearer secret")]
-)
-def test_a_token_travels_encrypted_alone(
-    url: str, sent: str | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[urllib.request.Request] = []
-
-    def opened(request: urllib.request.Request, **_: Any) -> None:
-        seen.append(request)
-        raise OSError("no network")
-
-    monkeypatch.setenv("ACCESS_TOKEN", "secret")
-    monkeypatch.setattr(endpoint.OPENER, "open", opened)
-    with pytest.raises(UserError, match="no network") as error:
-        Endpoint(url).predictions([{}], "rows", 1)
-    assert seen[0].get_header("Authorization") == sent and "secret" not in str(error.value)
-
-
-def test_the_error_of_a_container_is_read_through_vertex_ai(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    body = json.dumps({"error": "instance 2 is bad", "instances": [2]})
-    for message in (body, json.dumps(body)):
-        wrapped = {"error": {"code": 400, "message": message, "status": "FAILED_PRECONDITION"}}
-        content = json.dumps(wrapped).encode()
-        monkeypatch.setattr(Endpoint, "sent", lambda *_, content=content: (400, content))
-        with pytest.raises(UserError, match=r"refuses rows, row 8 \(HTTP 400: instance 2 is bad\)"):
-            Endpoint("http://x/").predictions([{}, {}], "rows", 7)
-
-
-def test_a_response_that_is_too_large_is_asked_for_in_parts(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def sent(_: Endpoint, body: bytes) -> tuple[int, bytes]:
-        count = len(json.loads(body)["instances"])
-        if count > 3:
-            message = "Failed: `Response size too large. Received at least 10 bytes`"
-            return 400, json.dumps({"error": {"code": 400, "message": message}}).encode()
-        return 200, json.dumps({"predictions": [{"x": count}] * count}).encode()
-
-    monkeypatch.setattr(Endpoint, "sent", sent)
-    found = Endpoint("http://x/").predictions([{}] * 10, "rows", 1)
-    assert [each["x"] for each in found] == [2, 2, 3, 3, 3, 2, 2, 3, 3, 3]
-
-
-def test_a_redirect_is_refused() -> None:
-    class Elsewhere(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.send_response(302)
-            self.send_header("Location", "http://127.0.0.1:1/")
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Elsewhere) as server:
-        Thread(target=server.handle_request, daemon=True).start()
-        with pytest.raises(UserError, match="HTTP 302"):
-            Endpoint(f"http://127.0.0.1:{server.server_port}/").predictions([{}], "rows", 1)
 
 
 def test_slow_clients_hold_up_nobody(

@@ -1,0 +1,75 @@
+"""Requests to an endpoint: tokens, redirects, errors and responses that are too large."""
+
+import json
+import urllib.error
+import urllib.request
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from typing import Any
+
+import pytest
+from trainer import endpoint
+from trainer.endpoint import Endpoint
+from trainer.run.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("url", "sent"), [("http://127.0.0.1:1/", None), ("https://127.0.0.1:1/", "Bearer secret")]
+)
+def test_a_token_travels_encrypted_alone(
+    url: str, sent: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[urllib.request.Request] = []
+
+    def opened(request: urllib.request.Request, **_: Any) -> None:
+        seen.append(request)
+        raise OSError("no network")
+
+    monkeypatch.setenv("ACCESS_TOKEN", "secret")
+    monkeypatch.setattr(endpoint.OPENER, "open", opened)
+    with pytest.raises(UserError, match="no network") as error:
+        Endpoint(url).predictions([{}], "rows", 1)
+    assert seen[0].get_header("Authorization") == sent and "secret" not in str(error.value)
+
+
+def test_the_error_of_a_container_is_read_through_vertex_ai(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    body = json.dumps({"error": "instance 2 is bad", "instances": [2]})
+    for message in (body, json.dumps(body)):
+        wrapped = {"error": {"code": 400, "message": message, "status": "FAILED_PRECONDITION"}}
+        content = json.dumps(wrapped).encode()
+        monkeypatch.setattr(Endpoint, "sent", lambda *_, content=content: (400, content))
+        with pytest.raises(UserError, match=r"refuses rows, row 8 \(HTTP 400: instance 2 is bad\)"):
+            Endpoint("http://x/").predictions([{}, {}], "rows", 7)
+
+
+def test_a_response_that_is_too_large_is_asked_for_in_parts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def sent(_: Endpoint, body: bytes) -> tuple[int, bytes]:
+        count = len(json.loads(body)["instances"])
+        if count > 3:
+            message = "Failed: `Response size too large. Received at least 10 bytes`"
+            return 400, json.dumps({"error": {"code": 400, "message": message}}).encode()
+        return 200, json.dumps({"predictions": [{"x": count}] * count}).encode()
+
+    monkeypatch.setattr(Endpoint, "sent", sent)
+    found = Endpoint("http://x/").predictions([{}] * 10, "rows", 1)
+    assert [each["x"] for each in found] == [2, 2, 3, 3, 3, 2, 2, 3, 3, 3]
+
+
+def test_a_redirect_is_refused() -> None:
+    class Elsewhere(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(302)
+            self.send_header("Location", "http://127.0.0.1:1/")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+        Thread(target=server.handle_request, daemon=True).start()
+        with pytest.raises(UserError, match="HTTP 302"):
+            Endpoint(f"http://127.0.0.1:{server.server_port}/").predictions([{}], "rows", 1)
