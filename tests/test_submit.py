@@ -23,7 +23,7 @@ from tests.doubles.clients import wait_until
 from tests.doubles.faults import Fault
 from tests.doubles.server import Json
 from tests.drill import many
-from tests.launcher.test_runs import record_of
+from tests.launcher.samples import record_of
 from tests.specs import specs_of
 from tests.submitting import (
     BUCKET,

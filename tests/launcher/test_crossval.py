@@ -9,8 +9,7 @@ from launcher.__main__ import main
 from launcher.commands import crossval
 from launcher.commands.session import Session
 
-from tests.launcher.samples import write_files
-from tests.launcher.test_results import JOB
+from tests.launcher.samples import JOB, write_files
 
 
 @pytest.fixture

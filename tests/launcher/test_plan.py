@@ -10,8 +10,7 @@ from launcher.commands import plan as command
 from launcher.commands.plan import Line, Plan, count, fitted, limits, size, span
 from launcher.commands.session import Session
 
-from tests.launcher.samples import write_files
-from tests.launcher.test_results import JOB
+from tests.launcher.samples import JOB, write_files
 
 PLAN = Plan(
     table={

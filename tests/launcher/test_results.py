@@ -13,29 +13,8 @@ from launcher.__main__ import main
 from launcher.console import UserError
 from launcher.results import chosen_model, results_of
 
-from tests.launcher.samples import study_of, write_files
-from tests.launcher.test_runs import record_of
+from tests.launcher.samples import JOB, record_of, study_of, write_files
 
-JOB = """
-[job]
-project = "some-project"
-region = "us-central1"
-bucket = "some-bucket"
-scale_tier = "BASIC"
-[data]
-train = "t.csv"
-eval_share = 0.1
-max_rejected_share = 0.0
-prepared = "data/prepared"
-[study]
-metric = "auc"
-goal = "maximize"
-trials = 9
-[study.parameters.ensemble]
-type = "integer"
-min = 1
-max = 8
-"""
 LOWER = study_of(
     {"ensemble": {"type": "integer", "min": 1, "max": 8}}, metric="rmse", goal="minimize"
 )

@@ -3,36 +3,16 @@
 import dataclasses
 import json
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from launcher import runs
 from launcher.commands.local_train import job_folder
 from launcher.console import UserError
-from launcher.packaging.sdist import packed
 from launcher.project import Project, git_revision
-from launcher.runs import RunRecord, flags_of, new_folder, newest_model, stopped_run
-from launcher.spec.custom_job import custom_job_of
+from launcher.runs import flags_of, new_folder, newest_model, stopped_run
 
-from tests.launcher.samples import QUIET, RUN, job_of, write_files
-
-FILES = {"PKG-INFO": "Name: x\n", "trainer/features.py": "", "trainer/model.py": "UNITS = 1"}
-
-
-def record_of(
-    folder: Path, *flags: str, files: Mapping[str, str] = FILES, data: str = "data-1"
-) -> RunRecord:
-    """Return what a run of a small package in the project `folder` is."""
-    write_files(
-        folder, {"job.toml": "[job]", "prepared/statistics.json": json.dumps({"fingerprint": data})}
-    )
-    content = packed({f"x-1/{name}": text.encode() for name, text in files.items()})
-    path = folder / "x-1.tar.gz"
-    path.write_bytes(content)
-    job = custom_job_of(job_of(), dataclasses.replace(RUN, arguments=flags))
-    prepared = str(folder / "prepared")
-    return RunRecord(job, path, folder / "job.toml", prepared, data, ["M trainer/model.py"], {})
+from tests.launcher.samples import FILES, QUIET, record_of, write_files
 
 
 def started(folder: Path, *flags: str) -> Path:

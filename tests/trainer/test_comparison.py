@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow
 import pyarrow.parquet
 import pytest
-from test_tables import declare, prepared
+from declared_tables import declare, prepared
 from trainer import prepare
 
 Array = npt.NDArray[np.float64]

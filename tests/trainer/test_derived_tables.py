@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_splits import split_of
-from test_tables import declare, parquet, prepared
+from declared_tables import declare, parquet, prepared, split_of
 from trainer import evaluate, features, predict, prepare, task
 from trainer.data import cells, files
 from trainer.data.schema import read_schema

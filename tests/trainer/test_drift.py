@@ -10,47 +10,22 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
-from test_tables import declare, prepared
+from declared_tables import CUSTOMERS, customers, declare, prepared
 from trainer.data.statistics import Statistics, parsed
 from trainer.evaluation.drift import distances, drift
 
 ROWS = 3_000
-KINDS = {
-    "age": "numeric",
-    "zeros": "numeric",
-    "day": "datetime",
-    "plan": "categorical",
-    "city": "categorical",
-    "user": "hashed",
-}
-
-
-def columns_of(rows: int, seed: int) -> dict[str, Any]:
-    """Return columns as `drift` takes them; a tenth of the ages and plans is missing."""
-    generator = np.random.default_rng(seed)
-    age = generator.normal(40, 10, rows).round(1)
-    age[generator.random(rows) < 0.1] = np.nan
-    plans = np.array(["basic", "plus", "pro", None])
-    plan = generator.choice(plans, rows, p=[0.5, 0.3, 0.1, 0.1])
-    return {
-        "age": age,
-        "zeros": np.where(generator.random(rows) < 0.9, 0.0, generator.gamma(2, 30, rows)),
-        "day": generator.integers(19_000, 19_365, rows).astype(float),
-        "plan": [*plan],
-        "city": [f"city {number}" for number in generator.integers(0, 40, rows)],
-        "user": [f"user {number}" for number in generator.integers(0, 900, rows)],
-    }
 
 
 @pytest.fixture(scope="module")
 def training(tmp_path_factory: pytest.TempPathFactory) -> Statistics:
-    folder, columns = tmp_path_factory.mktemp("drift"), columns_of(ROWS, 1)
+    folder, columns = tmp_path_factory.mktemp("drift"), customers(ROWS, 1)
     days = np.datetime64("1970-01-01") + columns["day"].astype("timedelta64[D]")
     labels = ["yes" if number % 3 else "no" for number in range(ROWS)]
     table = pyarrow.table({**columns, "day": days.astype(str), "y": labels})
     pyarrow.parquet.write_table(table, folder / "table.parquet")
     with pytest.MonkeyPatch.context() as patch:
-        declare(patch, KINDS)
+        declare(patch, CUSTOMERS)
         return parsed(prepared(folder / "table.parquet"))
 
 
@@ -92,14 +67,14 @@ def test_preparation_keeps_the_counts_of_the_training_rows(training: Statistics)
 def test_rows_like_those_of_training_have_no_drift(
     rows: int, seed: int, training: Statistics
 ) -> None:
-    found = drift(training, columns_of(rows, seed).items())
-    assert found.keys() == {*KINDS}
+    found = drift(training, customers(rows, seed).items())
+    assert found.keys() == {*CUSTOMERS}
     assert not any(each["drifted"] for each in found.values())
 
 
 @pytest.mark.parametrize("rows", [200, 2_000])
 def test_drift_in_two_columns_is_named_and_no_other(rows: int, training: Statistics) -> None:
-    columns = columns_of(rows, 2)
+    columns = customers(rows, 2)
     columns["age"] = columns["age"] + 25
     columns["plan"] = ["pro" if each == "basic" else each for each in columns["plan"]]
     found = drift(training, columns.items())
@@ -109,7 +84,7 @@ def test_drift_in_two_columns_is_named_and_no_other(rows: int, training: Statist
 
 
 def test_drift_of_missing_and_of_unseen_cells_is_named(training: Statistics) -> None:
-    columns = columns_of(1_000, 3)
+    columns = customers(1_000, 3)
     columns["day"][:600] = np.nan
     columns["city"] = [
         f"town {each}" if n < 700 else each for n, each in enumerate(columns["city"])
@@ -133,7 +108,7 @@ def test_data_that_an_earlier_version_prepared_has_no_distances(training: Statis
         del earlier[name]
     for column in earlier["numeric"].values():
         del column["shares"]
-    found = drift(parsed(earlier), columns_of(500, 2).items())
+    found = drift(parsed(earlier), customers(500, 2).items())
     assert found.keys() == {"age", "zeros", "day"}
     assert {each["jensen_shannon"] for each in found.values()} == {None}
     assert found["age"]["training_missing"] == pytest.approx(0.1, abs=0.02)

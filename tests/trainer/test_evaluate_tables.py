@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+from declared_tables import declare, labels
+from declared_tables import prepared as prepared_beside
 from evaluating import check_parity
-from test_tables import declare, labels
-from test_tables import prepared as prepared_beside
 from trainer import evaluate, features
 from trainer.data.schema import read_schema
 from trainer.data.statistics import read_statistics

@@ -9,8 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from test_drift import KINDS, columns_of
-from test_tables import declare, prepared
+from declared_tables import CUSTOMERS, customers, declare, prepared
 from trainer import features, monitor, predict
 from trainer.data.schema import read_schema
 from trainer.data.statistics import Statistics, parsed, read_statistics
@@ -26,7 +25,7 @@ ROWS = 3_000
 
 def rows_of(count: int, seed: int) -> list[Row]:
     """Return rows of raw cells, a tenth of the ages, plans and notes missing, with labels."""
-    columns = columns_of(count, seed)
+    columns = customers(count, seed)
     columns["age"] = [None if np.isnan(each) else each for each in columns["age"].tolist()]
     days = np.datetime64("1970-01-01") + columns["day"].astype("timedelta64[D]")
     columns |= {"day": days.astype(str).tolist(), "zeros": columns["zeros"].tolist()}
@@ -60,7 +59,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("monitor")
     table = write(folder / "table.jsonl", rows_of(ROWS, 1))
     with pytest.MonkeyPatch.context() as patch:
-        kinds = {**KINDS, "note": "text", "id": "ignore"}
+        kinds = {**CUSTOMERS, "note": "text", "id": "ignore"}
         declare(patch, {k: kinds[k] for k in kinds if k != "id"}, LABEL_SQL="RTRIM(label, '.')")
         prepared(table)
         exported(folder)
@@ -87,7 +86,7 @@ def test_rows_like_those_of_training_have_no_drift(
     table = write(tmp_path / "rows.jsonl", rows_of(count, 2), "y")
     code, found = monitored(model, table, capsys)
     assert (code, found["rows"], found["drifted"], found["threshold"]) == (0, count, [], 0.3)
-    assert found["columns"].keys() == {*KINDS, "note"} and not found["predictions"]["drifted"]
+    assert found["columns"].keys() == {*CUSTOMERS, "note"} and not found["predictions"]["drifted"]
     assert (found["labels"], found["metrics"]) == (0, {})
 
 
@@ -198,7 +197,7 @@ def test_the_other_tasks_have_predictions_and_a_metric(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    declare(monkeypatch, KINDS, TASK=task)
+    declare(monkeypatch, CUSTOMERS, TASK=task)
     monkeypatch.setattr(measures, "RESAMPLES", 2)
     rows = [{**row, "y": n % 3} for n, row in enumerate(rows_of(600, 9))]
     table = write(tmp_path / "table.jsonl", rows, "note")

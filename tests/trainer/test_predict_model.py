@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 from conftest import Row, decimal, made_up_rows
-from test_tables import declare, labels
-from test_tables import prepared as prepared_beside
+from declared_tables import declare, labels
+from declared_tables import prepared as prepared_beside
 from trainer import features, predict
 from trainer.data import files, raw_rows
 from trainer.data.schema import Schema, read_schema

@@ -35,7 +35,7 @@ def test_shards_have_the_same_bytes_with_any_number_of_threads_and_any_memory(
         monkeypatch.setattr(shard_writer, name, count)
     for threads, memory_mb in (1, "4096"), (2, "512"), (4, "2048"):
         setting = f"SET threads = {threads}"
-        monkeypatch.setattr(engine, "database", lambda *rest, s=setting: ran(database(*rest), s))
+        monkeypatch.setattr(engine, "database", lambda *rest, s=setting: database(*rest).execute(s))
         run(train, tmp_path / str(threads), "--memory-mb", memory_mb)
         found.append(read_statistics(tmp_path / str(threads), schema))
     assert found[0] == found[1] == found[2] and len(found[0].fingerprint) == 64
@@ -53,11 +53,6 @@ def test_the_number_of_shards_is_the_least_power_of_two(
 ) -> None:
     monkeypatch.setattr(shard_writer, "SHARD_ROWS", 8)
     assert shard_writer.shard_count(rows) == count
-
-
-def ran(connection: duckdb.DuckDBPyConnection, statement: str) -> duckdb.DuckDBPyConnection:
-    """Return a connection after it ran a statement."""
-    return connection.execute(statement)
 
 
 def test_codes_do_not_depend_on_how_many_columns_are_joined_at_once(

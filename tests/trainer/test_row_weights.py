@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from declared_tables import declare
 from recorder import metrics_of_rows
 from sklearn import metrics as sklearn
-from test_tables import declare
 from trainer import evaluate, features, prepare
 from trainer.data.schema import Schema, read_schema
 from trainer.data.shards import Split, Window

@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_splits import split_of, write
-from test_tables import declare
+from declared_tables import declare, split_of, write
 from trainer import features, prepare
 from trainer.data.schema import read_schema
 from trainer.data.statistics import read_statistics

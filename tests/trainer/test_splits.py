@@ -1,51 +1,19 @@
 """Splits mean something: which side a row is on, what the eval split holds, and what is reported of small ones."""
 
-import csv
 import datetime
 import decimal
 import json
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow
-import pyarrow.parquet
 import pytest
-from test_tables import declare
-from trainer import prepare
+from declared_tables import declare, split_of, write
 
 ROWS = 3_000
 RANDOM = np.random.default_rng(5)
 COLORS = np.array(["red", "green", "blue"])
 COUNTS = [None if number % 7 == 0 else number for number in range(ROWS)]
-
-
-def write(path: Path, columns: Mapping[str, Any], as_csv: bool = True) -> Path:
-    if not as_csv:
-        pyarrow.parquet.write_table(pyarrow.table(dict(columns)), path)
-        return path
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(columns)
-        writer.writerows(zip(*columns.values(), strict=True))
-    return path
-
-
-def split_of(train: Path, *options: str) -> dict[str, list[tuple[Any, ...]]]:
-    """Prepare a table; return the encoded rows of each split."""
-    output = train.with_name("output")
-    assert prepare.main(["--train", str(train), "--output", str(output), *options]) == 0
-    tables = {
-        name: pyarrow.concat_tables(
-            map(pyarrow.parquet.read_table, sorted((output / name).glob("*.parquet")))
-        )
-        for name in json.loads((output / "statistics.json").read_text(encoding="utf-8"))["rows"]
-    }
-    return {
-        name: list(zip(*table.to_pydict().values(), strict=True)) for name, table in tables.items()
-    }
 
 
 def labels(count: int = ROWS) -> list[str]:

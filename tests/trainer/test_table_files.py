@@ -12,7 +12,7 @@ import numpy
 import pyarrow
 import pyarrow.parquet
 import pytest
-from test_tables import CSV, declare, labels, parquet, prepared
+from declared_tables import CSV, declare, labels, parquet, prepared
 from trainer import features, prepare
 from trainer.data.schema import Schema
 from trainer.preprocessing import provenance, raw_table

@@ -14,31 +14,16 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pyarrow
 import pyarrow.parquet
 import pytest
 import row_keys
-from trainer import features, prepare
+from declared_tables import CSV, DEFAULTS, declare, labels, parquet, prepared
 from trainer.data import files
 from trainer.run.errors import UserError
 
-DEFAULTS: dict[str, Any] = {
-    "LABEL": "y",
-    "TASK": "binary",
-    "POSITIVE": "yes",
-    "LABEL_SQL": "",
-    "MISSING": ["?", "nan"],
-    "DELIMITER": ",",
-    "COMMENT": "",
-    "HEADER": [],
-    "DECIMAL": ".",
-    "UNITS": {},
-    "DAY_FIRST": [],
-}
 ANYWHERE = """
 import contextlib, json, locale, sys
 from trainer import features, prepare
@@ -48,30 +33,6 @@ for name, value in json.loads(sys.argv[1]).items():
     setattr(features, name, value)
 sys.exit(prepare.main(sys.argv[2:]))
 """
-
-
-def declare(patch: pytest.MonkeyPatch, columns: Mapping[str, str], **more: Any) -> None:
-    """Have features.py declare these columns."""
-    for name, value in {**DEFAULTS, "COLUMNS": dict(columns), **more}.items():
-        patch.setattr(features, name, value)
-
-
-def prepared(train: Path, *options: str) -> dict[str, Any]:
-    """Prepare quietly beside the table; return the statistics."""
-    output = train.parent / "output"
-    assert prepare.main(["--train", str(train), "--output", str(output), "-q", *options]) == 0
-    return dict(json.loads((output / files.STATISTICS).read_text(encoding="utf-8")))
-
-
-def parquet(path: Path, names: list[str], columns: list[list[Any]]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    arrays = [pyarrow.array(column) for column in columns]
-    pyarrow.parquet.write_table(pyarrow.Table.from_arrays(arrays, names=names), path)
-    return path
-
-
-def labels(count: int) -> list[str]:
-    return ["yes" if number % 3 else "no" for number in range(count)]
 
 
 def test_the_key_of_a_row_is_that_of_its_text() -> None:
@@ -174,11 +135,6 @@ def test_examples_are_rows_of_the_last_split_alone(
         assert len([json.loads(line) for line in text.split("\n") if line]) == min(10, rows)
 
 
-CSV = b"x,y\n" + b"".join(
-    b"%d,%s\n" % (number, b"no" if number % 3 else b"yes") for number in range(90)
-)
-
-
 def zipped(*names: str) -> bytes:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
@@ -199,7 +155,6 @@ def tarred() -> bytes:
 LINES = b"".join(
     b'{"x": %d, "y": "%s"}\n' % (number, b"no" if number % 3 else b"yes") for number in range(90)
 )
-
 UNUSABLE = {
     "empty.csv": (b"", "is empty"),
     "two.zip": (zipped("a.csv", "b.csv"), "a zip archive of 2 files.*`unzip two.zip`"),

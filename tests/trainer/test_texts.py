@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from test_preprocessing import ran
-from test_tables import declare, prepared
+from declared_tables import declare, prepared
 from trainer import features, prepare, task
 from trainer.data import files
 from trainer.data.schema import read_schema
@@ -73,7 +72,7 @@ def test_shards_of_texts_have_the_same_bytes_every_time(
     table, database = comments(tmp_path, refunds, 20_000), engine.database
     for threads in ("1", "4"):
         setting = f"SET threads = {threads}"
-        monkeypatch.setattr(engine, "database", lambda *rest, s=setting: ran(database(*rest), s))
+        monkeypatch.setattr(engine, "database", lambda *rest, s=setting: database(*rest).execute(s))
         assert prepare.main(["--train", str(table), "--output", str(tmp_path / threads), "-q"]) == 0
     schema = read_schema(features)
     one, other = (read_statistics(tmp_path / threads, schema) for threads in ("1", "4"))
