@@ -1,6 +1,7 @@
 """A model of a baked project deployed: promoted, replaced, rolled back, evaluated, monitored, predicting by a batch job."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,54 +11,63 @@ from tests.doubles import Doubles, google_cloud
 from tests.doubles.containers import serving_program
 from tests.sessions import metrics_of, nox, python_of, ran, settled
 
+QUICKLY = ("--max-steps", "20", "--ensemble", "1")
 
-@pytest.mark.full
-def test_a_model_is_deployed_promoted_replaced_and_rolled_back(
-    lived_in: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    project = settled(
-        bake(tmp_path, {"gcp_project": "some-project-1", "bucket": "some-bucket-1"}), lived_in
-    )
-    quickly = ("--max-steps", "20", "--ensemble", "1")
-    ran(project, "local_train", *quickly, "--seed", "1")
+
+@pytest.fixture
+def project(lived_in: Path, tmp_path: Path) -> Path:
+    """A project of two runs with other weights, the first of them evaluated, and the environment of a container."""
+    answers = {"gcp_project": "some-project-1", "bucket": "some-bucket-1"}
+    project = settled(bake(tmp_path, answers), lived_in)
+    for seed in ("1", "2"):
+        ran(project, "local_train", *QUICKLY, "--seed", seed)
     ran(project, "evaluate", "--run", "1")
-    # This makes the environment of the container.
     assert "--port is 99999" in nox(project, "serve", "--port", "99999").stderr
-    root = tmp_path / "root"
+    return project
+
+
+@pytest.fixture
+def cloud(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Doubles]:
+    """A cloud whose containers are servers of the project, and to which its sessions are directed."""
     with (
-        google_cloud(root) as cloud,
+        google_cloud(tmp_path / "root") as cloud,
         serving_program(python_of(project, "serving")) as start,
     ):
         cloud.storage.create_bucket("some-bucket-1", "us-central1")
         cloud.jobs.models.start = start
         for name, value in cloud.variables.items():
             monkeypatch.setenv(name, value)
-        address = f"{cloud.jobs_url}/v1/projects/some-project-1/locations/us-central1/endpoints"
-        known = [predicted(project, "--run", "1")]
+        yield cloud
 
-        def served() -> list[float]:
-            return predicted(project, "--url", f"{address}/e-census-income:predict")
 
-        ran(project, "deploy", "--run", "1", "--poll-seconds", "0.1")
-        check_evaluation(cloud, metrics_of(project)["auc"])
-        assert difference(served(), known[0]) < 1e-6
-        ran(project, "deploy", "--promote")
-        assert difference(served(), known[0]) < 1e-6
-        ran(project, "local_train", *quickly, "--seed", "2")
-        known.append(predicted(project, "--run", "2"))
-        assert difference(*known) > 1e-4
-        ran(project, "deploy", "--run", "2", "--poll-seconds", "0.1")
-        assert min(difference(served(), each) for each in known) < 1e-6
-        ran(project, "deploy", "--promote")
-        assert difference(served(), known[1]) < 1e-6
-        ran(project, "deploy", "--rollback")
-        assert difference(served(), known[0]) < 1e-6
-        assert difference(batched(project), known[0]) < 1e-6
-        check_monitored(project)
-        listed = ran(project, "deploy", "--list")
-        assert "100 %" in listed and listed.count("e-census-income") == 2
-        ran(project, "deploy", "--undeploy", "all", "--yes", "--poll-seconds", "0.1")
-        assert "is not deployed" not in ran(project, "deploy", "--list")
+@pytest.mark.full
+def test_a_model_is_deployed_promoted_replaced_and_rolled_back(
+    project: Path, cloud: Doubles
+) -> None:
+    first, second = (predicted(project, "--run", run) for run in ("1", "2"))
+    assert difference(first, second) > 1e-4
+
+    def served() -> list[float]:
+        place = "projects/some-project-1/locations/us-central1/endpoints/e-census-income"
+        return predicted(project, "--url", f"{cloud.jobs_url}/v1/{place}:predict")
+
+    ran(project, "deploy", "--run", "1", "--poll-seconds", "0.1")
+    check_evaluation(cloud, metrics_of(project)["auc"])
+    assert difference(served(), first) < 1e-6
+    ran(project, "deploy", "--promote")
+    assert difference(served(), first) < 1e-6
+    ran(project, "deploy", "--run", "2", "--poll-seconds", "0.1")
+    assert min(difference(served(), each) for each in (first, second)) < 1e-6
+    ran(project, "deploy", "--promote")
+    assert difference(served(), second) < 1e-6
+    ran(project, "deploy", "--rollback")
+    assert difference(served(), first) < 1e-6
+    assert difference(batched(project), first) < 1e-6
+    check_monitored(project)
+    listed = ran(project, "deploy", "--list")
+    assert "100 %" in listed and listed.count("e-census-income") == 2
+    ran(project, "deploy", "--undeploy", "all", "--yes", "--poll-seconds", "0.1")
+    assert "is not deployed" not in ran(project, "deploy", "--list")
 
 
 def check_evaluation(cloud: Doubles, auc: float) -> None:

@@ -1,5 +1,7 @@
 """What is read of a Parquet file, as the project will read it."""
 
+import datetime
+import decimal
 import importlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -75,10 +77,21 @@ def test_parquet_without_pyarrow_is_refused(
     refused(lambda: checked_data_path(path), "pyarrow is not installed", "run: pip install pyarrow")
 
 
-def test_parquet_cells_are_those_of_preparing(tmp_path: Path) -> None:
-    import datetime
-    import decimal
+CELLS = {
+    "date": "2024-05-06",
+    "nanoseconds": "1970-01-01 00:00:00",
+    "zone": "2024-05-06 12:30:00+00:00",
+    "duration": "5",
+    "decimal": "1.50",
+    "codes": "a",
+    "flag": "true",
+    "large": "18446744073709551615",
+    "null": "",
+    "list": "",
+}
 
+
+def test_parquet_cells_are_those_of_preparing(tmp_path: Path) -> None:
     pyarrow = pytest.importorskip("pyarrow")
     noon = datetime.datetime(2024, 5, 6, 12, 30)
     columns = {
@@ -93,21 +106,6 @@ def test_parquet_cells_are_those_of_preparing(tmp_path: Path) -> None:
         "null": pyarrow.nulls(1),
         "list": pyarrow.array([[1]]),
     }
-    importlib.import_module("pyarrow.parquet").write_table(
-        pyarrow.table(columns), tmp_path / "a.parquet"
-    )
-    table = read_table(str(tmp_path / "a.parquet"))
-    cells = {name: column.cells[0] for name, column in table.columns.items()}
-    assert cells == {
-        "date": "2024-05-06",
-        "nanoseconds": "1970-01-01 00:00:00",
-        "zone": "2024-05-06 12:30:00+00:00",
-        "duration": "5",
-        "decimal": "1.50",
-        "codes": "a",
-        "flag": "true",
-        "large": "18446744073709551615",
-        "null": "",
-        "list": "",
-    }
+    table = read_table(parquet(tmp_path, columns))
+    assert {name: column.cells[0] for name, column in table.columns.items()} == CELLS
     assert table.columns["list"].reason == "its cells are list<element: int64>"

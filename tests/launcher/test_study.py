@@ -33,6 +33,37 @@ PARAMETERS = {
     "hidden_units": UNITS,
     "batch_size": BATCH,
 }
+PARAMETER_SPECS = [
+    {
+        "parameterId": "ensemble",
+        "integerValueSpec": {"minValue": "1", "maxValue": "8"},
+        "scaleType": "UNIT_LINEAR_SCALE",
+        "conditionalParameterSpecs": [
+            {
+                "parentIntValues": {"values": ["1"]},
+                "parameterSpec": {
+                    "parameterId": "dropout",
+                    "doubleValueSpec": {"minValue": 0.0, "maxValue": 0.5},
+                    "scaleType": "UNIT_LINEAR_SCALE",
+                },
+            }
+        ],
+    },
+    {
+        "parameterId": "learning-rate",
+        "doubleValueSpec": {"minValue": 0.001, "maxValue": 0.1},
+        "scaleType": "UNIT_LOG_SCALE",
+    },
+    {
+        "parameterId": "hidden-units",
+        "categoricalValueSpec": {"values": ["64,32", "128,64,32"]},
+    },
+    {
+        "parameterId": "batch-size",
+        "discreteValueSpec": {"values": [256.0, 1024.0]},
+        "scaleType": "UNIT_LINEAR_SCALE",
+    },
+]
 
 
 def test_a_job_without_a_study_has_no_findings() -> None:
@@ -47,37 +78,7 @@ def test_a_study_becomes_a_study_spec() -> None:
         "algorithm": "RANDOM_SEARCH",
         "measurementSelectionType": "BEST_MEASUREMENT",
         "decayCurveStoppingSpec": {"useElapsedDuration": False},
-        "parameters": [
-            {
-                "parameterId": "ensemble",
-                "integerValueSpec": {"minValue": "1", "maxValue": "8"},
-                "scaleType": "UNIT_LINEAR_SCALE",
-                "conditionalParameterSpecs": [
-                    {
-                        "parentIntValues": {"values": ["1"]},
-                        "parameterSpec": {
-                            "parameterId": "dropout",
-                            "doubleValueSpec": {"minValue": 0.0, "maxValue": 0.5},
-                            "scaleType": "UNIT_LINEAR_SCALE",
-                        },
-                    }
-                ],
-            },
-            {
-                "parameterId": "learning-rate",
-                "doubleValueSpec": {"minValue": 0.001, "maxValue": 0.1},
-                "scaleType": "UNIT_LOG_SCALE",
-            },
-            {
-                "parameterId": "hidden-units",
-                "categoricalValueSpec": {"values": ["64,32", "128,64,32"]},
-            },
-            {
-                "parameterId": "batch-size",
-                "discreteValueSpec": {"values": [256.0, 1024.0]},
-                "scaleType": "UNIT_LINEAR_SCALE",
-            },
-        ],
+        "parameters": PARAMETER_SPECS,
     }
 
 

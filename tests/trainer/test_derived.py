@@ -1,8 +1,8 @@
 """Derived columns of random expressions: SQL and TensorFlow compute the same."""
 
 import random
+import re
 from contextlib import suppress
-from typing import Any
 
 import numpy as np
 import pytest
@@ -76,7 +76,43 @@ PATTERNS = (
     "r'a|b'",
     "'^$'",
 )
-PARTS = ("YEAR", "MONTH", "DAY", "WEEKDAY", "HOUR")
+# What stands in braces in a form is an expression of that type, or one of CHOICES; {same} is of the type
+# of the form, and {any} of any type.
+LITERALS = {
+    "number": ("0", "1", ".5", "1e3", "NULL"),
+    "date": COLUMNS["date"],
+    "text": ("''", "'a'", r"'it\'s'", "NULL"),
+}
+CHOICES = {
+    "operator": ("+", "-", "*", "/"),
+    "function": ("ABS", "LOG", "SQRT", "ROUND", "-"),
+    "power": ("2", "-1", "0.5", "{number}"),
+    "part": ("YEAR", "MONTH", "DAY", "WEEKDAY", "HOUR"),
+    "pattern": PATTERNS,
+    "least": ("LEAST", "greatest"),
+    "more": ("", ", {same}"),
+    "equal": ("=", "<>", "!="),
+    "less": ("<", "<=", ">", ">="),
+    "not": ("", "NOT "),
+    "and": ("AND", "or"),
+}
+ANYTHING = ("IF({boolean}, {same}, {same})", "coalesce({same}, {same}{more})")
+ORDERED = (*ANYTHING, "{least}({same}, {same}{more})")
+FORMS = {
+    "number": (
+        *ORDERED,
+        *("({number} {operator} {number})",) * 6,
+        *("{function}({number})", "{part}({date})") * 3,
+        *("POW({number}, {power})", "DAYS_BETWEEN({date}, {date})", "LENGTH({text})"),
+    ),
+    "date": ORDERED,
+    "text": (*ANYTHING, "LOWER({text})", "CONCAT({text}, {text})"),
+    "boolean": (
+        *("({any} {equal} {any})", "({number} {less} {number})", "({date} {less} {date})"),
+        *("REGEXP_CONTAINS({text}, {pattern})", "({any} IS {not}NULL)"),
+    ),
+}
+OF_BOOLEANS = ("({boolean} {and} {boolean})", "(NOT {boolean})", ANYTHING[0])
 
 
 def made_up_cell(choose: random.Random, type_: str) -> str:
@@ -93,55 +129,20 @@ def made_up_cell(choose: random.Random, type_: str) -> str:
 
 def made_up(choose: random.Random, type_: str, depth: int) -> str:
     """Return an expression of a type."""
-
-    def of(wanted: str) -> str:
-        return made_up(choose, wanted, depth - 1)
-
     if depth == 0 and type_ != "boolean":
-        literals = {
-            "number": ("0", "1", ".5", "1e3", "NULL"),
-            "date": COLUMNS["date"],
-            "text": ("''", "'a'", r"'it\'s'", "NULL"),
-        }
-        return choose.choice([*COLUMNS[type_] * 2, choose.choice(literals[type_])])
-    any_type, some = choose.choice(["number", "date", "text"]), choose.randrange(1, 3)
-    anything = [
-        lambda: f"IF({of('boolean')}, {of(type_)}, {of(type_)})",
-        lambda: f"coalesce({', '.join(of(type_) for _ in range(some + 1))})",
-    ]
-    ordered = [
-        lambda: (
-            f"{choose.choice(['LEAST', 'greatest'])}({', '.join(of(type_) for _ in range(some + 1))})"
-        )
-    ]
-    forms: dict[str, list[Any]] = {
-        "number": [
-            *anything, *ordered,
-            *[lambda: f"({of('number')} {choose.choice('+-*/')} {of('number')})"] * 6,
-            *[lambda: f"{choose.choice(['ABS', 'LOG', 'SQRT', 'ROUND', '-'])}({of('number')})"] * 3,
-            lambda: f"POW({of('number')}, {choose.choice(['2', '-1', '0.5', of('number')])})",
-            *[lambda: f"{choose.choice(PARTS)}({of('date')})"] * 3,
-            lambda: f"DAYS_BETWEEN({of('date')}, {of('date')})",
-            lambda: f"LENGTH({of('text')})",
-        ],
-        "date": [*anything, *ordered],
-        "text": [*anything, lambda: f"LOWER({of('text')})", lambda: f"CONCAT({of('text')}, {of('text')})"],
-        "boolean": [
-            lambda: f"({of(any_type)} {choose.choice(['=', '<>', '!='])} {of(any_type)})",
-            lambda: f"({of('number')} {choose.choice(['<', '<=', '>', '>='])} {of('number')})",
-            lambda: f"({of('date')} {choose.choice(['<', '<=', '>', '>='])} {of('date')})",
-            lambda: f"REGEXP_CONTAINS({of('text')}, {choose.choice(PATTERNS)})",
-            lambda: f"({of(any_type)} IS {choose.choice(['', 'NOT '])}NULL)",
-        ],
-    }  # fmt: skip
-    if depth > 1:
-        forms["boolean"] += [
-            lambda: f"({of('boolean')} {choose.choice(['AND', 'or'])} {of('boolean')})",
-            lambda: f"(NOT {of('boolean')})",
-            anything[0],
-        ]
-    depth = max(depth, 1)
-    return str(choose.choice(forms[type_])())
+        return choose.choice([*COLUMNS[type_] * 2, choose.choice(LITERALS[type_])])
+    forms = FORMS[type_] + (OF_BOOLEANS if type_ == "boolean" and depth > 1 else ())
+    types = {"same": type_, "any": choose.choice([*COLUMNS])}
+
+    def part(name: re.Match[str]) -> str:
+        if name[1] in CHOICES:
+            return filled(choose.choice(CHOICES[name[1]]))
+        return made_up(choose, types.get(name[1], name[1]), max(depth, 1) - 1)
+
+    def filled(form: str) -> str:
+        return re.sub(r"\{(\w+)\}", part, form)
+
+    return filled(choose.choice(forms))
 
 
 def made_up_table(schema: Schema, choose: random.Random) -> dict[str, list[str]]:

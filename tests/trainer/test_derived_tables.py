@@ -1,11 +1,13 @@
 """Derived columns from the table to the prediction: split, statistics, evaluation, rows that are refused."""
 
+import io
 import json
 import random
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -29,6 +31,7 @@ DERIVED = {
     "late": "DAYS_BETWEEN(start, end) > 4",
     "latest": "GREATEST(start, end)",
 }
+RAW = ("fee", "start", "end", "plan")
 
 
 def loans(count: int, choose: random.Random) -> list[dict[str, Any]]:
@@ -58,84 +61,108 @@ def written(rows: Sequence[Mapping[str, Any]], path: Path) -> Path:
 
 
 @pytest.fixture
-def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def declared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """features.py declares the columns of loans."""
     declare(monkeypatch, KINDS_OF_LOANS, DERIVED=DERIVED)
+
+
+@pytest.fixture
+def table(declared: None, tmp_path: Path) -> Path:
     return written(loans(600, random.Random(0)), tmp_path / "table.csv")
 
 
-def test_a_model_with_derived_columns_is_trained_evaluated_and_asked(
-    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    found = prepared(table)
+class Trained(NamedTuple):
+    """A run on a table of loans."""
+
+    table: Path
+    statistics: dict[str, Any]
+    job: Path
+    printed: str
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    folder = tmp_path_factory.mktemp("loans")
+    table = written(loans(600, random.Random(0)), folder / "table.csv")
+    flags = ["--data-dir", str(folder / "output"), "--job-dir", str(folder / "job")]
+    flags += ["--quality", "fast", "--hidden-units", "8"]
+    with pytest.MonkeyPatch.context() as patch, redirect_stderr(io.StringIO()) as printed:
+        declare(patch, KINDS_OF_LOANS, DERIVED=DERIVED)
+        statistics = prepared(table)
+        assert task.main(flags) == 0  # which compares the exported model with the network
+    return Trained(table, statistics, folder / "job", printed.getvalue())
+
+
+def asked(count: int) -> list[dict[str, Any]]:
+    """Return rows without labels, in the columns that the model reads."""
+    return [{name: row[name] for name in RAW} for row in loans(count, random.Random(1))]
+
+
+def test_derived_columns_have_statistics_and_no_cells_in_the_examples(trained: Trained) -> None:
+    found = trained.statistics
     assert [*found["numeric"]] == ["fee", "rate", "late", "start", "latest"]
     assert {*found["vocabularies"]["short"]} == {"other", "plus", "free"}
     assert (found["numeric"]["late"]["minimum"], found["numeric"]["late"]["maximum"]) == (0, 1)
     assert found["numeric"]["rate"]["missing"] > 30 and found["numeric"]["latest"]["missing"] > 30
-    output = table.parent / "output"
-    raw = ["fee", "start", "end", "plan"]
-    examples = [
-        json.loads(line) for line in (output / files.EXAMPLES).read_text("utf-8").splitlines()
-    ]
-    assert [*map(list, examples)] == [raw] * 10 and {
-        *map(type, (each["fee"] for each in examples))
-    } == {float}
-    job = tmp_path / "job"
-    flags = [
-        "--data-dir",
-        str(output),
-        "--job-dir",
-        str(job),
-        "--quality",
-        "fast",
-        "--hidden-units",
-        "8",
-    ]
-    assert task.main(flags) == 0  # which compares the exported model with the network
-    printed = capsys.readouterr().err
-    assert re.search(r"not used +note, row: ignore in trainer/features.py\n", printed)
-    schema = read_schema(features)
-    model = job / "model"
-    assert {*input_parameters(model)} == {*raw}
-    arguments = [
-        "--train",
-        table,
-        "--output",
-        output,
-        "--model",
-        model,
-        "-q",
-        "--by",
-        "short,rate,late,note,end",
-    ]
+    lines = (trained.table.parent / "output" / files.EXAMPLES).read_text("utf-8").splitlines()
+    examples = [json.loads(line) for line in lines]
+    assert [tuple(each) for each in examples] == [RAW] * 10
+    assert {type(each["fee"]) for each in examples} == {float}
+
+
+def test_a_model_takes_the_columns_that_its_expressions_read(
+    trained: Trained, declared: None
+) -> None:
+    assert {*input_parameters(trained.job / "model")} == {*RAW}
+    assert read_schema(features).raw.used == RAW
+    unused = r"not used +note, row: ignore in trainer/features.py\n"
+    assert re.search(unused, trained.printed)
+
+
+def test_an_evaluation_is_split_by_derived_columns(
+    trained: Trained, declared: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(measures, "RESAMPLES", 2)
-    assert evaluate.main([*map(str, arguments)]) == 0
-    document = json.loads((job / "evaluation/evaluation.json").read_text("utf-8"))
-    assert {*document["importance"]} == {*raw}
+    output, model = trained.table.with_name("output"), trained.job / "model"
+    flags = ["--train", trained.table, "--output", output, "--model", model, "-q"]
+    assert evaluate.main([*map(str, flags), "--by", "short,rate,late,note,end"]) == 0
+    document = json.loads((trained.job / "evaluation/evaluation.json").read_text("utf-8"))
+    assert {*document["importance"]} == {*RAW}
     assert next(iter(document["importance"])) in ("fee", "end")
     assert {*document["slices"]["short"]} == {"other", "plus", "free"}
     assert {*document["slices"]["note"]} == {"x"}
     assert {*document["slices"]["late"]} == {"0", "1", "(missing)"}
     for slices in document["slices"].values():
         assert sum(each["rows"] for each in slices.values()) == document["rows"]
-    rows = [{name: row[name] for name in raw} for row in loans(30, random.Random(1))]
-    rows[3]["end"] = "tomorrow"
-    asked = written(rows, tmp_path / "asked" / "rows.csv")
-    with pytest.raises(
-        UserError, match="row 4, column 'end' is 'tomorrow'; expected a date such as"
-    ):
-        predict.main(["--model", str(model), "--input", str(asked)])
-    with pytest.raises(UserError, match="do not fit the model .'rate': unknown"):
-        predict.main(
-            ["--model", str(model), "--input", str(written([{**rows[0], "rate": 1}], asked))]
-        )
-    del rows[3]
-    capsys.readouterr()
-    assert predict.main(["--model", str(model), "--input", str(written(rows, asked)), "-q"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"end": "tomorrow"}, "row 4, column 'end' is 'tomorrow'; expected a date such as"),
+        ({"rate": 1}, "do not fit the model .'rate': unknown"),
+    ],
+)
+def test_a_row_that_no_expression_can_read_is_not_predicted(
+    trained: Trained, declared: None, tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    rows = [{**dict.fromkeys(change, ""), **row} for row in asked(30)]
+    rows[3].update(change)
+    path = written(rows, tmp_path / "rows.csv")
+    with pytest.raises(UserError, match=message):
+        predict.main(["--model", str(trained.job / "model"), "--input", str(path)])
+
+
+def test_predict_computes_derived_columns_as_the_signature_does(
+    trained: Trained, declared: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows, model = asked(29), trained.job / "model"
+    path = written(rows, tmp_path / "rows.csv")
+    assert predict.main(["--model", str(model), "--input", str(path), "-q"]) == 0
     predicted = [json.loads(line)["probability"] for line in capsys.readouterr().out.splitlines()]
     texts = [{name: cells.text(cell) for name, cell in row.items()} for row in rows]
-    session = load_and_predict(model, texts)
-    np.testing.assert_allclose(predicted, [each["probability"] for each in session], rtol=1e-4)
-    assert schema.raw.used == ("fee", "start", "end", "plan")
+    expected = [each["probability"] for each in load_and_predict(model, texts)]
+    np.testing.assert_allclose(predicted, expected, rtol=1e-4)
 
 
 def test_a_row_stays_in_its_split_and_an_expression_makes_prepared_data_stale(

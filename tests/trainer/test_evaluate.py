@@ -187,7 +187,7 @@ def eval_split_of(model: Model, prepared: Path, schema: Schema) -> tuple[Any, An
     return window.labels, outputs[:, 1].astype(np.float64)
 
 
-def test_a_threshold_is_chosen_on_the_eval_split_and_kept_if_asked(
+def test_a_threshold_is_chosen_on_the_eval_split(
     evaluated: Evaluate,
     model: Model,
     prepared: Path,
@@ -196,8 +196,7 @@ def test_a_threshold_is_chosen_on_the_eval_split_and_kept_if_asked(
     run_dir: Path,
     tmp_path: Path,
 ) -> None:
-    folder = run_dir / "model"
-    before = (folder / "saved_model.pb").read_bytes()
+    before = (run_dir / "model" / "saved_model.pb").read_bytes()
     if schema.task != "binary":
         with pytest.raises(UserError, match="has no threshold; expected a model of two classes"):
             evaluated("--threshold", "f1")
@@ -205,20 +204,27 @@ def test_a_threshold_is_chosen_on_the_eval_split_and_kept_if_asked(
     labels, scores = eval_split_of(model, prepared, schema)
     expected = chosen_threshold("balanced", labels, scores)
     shown = evaluated("--threshold", "balanced")
-    assert (folder / "saved_model.pb").read_bytes() == before
+    assert (run_dir / "model" / "saved_model.pb").read_bytes() == before
     assert shown["source"]["rows_of"] == "test"
-    assert shown["thresholds"]["balanced"]["threshold"] == pytest.approx(expected, rel=1e-5)
+    found = shown["thresholds"]["balanced"]["threshold"]
+    assert found == pytest.approx(expected, rel=1e-5)
     assert shown["thresholds"]["model"]["threshold"] == 0.5
     # Other rows than those of the eval split play no part either.
     table = write_table(tmp_path / "rows.data", schema, rows[:50])
     other = evaluated("--threshold", "balanced", "--input", str(table))
-    assert (
-        other["thresholds"]["balanced"]["threshold"] == shown["thresholds"]["balanced"]["threshold"]
-    )
+    assert other["thresholds"]["balanced"]["threshold"] == found
+
+
+def test_a_threshold_is_kept_if_asked(evaluated: Evaluate, schema: Schema, run_dir: Path) -> None:
+    if schema.task != "binary":
+        pytest.skip("a threshold is of two classes")
+    folder = run_dir / "model"
+    before = (folder / "saved_model.pb").read_bytes()
+    shown = evaluated("--threshold", "balanced")
     kept = evaluated("--threshold", "balanced", "--keep")
-    threshold = kept["thresholds"]["model"]["threshold"]
-    assert threshold_of(folder) == threshold == shown["thresholds"]["balanced"]["threshold"]
     errors = kept["thresholds"]["model"]
+    assert threshold_of(folder) == errors["threshold"]
+    assert errors["threshold"] == shown["thresholds"]["balanced"]["threshold"] != 0.5
     assert kept["confusion"] != shown["confusion"]
     assert kept["metrics"]["f1"]["value"] == pytest.approx(errors["f1"])
     assert kept["metrics"]["f1"] != shown["metrics"]["f1"]

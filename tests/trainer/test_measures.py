@@ -192,36 +192,46 @@ def test_the_most_frequent_values() -> None:
     assert len(measures.most_frequent(range(99))) == measures.MOST_POINTS
 
 
+ODD_DETAILS = {
+    "model": "runs/<b>",
+    "source": {"text": "test table"},
+    "importance": {"$\\frac{$": {"mean": 0.1, "deviation": 0.01}},
+    "revealing": ["<i>x</i> alone gives the class"],
+    "partial_dependence": {
+        "<i>$x_1": {"values": [1.0, 2.0], "predictions": {"$<i>": [0.1, 0.2]}},
+        "text": {"values": ["$<i>", "b" * 999], "predictions": {"p": [0.1, 0.2]}},
+    },
+    "drift": {"<i>": {"drifted": True, "jensen_shannon": None}},
+}
+
+
+def odd_document(task: str, labels: Any, predictions: Any) -> dict[str, Any]:
+    """Return what a page shows of predictions for 200 rows, with names that are no plain text."""
+    measure, main = partial(measures.measured, task), measures.MAIN[task]
+    classes = ("<no>", "yes", "maybe")[: predictions.shape[-1]]
+    return {
+        **ODD_DETAILS,
+        "task": task,
+        "rows": len(labels),
+        "metric": main,
+        "metrics": measures.with_intervals(measure, labels, predictions, {"constant": {}}),
+        **measures.details(task, labels, predictions, classes, OWN),
+        "slices": {"a <b>": measures.sliced(measure, labels, predictions, ["x&y", None] * 100)},
+        "history": [{"epoch": n, "loss": 1 / n, main: n} for n in (1, 2)],
+    }
+
+
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
 def test_the_page_needs_no_other_file(task: str) -> None:
     rows = 200
     labels: Any = np.arange(rows) % (2 if task == "binary" else 3)
-    classes = ("<no>", "yes", "maybe")[: labels.max() + 1]
-    predictions: Any = np.eye(labels.max() + 1)[labels] * 0.4 + 0.6 / len(classes)
+    count = labels.max() + 1
+    predictions: Any = np.eye(count)[labels] * 0.4 + 0.6 / count
     if task == "regression":
         labels, predictions = labels * 1.5, labels + 0.1 * np.arange(rows)
-    measure = partial(measures.measured, task)
-    document = {
-        "model": "runs/<b>",
-        "source": {"text": "test table"},
-        "task": task,
-        "rows": rows,
-        "metric": measures.MAIN[task],
-        "metrics": measures.with_intervals(measure, labels, predictions, {"constant": {}}),
-        **measures.details(task, labels, predictions, classes, OWN),
-        "slices": {"a <b>": measures.sliced(measure, labels, predictions, ["x&y", None] * 100)},
-        "importance": {"$\\frac{$": {"mean": 0.1, "deviation": 0.01}},
-        "revealing": ["<i>x</i> alone gives the class"],
-        "history": [{"epoch": n, "loss": 1 / n, measures.MAIN[task]: n} for n in (1, 2)],
-        "partial_dependence": {
-            "<i>$x_1": {"values": [1.0, 2.0], "predictions": {"$<i>": [0.1, 0.2]}},
-            "text": {"values": ["$<i>", "b" * 999], "predictions": {"p": [0.1, 0.2]}},
-        },
-        "drift": {"<i>": {"drifted": True, "jensen_shannon": None}},
-    }
     values = np.array(["$<i>", None, "b"] * rows, object)[:rows]
     cells = {"<i>$x_1": np.where(np.arange(rows) % 5, 1.5, np.nan), "text": values}
-    text, pictures = page(document, labels, predictions, cells)
+    text, pictures = page(odd_document(task, labels, predictions), labels, predictions, cells)
     assert "<i>" not in text and "alone gives the class.</p>" in text
     assert "Learning curve" in text and "<td>yes</td>" in text
     assert text.count("Errors by") == (4 if task == "regression" else 0)  # also as a label

@@ -219,50 +219,61 @@ def test_a_line_that_is_no_object_is_rejected_with_its_number(
     assert '""y"":' in found[0][2] and "[1, 2]" in found[1][2]
 
 
-def test_every_type_of_parquet_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    noon = datetime.datetime(2024, 5, 6, 12, 30)
-    numbers = {
-        "decimal": pyarrow.array([decimal.Decimal("1.50")] * 90),
-        "uint64": pyarrow.array([2**64 - 1] * 90, pyarrow.uint64()),
-        "float16": pyarrow.array(numpy.full(90, 1.5, numpy.float16)),
-        "codes": pyarrow.array([3] * 90).dictionary_encode(),
-        "null": pyarrow.nulls(90),
-        "row": pyarrow.array([*range(90)]),
-    }
-    texts = {
-        "date": (pyarrow.array([noon.date()] * 90), "2024-05-06"),
-        "time": (pyarrow.array([noon] * 90), "2024-05-06 12:30:00"),
-        "nanoseconds": (
-            pyarrow.array([1] * 90, pyarrow.timestamp("ns")),
-            "1970-01-01 00:00:00.000000001",
-        ),
-        "zone": (
-            pyarrow.array([noon] * 90, pyarrow.timestamp("us", "Asia/Tokyo")),
-            "2024-05-06 12:30:00+00",
-        ),
-        "bool": (pyarrow.array([True] * 90), "true"),
-        "dictionary": (pyarrow.array(["a"] * 90).dictionary_encode(), "a"),
-        "large": (pyarrow.array(["b"] * 90, pyarrow.large_string()), "b"),
-    }
-    nested = {"list": pyarrow.array([[1]] * 90), "struct": pyarrow.array([{"a": 1}] * 90)}
-    kinds = {
-        **dict.fromkeys(numbers, "numeric"),
-        **dict.fromkeys(texts, "categorical"),
-        **dict.fromkeys(nested, "ignore"),
-    }
-    declare(monkeypatch, kinds)
-    columns = {**numbers, **{name: text for name, (text, _) in texts.items()}, **nested}
+def repeated(value: object, type_: Any = None) -> Any:
+    return pyarrow.array([value] * 90, type_)
+
+
+NOON = datetime.datetime(2024, 5, 6, 12, 30)
+NUMBERS = {
+    "decimal": repeated(decimal.Decimal("1.50")),
+    "uint64": repeated(2**64 - 1, pyarrow.uint64()),
+    "float16": repeated(numpy.float16(1.5), pyarrow.float16()),
+    "codes": repeated(3).dictionary_encode(),
+    "null": pyarrow.nulls(90),
+    "row": pyarrow.array([*range(90)]),
+}
+TEXTS = {
+    "date": (repeated(NOON.date()), "2024-05-06"),
+    "time": (repeated(NOON), "2024-05-06 12:30:00"),
+    "nanoseconds": (repeated(1, pyarrow.timestamp("ns")), "1970-01-01 00:00:00.000000001"),
+    "zone": (repeated(NOON, pyarrow.timestamp("us", "Asia/Tokyo")), "2024-05-06 12:30:00+00"),
+    "bool": (repeated(True), "true"),
+    "dictionary": (repeated("a").dictionary_encode(), "a"),
+    "large": (repeated("b", pyarrow.large_string()), "b"),
+}
+NESTED = {"list": repeated([1]), "struct": repeated({"a": 1})}
+KINDS = {
+    **dict.fromkeys(NUMBERS, "numeric"),
+    **dict.fromkeys(TEXTS, "categorical"),
+    **dict.fromkeys(NESTED, "ignore"),
+}
+
+
+@pytest.fixture
+def of_all_types(tmp_path: Path) -> Path:
+    """A Parquet file with a column of each type."""
+    columns = {**NUMBERS, **{name: text for name, (text, _) in TEXTS.items()}, **NESTED}
     table = pyarrow.table({**columns, "y": labels(90)})
     pyarrow.parquet.write_table(table, tmp_path / "t.parquet")
-    statistics = prepared(tmp_path / "t.parquet")
+    return tmp_path / "t.parquet"
+
+
+def test_every_type_of_parquet_is_read(of_all_types: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    declare(monkeypatch, KINDS)
+    statistics = prepared(of_all_types)
     means = {name: column["mean"] for name, column in statistics["numeric"].items()}
     assert means.pop("row") == pytest.approx(45, abs=5)
     assert means.pop("uint64") == pytest.approx(2.0**64)
     assert means == {"decimal": 1.5, "float16": 1.5, "codes": 3, "null": 0}
-    assert statistics["vocabularies"] == {name: [text] for name, (_, text) in texts.items()}
-    declare(monkeypatch, {**kinds, "list": "categorical"})
+    assert statistics["vocabularies"] == {name: [text] for name, (_, text) in TEXTS.items()}
+
+
+def test_a_nested_column_of_parquet_that_is_used_is_refused(
+    of_all_types: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare(monkeypatch, {**KINDS, "list": "categorical"})
     with pytest.raises(UserError, match=r"'list' with nested cells \(list.*\"ignore\""):
-        prepared(tmp_path / "t.parquet")
+        prepared(of_all_types)
 
 
 def test_a_column_without_a_name_is_named_by_its_position(

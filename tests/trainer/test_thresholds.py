@@ -230,11 +230,7 @@ def run_task(prepared: Path, job_dir: Path, *flags: str) -> dict[str, Any]:
 
 
 def test_a_run_chooses_the_threshold_on_the_eval_split(
-    prepared: Path,
-    schema: Schema,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    prepared: Path, schema: Schema, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if schema.task != "binary":
         with pytest.raises(UserError, match="--threshold is given, and TASK .*; remove --thresh"):
@@ -243,15 +239,13 @@ def test_a_run_chooses_the_threshold_on_the_eval_split(
     given = []
 
     def choosing(aim: str, labels: Any, scores: Any, weights: Any) -> float:
-        given.append((aim, labels))
-        if aim == "precision=0.99":
-            raise UserError("no threshold gives it", "another", "name another")
+        given.append(labels)
         return chosen_threshold(aim, labels, scores, weights)
 
     monkeypatch.setattr(loop, "chosen_threshold", choosing)
     found = run_task(prepared, tmp_path / "f1", "--threshold", "f1")
     eval_labels = Split(prepared / "eval", schema, memory_mb=64).all_rows().labels
-    assert given and all(np.array_equal(labels, eval_labels) for _, labels in given)
+    assert given and all(np.array_equal(labels, eval_labels) for labels in given)
     threshold = found["threshold"]["threshold"]
     assert found["threshold"]["aim"] == "f1" and found["thresholds"]["f1"] == threshold
     assert threshold_of(tmp_path / "f1" / "model") == threshold != 0.5
@@ -259,9 +253,27 @@ def test_a_run_chooses_the_threshold_on_the_eval_split(
     labels = Split(prepared / "test", schema, memory_mb=64).all_rows().labels
     positives = found["threshold"]["true_positives"] + found["threshold"]["false_negatives"]
     assert found["split"] == "test" and positives == (labels == 1).sum()
-    for flags in ((), ("--threshold", "precision=0.99")):
-        found = run_task(prepared, tmp_path / f"default{len(flags)}", *flags)
-        assert found["threshold"]["threshold"] == 0.5
-        assert threshold_of(tmp_path / f"default{len(flags)}" / "model") == 0.5
-        warned = "; name another; the threshold is 0.5" in capsys.readouterr().err
-        assert warned == bool(flags)
+
+
+@pytest.mark.parametrize("flags", [(), ("--threshold", "precision=0.99")])
+def test_a_run_without_a_threshold_of_its_own_has_a_half(
+    flags: tuple[str, ...],
+    prepared: Path,
+    schema: Schema,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if schema.task != "binary":
+        pytest.skip("a threshold is of two classes")
+
+    def choosing(aim: str, *given: Any) -> float:
+        if aim == "precision=0.99":
+            raise UserError("no threshold gives it", "another", "name another")
+        return chosen_threshold(aim, *given)
+
+    monkeypatch.setattr(loop, "chosen_threshold", choosing)
+    found = run_task(prepared, tmp_path, *flags)
+    assert found["threshold"]["threshold"] == threshold_of(tmp_path / "model") == 0.5
+    warned = "; name another; the threshold is 0.5" in capsys.readouterr().err
+    assert warned == bool(flags)
