@@ -30,6 +30,13 @@ class Job:
     seen: int = field(default=0)
 
 
+def check_billed(size: int, limit: str | None) -> None:
+    """Raise ApiError if a query reads more bytes than its job may bill."""
+    if limit is not None and size > int(limit):
+        message = f"Query exceeded limit for bytes billed: {limit}. {size} or higher required."
+        raise ApiError(400, message)
+
+
 class BigQuery:
     """The datasets, tables and jobs of all projects."""
 
@@ -160,17 +167,9 @@ class BigQuery:
         exporting = EXPORT.fullmatch(statement)
         selecting = exporting[2] if exporting else statement
         if dry:
-            rows = (
-                self.warehouse.query(cursor, f"SELECT * FROM ({selecting}) LIMIT 0")
-                if is_query(selecting)
-                else None
-            )
-            counted["schema"] = {"fields": fields_of(rows)} if rows is not None else {}
+            counted["schema"] = self.schema_of(cursor, selecting)
             return
-        limit = settings.get("maximumBytesBilled")
-        if limit is not None and size > int(limit):
-            message = f"Query exceeded limit for bytes billed: {limit}. {size} or higher required."
-            raise ApiError(400, message)
+        check_billed(size, settings.get("maximumBytesBilled"))
         rows = self.warehouse.query(cursor, selecting)
         if exporting:
             self.warehouse.export(exporting[1], rows, location)
@@ -181,6 +180,13 @@ class BigQuery:
             job.rows = rows
         kind = re.match(r"\w+", statement)
         counted["statementType"] = kind[0] if kind and not is_query(statement) else "SELECT"
+
+    def schema_of(self, cursor: Any, statement: str) -> Json:
+        """Return the schema of the rows of a statement, without them; {} if it has none."""
+        if not is_query(statement):
+            return {}
+        rows = self.warehouse.query(cursor, f"SELECT * FROM ({statement}) LIMIT 0")
+        return {"fields": fields_of(rows)}
 
     def load(self, job: Job, settings: Json, location: str) -> None:
         table = settings["destinationTable"]

@@ -4,6 +4,7 @@
 """
 
 import csv
+import gzip
 import importlib
 import io
 import re
@@ -189,6 +190,25 @@ def parquet_rows(contents: list[bytes], settings: Json) -> Any:
     return rows
 
 
+def records(content: bytes, settings: Json) -> list[list[str]]:
+    """Return the cells of each record of a CSV file, which may be compressed, below its header."""
+    plain = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
+    text = io.StringIO(plain.decode("utf-8-sig", "replace"), newline="")
+    found = [*csv.reader(text, delimiter=settings.get("fieldDelimiter", ","))]
+    return found[int(settings.get("skipLeadingRows", 0)) :]
+
+
+def completed(cells: list[str], width: int, settings: Json) -> list[str | None] | None:
+    """Return a record with a cell for each column, None for a bad record."""
+    short = len(cells) < width and not settings.get("allowJaggedRows")
+    broken = not settings.get("allowQuotedNewlines") and any("\n" in cell for cell in cells)
+    if short or broken or len(cells) > width:
+        return None
+    null = settings.get("nullMarker", "")
+    known = [None if cell == null and null else cell for cell in cells]
+    return [*known, *[None] * (width - len(cells))]
+
+
 def csv_rows(contents: list[bytes], settings: Json) -> tuple[Any, int, list[Json]]:
     """Read CSV by the options of a load job. All columns are STRING; without a schema it is refused."""
     arrow, fields = importlib.import_module("pyarrow"), settings["schema"]["fields"]
@@ -196,30 +216,17 @@ def csv_rows(contents: list[bytes], settings: Json) -> tuple[Any, int, list[Json
         raise ApiError(501, "The double loads CSV as STRING alone")
     if settings.get("quote", '"') != '"' or settings.get("encoding", "UTF-8") != "UTF-8":
         raise ApiError(501, "The double knows neither other quotes nor other encodings")
-    rows, bad, width = [], 0, len(fields)
-    for content in contents:
-        plain = (
-            importlib.import_module("gzip").decompress(content)
-            if content[:2] == b"\x1f\x8b"
-            else content
-        )
-        text = plain.decode("utf-8-sig", "replace")
-        lines = csv.reader(
-            io.StringIO(text, newline=""), delimiter=settings.get("fieldDelimiter", ",")
-        )
-        for cells in [*lines][int(settings.get("skipLeadingRows", 0)) :]:
-            short = len(cells) < width and not settings.get("allowJaggedRows")
-            broken = not settings.get("allowQuotedNewlines") and any("\n" in cell for cell in cells)
-            if short or broken or len(cells) > width:
-                bad += 1
-            else:
-                null = settings.get("nullMarker", "")
-                known = [None if cell == null and null else cell for cell in cells]
-                rows.append([*known, *[None] * (width - len(cells))])
+    read = [
+        completed(cells, len(fields), settings)
+        for content in contents
+        for cells in records(content, settings)
+    ]
+    rows = [cells for cells in read if cells is not None]
+    bad = len(read) - len(rows)
     errors = [{"reason": "invalid", "message": f"Error while reading data: {bad} rows"}] * bool(bad)
     if bad > int(settings.get("maxBadRecords", 0)):
         raise ApiError(400, "CSV processing encountered too many errors, giving up.")
-    columns = list(zip(*rows, strict=True)) or [[] for _ in fields]
+    columns: list[Any] = [*zip(*rows, strict=True)] or [[] for _ in fields]
     table = {
         field["name"]: arrow.array(column, arrow.string())
         for field, column in zip(fields, columns, strict=True)
