@@ -61,8 +61,9 @@ CI = (("lint",), ("workflows",), ("demo",), ("tests", "full"))
 DRILLS = sorted(
     Path("tests", f"test_{name}.py")
     for name in (
-        *("bigquery", "checks", "dialect", "fault_matrix", "hostile", "hostile_data", "kills"),
-        *("life", "load", "mistakes", "submit"),
+        *("bigquery", "checks", "cloud_preparation", "deploy_faults", "dialect", "fault_matrix"),
+        *("hostile", "hostile_data", "kills", "life", "life_deployed", "life_tables", "load"),
+        *("mistakes", "own_checks", "submit", "tune"),
     )
 )
 
