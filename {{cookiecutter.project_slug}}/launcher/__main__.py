@@ -50,7 +50,9 @@ def start(name: str, options: Options, rest: list[str], console: Console) -> int
     end_children_on_terminate()
     end_without_parent()
     command = getattr(importlib.import_module(f"launcher.commands.{name}"), name)
-    return int(command(Session(Project(Path.cwd()), options, rest, console)))
+    code = int(command(Session(Project(Path.cwd()), options, rest, console)))
+    gc.freeze()  # nothing of it is freed at the end
+    return code
 
 
 def main(arguments: Sequence[str]) -> int:

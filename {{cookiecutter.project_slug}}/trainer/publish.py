@@ -219,8 +219,7 @@ def main() -> None:
     if "CLOUD_ML_TRIAL_ID" not in os.environ:  # trials may share the memory of one machine
         import tensorflow  # noqa: F401  before the request, because it takes the longest
 
-    request = sys.stdin.readline()
-    if not request:
+    if not (request := sys.stdin.readline()):
         return
     folder, rows = json.loads(request)
     try:

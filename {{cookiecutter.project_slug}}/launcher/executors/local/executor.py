@@ -125,9 +125,8 @@ def start_all(job: LocalJob) -> None:
     for member, colour in zip(members, itertools.cycle(COLOURS), strict=False):
         # What stands before the lines of a replica, unless there is one only.
         prefix = coloured(f"{member.name:<{width}} | ", colour) if len(members) > 1 else ""
-        command, folder, variables = start_of(job, member, addresses)
         with signals_postponed():
-            process = Process(member.name, command, folder, variables, PIPE)
+            process = Process(member.name, *start_of(job, member, addresses), PIPE)
             job.started.append(process)
             relay(process, prefix)
 
