@@ -68,6 +68,15 @@ def test_codes_do_not_depend_on_how_many_columns_are_joined_at_once(
         assert apart.read_bytes() == path.read_bytes()
 
 
+@pytest.mark.parametrize(("in_memory", "joined"), [(8, {2}), (7, {0, 2}), (0, {0, 1, 2, 3})])
+def test_columns_of_most_cells_are_joined(
+    in_memory: int, joined: set[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sql, "JOINS_AT_ONCE", 1)
+    monkeypatch.setattr(sql, "CELLS_IN_MEMORY", in_memory)
+    assert sql.joined_columns([5, 1, 9, 2]) == joined
+
+
 def test_numbers_do_not_depend_on_how_many_are_read_at_once(
     schema: Schema, rows: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,7 +102,7 @@ def test_no_statement_is_too_long_for_bigquery(schema: Schema) -> None:
     wide = replace(schema, columns={**columns, "ignored": "ignore"}, derived={}, units={})
     parts = sql.later_numbers(wide)
     statements = [
-        *(sql.validated_rows(wide, True), sql.summary(wide), sql.encoded(wide, "train")),
+        *(sql.validated_rows(wide, True), sql.summary(wide), sql.encoded(wide, "train", ())),
         *(sql.with_numbers("prepared", wide, part) for part in parts),
     ]
     assert sum(map(len, parts)) == 10_000 - sql.NUMBERS_AT_ONCE

@@ -11,7 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from trainer.data.schema import Schema
-from trainer.data.statistics import Label, Numeric, Statistics
+from trainer.data.statistics import (
+    MISSING_CODE,
+    UNSEEN_CODE,
+    Label,
+    Numeric,
+    Statistics,
+    vocabulary_codes,
+)
 from trainer.preprocessing import cell_sql, sql
 from trainer.preprocessing.columns import cells_table, number_column
 from trainer.preprocessing.engine import Engine
@@ -191,6 +198,22 @@ def hashed_codes(engine: Engine, cells: str, buckets: int) -> Iterator[dict[str,
     query = f"SELECT DISTINCT value FROM {cells} WHERE value IS NOT NULL"
     for batch in engine.batches(query, HASH_BATCH):
         yield {value: 1 + fingerprint64(value) % buckets for value in batch.column(0).to_pylist()}
+
+
+def cell_codes(
+    cells: Sequence[tuple[Any, ...]], statistics: Statistics, name: str
+) -> tuple[Any, Any]:
+    """Return the cells of a coded column and the codes that `sql.cell_codes` gives them, as Arrow arrays, from cells and values."""
+    from pyarrow import array, int32, string
+
+    buckets = statistics.hashed.get(name)
+    known = vocabulary_codes(statistics.vocabularies.get(name, ()))
+
+    def code(value: str) -> int:
+        return 1 + fingerprint64(value) % buckets if buckets else known.get(value, UNSEEN_CODE)
+
+    codes = [MISSING_CODE if value is None else code(value) for _, value in cells]
+    return array([cell for cell, _ in cells], string()), array(codes, int32())
 
 
 def word_codes(texts: Any, words: int, buckets: int) -> Any:

@@ -9,7 +9,7 @@
 | `i0` …       | each column that expressions alone read                  | table `prepared`                   |
 | `x0` …       | each numeric or datetime column, FLOAT64                 | table `prepared`                   |
 | `t0` …       | each column of text, in the order of `Schema.textual`    | table `prepared`                   |
-| `k0` …       | each coded column, INT64 codes that replace its text     | table `prepared`, shards           |
+| `k0` …       | each coded column, INT64 codes                           | what `encoded` returns             |
 | `cells_0` …  | the distinct cells of a coded column                     | table (cell, value, train_rows)    |
 | `values_0` … | the code of each value of a coded column                 | table (value, code)                |
 | `codes_0` …  | the code of each cell of a coded column                  | table (cell, code)                 |

@@ -24,6 +24,7 @@ from trainer.run.console import Console
 from trainer.run.errors import UserError, shown
 
 BATCH_ROWS = 10_000
+MANY_COLUMNS = 200
 LEAST_MB, MB_PER_CORE, MB_PER_COLUMN = 128, 64, 0.5
 BAD_LINES = (  # DuckDB counts an error per column, not per line
     "SELECT file_path, line, FIRST(error_message ORDER BY column_idx), FIRST(csv_line)"
@@ -123,6 +124,8 @@ class DuckDB:
         import duckdb
         import sqlglot
 
+        if len(schema.sources) > MANY_COLUMNS:  # it takes time by the square of the numbers
+            self.connection.execute("SET disabled_optimizers = 'common_subexpressions'")
         try:
             translated = in_duckdb(statement)
             self.console.detail(translated)

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from trainer.preprocessing.engine import DuckDB, Engine, check_label_sql, enough
 from trainer.preprocessing.provenance import Address, Request, digest, write_record
 from trainer.preprocessing.raw_table import Table, as_plain, open_table
 from trainer.preprocessing.rejects import count_rejects
-from trainer.preprocessing.shard_writer import write_shards
+from trainer.preprocessing.shard_writer import Coding, write_shards
 from trainer.run.console import Console, shown_path
 from trainer.run.errors import UserError, shown
 from trainer.run.outputs import local_path
@@ -120,15 +120,14 @@ class Preparation:
         weight = self.scale_weights()
         label = analyze.label_statistics(self.engine, self.schema, weight is not None)
         self.drop_unknown_labels(label)
-        self.count_cells()
+        joins = sql.joined_columns(self.count_cells())
         statistics = analyze.analyze(self.engine, self.request, self.schema, label, rejected)
         statistics = dataclasses.replace(statistics, split=record, weight=weight)
         self.write_examples([*statistics.rows][-1])
-        self.create_codes(statistics)
-        self.encode_first()
+        self.create_codes(statistics, joins)
+        coding = Coding(joins, self.code_cells(statistics, joins), self.request.weight)
         for split, rows in statistics.rows.items():
-            folder = self.folder / split
-            write_shards(self.engine, self.schema, split, rows, folder, self.request.weight)
+            write_shards(self.engine, self.schema, split, rows, self.folder / split, coding)
         statistics = self.compare_splits(statistics)
         self.engine.close()
         return self.identified(statistics)
@@ -296,21 +295,24 @@ class Preparation:
             )
             self.engine.run(f"DELETE FROM {unknown}")
 
-    def count_cells(self) -> None:
-        """Create the tables of the different cells of each coded column: `cells_<index>(cell, value, train_rows)`."""
-        limit = self.schema.vocabulary_limit
+    def count_cells(self) -> list[int]:
+        """Create the tables of the different cells of each coded column, `cells_<index>(cell, value, train_rows)`; return their sizes."""
+        limit, counts = self.schema.vocabulary_limit, list[int]()
         for index, name in enumerate(self.schema.coded):
             self.engine.run(f"CREATE TABLE {cells_table(index)} AS {sql.cells(index, self.schema)}")
             cells = self.count(cells_table(index))
-            if name in self.schema.vocabulary and cells > limit:
+            counts.append(cells)
+            if cells > limit and name in self.schema.vocabulary:
                 self.console.warning(
                     f"{shown(name)} has {cells:,} different cells: the {limit:,} most frequent values"
                     ' get a code each, and all others share one; "hashed" in trainer/features.py distinguishes more'
                 )
+        return counts
 
-    def create_codes(self, statistics: Statistics) -> None:
-        """Create the tables that map the text of each coded column to its code: `codes_<index>(cell, code)`."""
-        for index, name in enumerate(self.schema.coded):
+    def create_codes(self, statistics: Statistics, joins: Collection[int]) -> None:
+        """Create the tables that map the text of some coded columns to its code: `codes_<index>(cell, code)`."""
+        for index in sorted(joins):
+            name = self.schema.coded[index]
             cells, values = cells_table(index), values_table(index)
             codes: Iterable[dict[str, int]]
             if name in statistics.vocabularies:
@@ -320,10 +322,16 @@ class Preparation:
             analyze.create_code_table(self.engine, values, codes)
             self.engine.run(f"CREATE TABLE {codes_table(index)} AS {sql.cell_codes(cells, values)}")
 
-    def encode_first(self) -> None:
-        """Replace text by codes in `prepared`, some columns at a time, until few enough are left."""
-        for first in range(0, sql.coded_before(self.schema), sql.JOINS_AT_ONCE):
-            self.recreate(sql.with_codes(first))
+    def code_cells(
+        self, statistics: Statistics, joins: Collection[int]
+    ) -> dict[str, tuple[Any, Any]]:
+        """Return the cells of the coded columns that are not joined to a table of codes, and their codes."""
+        found = {}
+        for index, name in enumerate(self.schema.coded):
+            if index not in joins:
+                cells = self.engine.rows(f"SELECT cell, value FROM {cells_table(index)}")
+                found[name] = analyze.cell_codes(cells, statistics, name)
+        return found
 
     def compare_splits(self, statistics: Statistics) -> Statistics:
         """Collect what makes results meaningless; return the statistics with the columns that give the label away."""
@@ -364,9 +372,9 @@ class Preparation:
 
 def example(row: Sequence[Any], schema: Schema) -> dict[str, float | str | None]:
     """Return the value of each used column, in the order of `features.py`, from numbers and then texts of a row."""
-    count = len(schema.numeric)
+    count, coded = len(schema.numeric), {*schema.coded}
     held = dict(zip(schema.numeric, row[:count], strict=True))
     held |= {name: date_of(held[name]) for name in schema.dates if held[name] is not None}
     texts = zip(schema.textual, row[count:], strict=True)
-    held |= {name: schema.value(text) if name in schema.coded else text for name, text in texts}
+    held |= {name: schema.value(text) if name in coded else text for name, text in texts}
     return {name: held[name] for name in schema.columns if name in held}

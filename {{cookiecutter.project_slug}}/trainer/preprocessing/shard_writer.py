@@ -2,7 +2,8 @@
 
 import concurrent.futures
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,20 @@ def shard_count(rows: int) -> int:
     return 1 << ((rows - 1) // SHARD_ROWS).bit_length()
 
 
+@dataclass(frozen=True)
+class Coding:
+    """How text becomes codes: by SQL in the coded columns `joins`, in the others by Arrow arrays of cells and of their codes.
+
+    `weight` is the column with the weights of rows, "" if there is none.
+    """
+
+    joins: Collection[int]
+    cells: Mapping[str, tuple[Any, Any]]
+    weight: str
+
+
 def write_shards(
-    engine: Engine, schema: Schema, split: str, rows: int, folder: Path, weight: str
+    engine: Engine, schema: Schema, split: str, rows: int, folder: Path, coding: Coding
 ) -> None:
     """Write the rows of one split, sorted by key, to a new folder: a Parquet file for each range of keys.
 
@@ -31,12 +44,13 @@ def write_shards(
     """
     from pyarrow.parquet import ParquetWriter
 
-    target = shard_schema(schema, weight)
+    target = shard_schema(schema, coding.weight)
     folder.mkdir()
-    batches = engine.batches(sql.encoded(schema, split, bool(weight)), ROWS_AT_ONCE)
+    query = sql.encoded(schema, split, coding.joins, bool(coding.weight))
+    batches = engine.batches(query, ROWS_AT_ONCE)
     parts = by_shard(batches, shard_count(rows))
     encoded = (
-        (number, with_word_codes(rows.rename_columns(target.names), schema).cast(target))
+        (number, with_codes(rows.rename_columns(target.names), schema, coding).cast(target))
         for number, of_shard in itertools.groupby(parts, lambda part: part[0])
         for rows in row_groups(rows for _, rows in of_shard)
     )
@@ -83,12 +97,16 @@ def computed_ahead(items: Iterator[Any]) -> Iterator[Any]:
             yield item
 
 
-def with_word_codes(rows: Any, schema: Schema) -> Any:
-    """Return an Arrow table of rows with the words of each text replaced by their codes."""
+def with_codes(rows: Any, schema: Schema, coding: Coding) -> Any:
+    """Return an Arrow table of rows with text replaced by codes: of the whole cell in some columns, of each word in others."""
+    from pyarrow import compute, table
+
+    columns = dict(zip(rows.column_names, rows.columns, strict=True))
+    for name, (cells, codes) in coding.cells.items():
+        columns[name] = compute.take(codes, compute.index_in(columns[name], cells))
     for name in schema.texts:
-        codes = analyze.word_codes(rows[name], schema.text_words, schema.text_buckets)
-        rows = rows.set_column(rows.column_names.index(name), name, codes)
-    return rows
+        columns[name] = analyze.word_codes(columns[name], schema.text_words, schema.text_buckets)
+    return table(columns)
 
 
 def shard_schema(schema: Schema, weight: str = "") -> Any:

@@ -6,7 +6,8 @@ cell is '', never NULL.
 `cell_sql` holds the SQL for single cells.
 """
 
-from collections.abc import Iterable, Sequence
+import itertools
+from collections.abc import Collection, Iterable, Sequence
 
 from trainer.data.schema import Schema
 from trainer.data.statistics import MISSING_CODE, UNSEEN_CODE
@@ -40,9 +41,9 @@ AT_MIDNIGHT = (f" 00:00:00{END}", r"\1")
 KEYS = 1 << 60  # how many different ones there are
 SPLIT_PARTS = 10_000
 PART = f"MOD(row_key, {SPLIT_PARTS})"
-# Planning a statement takes DuckDB time by the square of its numbers; BigQuery takes one of less than 1 MB.
-NUMBERS_AT_ONCE = 200
+NUMBERS_AT_ONCE = 500  # BigQuery takes a statement of less than 1 MB
 JOINS_AT_ONCE = 50  # thousands nest too deeply for DuckDB, and exceed BigQuery's limit of tables
+CELLS_IN_MEMORY = 1 << 20
 
 
 def later_numbers(schema: Schema) -> list[range]:
@@ -326,18 +327,15 @@ def share_of_equal_rows() -> str:
     return f"SELECT SUM(IF(copies > 1, copies, 0)) / SUM(copies) FROM ({counted}) AS counted"
 
 
-def coded_before(schema: Schema) -> int:
-    """Return the number of coded columns, from the first, that get codes before `encoded` joins the others."""
-    return max(0, (len(schema.coded) - 1) // JOINS_AT_ONCE * JOINS_AT_ONCE)
+def joined_columns(cells: Sequence[int]) -> frozenset[int]:
+    """Return which coded columns `encoded` joins to their codes, from the number of different cells of each.
 
-
-def with_codes(first: int) -> str:
-    """Return SQL for `prepared` with the texts of some coded columns, from the one numbered `first`, replaced by codes."""
-    coded = range(first, first + JOINS_AT_ONCE)
-    texts = ", ".join(map(text_column, coded))
-    codes = ", ".join(map(joined_code, coded))
-    joins = " ".join(map(joined_codes, coded))
-    return f"SELECT r.* EXCEPT ({texts}), {codes} FROM prepared AS r {joins}"
+    These are the columns of most cells: the cells of all others fit in memory.
+    """
+    rising = sorted(range(len(cells)), key=lambda index: cells[index])
+    totals = itertools.accumulate(cells[index] for index in rising)
+    fitting = sum(total <= CELLS_IN_MEMORY for total in totals)
+    return frozenset(rising[max(0, min(fitting, len(cells) - JOINS_AT_ONCE)) :])
 
 
 def joined_codes(index: int) -> str:
@@ -350,25 +348,27 @@ def joined_code(index: int) -> str:
     return f"{codes_table(index)}.code AS {code_column(index)}"
 
 
-def encoded(schema: Schema, split: str, weighted: bool = False) -> str:
-    """Return SQL for one split as numbers and codes, `with_codes` applied to the first `coded_before` columns.
+def encoded(schema: Schema, split: str, joins: Collection[int], weighted: bool = False) -> str:
+    """Return SQL for one split as numbers and codes; of coded columns that are not in `joins` it has the texts.
 
-    Columns: `x0` … FLOAT64, `k0` … INT64 (0 where missing), words of texts, `weight` FLOAT64 if rows are weighted, `label` INT64 or FLOAT64, `row_key`. The order is that of the rows' keys:
+    Columns: `x0` … FLOAT64, `k0` … INT64 (0 where missing) or `t0` … text, words of texts, `weight` FLOAT64 if rows are weighted, `label` INT64 or FLOAT64, `row_key`. The order is that of the rows' keys:
     always the same, and as good as shuffled, however the table was sorted.
     """
     numbers = [f"r.{number_column(index)}" for index in range(len(schema.numeric))]
-    before, count = coded_before(schema), len(schema.coded)
-    codes = [f"r.{code_column(index)}" for index in range(before)]
-    codes += map(joined_code, range(before, count))
+    count = len(schema.coded)
+    codes = [
+        joined_code(index) if index in joins else f"r.{text_column(index)}"
+        for index in range(count)
+    ]
     texts = map(text_column, range(count, len(schema.textual)))
     lists = [f"{words(f'r.{text}', schema)} AS {text}" for text in texts]
-    joins = [joined_codes(index) for index in range(before, count)]
+    tables = [joined_codes(index) for index in sorted(joins)]
     if schema.task == "regression":
         label = f"{cast('r.label')} AS label"
     else:
         label = "classes.code AS label"
-        joins.append("JOIN classes ON classes.value = r.label")
+        tables.append("JOIN classes ON classes.value = r.label")
     return (
-        f"SELECT {', '.join([*numbers, *codes, *lists, *['r.weight'] * weighted, label, 'r.row_key'])} FROM prepared AS r {' '.join(joins)}"
+        f"SELECT {', '.join([*numbers, *codes, *lists, *['r.weight'] * weighted, label, 'r.row_key'])} FROM prepared AS r {' '.join(tables)}"
         f" WHERE r.split = {literal(split)} ORDER BY r.row_key"
     )
