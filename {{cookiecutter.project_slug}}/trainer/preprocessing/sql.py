@@ -43,7 +43,7 @@ SPLIT_PARTS = 10_000
 PART = f"MOD(row_key, {SPLIT_PARTS})"
 NUMBERS_AT_ONCE = 500  # BigQuery takes a statement of less than 1 MB
 JOINS_AT_ONCE = 50  # thousands nest too deeply for DuckDB, and exceed BigQuery's limit of tables
-CELLS_IN_MEMORY = 1 << 20
+CELLS_IN_MEMORY = 1 << 24  # of all columns that are not joined, some 300 MB
 
 
 def later_numbers(schema: Schema) -> list[range]:
