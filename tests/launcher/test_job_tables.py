@@ -15,6 +15,7 @@ from launcher.commands.options import Options
 from launcher.commands.prepare import fetch_tables
 from launcher.commands.session import Session
 from launcher.console import Console, UserError
+from launcher.executors.vertex import storage
 from launcher.executors.vertex.storage import copy_table, is_named
 from launcher.project import Project
 from launcher.spec.job_file import Data, Job
@@ -128,6 +129,26 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Doubles]:
         for name, value in doubles.variables.items():
             monkeypatch.setenv(name, value)
         yield doubles
+
+
+@pytest.mark.minute
+def test_a_large_table_in_a_bucket_is_reported_before_it_is_copied(
+    cloud: Doubles,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    client: Any = importlib.import_module("google.cloud.storage").Client("penguins", anonymous())
+    monkeypatch.setattr(storage, "storage_client", lambda _: client)
+    for name in ("t/a.csv", "t/b/c.csv", "t/.hidden", "other.csv"):
+        client.bucket(BUCKET).blob(name).upload_from_string("x" * 500)
+    session = Session(Project(tmp_path), Options(), [], Console())
+    job = dataclasses.replace(job_of(), data=data_of(f"gs://{BUCKET}/t"))
+    monkeypatch.setitem(vars(session), "job", job)
+    monkeypatch.setattr(prepare, "BYTES_PER_SECOND", 0.2)
+    prepare.advise(session)
+    assert "about 1.4 h; -- --engine bigquery would prepare it" in capsys.readouterr().err
+    assert not Project(tmp_path).copies.exists()
 
 
 @pytest.mark.minute

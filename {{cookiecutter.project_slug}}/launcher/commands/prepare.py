@@ -49,14 +49,25 @@ def run_prepare(session: Session, *flags: str, engine: str = "") -> int:
 
 def advise(session: Session) -> None:
     """Print why another engine would be taken, if the train table is large for this machine."""
-    found = [Path(e) for e in glob.glob(session.project.table(session.job.data.train))]
-    files = [each for path in found for each in (path, *path.rglob("*")) if each.is_file()]
-    size, free = sum(e.stat().st_size for e in files), disk_usage(session.project.folder).free
+    size, free = table_bytes(session), disk_usage(session.project.folder).free
     hours = size / BYTES_PER_SECOND / 3600
     if size > LARGE_SHARE * free or hours > LONGEST_HOURS:
         here = f"{size / 1e9:,.1f} GB beside {free / 1e9:,.1f} GB of free disk, about {hours:.1f} h"
         other = "-- --engine bigquery would prepare it from the bucket or BigQuery, vertex from the bucket"
         session.console.step("prepare", f"the table is large for this machine: {here}; {other}")
+
+
+def table_bytes(session: Session) -> int:
+    """Return the size of the train table: of files, or of objects that would be copied here."""
+    job, project = session.job, session.project
+    if job.data.train.startswith("gs://") and not project.is_prepared_in_place(job.data):
+        from launcher.executors.vertex.storage import storage_client, table_objects
+
+        remote = table_objects(storage_client(job.cloud.project), job.data.train)
+        return sum(each.size for each in remote.values())
+    found = [Path(each) for each in glob.glob(project.table(job.data.train))]
+    files = [each for path in found for each in (path, *path.rglob("*")) if each.is_file()]
+    return sum(each.stat().st_size for each in files)
 
 
 def fetch_tables(project: Project, job: Job, console: Console) -> None:
