@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.measure import run, spread
 from benchmarks.tables import SOURCES, Source, splits_of
-from benchmarks.targets import Row
+from benchmarks.targets import SCORE, Row
 from benchmarks.workbench import PEERS, PREPARE, REPOSITORY, RUNTIME, Table, Workbench
 
 OURS = "ours"
@@ -63,7 +63,17 @@ def compared(bench: Workbench, target: str, sources: Sequence[Source]) -> list[R
     finally:
         for lines in summaries(found):
             print("\n".join(lines), flush=True)
-    return rows
+    return rows + mean_scores(target, found)
+
+
+def mean_scores(target: str, found: Mapping[str, Mapping[str, Sequence[Result]]]) -> list[Row]:
+    """Return a row with the mean score of each program that ran on all tables, for the chart."""
+    errors = [
+        {k: [one["error"] for one in v] for k, v in table.items()} for table in found.values()
+    ]
+    programs = [name for name in (errors or [{}])[0] if all(name in table for table in errors)]
+    scores = [score({name: table[name] for name in programs}) for table in errors]
+    return [Row(target, k, SCORE, spread([fmean(each[k] for each in scores)])) for k in programs]
 
 
 def rows_of(target: str, source: Source, found: Mapping[str, Sequence[Result]]) -> list[Row]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
-from benchmarks.targets import Row
+from benchmarks.targets import SCORE, Row
 
 FOLDER = Path(__file__).parent
 RESULTS, CHART = FOLDER / "results.json", FOLDER / "chart.svg"
@@ -63,19 +63,18 @@ def machine() -> str:
 
 
 def chart(results: dict[str, Any]) -> str:
-    """Return an SVG of the end-to-end jobs: a bar of seconds for each program."""
+    """Return an SVG with a bar for each program: seconds of end-to-end jobs, and scores of accuracy."""
     groups: dict[str, list[dict[str, Any]]] = {}
-    for found in results.values():
-        for row in found["rows"]:
-            if row["metric"] is not None and not row["target"].startswith(REAL):
-                groups.setdefault(row["target"], []).append(row)
+    for row in (row for found in results.values() for row in found["rows"]):
+        if title := title_of(row):
+            groups.setdefault(title, []).append(row)
     parts, top = [], 0
     for title, rows in groups.items():
-        parts.append(text(4, top + 18, f"{title}: seconds from CSV to exported model", "bold"))
+        parts.append(text(4, top + 18, title, "bold"))
         top += LINE_HEIGHT + 6
         longest = max(row["measured"]["median"] for row in rows)
         for row in rows:
-            parts.append(bar(top, row["name"], row["measured"]["median"], longest))
+            parts.append(bar(top, row, longest))
             top += LINE_HEIGHT
         top += 12
     width = LABEL_WIDTH + BAR_WIDTH + 80
@@ -84,12 +83,24 @@ def chart(results: dict[str, Any]) -> str:
     return "\n".join([head, background, *parts, "</svg>"]) + "\n"
 
 
-def bar(top: int, name: str, seconds: float, longest: float) -> str:
-    length = max(2, round(BAR_WIDTH * seconds / longest))
-    colour = OURS_COLOUR if name == "ours" else OTHER_COLOUR
+def title_of(row: Mapping[str, Any]) -> str:
+    """Return the title of the bars that a row is one of, "" if it is none."""
+    target = row["target"]
+    if row["unit"] == SCORE:
+        return f"{target}: mean score on real tables, 1 for the best program of each"
+    is_job = row["metric"] is not None and not target.startswith(REAL)
+    return f"{target}: seconds from CSV to exported model" if is_job else ""
+
+
+def bar(top: int, row: Mapping[str, Any], longest: float) -> str:
+    name, figure = row["name"], row["measured"]["median"]
+    length = max(2, round(BAR_WIDTH * figure / longest))
+    colour = OURS_COLOUR if name.startswith("ours") else OTHER_COLOUR
     shape = f'<rect x="{LABEL_WIDTH}" y="{top + 3}" width="{length}" height="{LINE_HEIGHT - 6}" fill="{colour}"/>'
-    figure = text(LABEL_WIDTH + length + 6, top + 16, f"{seconds:.1f}")
-    return "\n".join([text(16, top + 16, name), shape, figure])
+    shown = f"{figure:.2f}" if row["unit"] == SCORE else f"{figure:.1f}"
+    return "\n".join(
+        [text(16, top + 16, name), shape, text(LABEL_WIDTH + length + 6, top + 16, shown)]
+    )
 
 
 def text(left: int, base: int, content: str, weight: str = "normal") -> str:

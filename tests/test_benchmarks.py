@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -9,7 +10,7 @@ import pytest
 
 from benchmarks import report, synthetic
 from benchmarks.__main__ import main
-from benchmarks.accuracy import kept, outcome, rank, score, summaries, summary
+from benchmarks.accuracy import kept, mean_scores, outcome, rank, score, summaries, summary
 from benchmarks.catalogue import TARGETS
 from benchmarks.creation import allowed_seconds
 from benchmarks.curves import exponents_of
@@ -99,6 +100,15 @@ def test_the_chart_is_valid_and_shows_whole_jobs_only() -> None:
     text = "".join(ElementTree.fromstring(chart({"P2": {"rows": rows}})).itertext())
     assert "a < b" in text
     assert "step" not in text
+
+
+def test_the_chart_shows_the_mean_scores_of_programs_that_ran_on_all_tables() -> None:
+    two = results(ours=[1.0, 1.0], theirs=[2.0, 2.1])
+    rows = mean_scores("closing", {"a": two | results(others=[1.0]), "b": two, "c": two})
+    assert [(row.name, row.measured.median) for row in rows] == [("ours", 1.0), ("theirs", 0.0)]
+    shown = {"closing": {"rows": [asdict(row) for row in rows]}}
+    text = "".join(ElementTree.fromstring(chart(shown)).itertext())
+    assert "closing: mean score on real tables" in text and {"ours", "1.00"} <= {*text.split()}
 
 
 def test_a_table_is_the_same_each_time_and_its_parts_differ(tmp_path: Path) -> None:
