@@ -1,6 +1,5 @@
 """The local executor: the variables of a replica, and how a job of several replicas ends."""
 
-import contextlib
 import json
 import os
 import signal
@@ -12,53 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from launcher.console import Console, Refused
+from launcher.console import Refused
 from launcher.executors.local.cluster import TASK_TYPES, Replica, replicas_of, shrunk, variables_for
-from launcher.executors.local.executor import (
-    HOMES,
-    START_MODULE,
-    TEMPORARY,
-    run_custom_job,
-    waiting_replica,
-)
-from launcher.packaging.environment import site_packages
-from launcher.spec.custom_job import RUN_LABEL, start_command
 from launcher.subprocesses import signals_postponed
 
 from tests.bakery import SOURCES
+from tests.launcher.replicas import SLEEP, job_of, run, wait_for_end, wait_for_files
 from tests.launcher.samples import write_files
 
-CONSOLE = Console()
 ON_LINUX = pytest.mark.skipif(
     sys.platform != "linux", reason="Linux ends processes with their parent"
 )
 ROLE = "import json, os; role = json.loads(os.environ['TF_CONFIG'])['task']['type']; "
-SLEEP = "import time; time.sleep(60)"
-
-
-def job_of(code: str, *counts: int) -> dict[str, Any]:
-    """Return a CustomJob whose replicas run `code`: one pool for each of `counts`, empty for 0.
-
-    The module timeit runs the code that it is given, in an environment that holds no package of ours.
-    """
-    program = {
-        "imageUri": "image",
-        "command": start_command("timeit", "gs://b/package.tar.gz"),
-        "args": ["-n", "1", "-r", "1", code],
-        "env": [{"name": "OWN", "value": "yes"}],
-    }
-    pools = [{"replicaCount": str(n), "containerSpec": program} if n else {} for n in counts]
-    return {
-        "labels": {RUN_LABEL: "run-1"},
-        "jobSpec": {
-            "workerPoolSpecs": pools,
-            "baseOutputDirectory": {"outputUriPrefix": "gs://b/n/jobs/run-1"},
-        },
-    }
-
-
-def run(job: dict[str, Any], mount: Path, preempt_seconds: float = 0.0) -> int:
-    return run_custom_job(job, Path(sys.executable), mount, CONSOLE, preempt_seconds)
 
 
 def test_only_a_job_of_several_replicas_has_tf_config() -> None:
@@ -226,65 +190,6 @@ def test_a_replica_has_nothing_of_the_shell(
     assert (home, given) == ([], "") and variables["HOME"] != os.environ["HOME"]
 
 
-def dump(name: str) -> str:
-    """Return code that writes what a process is given to a file of the buckets."""
-    return f"import json, os, sys; json.dump([dict(os.environ), os.getcwd(), sys.path, sys.stdin.read()], open(os.environ['GCS_ROOT'] + '/{name}', 'w'))"
-
-
-def test_a_waiting_replica_runs_as_a_new_one_does(tmp_path: Path) -> None:
-    job, python = job_of(dump("new"), 1), Path(sys.executable)
-    assert run(job, tmp_path) == 0
-    job, package = job_of(dump("waiting"), 1), tmp_path / "package" / "bin" / "python"
-    with waiting_replica(job, python) as waiting:
-        assert run_custom_job(job, package, tmp_path, CONSOLE, waiting=waiting) == 0
-        assert waiting.code == 0
-    new, waited = (json.loads((tmp_path / name).read_text()) for name in ("new", "waiting"))
-    before, requirements = (str(site_packages(each.parent.parent)) for each in (package, python))
-    assert waited[2].index(before) == waited[2].index(requirements) - 1
-    waited[2].remove(before)
-    assert new[0].keys() == waited[0].keys() - {"TF_CPP_MIN_LOG_LEVEL"}
-    differing = {name for name, value in new[0].items() if waited[0][name] != value}
-    assert differing == {"CLUSTER_SPEC", *HOMES, *TEMPORARY}
-    assert new[2:] == waited[2:] == [new[2], ""]
-    assert Path(waited[1]).name == Path(new[1]).name == "work" and waited[1] != new[1]
-
-
-def test_a_waiting_replica_ends_without_a_job_and_says_nothing(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    for seconds in (0.0, 1.0):
-        given = (job_of("", 1), Path(sys.executable))
-        with contextlib.suppress(Refused), waiting_replica(*given) as waiting:
-            time.sleep(seconds)
-            raise Refused([])
-        assert waiting.code and not waiting.folder.exists()
-    assert capfd.readouterr() == ("", "")
-
-
-def test_a_waiting_replica_ends_with_its_launcher(tmp_path: Path) -> None:
-    code = f"""
-import sys, time
-from pathlib import Path
-from launcher.executors.local.executor import waiting_replica
-with waiting_replica({job_of("", 1)}, Path(sys.executable)) as waiting:
-    print(waiting.pid, flush=True)
-    {SLEEP}
-"""
-    command = [sys.executable, "-B", "-c", code]
-    with subprocess.Popen(command, cwd=SOURCES, stdout=subprocess.PIPE, text=True) as launcher:
-        assert launcher.stdout
-        waiting = int(launcher.stdout.readline())
-        os.kill(waiting, 0)
-        launcher.kill()
-    assert not wait_for_end([waiting])
-
-
-def test_a_waiting_replica_ends_when_nobody_can_start_it() -> None:
-    replica = subprocess.Popen([sys.executable, "-B", str(START_MODULE)], stdin=subprocess.PIPE)
-    replica.communicate(timeout=60)
-    assert replica.returncode == 0
-
-
 LAUNCHER = """
 import json, sys
 from pathlib import Path
@@ -372,36 +277,3 @@ def test_a_signal_is_postponed_until_the_new_child_is_registered() -> None:
     finally:
         signal.signal(signal.SIGINT, earlier)
     assert known == ["child"]
-
-
-def wait_for_files(folder: Path, count: int) -> list[int]:
-    """Return the process ids that replicas have written as names of files."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        names = [path.name for path in folder.iterdir()]
-        if len(names) == count:
-            return [int(name) for name in names]
-        time.sleep(0.05)
-    raise AssertionError(f"{count} replicas did not start")
-
-
-def wait_for_end(running: list[int]) -> list[int]:
-    """Return the processes that still run after ten seconds."""
-    deadline = time.monotonic() + 10
-    while running and time.monotonic() < deadline:
-        time.sleep(0.05)
-        running = [pid for pid in running if alive(pid)]
-    return running
-
-
-def alive(pid: int) -> bool:
-    """Return whether a process runs; one that is dead but was not waited for does not."""
-    with contextlib.suppress(FileNotFoundError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
-    if sys.platform == "linux":
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True

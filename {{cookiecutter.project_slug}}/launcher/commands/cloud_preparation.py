@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+import shlex
 import shutil
 from collections.abc import Sequence
 from hashlib import sha256
@@ -63,7 +64,7 @@ def check_tables(session: Session) -> None:
             raise UserError(what, expected, "run nox -s prepare -- --engine bigquery")
         if not value.startswith("gs://"):
             uri, path = f"{folder_uri(job)}/tables", project.table(value)
-            copy = f"gcloud storage cp --recursive '{path}' {uri}/"
+            copy = f"gcloud storage cp --recursive {shlex.quote(path)} {uri}/"
             fix = f'upload it: {copy}, then write {key} = "{uri}/{Path(path).name}"'
             raise UserError(what, expected, fix)
     folder = Path(project.absolute(job.data.prepared))
