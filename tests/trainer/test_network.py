@@ -10,34 +10,36 @@ from recorder import SETTINGS, batches, splits_of
 from trainer.data.schema import Schema
 from trainer.data.shards import Split
 from trainer.data.statistics import Statistics
-from trainer.model import (
+from trainer.model import Model, boundaries_of, build_optimizer, treatments
+from trainer.training.layers import (
     MOST_CROSSES,
-    Model,
-    boundaries_of,
-    build_optimizer,
+    Heads,
+    MemberDense,
+    MemberDropout,
     pairs_to_cross,
-    treatments,
 )
-from trainer.training.layers import Heads, MemberDense, MemberDropout
 from trainer.training.optimizer import Treatment
 from trainer.training.train_step import Trainer
 
 
 @pytest.mark.parametrize(
     ("quality", "train_rows", "count"),
-    [("fast", 50_000, 24), ("default", 50_000, 60), ("default", 8_000, 40), ("best", 900, 24)],
+    [
+        *[("fast", 50_000, 24), ("default", 50_000, 64), ("default", 8_000, 40)],
+        *[("best", 50_000, 100), ("best", 900, 24)],
+    ],
 )
-def test_a_fast_run_and_one_of_few_rows_have_fewer_boundaries_with_the_same_ends(
+def test_a_lower_quality_and_a_run_of_few_rows_have_fewer_boundaries_with_the_same_ends(
     schema: Schema, statistics: Statistics, quality: str, train_rows: int, count: int
 ) -> None:
-    edges = tuple(float(number) for number in range(60))
+    edges = tuple(float(number) for number in range(100))
     columns = {name: replace(each, boundaries=edges) for name, each in statistics.numeric.items()}
     first, *others = columns
     columns[first] = replace(columns[first], boundaries=edges[:2])
     statistics = replace(statistics, numeric=columns, rows={"train": train_rows, "eval": 1})
     few, *many = boundaries_of(statistics, replace(SETTINGS, quality=quality))
     assert few == (0.0, 1.0) and len(many) == len(others) > 0
-    assert all(len(set(each)) == count and (each[0], each[-1]) == (0.0, 59.0) for each in many)
+    assert all(len(set(each)) == count and (each[0], each[-1]) == (0.0, 99.0) for each in many)
 
 
 def test_an_ensemble_predicts_the_mean_of_members_that_differ(

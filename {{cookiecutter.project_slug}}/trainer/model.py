@@ -3,8 +3,6 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from heapq import nsmallest
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +39,7 @@ from trainer.training.layers import (
     PiecewiseLinear,
     WideTable,
     WordMeans,
+    pairs_to_cross,
 )
 from trainer.training.linear import linear_baseline, suits_logarithms
 from trainer.training.metrics import baseline_of, class_weights
@@ -48,12 +47,9 @@ from trainer.training.monitor import RunMonitor
 from trainer.training.optimizer import FusedAdamW, Treatment
 from trainer.training.train_step import Trainer
 
-LARGEST_CROSS = 2_000
-MOST_CROSSES = 300
-ROWS_PER_CROSS_CODE = 10
 WARM_UP_SHARE = 0.1
-# With quality "best": members of both networks together, and what the second one is given of a number.
-FEWEST_OF_TWO, PERIODIC_UNITS = 4, 4
+# The fewest members of an ensemble that two networks share, and the mixtures of waves of a number that the second is given.
+FEWEST_MEMBERS_OF_TWO, PERIODIC_UNITS = 4, 4
 MOST_BOUNDARIES = {"fast": 24, "default": 64, "best": 256}
 FEW_BOUNDARIES, ROWS_PER_BOUNDARY = 24, 200
 WORD_DROPOUTS = 3.0  # times the dropout of hidden units: a text has many words to learn by heart
@@ -258,9 +254,10 @@ def concatenated(parts: Sequence[Any]) -> Any:
 
 
 def has_two_networks(schema: Schema, settings: Settings) -> bool:
-    """Return whether a second network pays, as it does with quality `best`; of two classes both learn the same."""
-    several = schema.task != "binary" and settings.ensemble >= FEWEST_OF_TWO
-    return settings.quality == "best" and several and bool(schema.numeric)
+    """Return whether quality `best` has a second network; of two classes both would learn the same."""
+    if schema.task == "binary" or not schema.numeric:
+        return False
+    return settings.quality == "best" and settings.ensemble >= FEWEST_MEMBERS_OF_TWO
 
 
 def two_networks(inputs: Any, more_inputs: Any, settings: Settings) -> Any:
@@ -305,17 +302,6 @@ def wide_part(codes: Any, counts: Sequence[int], rows: int, outputs: int) -> Any
     all_counts = [*counts, *(counts[left] * counts[right] for left, right in pairs)]
     weights = WideTable(all_counts, outputs)(Crosses(pairs, counts)(codes))
     return keras.ops.sum(weights, axis=1)
-
-
-def pairs_to_cross(counts: Sequence[int], rows: int) -> list[tuple[int, int]]:
-    """Return the pairs of coded columns with few enough combinations to be learnt from `rows` rows, in order.
-
-    Those of the fewest combinations, if there are too many: thousands of columns have millions of pairs.
-    """
-    limit = min(LARGEST_CROSS, rows // ROWS_PER_CROSS_CODE)
-    sized = ((counts[a] * counts[b], (a, b)) for a, b in combinations(range(len(counts)), 2))
-    few = nsmallest(MOST_CROSSES, (each for each in sized if each[0] <= limit))
-    return sorted(pair for _, pair in few)
 
 
 def build_optimizer(network: Any, settings: Settings, rows: int, total_steps: int) -> Any:

@@ -1,6 +1,8 @@
 """Keras layers that turn numbers and codes into what a dense layer can learn from."""
 
 from collections.abc import Sequence
+from heapq import nsmallest
+from itertools import combinations
 from typing import Any
 
 import keras
@@ -10,6 +12,7 @@ import tensorflow as tf
 FAR_BELOW = -1e30
 MEAN_SCALE = 16.0  # so that one word among many is learnt as fast as a category
 WAVES, FREQUENCY = 16, 10.0  # of each number; the deviation of their frequencies, in radians
+LARGEST_CROSS, MOST_CROSSES, ROWS_PER_CROSS_CODE = 2_000, 300, 10
 PAIR_FACTOR = 31  # odd, and small enough for codes below 2**24 in int32
 
 
@@ -132,6 +135,17 @@ class Crosses(keras.layers.Layer):  # type: ignore[misc]
 
     def call(self, codes: Any) -> Any:
         return tf.cast(tf.matmul(tf.cast(codes, tf.float32), self.weights_of_codes), tf.int32)
+
+
+def pairs_to_cross(counts: Sequence[int], rows: int) -> list[tuple[int, int]]:
+    """Return the pairs of coded columns with few enough combinations to be learnt from `rows` rows, in order.
+
+    Those of the fewest combinations, if there are too many: thousands of columns have millions of pairs.
+    """
+    limit = min(LARGEST_CROSS, rows // ROWS_PER_CROSS_CODE)
+    sized = ((counts[a] * counts[b], (a, b)) for a, b in combinations(range(len(counts)), 2))
+    few = nsmallest(MOST_CROSSES, (each for each in sized if each[0] <= limit))
+    return sorted(pair for _, pair in few)
 
 
 class FusedEmbedding(keras.layers.Layer):  # type: ignore[misc]
