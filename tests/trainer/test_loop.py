@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from recorder import SETTINGS, Recorder, splits_of
+from recorder import SETTINGS, Recorder, batches, splits_of
 from trainer.data.schema import Schema
 from trainer.data.statistics import Statistics
 from trainer.model import Model, build_optimizer
@@ -128,8 +128,14 @@ def test_a_run_ends_with_the_weights_of_its_best_evaluation_or_of_one_that_is_as
 def test_a_loss_that_is_not_finite_stops_the_run(
     prepared: Path, schema: Schema, statistics: Statistics
 ) -> None:
+    settings = replace(SETTINGS, learning_rate=1e30, epochs=10)
     with pytest.raises(
         UserError, match=r"the loss is (nan|inf) at step \d+.*a finite loss; lower --learning-rate"
     ):
-        settings = replace(SETTINGS, learning_rate=1e30, epochs=10)
         trained(prepared, schema, statistics, settings, Recorder())
+    split, _ = splits_of(prepared, schema, settings)
+    model = Model(schema, statistics, settings)
+    trainer = Trainer(model, build_optimizer(model.network, settings, split.rows, 20), settings)
+    tensors = trainer.tensors(split.all_rows())
+    loss, reached = trainer.train_steps(tensors, batches(split.rows, 20), 0, 20)
+    assert not np.isfinite(loss) and reached < 20

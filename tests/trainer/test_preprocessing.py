@@ -58,14 +58,15 @@ def test_the_number_of_shards_is_the_least_power_of_two(
 def test_codes_do_not_depend_on_how_many_columns_are_joined_at_once(
     schema: Schema, rows: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train = write_table(tmp_path / "train.data", schema, rows)
-    run(train, tmp_path / "together")
-    monkeypatch.setattr(sql, "JOINS_AT_ONCE", 2)
-    run(train, tmp_path / "apart")
-    files = sorted((tmp_path / "together").rglob("*.parquet"))
-    for path in files:
-        apart = tmp_path / "apart" / path.relative_to(tmp_path / "together")
-        assert apart.read_bytes() == path.read_bytes()
+    coded = [dict.fromkeys(schema.coded, each) for each in ("only here", "once")]
+    train = write_table(tmp_path / "train.data", schema, [*rows, *(rows[0] | c for c in coded)])
+    run(train, tmp_path / "50")
+    for count in 2, 0:
+        monkeypatch.setattr(sql, "JOINS_AT_ONCE", count)
+        run(train, tmp_path / str(count))
+        for path in (tmp_path / "50").rglob("*.parquet"):
+            other = tmp_path / str(count) / path.relative_to(tmp_path / "50")
+            assert other.read_bytes() == path.read_bytes()
 
 
 @pytest.mark.parametrize(("in_memory", "joined"), [(8, {2}), (7, {0, 2}), (0, {0, 1, 2, 3})])
