@@ -81,6 +81,7 @@ def run_custom_job(
     Raises `Refused` or `UserError` if a replica used a path that only this machine has, or ended too early. After
     `preempt_seconds`, unless that is 0, a replica is killed and the job started again, as the service would.
     """
+    # A process that waits has its folders, which `waiting_replica` removes.
     given = contextlib.nullcontext(str(waiting.folder.parent.parent)) if waiting else None
     with given or tempfile.TemporaryDirectory(prefix="replicas-") as name:
         job = LocalJob(custom_job, python, mount, Path(name), console)
