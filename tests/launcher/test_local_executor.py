@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from launcher.console import Refused
 from launcher.executors.local.cluster import TASK_TYPES, Replica, replicas_of, shrunk, variables_for
+from launcher.executors.local.executor import REPLICA_PORTS, free_addresses
 from launcher.subprocesses import signals_postponed
 
 from tests.bakery import SOURCES
@@ -41,6 +42,16 @@ def test_tf_config_names_every_replica_but_the_evaluator() -> None:
     assert config["task"] == {"type": "worker", "index": 1}
     evaluator = json.loads(variables_for(job, Replica(3, 0), addresses)["TF_CONFIG"])
     assert evaluator["task"] == {"type": TASK_TYPES[3], "index": 0}
+
+
+def test_each_replica_has_a_port_that_no_connection_is_given_while_it_starts() -> None:
+    addresses = free_addresses([Replica(0, 0), Replica(1, 0), Replica(1, 1)])
+    assert [len(hosts) for hosts in addresses.values()] == [1, 2]
+    ports = {int(host.partition(":")[2]) for hosts in addresses.values() for host in hosts}
+    assert len(ports) == 3 and ports <= set(REPLICA_PORTS)
+    ephemeral = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    if ephemeral.is_file():
+        assert max(ports) < int(ephemeral.read_text("utf-8").split()[0])
 
 
 def test_an_empty_pool_has_no_replica() -> None:

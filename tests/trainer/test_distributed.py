@@ -2,12 +2,15 @@
 
 import json
 import os
+import random
 import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -51,10 +54,14 @@ LONGER = ("--quality", "fast", "--batch-size", "50", "--dropout", "0.1", "--epoc
 
 
 def start(
-    prepared: Path, job_dirs: Sequence[Path], flags: Sequence[str], command: Sequence[str] = TASK
+    prepared: Path,
+    job_dirs: Sequence[Path],
+    flags: Sequence[str],
+    command: Sequence[str] = TASK,
+    hosts: Sequence[str] = (),
 ) -> list["subprocess.Popen[str]"]:
     """Start a replica for each of `job_dirs`, the chief first."""
-    hosts = free_hosts(len(job_dirs))
+    hosts = hosts or free_hosts(len(job_dirs))
     cluster = {"chief": hosts[:1], "worker": hosts[1:]}
     positions = [("chief", 0), *(("worker", index) for index in range(len(hosts) - 1))]
     return [
@@ -70,19 +77,34 @@ def start(
 
 
 def free_hosts(count: int) -> list[str]:
-    """Return addresses on this machine that nothing listens on."""
-    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    hosts = [f"127.0.0.1:{listener.getsockname()[1]}" for listener in listeners]
-    for listener in listeners:
-        listener.close()
-    return hosts
+    """Return addresses on this machine that nothing listens on, of ports that no connection is given meanwhile."""
+    with ExitStack() as listeners:
+        ports: list[int] = []
+        for port in random.SystemRandom().sample(range(20_000, 32_768), 1_000):
+            with suppress(OSError):
+                listeners.enter_context(socket.create_server(("127.0.0.1", port)))
+                ports.append(port)
+            if len(ports) == count:
+                break
+    return [f"127.0.0.1:{port}" for port in ports]
 
 
 def run(prepared: Path, job_dirs: Sequence[Path], flags: Sequence[str] = FLAGS) -> None:
     """Run replicas until they end, without an error."""
-    replicas = start(prepared, job_dirs, flags)
-    printed = [replica.communicate(timeout=120)[1] for replica in replicas]
-    assert [replica.returncode for replica in replicas] == [0] * len(replicas), printed
+    succeed(start(prepared, job_dirs, flags), timeout_seconds=120)
+
+
+def succeed(replicas: Sequence["subprocess.Popen[str]"], timeout_seconds: float) -> None:
+    """Wait until all replicas have ended with 0; the first that does not ends the others, which would wait for it."""
+    deadline = time.monotonic() + timeout_seconds
+    codes: list[int | None] = [None]
+    while None in codes and not any(codes) and time.monotonic() < deadline:
+        time.sleep(0.1)
+        codes = [replica.poll() for replica in replicas]
+    for replica in replicas:
+        replica.kill()
+    printed = [replica.communicate()[1] for replica in replicas]
+    assert codes == [0] * len(replicas), printed
 
 
 def weights(job_dir: Path) -> list[Any]:
@@ -219,6 +241,17 @@ def test_a_failed_replica_ends_the_others_with_one_line(grouped: Path, tmp_path:
         worker.communicate()
 
 
+def test_a_replica_whose_port_is_taken_names_it_as_the_reason(
+    grouped: Path, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        hosts = [*free_hosts(1), f"127.0.0.1:{listener.getsockname()[1]}"]
+        replicas = start(grouped, [tmp_path / "job"] * 2, FLAGS, hosts=hosts)
+        with pytest.raises(AssertionError, match="error: replica 1 cannot listen at its address"):
+            succeed(replicas, timeout_seconds=60)
+    assert replicas[1].returncode == 2
+
+
 PRINTING = """
 import sys, warnings
 import tensorflow as tf
@@ -279,8 +312,7 @@ def test_replicas_read_a_table_beyond_the_memory_of_one_once_an_epoch(
     one, several = tmp_path / "one", tmp_path / "several"
     limited = [*flags, "--memory-mb", str(MEMORY_MB)]
     replicas = start(data, [several] * COUNT, limited, (sys.executable, "-c", COUNTING))
-    printed = [replica.communicate(timeout=1_200)[1] for replica in replicas]
-    assert [replica.returncode for replica in replicas] == [0] * COUNT, printed
+    succeed(replicas, timeout_seconds=1_200)
     reads = [path.read_text("utf-8").splitlines() for path in (tmp_path / "reads").iterdir()]
     assert len(reads) == COUNT
     counts = Counter(chain(*reads))

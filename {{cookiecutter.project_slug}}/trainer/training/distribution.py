@@ -83,12 +83,23 @@ class Replicas:
 def replicas_of(position: ClusterPosition) -> Replicas:
     """Return the replicas of this job. Call it before anything is computed."""
     if position.count > 1:
-        return Replicas(position, tf.distribute.MultiWorkerMirroredStrategy())
+        return Replicas(position, strategy_of_workers(position))
     if tf.config.list_physical_devices("TPU"):
         return Replicas(position, tpu_strategy())
     if len(tf.config.list_physical_devices("GPU")) > 1:
         return Replicas(position, tf.distribute.MirroredStrategy())
     return Replicas(position)
+
+
+def strategy_of_workers(position: ClusterPosition) -> Any:
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    except tf.errors.UnknownError as error:  # of the port, the only one that TensorFlow raises here
+        raise UserError(
+            f"replica {position.index} cannot listen at its address in TF_CONFIG ({error.message})",
+            "a port of this machine that no other program uses",
+            "end that program, or run the same command again: it may choose another port",
+        ) from error
 
 
 def tpu_strategy() -> Any:

@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import json
 import os
+import random
 import signal
 import socket
 import tempfile
@@ -31,6 +32,8 @@ START_MODULE = Path(__file__).with_name("start_module.py")
 USED_PATHS = Path(__file__).with_name("used_paths.json")
 """What is reported of each kind of use that start_module.py records."""
 HYPERTUNE = "/tmp/hypertune"
+REPLICA_PORTS, MOST_PORTS = range(20_000, 32_768), 100
+"""Ports that no system gives to connections: a replica needs seconds of its start until it listens on its own."""
 COLOURS = ("cyan", "yellow", "magenta", "green", "blue", "red")
 POLL_SECONDS = 0.1
 MOST_PATHS = 5
@@ -158,10 +161,17 @@ def free_addresses(members: Sequence[Replica]) -> dict[int, list[str]]:
     addresses: dict[int, list[str]] = {}
     with contextlib.ExitStack() as listeners:
         for member in members:
-            listener = listeners.enter_context(socket.create_server(("127.0.0.1", 0)))
-            port = listener.getsockname()[1]
+            port = listeners.enter_context(free_listener()).getsockname()[1]
             addresses.setdefault(member.pool, []).append(f"127.0.0.1:{port}")
     return addresses
+
+
+def free_listener() -> socket.socket:
+    """Return a listener on a free port of `REPLICA_PORTS`, or on any free port if these are taken."""
+    for port in random.SystemRandom().sample(REPLICA_PORTS, MOST_PORTS):
+        with contextlib.suppress(OSError):
+            return socket.create_server(("127.0.0.1", port))
+    return socket.create_server(("127.0.0.1", 0))
 
 
 def data_folders(job: LocalJob) -> list[str]:
