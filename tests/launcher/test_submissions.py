@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from filelock import FileLock, Timeout
 from launcher.commands.cloud_jobs import fetch, metrics_text, metrics_texts, resource_of
-from launcher.console import UserError
+from launcher.console import Console, UserError
 from launcher.executors.vertex.follow import line_of, moment
 from launcher.executors.vertex.jobs import CloudJob, cloud_job
 from launcher.executors.vertex.send import (
@@ -34,7 +34,7 @@ from launcher.executors.vertex.services import (
     message_of,
     one_line,
 )
-from launcher.executors.vertex.storage import raise_for_strangers
+from launcher.executors.vertex.storage import fetch_all, raise_for_strangers
 from launcher.files import locked, write_atomically
 from launcher.spec.custom_job import Run, custom_job_of
 
@@ -362,3 +362,10 @@ def test_texts_of_responses_and_addresses_are_parsed(
     function: Callable[[Any], object], given: object, expected: object
 ) -> None:
     assert function(given) == expected
+
+
+@pytest.mark.parametrize("name", ["../evil", "a/../../evil", "/etc/evil"])
+def test_no_object_is_downloaded_out_of_its_folder(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match=f"the object {name!r} leads out of"):
+        fetch_all({name: None, "fine": None}, [name, "fine"], tmp_path / "job", Console())
+    assert not list(tmp_path.iterdir())

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from launcher.console import Console, UserError
+from launcher.console import Console, UserError, shown
 from launcher.contract import STATISTICS
 from launcher.executors.vertex.services import STORAGE, RequestRefused, credentials, explained, load
 from launcher.packaging.sdist import SourceDistribution, archive_files, digest
@@ -132,7 +132,7 @@ def copy_table(client: Any, uri: str, copies: Path, console: Console) -> None:
     size = sum(blob.size for blob in remote.values()) / MEGABYTE
     console.step("data", f"{uri}: {len(remote)} objects, {size:.1f} MB")
     for name, blob in remote.items():
-        path = copies / bucket / name
+        path = path_below(copies / bucket, name)
         record = path.with_name(f".{path.name}.generation")
         if path.is_file() and record.is_file() and record.read_text() == str(blob.generation):
             continue
@@ -230,11 +230,23 @@ def upload_folder(client: Any, folder: Path, uri: str, console: Console) -> None
 
 def fetch_all(remote: dict[str, Any], names: Iterable[str], folder: Path, console: Console) -> None:
     """Download objects of `list_objects`, in this order, to files of their names below a folder."""
-    wanted = [name for name in names if ".." not in name.split("/") and not name.endswith("/")]
-    with console.transfer("fetch", sum(remote[name].size for name in wanted)) as advance:
-        for name in wanted:
-            download(remote[name], folder / name)
+    paths = {name: path_below(folder, name) for name in names if not name.endswith("/")}
+    with console.transfer("fetch", sum(remote[name].size for name in paths)) as advance:
+        for name, path in paths.items():
+            download(remote[name], path)
             advance(remote[name].size)
+
+
+def path_below(folder: Path, name: str) -> Path:
+    """Return where an object is downloaded to; raise `UserError` for a name that leads out of the folder."""
+    path = folder / name
+    if path.resolve().is_relative_to(folder.resolve()):
+        return path
+    raise UserError(
+        f"the name of the object {shown(name)} leads out of {folder}",
+        "names without .. that do not begin with /",
+        "find out who wrote it, then remove it: gcloud storage rm",
+    )
 
 
 def list_objects(client: Any, uri: str) -> dict[str, Any]:
