@@ -196,6 +196,14 @@ def test_a_ragged_line_is_rejected(schema: Schema, rows: list[Row], tmp_path: Pa
     assert "Expected Number of Columns" in reason
 
 
+def test_a_ragged_row_of_several_lines_is_rejected_once(
+    schema: Schema, rows: list[Row], tmp_path: Path
+) -> None:
+    ragged = '"a cell\nof three\nlines"\r\n'
+    [(_, line, _, text)] = rejects_with(tmp_path / "train.data", schema, rows, ragged)
+    assert line and "of three" in text
+
+
 def test_no_rejected_cell_is_a_formula_to_a_spreadsheet(
     schema: Schema, rows: list[Row], tmp_path: Path
 ) -> None:

@@ -27,9 +27,10 @@ BATCH_ROWS = 10_000
 MANY_COLUMNS = 200
 LEAST_MB, MB_PER_CORE, MB_PER_COLUMN = 128, 64, 0.5
 BAD_LINES = (  # DuckDB counts an error per column, not per line
-    "SELECT file_path, line, FIRST(error_message ORDER BY column_idx), FIRST(csv_line)"
+    "SELECT file_path, line, FIRST(error_message ORDER BY column_idx) AS reason, FIRST(csv_line) AS text"
     " FROM reject_errors JOIN reject_scans USING (scan_id, file_id) GROUP BY file_path, line ORDER BY file_path, line"
 )
+LINE_BREAKS = "LENGTH({0}) - LENGTH(REPLACE({0}, CHR(10), ''))"
 
 
 class Engine(Protocol):
@@ -157,14 +158,14 @@ class DuckDB:
         count = sum(line_count(path) - layout.header for layout, paths in parts for path in paths)
         if count <= rows:
             return 0
-        breaks = " + ".join(
-            f"LENGTH({column}) - LENGTH(REPLACE({column}, CHR(10), ''))"
-            for column in map(file_column, range(len(table.names)))
-        )
+        columns = map(file_column, range(len(table.names)))
+        breaks = " + ".join(map(LINE_BREAKS.format, columns))
         query = f"SELECT COUNT(*), SUM({breaks}) FROM whole"
         read = sum(int(each or 0) for each in self.connection.execute(query).fetchone())
-        bad = "SELECT DISTINCT file_path, line FROM reject_errors JOIN reject_scans USING (scan_id, file_id)"
-        [read_as_bad] = self.connection.execute(f"SELECT COUNT(*) FROM ({bad})").fetchone()
+        # The text of an unclosed quote is all that follows it: lines that are lost.
+        more = f"SUM({LINE_BREAKS.format('text')}) FILTER (reason NOT LIKE '%unterminated quote%')"
+        bad = f"SELECT COUNT(*) + COALESCE({more}, 0) FROM ({BAD_LINES})"
+        [read_as_bad] = self.connection.execute(bad).fetchone()
         read += sum("".join(p.names).count("\n") * p.header * len(paths) for p, paths in parts)
         skipped = sum(lines_to_skip(path, part.comment) for part, paths in parts for path in paths)
         return max(0, count - read - int(read_as_bad) - skipped)
