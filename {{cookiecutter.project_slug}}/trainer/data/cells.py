@@ -115,55 +115,62 @@ def number_grammar(decimal: str = ".", unit: str = "") -> Grammar:
     )
 
 
+NUMBER, YEAR, REST = "([0-9]{1,2})", "([0-9]{4}|[0-9]{2})", r"((?:[^0-9\n][^\n]*)?)"
+ORDINAL = f"{NUMBER}(?:st|nd|rd|th)?"
+TIME, SECONDS = f"{DATE}[ ap]{TWO}:{TWO}", "([0-9]{2}(?:[.][0-9]*)?)"
+# Text with the name of a month, which becomes m and its number.
+WORDED_DATES: Rules = (
+    (f"{WEEKDAY}[.,]* +({ANY})", r"\1"),
+    *(
+        (f"([^A-Za-z\\n]*)(?i:{name})[.]?((?:[^A-Za-z\\n]{ANY})?)", f"\\1m{month:02d}\\2")
+        for month, name in enumerate(MONTHS, 1)
+    ),
+    (f"{ORDINAL}[-/. ]*m({TWO})[-/., ]*{YEAR}{REST}", r"y\3-\2-\1\4"),
+    (f"m({TWO})[-/. ]*{ORDINAL}[-/., ]+{YEAR}{REST}", r"y\3-\1-\2\4"),
+    (f"({FOUR})[-/. ]*m({TWO})[-/. ]*{NUMBER}{REST}", r"\1-\2-\3\4"),
+    ("m([0-9]{2})[-/., ]*([0-9]{4})", r"\2-\1-1"),
+)
+YEAR_FIRST: Rules = (
+    (f"({FOUR})[-/.]{NUMBER}[-/.]{NUMBER}{REST}", r"\1-\2-\3\4"),
+    ("([0-9]{4})[-/]([0-9]{1,2})", r"\1-\2-1"),
+    ("([0-9]{8})([0-9]{6})", r"\1T\2"),
+    (f"({FOUR})({TWO})({TWO}){REST}", r"\1-\2-\3\4"),
+)
+# A year that may have two digits is behind y.
+YEAR_LAST = f"{NUMBER}[-/.]{NUMBER}[-/.]{YEAR}{REST}"
+TWO_DIGITS: Rules = (
+    (f"y({FOUR}-{ANY})", r"\1"),
+    (f"y([0-5][0-9]|6[0-8])(-{ANY})", r"20\1\2"),
+    (f"y({TWO})(-{ANY})", r"19\1\2"),
+    (f"({FOUR})-([0-9])-({ANY})", r"\1-0\2-\3"),
+    (f"({FOUR}-{TWO})-([0-9]){REST}", r"\1-0\2\3"),
+)
+# Of half a day, hours are behind a or p.
+TIMES: Rules = (
+    (f"({DATE})(?:[Tt]|,? +)([0-9]:{ANY})", r"\1 0\2"),
+    (f"({DATE})(?:[Tt]|,? +)({TWO})({TWO})({TWO}){REST}", r"\1 \2:\3:\4\5"),
+    (f"({DATE})(?:[Tt]|,? +)({TWO}:{ANY})", r"\1 \2"),
+    (f"({DATE}) ([0-9:.]+){BLANK}?(?i:a[.]?m[.]?)({ANY})", r"\1a\2\3"),
+    (f"({DATE}) ([0-9:.]+){BLANK}?(?i:p[.]?m[.]?)({ANY})", r"\1p\2\3"),
+    (f"({TIME})((?:[^:0-9\\n]{ANY})?)", r"\1:00\2"),
+    (f"({TIME}:{TWO}),([0-9]+{ANY})", r"\1.\2"),
+    (f"({TIME}):{SECONDS}(?:{BLANK}?(?:Z|z|UTC|GMT))?", r"\1+00:00 \2"),
+    (f"({TIME}):{SECONDS}{BLANK}?([-+]{TWO})", r"\1\3:00 \2"),
+    (f"({TIME}):{SECONDS}{BLANK}?([-+]{TWO}):?({TWO})", r"\1\3:\4 \2"),
+    (f"({DATE})", r"\1 00:00+00:00 00"),
+)
+
+
 @lru_cache
 def date_grammar(day_first: bool = False) -> Grammar:
     """Return the grammar of dates and times; canonical is `YYYY-MM-DD HH:MM+HH:MM SS.f`: date, time, zone, seconds.
 
     The character after the date is a blank, or `a` or `p` before hours of half a day.
     """
-    numbers, rest = "([0-9]{1,2})", r"((?:[^0-9\n][^\n]*)?)"
-    year = "([0-9]{4}|[0-9]{2})"
-    ordinal = f"{numbers}(?:st|nd|rd|th)?"
-    named = tuple(
-        (f"([^A-Za-z\\n]*)(?i:{name})[.]?((?:[^A-Za-z\\n]{ANY})?)", f"\\1m{month:02d}\\2")
-        for month, name in enumerate(MONTHS, 1)
-    )
-    time, seconds = f"{DATE}[ ap]{TWO}:{TWO}", "([0-9]{2}(?:[.][0-9]*)?)"
+    year_last = (YEAR_LAST, r"y\3-\2-\1\4" if day_first else r"y\3-\1-\2\4")
     return Grammar(
-        worded=(
-            (f"{WEEKDAY}[.,]* +({ANY})", r"\1"),
-            *named,
-            (f"{ordinal}[-/. ]*m({TWO})[-/., ]*{year}{rest}", r"y\3-\2-\1\4"),
-            (f"m({TWO})[-/. ]*{ordinal}[-/., ]+{year}{rest}", r"y\3-\1-\2\4"),
-            (f"({FOUR})[-/. ]*m({TWO})[-/. ]*{numbers}{rest}", r"\1-\2-\3\4"),
-            ("m([0-9]{2})[-/., ]*([0-9]{4})", r"\2-\1-1"),
-        ),
-        rules=(
-            (f"({FOUR})[-/.]{numbers}[-/.]{numbers}{rest}", r"\1-\2-\3\4"),
-            ("([0-9]{4})[-/]([0-9]{1,2})", r"\1-\2-1"),
-            ("([0-9]{8})([0-9]{6})", r"\1T\2"),
-            (f"({FOUR})({TWO})({TWO}){rest}", r"\1-\2-\3\4"),
-            (
-                f"{numbers}[-/.]{numbers}[-/.]{year}{rest}",
-                r"y\3-\2-\1\4" if day_first else r"y\3-\1-\2\4",
-            ),
-            (f"y({FOUR}-{ANY})", r"\1"),
-            (f"y([0-5][0-9]|6[0-8])(-{ANY})", r"20\1\2"),
-            (f"y({TWO})(-{ANY})", r"19\1\2"),
-            (f"({FOUR})-([0-9])-({ANY})", r"\1-0\2-\3"),
-            (f"({FOUR}-{TWO})-([0-9]){rest}", r"\1-0\2\3"),
-            (f"({DATE})(?:[Tt]|,? +)([0-9]:{ANY})", r"\1 0\2"),
-            (f"({DATE})(?:[Tt]|,? +)({TWO})({TWO})({TWO}){rest}", r"\1 \2:\3:\4\5"),
-            (f"({DATE})(?:[Tt]|,? +)({TWO}:{ANY})", r"\1 \2"),
-            (f"({DATE}) ([0-9:.]+){BLANK}?(?i:a[.]?m[.]?)({ANY})", r"\1a\2\3"),
-            (f"({DATE}) ([0-9:.]+){BLANK}?(?i:p[.]?m[.]?)({ANY})", r"\1p\2\3"),
-            (f"({time})((?:[^:0-9\\n]{ANY})?)", r"\1:00\2"),
-            (f"({time}:{TWO}),([0-9]+{ANY})", r"\1.\2"),
-            (f"({time}):{seconds}(?:{BLANK}?(?:Z|z|UTC|GMT))?", r"\1+00:00 \2"),
-            (f"({time}):{seconds}{BLANK}?([-+]{TWO})", r"\1\3:00 \2"),
-            (f"({time}):{seconds}{BLANK}?([-+]{TWO}):?({TWO})", r"\1\3:\4 \2"),
-            (f"({DATE})", r"\1 00:00+00:00 00"),
-        ),
+        worded=WORDED_DATES,
+        rules=(*YEAR_FIRST, year_last, *TWO_DIGITS, *TIMES),
         valid=f"{CALENDAR_DATE}(?: (?:[01][0-9]|2[0-3])|[ap](?:0[1-9]|1[0-2])):[0-5][0-9]"
         "[-+](?:0[0-9]|1[0-4]):[0-5][0-9] [0-5][0-9](?:[.][0-9]*)?",
     )
