@@ -62,7 +62,7 @@ def wait_for_end(running: list[int]) -> list[int]:
 
 def alive(pid: int) -> bool:
     """Return whether a process runs; one that is dead but was not waited for does not."""
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "Z"
     if sys.platform == "linux":
         return False
