@@ -85,7 +85,7 @@ def test_a_study_runs_the_code_of_its_start(project: Path, tmp_path: Path) -> No
     ran(lived_in, "prepare")
     model = lived_in / "trainer" / "model.py"
     started, text = lived_in / "runs", model.read_text(encoding="utf-8")
-    command = session_command(lived_in, "tune", "--local", "--trials", "6")
+    command = session_command(lived_in, "tune", "--local", "--trials", "6", "--max-steps", "300")
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as study:
         while study.poll() is None and not any(started.rglob("config.json")):
             time.sleep(0.1)

@@ -40,6 +40,7 @@ def trainer_of(arrays: Any, batch_size: int, steps: int) -> Any:
     settings = Settings(batch_size=batch_size, learning_rate=1e-3, ensemble=1, weight_decay=0.0)
     model = Model.__new__(Model)  # its losses, on another network
     model.task, model.output_count, model.columns, model.members = "binary", 2, (), 1
+    model.weighted, model.class_weights = False, None
     model.network = network_of(arrays["numbers"].shape[1], arrays["counts"])
     optimizer = build_optimizer(model.network, settings, len(arrays["labels"]), steps)
     return Trainer(model, optimizer, settings)
