@@ -89,7 +89,8 @@ def title_of(row: Mapping[str, Any]) -> str:
     if row["unit"] == SCORE:
         return f"{target}: mean score on real tables, 1 for the best program of each"
     is_job = row["metric"] is not None and not target.startswith(REAL)
-    return f"{target}: seconds from CSV to exported model" if is_job else ""
+    start = "prepared shards (ours) or CSV" if target == "P2" else "CSV"
+    return f"{target}: seconds from {start} to exported model" if is_job else ""
 
 
 def bar(top: int, row: Mapping[str, Any], longest: float) -> str:
