@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.accuracy import PROGRAMS
+from benchmarks.accuracy import PROGRAMS, QUICK_PROGRAMS
 from benchmarks.catalogue import TARGETS
 from benchmarks.measure import BenchmarkFailed
 from benchmarks.report import keep, lines
@@ -28,8 +28,7 @@ def main(arguments: Sequence[str]) -> int:
         "--programs",
         nargs="+",
         choices=PROGRAMS,
-        default=PROGRAMS,
-        help="of accuracy and closing: qualities of ours, and groups of peers",
+        help=f"of accuracy and closing: qualities of ours, and groups of peers; with --quick {' '.join(QUICK_PROGRAMS)} by default",
     )
     parser.add_argument(
         "--work",
@@ -42,7 +41,8 @@ def main(arguments: Sequence[str]) -> int:
     if unknown:
         parser.error(f"unknown target {', '.join(unknown)}; expected one of {', '.join(TARGETS)}")
     rounds = options.rounds or (1 if options.quick else ROUNDS)
-    bench = Workbench(options.work.resolve(), options.quick, rounds, tuple(options.programs))
+    programs = options.programs or (QUICK_PROGRAMS if options.quick else PROGRAMS)
+    bench = Workbench(options.work.resolve(), options.quick, rounds, tuple(programs))
     rows: list[Row] = []
     for name in options.targets or TARGETS:
         started = time.monotonic()

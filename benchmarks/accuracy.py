@@ -18,10 +18,9 @@ from benchmarks.workbench import PEERS, PREPARE, REPOSITORY, RUNTIME, Table, Wor
 OURS = "ours"
 ERRORS = {"regression": "RMSE", "binary": "1 - AUC", "multiclass": "share wrong"}
 QUALITIES = {OURS: "default", "ours, fast": "fast", "ours, best": "best"}
-QUICK_QUALITIES = {OURS: "default"}
 QUICK_SPLITS, QUICK_ROWS = 2, 5_000
 PEER_ROWS = {"trees": 10**9, "networks": 10_000}  # the most training rows that a peer's script gets
-PROGRAMS = (*QUALITIES.values(), *PEER_ROWS)
+PROGRAMS, QUICK_PROGRAMS = (*QUALITIES.values(), *PEER_ROWS), ("default", "trees")
 OUR_CODE = REPOSITORY / "{{cookiecutter.project_slug}}" / "trainer"
 PEER_CODE = [
     PEERS / f"{name}.py" for name in ("one_split", "table", "hist_gradient_boosting", "split_table")
@@ -101,8 +100,7 @@ def shown(results: Mapping[str, Sequence[Result]]) -> str:
 def split(bench: Workbench, source: Source, number: int, table: Table) -> dict[str, Result]:
     """Return the results of all programs on one split."""
     found: dict[str, Result] = {}
-    qualities = QUICK_QUALITIES if bench.quick else QUALITIES
-    if wanted := {k: v for k, v in qualities.items() if v in bench.programs}:
+    if wanted := {k: v for k, v in QUALITIES.items() if v in bench.programs}:
         code = digest(source, *sorted(OUR_CODE.rglob("*.py")))
         with tempfile.TemporaryDirectory(dir=bench.folder) as folder:
             data = prepared(bench, table, Path(folder) / "data")

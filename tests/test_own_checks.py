@@ -3,6 +3,7 @@
 In a file of their own, so that another process runs them beside test_life.py.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -11,9 +12,10 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from tests.bakery import COVERED
+from tests.bakery import COVERED, ROOT
 from tests.drill import WHOLE
 from tests.sessions import ran, settled
 
@@ -83,6 +85,30 @@ def test_the_project_passes_its_own_tests(lived_in: Path, tools: Path, tmp_path:
     tested = settled(with_trainer_tests(lived_in, tmp_path / "tested"), lived_in)
     assert " passed" in ran(tested, "tests")
     assert not complaint(tested, [[str(tools / "lint" / "bin" / "mypy")]])
+
+
+@pytest.mark.full
+def test_the_step_of_the_benchmarks_runs_on_the_trainer_of_now(
+    lived_in: Path, tools: Path, tmp_path: Path
+) -> None:
+    rows, columns = 300, 2
+    np.savez(
+        tmp_path / "arrays.npz",
+        numbers=np.ones((rows, columns), np.float32),
+        codes=np.ones((rows, columns), np.int32),
+        labels=np.arange(rows, dtype=np.int32) % 2,
+        counts=np.full(columns, 3, np.int32),
+    )
+    program = ROOT / "benchmarks" / "ours" / "step.py"
+    done = subprocess.run(
+        [str(tools / "tests/bin/python"), str(program), "--arrays", str(tmp_path / "arrays.npz")],
+        env={**os.environ, "PYTHONPATH": str(lived_in)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["rows_per_second"] > 0
 
 
 @pytest.mark.full
