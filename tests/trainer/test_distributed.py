@@ -10,8 +10,8 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import ExitStack, suppress
-from itertools import chain
+from contextlib import suppress
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -78,15 +78,14 @@ def start(
 
 def free_hosts(count: int) -> list[str]:
     """Return addresses on this machine that nothing listens on, of ports that no connection is given meanwhile."""
-    with ExitStack() as listeners:
-        ports: list[int] = []
-        for port in random.SystemRandom().sample(range(20_000, 32_768), 1_000):
-            with suppress(OSError):
-                listeners.enter_context(socket.create_server(("127.0.0.1", port)))
-                ports.append(port)
-            if len(ports) == count:
-                break
-    return [f"127.0.0.1:{port}" for port in ports]
+    ports = filter(is_free, random.SystemRandom().sample(range(20_000, 32_768), 1_000))
+    return [f"127.0.0.1:{port}" for port in islice(ports, count)]
+
+
+def is_free(port: int) -> bool:
+    with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+        return True
+    return False
 
 
 def run(prepared: Path, job_dirs: Sequence[Path], flags: Sequence[str] = FLAGS) -> None:

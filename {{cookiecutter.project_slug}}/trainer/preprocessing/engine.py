@@ -163,8 +163,8 @@ class DuckDB:
         query = f"SELECT COUNT(*), SUM({breaks}) FROM whole"
         read = sum(int(each or 0) for each in self.connection.execute(query).fetchone())
         # The text of an unclosed quote is all that follows it: lines that are lost.
-        more = f"SUM({LINE_BREAKS.format('text')}) FILTER (reason NOT LIKE '%unterminated quote%')"
-        bad = f"SELECT COUNT(*) + COALESCE({more}, 0) FROM ({BAD_LINES})"
+        rest = f"SUM({LINE_BREAKS.format('text')}) FILTER (reason NOT LIKE '%unterminated quote%')"
+        bad = f"SELECT COUNT(*) + COALESCE({rest}, 0) FROM ({BAD_LINES})"
         [read_as_bad] = self.connection.execute(bad).fetchone()
         read += sum("".join(p.names).count("\n") * p.header * len(paths) for p, paths in parts)
         skipped = sum(lines_to_skip(path, part.comment) for part, paths in parts for path in paths)

@@ -19,6 +19,7 @@ FAILURES = (
     tf.errors.InternalError,
     tf.errors.UnavailableError,
 )
+SERVER_FAILED = "Could not start gRPC server"
 
 
 class Replicas:
@@ -92,11 +93,14 @@ def replicas_of(position: ClusterPosition) -> Replicas:
 
 
 def strategy_of_workers(position: ClusterPosition) -> Any:
+    """Connect to the other processes of the job; raise `UserError` if the port of this one is taken."""
     try:
         return tf.distribute.MultiWorkerMirroredStrategy()
-    except tf.errors.UnknownError as error:  # of the port, the only one that TensorFlow raises here
+    except tf.errors.UnknownError as error:
+        if SERVER_FAILED not in error.message:
+            raise
         raise UserError(
-            f"replica {position.index} cannot listen at its address in TF_CONFIG ({error.message})",
+            f"replica {position.index} cannot listen at its address in TF_CONFIG",
             "a port of this machine that no other program uses",
             "end that program, or run the same command again: it may choose another port",
         ) from error
