@@ -411,11 +411,13 @@ class Serving(tf.Module):  # type: ignore[misc]
     def codes(self, columns: dict[str, Any]) -> Any:
         """Return the codes, int32 [rows, coded], of the columns' text: what `prepare` wrote for the same text."""
         texts = tf.stack([columns[self.parameters[name]] for name in self.schema.coded], axis=1)
+        codes = self.codes_of(texts)
         # An unseen cell may be another form of a value, which a hash never shows; to read all as values costs too much.
-        hashed = [name in self.hashed for name in self.schema.coded]
-        unsure = tf.where((self.codes_of(texts) == UNSEEN_CODE) | hashed)
-        values = text_cells.value(tf.gather_nd(texts, unsure))
-        return self.codes_of(tf.tensor_scatter_nd_update(texts, unsure, values))
+        unsure = (codes == UNSEEN_CODE) | [name in self.hashed for name in self.schema.coded]
+        cells, rows = tf.where(unsure), tf.where(tf.reduce_any(unsure, axis=1))
+        values = text_cells.value(tf.gather_nd(texts, cells))
+        texts = tf.gather_nd(tf.tensor_scatter_nd_update(texts, cells, values), rows)
+        return tf.tensor_scatter_nd_update(codes, rows, self.codes_of(texts))
 
     def codes_of(self, texts: Any) -> Any:
         """Return the codes, int32 [rows, coded], of text that is the value of its cell."""
