@@ -8,9 +8,11 @@ import gzip
 import importlib
 import io
 import re
+import runpy
 import threading
 from typing import Any
 
+from tests.bakery import SOURCES
 from tests.doubles.server import ApiError, Json
 from tests.doubles.storage import StorageService
 
@@ -35,6 +37,8 @@ class Warehouse:
         self.storage = storage
         self.connection = importlib.import_module("duckdb").connect()
         self.connection.execute("LOAD icu; SET TimeZone = 'UTC'")
+        hashing = runpy.run_path(str(SOURCES / "trainer" / "preprocessing" / "farmhash.py"))
+        self.connection.create_function("FARM_FINGERPRINT", hashing["farm_fingerprint"])
         self.translate = importlib.import_module("sqlglot").transpile
         self.lock = threading.RLock()
 

@@ -3,7 +3,7 @@
 import dataclasses
 import difflib
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -193,27 +193,19 @@ def code_counts(
     return result
 
 
-def hashed_codes(engine: Engine, cells: str, buckets: int) -> Iterator[dict[str, int]]:
-    """Yield the code of each value of a hashed column, in batches: 1 and up, as the serving signature computes it."""
-    query = f"SELECT DISTINCT value FROM {cells} WHERE value IS NOT NULL"
-    for batch in engine.batches(query, HASH_BATCH):
-        yield {value: 1 + fingerprint64(value) % buckets for value in batch.column(0).to_pylist()}
-
-
-def cell_codes(
-    cells: Sequence[tuple[Any, ...]], statistics: Statistics, name: str
-) -> tuple[Any, Any]:
-    """Return the cells of a coded column and the codes that `sql.cell_codes` gives them, as Arrow arrays, from cells and values."""
+def cell_codes(engine: Engine, cells: str, name: str, statistics: Statistics) -> tuple[Any, Any]:
+    """Return the cells of a coded column, from their table, and the codes that SQL would give them, as Arrow arrays."""
     from pyarrow import array, int32, string
 
-    buckets = statistics.hashed.get(name)
-    known = vocabulary_codes(statistics.vocabularies.get(name, ()))
-
-    def code(value: str) -> int:
-        return 1 + fingerprint64(value) % buckets if buckets else known.get(value, UNSEEN_CODE)
-
-    codes = [MISSING_CODE if value is None else code(value) for _, value in cells]
-    return array([cell for cell, _ in cells], string()), array(codes, int32())
+    if buckets := statistics.hashed.get(name):
+        coded = engine.rows(sql.hashed_codes(cells, buckets))
+    else:
+        known = vocabulary_codes(statistics.vocabularies[name])
+        coded = [
+            (cell, MISSING_CODE if value is None else known.get(value, UNSEEN_CODE))
+            for cell, value in engine.rows(f"SELECT cell, value FROM {cells}")
+        ]
+    return array([cell for cell, _ in coded], string()), array([code for _, code in coded], int32())
 
 
 def word_codes(texts: Any, words: int, buckets: int) -> Any:
@@ -231,14 +223,13 @@ def word_code(word: str, buckets: int) -> int:
     return 1 + fingerprint64(word) % buckets if word else 0
 
 
-def create_code_table(engine: Engine, name: str, parts: Iterable[Mapping[str, int]]) -> None:
+def create_code_table(engine: Engine, name: str, codes: Mapping[str, int]) -> None:
     """Create the table `name(value, code)`."""
     import pyarrow
 
     engine.run(f"CREATE TABLE {name} (value STRING, code INT64)")
-    for codes in parts:
-        columns = {
-            "value": pyarrow.array(list(codes), pyarrow.string()),
-            "code": pyarrow.array(list(codes.values()), pyarrow.int64()),
-        }
-        engine.put(name, pyarrow.table(columns))
+    columns = {
+        "value": pyarrow.array(list(codes), pyarrow.string()),
+        "code": pyarrow.array(list(codes.values()), pyarrow.int64()),
+    }
+    engine.put(name, pyarrow.table(columns))

@@ -7,13 +7,16 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import Any, Protocol
 
 from trainer.data.schema import Schema
 from trainer.data.table_files import damaged
 from trainer.preprocessing.columns import file_column
+from trainer.preprocessing.farmhash import farm_fingerprint
 from trainer.preprocessing.raw_table import (
+    Layout,
     Table,
     line_count,
     lines_to_skip,
@@ -116,7 +119,9 @@ class DuckDB:
     def __init__(self, spill: Path, memory_mb: int, console: Console) -> None:
         self.spill = spill
         self.console = console
+        self.thread = ThreadPool(1)
         self.connection = database(spill, memory_mb)
+        self.connection.create_function("FARM_FINGERPRINT", farm_fingerprint)
 
     def run(self, statement: str) -> None:
         self.connection.execute(in_duckdb(statement))
@@ -127,6 +132,8 @@ class DuckDB:
 
         if len(schema.sources) > MANY_COLUMNS:  # it takes time by the square of the numbers
             self.connection.execute("SET disabled_optimizers = 'common_subexpressions'")
+        # While DuckDB reads them, the system holds the files in memory, and gzip leaves a core idle.
+        self.lines = self.thread.apply_async(rows_at_most, (table,))
         try:
             translated = in_duckdb(statement)
             self.console.detail(translated)
@@ -153,9 +160,7 @@ class DuckDB:
             run(translated)
 
     def lost_lines(self, table: Table, rows: int) -> int:
-        # Only files with more lines than rows are read again.
-        parts = [each for each in table.parts.items() if each[0].kind == "csv"]
-        count = sum(line_count(path) - layout.header for layout, paths in parts for path in paths)
+        count, parts = self.lines.get(), csv_parts(table)
         if count <= rows:
             return 0
         columns = map(file_column, range(len(table.names)))
@@ -190,8 +195,19 @@ class DuckDB:
         self.connection.unregister("mapping")
 
     def close(self) -> None:
+        self.thread.terminate()
         self.connection.close()
         shutil.rmtree(self.spill, ignore_errors=True)
+
+
+def csv_parts(table: Table) -> list[tuple[Layout, list[Path]]]:
+    return [each for each in table.parts.items() if each[0].kind == "csv"]
+
+
+def rows_at_most(table: Table) -> int:
+    """Return the number of lines of CSV files without their headers."""
+    parts = csv_parts(table)
+    return sum(line_count(path) - layout.header for layout, paths in parts for path in paths)
 
 
 def unreadable(table: Table, schema: Schema, error: Exception) -> Exception:

@@ -120,3 +120,9 @@ def fingerprint64(text: str) -> int:
     if len(data) <= 16:
         return of_short(data)
     return of_medium(data) if len(data) <= 64 else of_long(data)
+
+
+def farm_fingerprint(text: str) -> int:
+    """Return the fingerprint as BigQuery's function of this name does: its 64 bits as a signed number."""
+    found = fingerprint64(text)
+    return found - (found >> 63 << 64)

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -278,7 +278,7 @@ class Preparation:
         counted = self.engine.rows(split_sql.classes_by_split())
         lacking = {label: 0 for label, train, held_out in counted if not train * held_out}
         if lacking:
-            analyze.create_code_table(self.engine, "lacking", [lacking])
+            analyze.create_code_table(self.engine, "lacking", lacking)
             self.engine.run(split_sql.place_classes())
 
     def drop_unknown_labels(self, label: Label) -> None:
@@ -286,7 +286,7 @@ class Preparation:
         if not label.classes:
             return
         codes = {value: code for code, value in enumerate(label.classes)}
-        analyze.create_code_table(self.engine, "classes", [codes])
+        analyze.create_code_table(self.engine, "classes", codes)
         unknown = "prepared WHERE label NOT IN (SELECT value FROM classes)"
         left_out = self.count(unknown)
         if left_out:
@@ -314,24 +314,23 @@ class Preparation:
         for index in sorted(joins):
             name = self.schema.coded[index]
             cells, values = cells_table(index), values_table(index)
-            codes: Iterable[dict[str, int]]
-            if name in statistics.vocabularies:
-                codes = [vocabulary_codes(statistics.vocabularies[name])]
+            if name in statistics.hashed:
+                query = sql.hashed_codes(cells, statistics.hashed[name])
             else:
-                codes = analyze.hashed_codes(self.engine, cells, statistics.hashed[name])
-            analyze.create_code_table(self.engine, values, codes)
-            self.engine.run(f"CREATE TABLE {codes_table(index)} AS {sql.cell_codes(cells, values)}")
+                known = vocabulary_codes(statistics.vocabularies[name])
+                analyze.create_code_table(self.engine, values, known)
+                query = sql.cell_codes(cells, values)
+            self.engine.run(f"CREATE TABLE {codes_table(index)} AS {query}")
 
     def code_cells(
         self, statistics: Statistics, joins: Collection[int]
     ) -> dict[str, tuple[Any, Any]]:
         """Return the cells of the coded columns that are not joined to a table of codes, and their codes."""
-        found = {}
-        for index, name in enumerate(self.schema.coded):
-            if index not in joins:
-                cells = self.engine.rows(f"SELECT cell, value FROM {cells_table(index)}")
-                found[name] = analyze.cell_codes(cells, statistics, name)
-        return found
+        return {
+            name: analyze.cell_codes(self.engine, cells_table(index), name, statistics)
+            for index, name in enumerate(self.schema.coded)
+            if index not in joins
+        }
 
     def compare_splits(self, statistics: Statistics) -> Statistics:
         """Collect what makes results meaningless; return the statistics with the columns that give the label away."""

@@ -304,6 +304,12 @@ def cell_codes(counted: str, codes: str) -> str:
     )
 
 
+def hashed_codes(counted: str, buckets: int) -> str:
+    """Return SQL for the code of each cell of a hashed column, as the serving signature computes it; `buckets` is a power of 2."""
+    bucket = f"FARM_FINGERPRINT(value) & {buckets - 1}"  # MOD is negative for half of the values
+    return f"SELECT cell, IF(value IS NULL, {MISSING_CODE}, 1 + ({bucket})) AS code FROM {counted}"
+
+
 def examples(columns: Iterable[str], split: str, count: int) -> str:
     """Return SQL for some columns of the first rows of a split."""
     return (
