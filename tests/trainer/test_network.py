@@ -6,16 +6,19 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from recorder import SETTINGS, batches, splits_of
 from trainer.data.schema import Schema
 from trainer.data.shards import Split
 from trainer.data.statistics import Statistics
-from trainer.model import Model, boundaries_of, build_optimizer, treatments
+from trainer.model import Model, boundaries_of, build_optimizer, fixed_width, treatments
 from trainer.training.layers import (
     MOST_CROSSES,
+    FirstDense,
     Heads,
     MemberDense,
     MemberDropout,
+    PiecewiseLinear,
     pairs_to_cross,
 )
 from trainer.training.optimizer import Treatment
@@ -74,6 +77,35 @@ def test_the_layers_of_an_ensemble_keep_its_members_apart() -> None:
         )
 
 
+def test_the_first_layer_computes_no_gradient_of_inputs_that_nothing_learns() -> None:
+    rows = tf.constant(np.random.default_rng(3).normal(size=(50, 7)).astype(np.float32))
+    for first in FirstDense(5, fixed=4), MemberDense(3, 5, fixed=4), FirstDense(5, fixed=7):
+        found = []
+        for training in True, False:
+            with tf.GradientTape() as tape:
+                tape.watch(rows)
+                loss = tf.reduce_sum(tf.square(first(rows, training=training)))
+            found.append(tape.gradient(loss, [rows, *first.trainable_variables]))
+        (of_rows, *ours), (whole, *expected) = found
+        assert not of_rows[:, : first.fixed].numpy().any()
+        np.testing.assert_allclose(of_rows[:, first.fixed :], whole[:, first.fixed :], rtol=1e-5)
+        for own, other in zip(ours, expected, strict=True):
+            np.testing.assert_allclose(own, other, rtol=1e-5)
+
+
+def test_only_inputs_without_weights_before_them_are_fixed(
+    schema: Schema, statistics: Statistics
+) -> None:
+    columns = keras.Input((2,)), keras.Input((3,))
+    learned = keras.layers.Dense(4)(columns[0])
+    assert fixed_width(columns, [columns[1], columns[0], learned, columns[1]]) == 5
+    assert fixed_width(columns, [keras.layers.ReLU()(learned), columns[1]]) == 0
+    layers = Model(schema, statistics, SETTINGS).network.layers
+    [fixed] = [layer.fixed for layer in layers if isinstance(layer, FirstDense)]
+    [encoded] = [layer.output for layer in layers if isinstance(layer, PiecewiseLinear)]
+    assert fixed == encoded.shape[1]
+
+
 def test_dropout_leaves_out_the_same_units_for_all_members() -> None:
     dropout, ones = MemberDropout(0.25), np.ones((200, 4, 30), np.float32)
     np.testing.assert_array_equal(dropout(ones, training=False), ones)
@@ -103,7 +135,8 @@ def test_the_linear_part_moves_faster_and_by_evidence(
     assert len(wide) == bool(schema.coded)
     assert all(one.epsilon == 1 / SETTINGS.batch_size and not one.decay for one in wide)
     decayed = [one for one in found if one.decay]
-    dense = [layer for layer in network.layers if isinstance(layer, keras.layers.Dense)]
+    kinds = keras.layers.Dense, FirstDense
+    dense = [layer for layer in network.layers if isinstance(layer, kinds)]
     assert decayed == [Treatment(decay=SETTINGS.weight_decay)] * len(dense)
 
 

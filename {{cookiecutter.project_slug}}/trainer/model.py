@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from trainer.training.distribution import Replicas
 from trainer.training.layers import (
     Calendar,
     Crosses,
+    FirstDense,
     FusedEmbedding,
     Heads,
     MemberDense,
@@ -236,11 +238,12 @@ def build_network(schema: Schema, statistics: Statistics, settings: Settings) ->
         dropout = min(WORD_DROPOUTS * settings.dropout, 0.5)
         means = WordMeans(counts[coded:], schema.text_words, settings.embedding_size, dropout)
         deep.append(means(codes[:, coded:]))
+    fixed = fixed_width([numbers, codes], deep)
     if has_two_networks(schema, settings):
         waves = Periodic(boundaries_of(statistics, settings), PERIODIC_UNITS)(numbers)
-        hidden = two_networks(concatenated(deep), concatenated([*deep, waves]), settings)
+        hidden = two_networks(concatenated(deep), concatenated([*deep, waves]), settings, fixed)
     else:
-        hidden = hidden_layers(concatenated(deep), settings)
+        hidden = hidden_layers(concatenated(deep), settings, fixed)
     if settings.ensemble > 1:
         wide = [keras.layers.Reshape((1, outputs))(part) for part in wide]
         scores = Heads(outputs)(hidden)
@@ -253,6 +256,12 @@ def concatenated(parts: Sequence[Any]) -> Any:
     return keras.layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
 
 
+def fixed_width(inputs: Sequence[Any], parts: Sequence[Any]) -> int:
+    """Return how many columns the first parts have that come from no layer that learns."""
+    fixed = takewhile(lambda part: not keras.Model(inputs, part).trainable_variables, parts)
+    return sum(part.shape[1] for part in fixed)
+
+
 def has_two_networks(schema: Schema, settings: Settings) -> bool:
     """Return whether quality `best` has a second network; of two classes both would learn the same."""
     if schema.task == "binary" or not schema.numeric:
@@ -260,12 +269,12 @@ def has_two_networks(schema: Schema, settings: Settings) -> bool:
     return settings.quality == "best" and settings.ensemble >= FEWEST_MEMBERS_OF_TWO
 
 
-def two_networks(inputs: Any, more_inputs: Any, settings: Settings) -> Any:
+def two_networks(inputs: Any, more_inputs: Any, settings: Settings, fixed: int) -> Any:
     """Return the last hidden layers, [rows, members, units], of two networks that share an ensemble: they differ more than its members do."""
     half = settings.ensemble // 2
     sizes = (settings.ensemble - half, half)
     networks = [
-        hidden_layers(each, replace(settings, ensemble=members))
+        hidden_layers(each, replace(settings, ensemble=members), fixed)
         for each, members in zip((inputs, more_inputs), sizes, strict=True)
     ]
     return keras.layers.Concatenate(axis=1)(networks)
@@ -282,15 +291,20 @@ def boundaries_of(statistics: Statistics, settings: Settings) -> list[tuple[floa
     ]
 
 
-def hidden_layers(hidden: Any, settings: Settings) -> Any:
-    """Return the last hidden layer on float32 [rows, width]: [rows, units], or [rows, members, units] of an ensemble."""
+def hidden_layers(hidden: Any, settings: Settings, fixed: int) -> Any:
+    """Return the last hidden layer on float32 [rows, width]: [rows, units], or [rows, members, units] of an ensemble.
+
+    The first `fixed` columns come from no layer that learns.
+    """
     is_ensemble = settings.ensemble > 1
     dropout = MemberDropout if is_ensemble else keras.layers.Dropout
     for number, units in enumerate(settings.hidden_units):
-        if is_ensemble and number == 0:
-            dense = MemberDense(settings.ensemble, units)
-        else:
+        if number > 0:
             dense = keras.layers.Dense(units, kernel_initializer="he_normal")
+        elif is_ensemble:
+            dense = MemberDense(settings.ensemble, units, fixed)
+        else:
+            dense = FirstDense(units, fixed)
         hidden = keras.layers.ReLU()(dense(hidden))
         hidden = dropout(settings.dropout)(hidden)
     return hidden

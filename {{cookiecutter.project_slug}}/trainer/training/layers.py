@@ -204,7 +204,49 @@ class WordMeans(FusedEmbedding):
         return tf.reshape(means, [-1, self.shape[0] * means.shape[2]])
 
 
-class MemberDense(keras.layers.Layer):  # type: ignore[misc]
+class FirstDense(keras.layers.Layer):  # type: ignore[misc]
+    """The first dense layer. The first `fixed` of its inputs come from no layer that learns, so their gradient is not computed.
+
+    Input float32 [rows, width]; output float32 [rows, units].
+    """
+
+    def __init__(self, units: int, fixed: int = 0, **options: Any) -> None:
+        super().__init__(**options)
+        self.units, self.fixed = units, fixed
+
+    def build(self, shape: Sequence[int]) -> None:
+        self.kernel = self.add_weight(
+            shape=(shape[-1], self.units), initializer="he_normal", name="kernel"
+        )
+        self.bias = self.add_weight(shape=(self.units,), initializer="zeros", name="bias")
+
+    def call(self, values: Any, training: bool | None = None) -> Any:
+        kernel = tf.convert_to_tensor(self.kernel)
+        return tf.nn.bias_add(self.multiplied(values, kernel, training), self.bias)
+
+    def multiplied(self, values: Any, kernel: Any, training: bool | None) -> Any:
+        return product(values, kernel, self.fixed) if training else tf.matmul(values, kernel)
+
+
+def product(values: Any, kernel: Any, fixed: int) -> Any:
+    """Return the matrix product of values, [rows, width], and a kernel; the gradient of the first `fixed` columns is 0.
+
+    That of all is a third of the layer's work, and the encoded numbers are most of its inputs.
+    """
+
+    @tf.custom_gradient  # type: ignore[untyped-decorator]
+    def multiply(values: Any, kernel: Any) -> Any:
+        def gradients(upstream: Any) -> tuple[Any, Any]:
+            of_learned = tf.matmul(upstream, kernel[fixed:], transpose_b=True)
+            of_values = tf.pad(of_learned, [[0, 0], [fixed, 0]])
+            return of_values, tf.matmul(values, upstream, transpose_a=True)
+
+        return tf.matmul(values, kernel), gradients
+
+    return multiply(values, kernel)
+
+
+class MemberDense(FirstDense):
     """A dense layer that all members of an ensemble share, each on inputs scaled by weights of its own.
 
     Input float32 [rows, width]; output float32 [rows, members, units]. The members share all layers that follow, but
@@ -212,24 +254,21 @@ class MemberDense(keras.layers.Layer):  # type: ignore[misc]
     Parameter-Efficient Ensembling".
     """
 
-    def __init__(self, members: int, units: int, **options: Any) -> None:
-        super().__init__(**options)
-        self.members, self.units = members, units
+    def __init__(self, members: int, units: int, fixed: int = 0, **options: Any) -> None:
+        super().__init__(units, fixed, **options)
+        self.members = members
 
     def build(self, shape: Sequence[int]) -> None:
         """Make the weights: scales are signs at random, so that the members differ from the start."""
         scales = (shape[-1], self.members)
         self.scale = self.add_weight(shape=scales, initializer=random_signs, name="scale")
-        self.kernel = self.add_weight(
-            shape=(shape[-1], self.units), initializer="he_normal", name="kernel"
-        )
-        self.bias = self.add_weight(shape=(self.units,), initializer="zeros", name="bias")
+        super().build(shape)
 
-    def call(self, values: Any) -> Any:
+    def call(self, values: Any, training: bool | None = None) -> Any:
         scale, kernel = tf.convert_to_tensor(self.scale), tf.convert_to_tensor(self.kernel)
         # To scale the kernel is the same, and less than to scale each row for each member.
         kernels = scale[:, :, None] * kernel[:, None, :]
-        hidden = tf.matmul(values, tf.reshape(kernels, [kernel.shape[0], -1]))
+        hidden = self.multiplied(values, tf.reshape(kernels, [kernel.shape[0], -1]), training)
         return tf.nn.bias_add(tf.reshape(hidden, [-1, self.members, self.units]), self.bias)
 
 
