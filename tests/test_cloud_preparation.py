@@ -115,8 +115,9 @@ def test_hostile_files_are_prepared_and_rejected_as_locally(world: World) -> Non
 def test_a_dry_run_prints_the_job_and_creates_nothing(world: World) -> None:
     world.ran("--dry-run")
     before = world.cloud.storage.objects.names(BUCKET)
-    printed, said = world.ran("--dry-run", "--deduplicate")
+    printed, said = world.ran("--dry-run", "--deduplicate", "--upload")
     assert world.cloud.storage.objects.names(BUCKET) == before and not world.jobs
+    assert "upload" not in said
     job = json.loads(printed)
     [pool] = job["jobSpec"]["workerPoolSpecs"]
     assert pool["machineSpec"] == {"machineType": "n2-standard-8"}

@@ -10,7 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploying import ENDPOINT, MODEL, add_run, deploy, endpoint, models, refusing, split
+from tests.deploying import (
+    ENDPOINT,
+    MODEL,
+    PARENT,
+    add_run,
+    deploy,
+    endpoint,
+    models,
+    refusing,
+    split,
+)
 from tests.doubles.models import Container
 from tests.doubles.server import Json
 from tests.submitting import BUCKET, World
@@ -50,6 +60,12 @@ def test_the_list_has_the_age_and_warns_of_what_has_expired(trained: World) -> N
     assert (
         "e-census-income has expired on 2020-01-31, and bills" in deploy(trained, "--list").stderr
     )
+    endpoint(trained)["labels"] = {}
+    # One without a model bills nothing, wherever it stands in the list: the newest is the first.
+    name = f"{PARENT}/endpoints/e-other"
+    other = {name: {"name": name, "labels": {"expires": "2020-01-31"}}}
+    models(trained).endpoints = {**other, **models(trained).endpoints}
+    assert "expired" not in deploy(trained, "--list").stderr
 
 
 def test_the_check_finds_what_a_deployment_lacks(trained: World) -> None:

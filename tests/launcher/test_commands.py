@@ -1,14 +1,19 @@
 """The commands of the launcher."""
 
+import io
 import re
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from launcher.__main__ import main
+from launcher.commands.deploy import confirm
 from launcher.commands.options import COMMANDS, OPTIONS, TABLES, Options, parse
+from launcher.console import UserError
+from launcher.executors.vertex.models import Deployed
 
 from tests.bakery import SOURCES
+from tests.launcher.samples import JOB, write_files
 
 MODULES = sorted((SOURCES / "launcher" / "commands").glob("*.py"))
 READ = re.compile(r"(?:session\.|self\.|(?<![\w.]))options\.([a-z_]+)")
@@ -39,3 +44,41 @@ def test_each_option_belongs_to_a_command() -> None:
     listed = {option for command in COMMANDS.values() for option in command["options"]}
     assert {*listed, *TABLES["common_options"]} == set(OPTIONS)
     assert {field.name for field in fields(Options)} == set(OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("command", "error"),
+    [
+        ("prepare --dry-run", "--dry-run beside --engine local; expected --engine vertex"),
+        ("prepare --engine bigquery --dry-run", "--dry-run beside --engine bigquery; expected"),
+        ("deploy --promote --dry-run", "--dry-run beside --promote; expected one of them"),
+        ("deploy --undeploy all --traffic 20", "--traffic beside --undeploy; expected one of"),
+    ],
+)
+def test_an_option_that_the_command_would_not_follow_is_refused(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+    error: str,
+) -> None:
+    monkeypatch.chdir(write_files(tmp_path, {"job.toml": JOB}))
+    assert main(command.split()) == 2
+    assert error in capsys.readouterr().err
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("typed", ["y\n", " Y \n", "n\n", "\n", ""], ids=repr)
+def test_a_deployed_model_ends_after_a_yes_alone(
+    monkeypatch: pytest.MonkeyPatch, typed: str
+) -> None:
+    monkeypatch.setattr("sys.stdin", Terminal(typed))  # Ctrl-D gives no line
+    served = Deployed("1", "m@1", "0001", "", "n1-standard-4", "1 to 1", 100)
+    if typed.strip().lower() == "y":
+        return confirm(served, "e")
+    with pytest.raises(UserError, match="undeploy 1 .run 0001. from e is not confirmed"):
+        confirm(served, "e")

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from launcher import commands
 from launcher.__main__ import main
 from launcher.commands import crossval
 from launcher.commands.session import Session
@@ -52,6 +53,24 @@ def test_a_fold_that_fails_ends_all_without_a_result(
     assert main(["crossval", "--folds", "3"]) == 2
     folder = project / "runs/crossval-0001"
     assert not (folder / "crossval.json").exists() and not (folder / "3").exists()
+
+
+def test_an_edit_between_folds_reaches_none(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    packages, used = iter(["as checked", "edited"]), list[tuple[str, str]]()
+
+    def run_record(session: Session, package: str) -> int:
+        used.append((package, session.job.cloud.name))
+        (project / "job.toml").write_text(JOB.replace("[job]", '[job]\nname = "edited"'))
+        metrics = {"metric": "auc", "auc": 0.5}
+        write_files(Path(session.options.job_dir or ""), {"metrics.json": json.dumps(metrics)})
+        return 0
+
+    monkeypatch.setattr(commands.session, "build_source_distribution", lambda *_: next(packages))
+    monkeypatch.setattr(crossval, "run_prepare", lambda *_: 0)
+    monkeypatch.setattr(crossval, "new_record", lambda session: session.package)
+    monkeypatch.setattr(crossval, "run_record", run_record)
+    assert main(["crossval", "--folds", "2"]) == 0
+    assert used == [("as checked", "training")] * 2
 
 
 @pytest.mark.parametrize("count", ["1", "0", "-3", "101"])

@@ -89,6 +89,33 @@ def test_the_plan_is_a_table_of_this_machine_and_of_each_tier_of_cpus(
     assert not (tmp_path / ".nox/samples").exists()
 
 
+@pytest.mark.parametrize(
+    ("pool", "error"),
+    [
+        (
+            'machine = "large"',
+            "scale tier OWN, chief: training does not accept the machine 'large'",
+        ),
+        (
+            'machine = "n1-standard-4"\nreplicas = 0',
+            "scale tier OWN, chief: replicas is 0; expected",
+        ),
+    ],
+)
+def test_a_tier_without_machines_that_exist_has_no_plan(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    pool: str,
+    error: str,
+) -> None:
+    monkeypatch.chdir(write_files(tmp_path, {"job.toml": f"{JOB}\n[tiers.OWN.chief]\n{pool}\n"}))
+    monkeypatch.setattr(Session, "check", lambda _: [])
+    monkeypatch.setattr(command, "measured", lambda *_: PLAN)
+    assert main(["plan"]) == 2
+    assert error in capsys.readouterr().err
+
+
 def test_a_table_in_bigquery_has_no_plan(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -177,6 +177,15 @@ def test_two_runs_that_cannot_be_compared_get_one_line(
     assert error in capsys.readouterr().err
 
 
+def test_one_row_says_nothing_about_chance(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluated(project, 2, [0.5])
+    evaluated(project, 3, [0.25])
+    assert main(["runs", "2", "3"]) == 0
+    assert "run 3 - run 2: -0.25 ± inf a row, 1 rows: may be chance" in capsys.readouterr().err
+
+
 def test_an_evaluation_without_the_losses_of_its_rows_gets_one_line(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -139,8 +139,9 @@ def compared(first: Path, second: Path) -> Comparison:
     values = {name: (one.get(name), other.get(name)) for name in one | other}
     losses = (array("f", (folder / ROW_LOSSES).read_bytes()) for folder in (first, second))
     differences = [after - before for before, after in zip(*losses, strict=True)]
-    error = stdev(differences) / math.sqrt(len(differences))
-    return Comparison(values, len(differences), fmean(differences), error)
+    rows = len(differences)
+    error = stdev(differences) / math.sqrt(rows) if rows > 1 else math.inf
+    return Comparison(values, rows, fmean(differences), error)
 
 
 def evaluation(folder: Path) -> dict[str, Any]:

@@ -61,6 +61,8 @@ def run_fold(session: Session, number: int, folder: Path) -> int:
     data, options = str(folder / "data"), session.options
     options = dataclasses.replace(options, data_dir=data, job_dir=str(folder), quiet=True)
     one = dataclasses.replace(session, options=options, console=Console(quiet=True))
+    # As they were checked, so that an edit meanwhile is part of no fold.
+    vars(one).update(job=session.job, package=session.package)
     fold = f"{number}/{session.options.folds}"
     if code := run_prepare(one, "--output", data, "--fold", fold):
         return code

@@ -39,7 +39,8 @@ def deploy(session: Session) -> int:
         raise Refused(findings)
     for name, action in ACTIONS.items():
         if getattr(options, name):
-            session.refuse_beside(name, [each for each in ACTIONS if each != name], "one of them")
+            others = [each for each in (*ACTIONS, *OF_A_DEPLOYMENT) if each != name]
+            session.refuse_beside(name, others, "one of them")
             session.require_ready()
             return action(Deployment.of(session))
     release, model = release_of(session)
@@ -160,8 +161,7 @@ class Deployment:
         return str(found) if found else None
 
     def attach_evaluation(self, release: Release, version: str, model: Path) -> None:
-        found = read_json(model.parent / EVALUATION)
-        if found:
+        if found := read_json(model.parent / EVALUATION):
             body = serving.evaluation_body(release, found)
             if self.service.import_evaluation(version, body):
                 self.step("metrics", "attached from nox -s evaluate")
@@ -285,7 +285,8 @@ def confirm(deployed: Deployed, endpoint: str) -> None:
     what = f"undeploy {deployed.id} (run {deployed.run}) from {endpoint}"
     if not sys.stdin.isatty():
         raise UserError(f"{what} is not confirmed", "--yes", "add it")
-    if input(f"{what}, which may end predictions? [y/N] ").strip().lower() != "y":
+    print(f"{what}, which may end predictions? [y/N] ", end="", flush=True)
+    if sys.stdin.readline().strip().lower() != "y":
         raise UserError(f"{what} is not confirmed", "y", "run it again, and type y")
 
 
@@ -293,15 +294,15 @@ def show(deployment: Deployment) -> int:
     """List everything that bills, at every endpoint of the region."""
     rows, today = list[Sequence[str]](), datetime.now(timezone.utc).date()
     for endpoint in deployment.service.endpoints():
-        name = endpoint["name"].rpartition("/")[2]
-        for each in deployments(endpoint).values():
+        name, found = endpoint["name"].rpartition("/")[2], deployments(endpoint)
+        for each in found.values():
             since = each.created[:SHOWN_OF_TIME].replace("T", " ")
             version = f"{name}: {each.version.rpartition('/')[2]}"
             days = str((today - date.fromisoformat(each.created[:SHOWN_OF_DATE])).days)
             shown = (each.id, version, each.run, f"{each.traffic} %", each.machine, each.replicas)
             rows.append((*shown, since, days))
-        expiry = str(endpoint.get("labels", {}).get(EXPIRY_LABEL, "")) if rows else ""
-        if expiry and expiry < today.isoformat():
+        expiry = str(endpoint.get("labels", {}).get(EXPIRY_LABEL, ""))
+        if found and expiry and expiry < today.isoformat():
             fix = "nox -s deploy -- --undeploy all"
             deployment.session.console.warning(f"{name} has expired on {expiry}, and bills; {fix}")
     deployment.session.console.table(HEADINGS, rows)
@@ -311,3 +312,4 @@ def show(deployment: Deployment) -> int:
 
 
 ACTIONS = {"list": show, "promote": promote, "rollback": rollback, "undeploy": undeploy}
+OF_A_DEPLOYMENT = ("dry_run", "register_only", "traffic")

@@ -12,9 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from launcher.checks.machines import pool_problems
+from launcher.checks.problem import findings_at
 from launcher.commands.prepare import fetch_tables
 from launcher.commands.session import Session
-from launcher.console import UserError
+from launcher.console import Refused, UserError
 from launcher.contract import METRICS, PLAN_MODULE, TASK_MODULE
 from launcher.files import read_json
 from launcher.packaging.environment import Environment
@@ -87,6 +89,10 @@ def plan(session: Session) -> int:
         fix = "name an export of some of its rows"
         raise UserError(what, "files, because a plan is measured on this machine", fix)
     session.check()
+    with_machines = {name: tier for name, tier in session.job.tiers.items() if tier}
+    timed = {name: tier for name, tier in with_machines.items() if kind_of(tier) == "cpu"}
+    if findings := [*wrong_machines(timed)]:
+        raise Refused(findings)
     fetch_tables(project, session.job, session.console)
     folder = project.folder / ".nox" / "samples"
     shutil.rmtree(folder, ignore_errors=True)
@@ -97,31 +103,31 @@ def plan(session: Session) -> int:
         shutil.rmtree(folder)
     session.console.table((), [*facts(found)])
     print()
-    timed = {name: tier for name, tier in session.job.tiers.items() if tier and is_cpu(tier)}
     session.console.table(("tier", "machines", "step", "training"), [*tiers(timed, found)])
     print()
-    others = ", ".join(
-        name for name, each in session.job.tiers.items() if each and not is_cpu(each)
-    )
+    others = ", ".join(name for name in with_machines if name not in timed)
     notes = [("assumed", ASSUMED), ("unknown", f"accelerators, which are not here: {others}")]
     free_bytes = shutil.disk_usage(project.folder).free
     session.console.table((), [*limits(found, free_bytes), *notes])
     return 0
 
 
+def wrong_machines(timed: Mapping[str, Tier]) -> Iterator[UserError]:
+    """Yield what is wrong with the machines of every tier: the check of the job looks at its own alone."""
+    for name, tier in timed.items():
+        for pool, machines in tier.items():
+            yield from findings_at(f"scale tier {name}, {pool}: ", pool_problems(machines, ""))
+
+
 def measured(session: Session, folder: Path) -> Plan:
     project, data = session.project, folder / "data"
     flags = [*argument_flags(session.job.arguments), *session.arguments]
     session.console.step("plan", "preparing samples of the table")
-    sources = [
-        *project.preparation_flags(session.job.data, in_place=False),
-        "--output",
-        str(data),
-        "--quiet",
-    ]
-    output = ["--result", str(folder / "table.json")]
+    result = folder / "table.json"
+    sources = project.preparation_flags(session.job.data, in_place=False)
+    output = ["--output", str(data), "--result", str(result), "--quiet"]
     run_quietly(session, project.preparation, PLAN_MODULE, *sources, *output, "--", *flags)
-    table = read_json(folder / "table.json")
+    table = read_json(result)
     session.console.step("plan", f"timing four short runs on {os.cpu_count()} cores")
     batch = table["settings"]["batch_size"]
     small = max(1, batch // SMALLER)
@@ -207,10 +213,6 @@ def tiers(timed: Mapping[str, Tier], found: Plan) -> Iterator[tuple[str, str, st
         machines = " + ".join(f"{pool.replicas} {pool.machine}" for pool in tier.values())
         step = found.step_seconds(cores(tier) / here, sum(p.replicas for p in tier.values()))
         yield name, machines, f"{step * 1e3:.1f} ms", training(found, step)
-
-
-def is_cpu(tier: Tier) -> bool:
-    return kind_of(tier) == "cpu"
 
 
 def training(found: Plan, step_seconds: float) -> str:

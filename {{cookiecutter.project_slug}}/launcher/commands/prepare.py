@@ -17,7 +17,11 @@ LARGE_SHARE, LONGEST_HOURS, BYTES_PER_SECOND = 0.5, 1, 80e6
 
 
 def prepare(session: Session) -> int:
-    engine, uploads = session.options.engine, session.options.upload
+    options, engine = session.options, session.options.engine
+    uploads = options.upload and not options.dry_run
+    if engine != "vertex":
+        expected = "--engine vertex, whose job it prints"
+        session.refuse_beside(f"engine {engine or 'local'}", ("dry_run",), expected)
     if engine is None:
         advise(session)
     reused = ["--reuse"] * (uploads and engine != "bigquery")
