@@ -17,7 +17,7 @@ from launcher.spec.custom_job import RUN_LABEL
 from launcher.spec.study import Outcome, Study
 from launcher.subprocesses import Process
 from launcher.tuning import optuna_sampler, report, search
-from launcher.tuning.search import counted, measurements, most_in_parallel, reported_names
+from launcher.tuning.search import counted, most_in_parallel, reported_names
 
 from tests.launcher.samples import BATCH, DROPOUT, ENSEMBLE, QUIET, RATE, UNITS, study_of
 
@@ -278,11 +278,13 @@ def test_a_difference_within_one_standard_error_may_be_chance(
 
 
 def test_measurements_are_read_as_the_service_does(tmp_path: Path) -> None:
-    path = tmp_path / "output.metrics"
-    assert measurements(path, "auc") == [] and reported_names(path) == []
+    work = work_in(tmp_path, study_of(PARAMETERS))
+    path = work.metric_file("1")
+    assert work.measured("1") == [] and reported_names(path) == []
+    path.parent.mkdir()
     records = [{"auc": "0.5", "trial": "1"}, {"loss": "2"}, {"auc": "0.75", "global_step": "9"}]
     path.write_text("\n".join([*map(json.dumps, records), '{"auc": "0.']))
-    assert measurements(path, "auc") == [0.5, 0.75]
+    assert work.measured("1") == [0.5, 0.75]
     assert reported_names(path) == ["auc", "loss"]
 
 

@@ -18,6 +18,8 @@ from launcher.subprocesses import clean_variables
 SERVING_DOCKERFILE = "Dockerfile.serving"
 DOCKERFILES = {"cpu": "Dockerfile", "gpu": "Dockerfile.gpu", "tpu": "Dockerfile.tpu"}
 NOT_PREPARED = "not-prepared-yet"
+MINUTE, SECONDS = "about a minute the first time", "some seconds"
+"""How long it takes to build an environment."""
 
 
 @dataclass(frozen=True)
@@ -45,31 +47,29 @@ class Project:
     @property
     def training(self) -> Environment:
         """What the cloud's machine has after it installed the package."""
-        takes = "about a minute the first time"
-        return Environment(self.folder, "runtime", "local", "training environment", takes)
+        return Environment(self.folder, "runtime", "local", "training environment", MINUTE)
 
     @property
     def preparation(self) -> Environment:
         """What preparing data needs, which training must not."""
         purpose = "preparation environment"
-        return Environment(self.folder, "preparation", "prepare", purpose, "some seconds")
+        return Environment(self.folder, "preparation", "prepare", purpose, SECONDS)
 
     @property
     def querying(self) -> Environment:
         """What preparing data in BigQuery needs."""
-        return Environment(self.folder, "querying", "bigquery", "query environment", "some seconds")
+        return Environment(self.folder, "querying", "bigquery", "query environment", SECONDS)
 
     @property
     def evaluation(self) -> Environment:
         """What evaluating a model needs, which training must not."""
-        takes = "about a minute the first time"
-        return Environment(self.folder, "evaluation", "evaluate", "evaluation environment", takes)
+        purpose = "evaluation environment"
+        return Environment(self.folder, "evaluation", "evaluate", purpose, MINUTE)
 
     @property
     def serving(self) -> Environment:
         """What the image for predictions has."""
-        takes = "about a minute the first time"
-        return Environment(self.folder, "serving", "serve", "serving environment", takes)
+        return Environment(self.folder, "serving", "serve", "serving environment", MINUTE)
 
     def absolute(self, path: str) -> str:
         """Return a path that holds from any folder: relative ones start at the project, URLs and - stay."""

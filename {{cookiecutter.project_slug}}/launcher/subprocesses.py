@@ -219,18 +219,14 @@ def run_visible(start: Callable[[], Process]) -> int:
 
 
 def run_captured(
-    command: Sequence[str],
-    folder: Path,
-    variables: Mapping[str, str],
-    show: bool = False,
-    given: str = "",
+    command: Sequence[str], folder: Path, variables: Mapping[str, str], show: bool = False
 ) -> tuple[int, str]:
     """Run a program; return its exit code and, unless `show` sends it to standard error, its output."""
     done = subprocess.run(
         command,
         cwd=folder,
         env=variables,
-        input=given,
+        stdin=subprocess.DEVNULL,
         stdout=sys.stderr if show else subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",

@@ -7,8 +7,8 @@ import itertools
 from typing import Any
 
 from launcher.console import Console, UserError
-from launcher.executors.vertex.services import STORAGE, RequestRefused, explained
-from launcher.executors.vertex.storage import CODE_MISSING, retrying
+from launcher.executors.vertex.services import STORAGE, NotFound, RequestRefused, explained
+from launcher.executors.vertex.storage import retrying
 from launcher.spec.catalog import google_cloud
 from launcher.spec.job_file import Job
 
@@ -28,9 +28,9 @@ def existing(job: Job, client: Any) -> Any:
     try:
         with explained(f"the bucket gs://{job.cloud.bucket}", STORAGE):
             return client.get_bucket(job.cloud.bucket, retry=retrying())
+    except NotFound:
+        return None
     except RequestRefused as refusal:
-        if refusal.code == CODE_MISSING:
-            return None
         if refusal.code == CODE_FORBIDDEN:
             raise of_others(job) from refusal
         raise

@@ -1,5 +1,6 @@
 """`nox -s batch`: predict a table with a batch job of the service."""
 
+import filecmp
 import functools
 import hashlib
 import tempfile
@@ -14,10 +15,9 @@ from launcher.commands.session import Session
 from launcher.console import Console, Refused, UserError
 from launcher.contract import BATCH_MODULE
 from launcher.executors.vertex import storage
-from launcher.executors.vertex.follow import Log, conclude, report_failure
+from launcher.executors.vertex.follow import Log, report_failure, send_and_follow
 from launcher.executors.vertex.jobs import SUCCEEDED, BatchService, CloudJob
-from launcher.executors.vertex.send import Request, Submission, digest_of, new_run_name, send
-from launcher.files import locked
+from launcher.executors.vertex.send import Request, new_run_name
 from launcher.spec import serving
 from launcher.spec.catalog import google_cloud
 from launcher.spec.custom_job import folder_uri
@@ -45,14 +45,10 @@ def batch(session: Session) -> int:
         output = f"{folder_uri(job)}/batches/{run}"
         resource = serving.batch_body(job, version, source, output, run)
         report_cost(session.console, resource)
-        folders, pause = session.project.submissions, options.poll_seconds
-        request = Request(service, folders, fill, session.console, pause)
-        digest = digest_of(resource, job.cloud.project, job.cloud.region)
-        planned = Submission(run, digest, job.cloud.project, job.cloud.region, resource)
-        with locked(request.folder / "lock", "another submit of this project", session.console):
-            submission, sent = send(request, planned, options.again, waits=True)
+        how = (fill, session.console, options.poll_seconds, options.again, True)
+        request = Request(service, session.project.submissions, *how)
         report = functools.partial(joined, session, options.input, Path(folder))
-        return conclude(request, submission, sent, Log(lambda: ()), report)
+        return send_and_follow(request, run, resource, {}, lambda *_: Log(lambda: ()), report)
 
 
 def source_of(session: Session, given: str, folder: Path) -> tuple[str, Any]:
@@ -77,10 +73,15 @@ def source_of(session: Session, given: str, folder: Path) -> tuple[str, Any]:
     return f"{uri}/{INSTANCES}", fill
 
 
+def run_batch(session: Session, given: str, *flags: str) -> int:
+    """Run trainer.batch on the input; return its exit code."""
+    source = ("--input", session.project.table(given))
+    environment = session.project.training
+    return session.run_module(environment, BATCH_MODULE, *source, *flags, *session.arguments)
+
+
 def write_instances(session: Session, given: str, path: Path) -> None:
-    arguments = ["--input", session.project.table(given), "--instances", str(path)]
-    arguments += session.arguments
-    if session.run_module(session.project.training, BATCH_MODULE, *arguments):
+    if run_batch(session, given, "--instances", str(path)):
         raise UserError("there are no instances", "rows that can be read", "see the error above")
 
 
@@ -99,7 +100,7 @@ def check_unchanged(session: Session, given: str, folder: Path) -> None:
     """Raise `UserError` if the rows are not those that the job was sent: results are joined by their numbers."""
     again = folder / "again.jsonl"
     write_instances(session, given, again)
-    if digest_of_file(again) != digest_of_file(folder / INSTANCES):
+    if not filecmp.cmp(again, folder / INSTANCES, shallow=False):
         what, expected = f"the rows of {given} have changed since", "the rows that the job was sent"
         raise UserError(what, expected, "run the same command again, which predicts the new ones")
 
@@ -132,6 +133,4 @@ def joined(session: Session, given: str, folder: Path, job: CloudJob, console: C
     client, results = storage.storage_client(job.project), folder / "results"
     remote = storage.list_objects(client, job.output)
     storage.fetch_all(remote, remote, results, console)
-    arguments = ["--input", session.project.table(given), "--results", str(results)]
-    arguments += session.arguments
-    return session.run_module(session.project.training, BATCH_MODULE, *arguments)
+    return run_batch(session, given, "--results", str(results))

@@ -17,9 +17,9 @@ from launcher.commands.submit import cost_of
 from launcher.console import Console, Refused, UserError, shown
 from launcher.contract import PREPARED_WITH, SOURCE, STATISTICS
 from launcher.executors.vertex import storage
-from launcher.executors.vertex.follow import conclude, job_log, report_failure
+from launcher.executors.vertex.follow import job_log, report_failure, send_and_follow
 from launcher.executors.vertex.jobs import SUCCEEDED, CloudJob, JobService
-from launcher.executors.vertex.send import Request, Submission, digest_of, new_run_name, send
+from launcher.executors.vertex.send import Request, new_run_name
 from launcher.files import locked, write_atomically
 from launcher.packaging.environment import install
 from launcher.spec.custom_job import Run, data_uri, folder_uri
@@ -42,17 +42,13 @@ def prepare_in_cloud(session: Session) -> int:
     if options.dry_run:
         print(json.dumps(resource, indent=2))
         return 0
-    place, folder = (cloud.project, cloud.region), session.project.runs / "preparations"
-    service = JobService(*place)
+    service, folder = JobService(cloud.project, cloud.region), session.project.runs / "preparations"
     package = (client, session.package, run.package_uri, console)
     fill = functools.partial(storage.upload_package, *package)
-    request = Request(service, folder, fill, console, options.poll_seconds)
+    request = Request(service, folder, fill, console, options.poll_seconds, options.again, True)
     record = {"command": runs.typed_command(), "package": session.package.content}
-    planned = Submission(run.name, digest_of(resource, *place), *place, resource, record=record)
-    with locked(folder / "lock", "another preparation of this project", console):
-        submission, sent = send(request, planned, options.again, waits=True)
     report = functools.partial(fetch_prepared, session, client)
-    return conclude(request, submission, sent, job_log(service, sent), report)
+    return send_and_follow(request, run.name, resource, record, job_log, report)
 
 
 def check_tables(session: Session) -> None:

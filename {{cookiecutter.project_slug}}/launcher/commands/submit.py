@@ -13,10 +13,15 @@ from launcher.commands.session import Session
 from launcher.commands.tiers import machine_text, machines_text
 from launcher.console import Refused, UserError
 from launcher.executors.vertex import storage
-from launcher.executors.vertex.follow import Log, Report, conclude, job_log, report_outcome
-from launcher.executors.vertex.jobs import CloudJob, JobService
-from launcher.executors.vertex.send import Request, Submission, digest_of, new_run_name, send
-from launcher.files import locked
+from launcher.executors.vertex.follow import (
+    LogOf,
+    Report,
+    job_log,
+    report_outcome,
+    send_and_follow,
+)
+from launcher.executors.vertex.jobs import JobService
+from launcher.executors.vertex.send import Request, new_run_name
 from launcher.project import NOT_PREPARED, prepared_fingerprint
 from launcher.results import NOT_SHOWN, chosen_model
 from launcher.spec.catalog import google_cloud
@@ -58,38 +63,25 @@ def run_in_cloud(
     session: Session,
     kind: type[JobService],
     resource_of: ResourceOf,
-    log_of: Callable[[JobService, CloudJob], Log],
+    log_of: LogOf,
     report: Report,
 ) -> int:
-    """Send a job and, with --wait, follow it and report how it ended; or list or cancel jobs. Return the exit code."""
-    code, options = list_or_cancel(session, kind), session.options
+    """Check and send a job and, with --wait, report how it ended; or list or cancel jobs. Return the exit code."""
+    code, job, options = list_or_cancel(session, kind), session.job, session.options
     if code is not None:
         return code
-    request, submission, job = deliver(session, kind, resource_of)
-    if not options.wait and not job.has_ended:
-        return 0
-    return conclude(request, submission, job, log_of(request.service, job), report)
-
-
-def deliver(
-    session: Session, kind: type[JobService], resource_of: ResourceOf
-) -> tuple[Request, Submission, CloudJob]:
-    """Check, build, upload and create, while no other command of this project does."""
-    job, options, console = session.job, session.options, session.console
-    project, region, folder = job.cloud.project, job.cloud.region, session.project.submissions
-    service = kind(project, region)  # first, so that nothing is built without credentials
-    with locked(folder / "lock", "another submit of this project", console):
-        stale, run = session.check(), session.run_named(new_run_name())
-        if run.data_uri.endswith(NOT_PREPARED):
-            raise storage.not_prepared()
-        if stale:
-            raise Refused(stale)
-        fill = functools.partial(fill_bucket, session, run)
-        request = Request(service, folder, fill, console, options.poll_seconds)
-        resource, record = resource_of(job, run), described(session)
-        digest = digest_of(resource, project, region)
-        planned = Submission(run.name, digest, project, region, resource, record=record)
-        return request, *send(request, planned, options.again, options.wait)
+    # First, so that nothing is built without credentials.
+    service = kind(job.cloud.project, job.cloud.region)
+    stale, run = session.check(), session.run_named(new_run_name())
+    if run.data_uri.endswith(NOT_PREPARED):
+        raise storage.not_prepared()
+    if stale:
+        raise Refused(stale)
+    fill = functools.partial(fill_bucket, session, run)
+    how = (fill, session.console, options.poll_seconds, options.again, options.wait)
+    request = Request(service, session.project.submissions, *how)
+    sent = (run.name, resource_of(job, run), described(session))
+    return send_and_follow(request, *sent, log_of, report)
 
 
 def described(session: Session) -> dict[str, Any]:

@@ -54,7 +54,9 @@ class Search:
         return self.folder / trial / "output.log"
 
     def measured(self, trial: str) -> list[float]:
-        return measurements(self.metric_file(trial), self.study.options.metric)
+        """Return what a trial has reported of the metric, in order, NaN for a text."""
+        metric, reported = self.study.options.metric, records(self.metric_file(trial))
+        return [as_number(record[metric]) for record in reported if metric in record]
 
     def invalid(self, trial: str) -> list[str]:
         """Return what a trial has reported of the metric that is no finite number."""
@@ -221,19 +223,11 @@ def check_failures(work: Search, all_ended: bool = False) -> None:
 
 
 def records(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield what a trial has reported, in order, without a line that is incomplete."""
+    """Yield what a trial has reported, in order, without a line that is incomplete; the service reads the same file."""
     if path.is_file():
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             with contextlib.suppress(ValueError, TypeError):
                 yield dict(json.loads(line))
-
-
-def measurements(path: Path, metric: str) -> list[float]:
-    """Return what a trial has reported of a metric, in order, NaN for a text.
-
-    The service reads it from the same file.
-    """
-    return [as_number(record[metric]) for record in records(path) if metric in record]
 
 
 def as_number(value: Any) -> float:

@@ -14,8 +14,9 @@ from launcher.console import Console, UserError
 from launcher.contract import EXIT_FAILED, EXIT_INTERRUPTED, METRICS
 from launcher.executors.vertex import storage
 from launcher.executors.vertex.jobs import SUCCEEDED, CloudJob, JobService, outcomes_of
-from launcher.executors.vertex.send import Request, Stage, Submission
+from launcher.executors.vertex.send import Request, Stage, send
 from launcher.executors.vertex.services import JOBS, LOGGING, NoResponse, Rest, one_line
+from launcher.files import locked
 from launcher.spec.study import Study
 
 PAGE_LINES = 1000
@@ -41,12 +42,23 @@ class Log:
     has_warned: bool = False
     """Whether the user knows that it cannot be read."""
 
-    def new_lines(self) -> Iterator[str]:
-        """Yield the lines that no earlier look has found."""
-        for name, line in self.lines():
-            if name not in self.seen:
+    def show(self, console: Console) -> None:
+        """Print the lines that no earlier look has found; warn, once, if they cannot be read."""
+        try:
+            for name, line in self.lines():
+                if name not in self.seen and not console.quiet:
+                    console.always(f"  {line}")
                 self.seen.add(name)
-                yield line
+        except Exception as error:  # whatever is wrong with the log, the job is still followed
+            if not self.has_warned:
+                console.warning(
+                    f"the job's log cannot be read ({one_line(str(error))}); expected {self.role};"
+                    " the job continues, and is still followed"
+                )
+            self.has_warned = True
+
+
+LogOf = Callable[[JobService, CloudJob], Log]
 
 
 def job_log(_service: JobService, job: CloudJob) -> Log:
@@ -118,11 +130,20 @@ def follow(request: Request, log: Log, job: CloudJob) -> CloudJob | None:
         return None
 
 
-def conclude(
-    request: Request, submission: Submission, job: CloudJob, log: Log, report: Report
+def send_and_follow(
+    request: Request,
+    run: str,
+    resource: Mapping[str, Any],
+    record: Mapping[str, Any],
+    log_of: LogOf,
+    report: Report,
 ) -> int:
-    """Follow a job to its end, report it, and conclude its submission; return the exit code."""
-    ended = follow(request, log, job)
+    """Send a job once and, if the command waits for it, follow it and report how it ended; return the exit code."""
+    with locked(request.folder / "lock", "another command that sends a job", request.console):
+        submission, job = send(request, run, resource, record)
+    if not request.waits and not job.has_ended:
+        return 0
+    ended = follow(request, log_of(request.service, job), job)
     if ended is None:
         return EXIT_INTERRUPTED
     code = report(ended, request.console)
@@ -133,14 +154,14 @@ def conclude(
 def poll(request: Request, log: Log, job: CloudJob, show: Callable[[str], None]) -> CloudJob:
     console, silent_since, shown_state = request.console, 0.0, ""
     while True:
-        show_log(log, console)
+        log.show(console)
         if job.state != shown_state:
             shown_state = job.state
             console.step("job", shown_state.lower())
         if job.has_ended:
             # The last lines, which say why, reach the log later than the state does.
             time.sleep(request.poll_seconds)
-            show_log(log, console)
+            log.show(console)
             return job
         show(shown_state.lower())
         time.sleep(request.poll_seconds)
@@ -153,20 +174,6 @@ def poll(request: Request, log: Log, job: CloudJob, show: Callable[[str], None])
                 console.warning("the job service does not respond; the job is still followed")
             if time.monotonic() - silent_since > MAX_SILENCE_SECONDS:
                 raise
-
-
-def show_log(log: Log, console: Console) -> None:
-    try:
-        for line in log.new_lines():
-            if not console.quiet:
-                console.always(f"  {line}")
-    except Exception as error:  # whatever is wrong with the log, the job is still followed
-        if not log.has_warned:
-            log.has_warned = True
-            console.warning(
-                f"the job's log cannot be read ({one_line(str(error))}); expected {log.role};"
-                " the job continues, and is still followed"
-            )
 
 
 def report_outcome(job: CloudJob, console: Console) -> int:

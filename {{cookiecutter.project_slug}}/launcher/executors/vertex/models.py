@@ -5,6 +5,7 @@ Sources: https://cloud.google.com/vertex-ai/docs/reference/rest/v1/projects.loca
 -/projects.locations.endpoints/deployModel
 """
 
+import contextlib
 import copy
 import os
 import time
@@ -13,10 +14,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from launcher.console import UserError
-from launcher.executors.vertex.services import JOBS, RequestRefused, Rest, explained, one_line
+from launcher.executors.vertex.services import (
+    JOBS,
+    NotFound,
+    RequestRefused,
+    Rest,
+    explained,
+    one_line,
+)
 from launcher.spec.serving import FINGERPRINT_LABEL, Body, Split
 
-CODE_MISSING, CODE_EXISTS, CODE_BUSY = 404, 409, 429
+CODE_EXISTS, CODE_BUSY = 409, 429
 BUSY_TRIES, BUSY_SECONDS = 3, 2.0
 """Uploads and deployments must be 2 s apart. Source: https://cloud.google.com/vertex-ai/docs/model-registry/import-model"""
 FEW_LOOKUPS, MANY_LOOKUPS = 20, 500
@@ -60,14 +68,10 @@ class ModelService:
         """Return the version projects/…/models/M@V with a fingerprint, None if there is none."""
         path = f"v1/{self.parent}/models/{model}:listVersions"
         query = {"filter": f'labels.{FINGERPRINT_LABEL}="{fingerprint}"'}
-        try:
-            with explained("the model's versions"):
-                found = [*self.rest.items("models", "GET", path, query)]
-        except RequestRefused as refusal:
-            if refusal.code == CODE_MISSING:
-                return None
-            raise
-        return f"{found[0]['name']}@{found[0]['versionId']}" if found else None
+        with contextlib.suppress(NotFound), explained("the model's versions"):
+            for each in self.rest.items("models", "GET", path, query):
+                return f"{each['name']}@{each['versionId']}"
+        return None
 
     def model(self, model: str) -> Resource | None:
         return self.found(f"v1/{self.parent}/models/{model}")
@@ -80,13 +84,9 @@ class ModelService:
             return [*self.rest.items("endpoints", "GET", f"v1/{self.parent}/endpoints", {})]
 
     def found(self, path: str) -> Resource | None:
-        try:
-            with explained(path.rpartition("/")[2]):
-                return self.rest.call("GET", path)
-        except RequestRefused as refusal:
-            if refusal.code == CODE_MISSING:
-                return None
-            raise
+        with contextlib.suppress(NotFound), explained(path.rpartition("/")[2]):
+            return self.rest.call("GET", path)
+        return None
 
     def begin_upload(self, body: Body) -> str:
         """Begin to create a model version; return the operation's name."""
@@ -203,7 +203,8 @@ class ModelService:
 def deployments(endpoint: Resource) -> dict[str, Deployed]:
     """Return the deployed models of an endpoint by their numbers, the oldest first."""
     split = endpoint.get("trafficSplit", {})
-    return {each.id: each for each in sorted(deployed_models(endpoint, split), key=by_age)}
+    oldest_first = sorted(deployed_models(endpoint, split), key=lambda each: each.created)
+    return {each.id: each for each in oldest_first}
 
 
 def deployed_models(endpoint: Resource, split: Split) -> Iterator[Deployed]:
@@ -219,7 +220,3 @@ def deployed_models(endpoint: Resource, split: Split) -> Iterator[Deployed]:
             replicas=f"{fewest} to {most}",
             traffic=int(split.get(str(each["id"]), 0)),
         )
-
-
-def by_age(deployed: Deployed) -> str:
-    return deployed.created

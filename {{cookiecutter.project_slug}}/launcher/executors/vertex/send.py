@@ -18,8 +18,7 @@ from typing import Any
 
 from launcher.console import Console
 from launcher.executors.vertex.jobs import ENDED, CloudJob, JobService
-from launcher.executors.vertex.services import NoResponse, RequestRefused
-from launcher.executors.vertex.storage import CODE_MISSING
+from launcher.executors.vertex.services import NoResponse, NotFound, RequestRefused
 from launcher.files import write_atomically
 from launcher.spec.custom_job import RUN_LABEL
 
@@ -117,6 +116,10 @@ class Request:
     console: Console
     poll_seconds: float
     """How long to wait before the job's state is read again."""
+    again: bool = False
+    """Whether to send it although an equal job runs."""
+    waits: bool = False
+    """Whether to follow it to its end."""
 
     def record(self, submission: Submission, stage: Stage, job: CloudJob | None) -> Submission:
         state, resource = (job.state, job.resource) if job else ("", None)
@@ -125,11 +128,13 @@ class Request:
 
 
 def send(
-    request: Request, planned: Submission, again: bool, waits: bool
+    request: Request, run: str, resource: Mapping[str, Any], record: Mapping[str, Any]
 ) -> tuple[Submission, CloudJob]:
-    """Report and return the planned job: that of an equal submission, or a new one."""
-    earlier, job = earlier_job(request, planned.digest, again, waits)
-    submission = earlier or planned
+    """Report and return the job of a run: that of an equal submission, or a new one."""
+    project, region = request.service.project, request.service.region
+    digest = digest_of(resource, project, region)
+    earlier, job = earlier_job(request, digest)
+    submission = earlier or Submission(run, digest, project, region, resource, record=record)
     if job is None:
         request.fill_bucket()
         submission = request.record(submission, Stage.PLANNED, None)
@@ -137,14 +142,12 @@ def send(
     elif submission.stage >= Stage.REPORTED:
         request.console.step("job", "an equal job was sent before; --again sends another")
     submission = request.record(submission, max(submission.stage, Stage.CREATED), job)
-    waits = waits or job.has_ended
+    waits = request.waits or job.has_ended
     report(request, job, waits)
     return request.record(submission, Stage.REPORTED if waits else Stage.CONCLUDED, job), job
 
 
-def earlier_job(
-    request: Request, digest: str, again: bool, waits: bool
-) -> tuple[Submission | None, CloudJob | None]:
+def earlier_job(request: Request, digest: str) -> tuple[Submission | None, CloudJob | None]:
     """Return the equal submission to resume, and its job; None for what does not exist.
 
     A concluded one is resumed only while its job runs, or if its outcome is wanted and was not reported yet.
@@ -153,21 +156,18 @@ def earlier_job(
     earlier = next((each for each in known if each.digest == digest), None)
     if earlier is None:
         return None, None
-    if earlier.is_open(again):
+    if earlier.is_open(request.again):
         return earlier, known_job(request.service, earlier)
-    job = None if again or earlier.state in ENDED else known_job(request.service, earlier)
-    return (earlier, job) if job and (waits or not job.has_ended) else (None, None)
+    job = None
+    if not request.again and earlier.state not in ENDED:
+        job = known_job(request.service, earlier)
+    return (earlier, job) if job and (request.waits or not job.has_ended) else (None, None)
 
 
 def known_job(service: JobService, submission: Submission) -> CloudJob | None:
     """Return the current job of a submission, None if it has none or the service deleted it."""
-    if submission.job is None:
-        return None
-    try:
-        return service.get(submission.job)
-    except RequestRefused as refusal:
-        if refusal.code != CODE_MISSING:
-            raise
+    with contextlib.suppress(NotFound):
+        return service.get(submission.job) if submission.job else None
     return None
 
 

@@ -24,7 +24,7 @@ REQUEST = re.compile(r"^[A-Z]+ https?://\S+: ")
 """What Google's libraries put before the message of a service."""
 RETRYABLE_CODES = (408, 429)
 """Codes after which a request may be repeated. Source: https://cloud.google.com/storage/docs/retry-strategy"""
-FIRST_CODE_OF_SERVER = 500
+CODE_MISSING, FIRST_CODE_OF_SERVER = 404, 500
 
 ADVICE = read_json(Path(__file__).with_name("advice.json"))
 """What is expected, and what to do, by the code of a refusal."""
@@ -58,6 +58,10 @@ class RequestRefused(UserError):
         self.code = code
 
 
+class NotFound(RequestRefused):
+    """What a request names does not exist."""
+
+
 @contextmanager
 def explained(
     doing: str, service: Service = JOBS, retryable: tuple[int, ...] = RETRYABLE_CODES
@@ -82,7 +86,8 @@ def explained(
         code = int(error.code or FIRST_CODE_OF_SERVER)
         if code >= FIRST_CODE_OF_SERVER or code in retryable:
             raise NoResponse(doing, error) from error
-        raise RequestRefused(doing, code, message_of(str(error.message)), service) from error
+        refused = NotFound if code == CODE_MISSING else RequestRefused
+        raise refused(doing, code, message_of(str(error.message)), service) from error
 
 
 def message_of(message: str) -> str:

@@ -16,7 +16,14 @@ from typing import Any
 
 from launcher.console import Console, UserError, shown
 from launcher.contract import STATISTICS
-from launcher.executors.vertex.services import STORAGE, RequestRefused, credentials, explained, load
+from launcher.executors.vertex.services import (
+    STORAGE,
+    NotFound,
+    RequestRefused,
+    credentials,
+    explained,
+    load,
+)
 from launcher.packaging.sdist import SourceDistribution, archive_files, digest
 
 PARALLEL_REQUESTS = 8
@@ -26,7 +33,7 @@ READ_BYTES = 1024 * 1024
 RETRY_SECONDS = 120.0
 """How long the client repeats one request, with random pauses that double."""
 ATTEMPTS = 3
-CODE_MISSING, CODE_EXISTS = 404, 412
+CODE_EXISTS = 412
 MEGABYTE = 1_000_000
 
 
@@ -68,13 +75,9 @@ def find_object(client: Any, uri: str) -> Any:
 
 
 def read_bytes(client: Any, uri: str) -> bytes | None:
-    try:
-        with explained(f"reading {uri}", STORAGE):
-            return bytes(blob_at(client, uri).download_as_bytes(retry=retrying()))
-    except RequestRefused as refusal:
-        if refusal.code == CODE_MISSING:
-            return None
-        raise
+    with contextlib.suppress(NotFound), explained(f"reading {uri}", STORAGE):
+        return bytes(blob_at(client, uri).download_as_bytes(retry=retrying()))
+    return None
 
 
 def upload(client: Any, path: Path, uri: str, generation: int = 0) -> None:
