@@ -40,6 +40,16 @@ def test_arguments_of_the_trainer_are_no_values_of_options(command: str) -> None
     assert (options, rest) == (Options(), ["--max-steps", "50"])
 
 
+@pytest.mark.parametrize(
+    "command", ["deploy --undeploy", "submit --trial", "submit --cancel", "predict --run"]
+)
+def test_an_option_with_an_empty_value_is_refused(
+    capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    assert main([*command.split(), ""]) == 2  # as of a shell's variable that is not set
+    assert f"error: {command.split()[1]} is empty; expected a value" in capsys.readouterr().err
+
+
 def test_each_option_belongs_to_a_command() -> None:
     listed = {option for command in COMMANDS.values() for option in command["options"]}
     assert {*listed, *TABLES["common_options"]} == set(OPTIONS)

@@ -219,7 +219,7 @@ def test_one_process_holds_a_lock_and_a_killed_one_frees_it(tmp_path: Path) -> N
 def test_a_job_is_found_by_its_number_or_its_run_and_else_is_the_newest() -> None:
     job, known = job_of(), [submission("20271124-153000-abcdef"), submission(job=RESOURCE)]
     with pytest.raises(UserError, match="no job was sent from here"):
-        resource_of([], job, "", "customJobs")
+        resource_of([], job, "latest", "customJobs")
     for wanted in ("latest", "12", known[1].run, RESOURCE):
         assert resource_of(known, job, wanted, "customJobs") == RESOURCE
     other = resource_of(known, job, "13", "hyperparameterTuningJobs")

@@ -17,7 +17,7 @@ from launcher.executors.vertex.send import Submission, submissions_in
 from launcher.executors.vertex.storage import storage_client
 from launcher.spec.job_file import Job
 
-NEWEST = ("", "latest")
+NEWEST = "latest"
 RESOURCE = re.compile(r"projects/[^/]+/locations/[^/]+/\w+/\d+")
 SHOWN_OF_TIME = len("2026-01-01T00:00:00")
 HEADINGS = ("ID", "STATE", "CREATED (UTC)", "RUN", "METRICS")
@@ -94,7 +94,7 @@ def resource_of(known: Sequence[Submission], job: Job, wanted: str, collection: 
     Raises `UserError` if nothing was sent from here.
     """
     sent = [each for each in known if f"/{collection}/" in (each.job or "")]
-    if wanted in NEWEST:
+    if wanted == NEWEST:
         if not sent:
             remedy = "find it with --list, and name it"
             raise UserError("no job was sent from here", "the number of a job", remedy)

@@ -86,6 +86,9 @@ def parse(name: str, arguments: Sequence[str]) -> tuple[Options, list[str]]:
     if rest and not rest_to:
         expected = f"the options that nox -s {name} -- --help lists"
         raise UserError(f"unknown argument {rest[0]}", expected, "remove it")
+    if empty := [option for option, value in vars(options).items() if value == ""]:
+        flag = f"--{empty[0].replace('_', '-')}"
+        raise UserError(f"{flag} is empty", "a value", "give it one, or leave it out")
     return Options(**vars(options)), rest
 
 

@@ -113,23 +113,6 @@ def trial_log(service: JobService, job: CloudJob, study: Study) -> Log:
     return Log(lines)
 
 
-def follow(request: Request, log: Log, job: CloudJob) -> CloudJob | None:
-    """Follow a job and return it when it has ended, None after Ctrl-C.
-
-    Raises `NoResponse` after `MAX_SILENCE_SECONDS` of silence.
-    """
-    console = request.console
-    try:
-        with console.status("job") as show:
-            return poll(request, log, job, show)
-    except KeyboardInterrupt:
-        console.always(
-            f"stopped following: job {job.id} continues; the same command follows it again,"
-            f" nox -s {request.service.command} -- --cancel {job.id} ends it"
-        )
-        return None
-
-
 def send_and_follow(
     request: Request,
     run: str,
@@ -149,6 +132,20 @@ def send_and_follow(
     code = report(ended, request.console)
     request.record(submission, Stage.CONCLUDED, ended)
     return code
+
+
+def follow(request: Request, log: Log, job: CloudJob) -> CloudJob | None:
+    """Return a job when it has ended, None after Ctrl-C; raise `NoResponse` after `MAX_SILENCE_SECONDS` of silence."""
+    console = request.console
+    try:
+        with console.status("job") as show:
+            return poll(request, log, job, show)
+    except KeyboardInterrupt:
+        console.always(
+            f"stopped following: job {job.id} continues; the same command follows it again,"
+            f" nox -s {request.service.command} -- --cancel {job.id} ends it"
+        )
+        return None
 
 
 def poll(request: Request, log: Log, job: CloudJob, show: Callable[[str], None]) -> CloudJob:
