@@ -138,7 +138,7 @@ def storage_client(session: nox.Session) -> Iterator[str]:
     """Yield the requirements of reading a table in Cloud Storage, if job.toml names one and this session may prepare it."""
     job = FOLDER / "job.toml"
     text = job.read_text(encoding="utf-8-sig") if job.is_file() else ""
-    if session.name in ("prepare", "local_train", "tune", "evaluate") and GOOGLE_TABLE.search(text):
+    if "reads_tables" in COMMANDS[session.name] and GOOGLE_TABLE.search(text):
         yield from requirements_of("cloud")
 
 

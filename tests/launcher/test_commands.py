@@ -50,6 +50,12 @@ def test_an_option_with_an_empty_value_is_refused(
     assert f"error: {command.split()[1]} is empty; expected a value" in capsys.readouterr().err
 
 
+def test_a_command_that_reads_tables_gets_the_client_that_copies_them() -> None:
+    texts = {path.stem: path.read_text(encoding="utf-8") for path in MODULES}
+    reading = {name for name in texts if re.search("fetch_tables|run_prepare", texts[name])}
+    assert {name for name in COMMANDS if COMMANDS[name].get("reads_tables")} == reading
+
+
 def test_each_option_belongs_to_a_command() -> None:
     listed = {option for command in COMMANDS.values() for option in command["options"]}
     assert {*listed, *TABLES["common_options"]} == set(OPTIONS)
