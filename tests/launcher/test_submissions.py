@@ -1,6 +1,7 @@
 """Submitting jobs, without Google's libraries: what is recorded, created once, and shown."""
 
 import dataclasses
+import errno
 import os
 import subprocess
 import sys
@@ -30,6 +31,7 @@ from launcher.executors.vertex.services import (
     NoResponse,
     RequestRefused,
     Rest,
+    explained,
     is_loopback,
     message_of,
     one_line,
@@ -362,6 +364,15 @@ def test_texts_of_responses_and_addresses_are_parsed(
     function: Callable[[Any], object], given: object, expected: object
 ) -> None:
     assert function(given) == expected
+
+
+def test_a_full_disk_is_no_silence_of_the_service() -> None:
+    full = OSError(errno.ENOSPC, "No space left on device", "table.csv.part")
+    expected = "downloading t: No space left on device; expected space on the disk"
+    with pytest.raises(UserError, match=expected), explained("downloading t"):
+        raise full
+    with pytest.raises(NoResponse), explained("downloading t"):
+        raise ConnectionResetError(errno.ECONNRESET, "reset")
 
 
 @pytest.mark.parametrize("name", ["../evil", "a/../../evil", "/etc/evil"])

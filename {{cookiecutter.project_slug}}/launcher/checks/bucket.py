@@ -12,7 +12,7 @@ from launcher.executors.vertex.storage import retrying
 from launcher.spec.catalog import google_cloud
 from launcher.spec.job_file import Job
 
-CODE_FORBIDDEN, CODE_CONFLICT = 403, 409
+CODE_FORBIDDEN = 403
 ENFORCED = "enforced"
 
 

@@ -2,16 +2,9 @@
 
 from typing import Any
 
-from launcher.checks.bucket import (
-    CODE_CONFLICT,
-    ENFORCED,
-    create_command,
-    existing,
-    misplaced_finding,
-    of_others,
-)
+from launcher.checks.bucket import ENFORCED, create_command, existing, misplaced_finding, of_others
 from launcher.commands.session import Session
-from launcher.executors.vertex.services import STORAGE, RequestRefused, explained
+from launcher.executors.vertex.services import STORAGE, AlreadyExists, explained
 from launcher.executors.vertex.storage import retrying, storage_client
 from launcher.spec.job_file import Job
 
@@ -45,10 +38,8 @@ def created(job: Job, client: Any) -> Any:
     try:
         with explained(f"the bucket gs://{job.cloud.bucket} is not created", STORAGE):
             return client.create_bucket(wanted, location=job.cloud.region, retry=retrying())
-    except RequestRefused as refusal:
-        # A repeated request whose first response was lost fails with a conflict.
-        if refusal.code != CODE_CONFLICT:
-            raise
+    except AlreadyExists as refusal:
+        # So does a repeated request fail whose first response was lost.
         if found := existing(job, client):
             return found
         raise of_others(job) from refusal

@@ -14,7 +14,6 @@ from launcher.contract import CONFIG, METRICS
 from launcher.executors.vertex import storage
 from launcher.executors.vertex.jobs import SUCCEEDED, CloudJob, JobService
 from launcher.executors.vertex.send import Submission, submissions_in
-from launcher.executors.vertex.storage import storage_client
 from launcher.spec.job_file import Job
 
 NEWEST = "latest"
@@ -46,7 +45,7 @@ def list_jobs(job: Job, kind: type[JobService], console: Console) -> int:
         raise finding
     service = kind(job.cloud.project, job.cloud.region)
     jobs = service.list(f'display_name="{job.cloud.name}"')
-    metrics = metrics_texts(storage_client(job.cloud.project), jobs, console)
+    metrics = metrics_texts(storage.storage_client(job.cloud.project), jobs, console)
     times = [each.created[:SHOWN_OF_TIME].replace("T", " ") for each in jobs]
     rows = zip(jobs, times, metrics, strict=True)
     console.table(HEADINGS, [(each.id, each.state, at, each.run, text) for each, at, text in rows])
@@ -66,7 +65,7 @@ def cancel_job(session: Session, wanted: str, kind: type[JobService]) -> int:
 def fetch_job(session: Session, wanted: str) -> int:
     _, job = found_job(session, wanted, JobService)
     folder = session.project.runs / (job.run or job.id)
-    fetch(storage_client(job.project), job, folder, session.console)
+    fetch(storage.storage_client(job.project), job, folder, session.console)
     print((folder / METRICS).read_text(encoding="utf-8").rstrip())
     session.console.step("fetch", f"{session.project.shown_path(folder)}, from {job.output}")
     session.console.step("next", "nox -s predict")

@@ -12,14 +12,7 @@ from launcher.commands.cloud_jobs import list_or_cancel
 from launcher.commands.session import Session
 from launcher.commands.tiers import machine_text, machines_text
 from launcher.console import Refused, UserError
-from launcher.executors.vertex import storage
-from launcher.executors.vertex.follow import (
-    LogOf,
-    Report,
-    job_log,
-    report_outcome,
-    send_and_follow,
-)
+from launcher.executors.vertex import follow, storage
 from launcher.executors.vertex.jobs import JobService
 from launcher.executors.vertex.send import Request, new_run_name
 from launcher.project import NOT_PREPARED, prepared_fingerprint
@@ -37,7 +30,8 @@ def submit(session: Session) -> int:
         session = with_flags_of_run(session, session.options.run)
     if session.options.dry_run or session.options.gcloud:
         return show(session, custom_job_of, session.options.gcloud)
-    return run_in_cloud(session, JobService, custom_job_of, job_log, report_outcome)
+    reports = (follow.job_log, follow.report_outcome)
+    return run_in_cloud(session, JobService, custom_job_of, *reports)
 
 
 def with_flags_of_run(session: Session, run: str) -> Session:
@@ -63,8 +57,8 @@ def run_in_cloud(
     session: Session,
     kind: type[JobService],
     resource_of: ResourceOf,
-    log_of: LogOf,
-    report: Report,
+    log_of: follow.LogOf,
+    report: follow.Report,
 ) -> int:
     """Check and send a job and, with --wait, report how it ended; or list or cancel jobs. Return the exit code."""
     code, job, options = list_or_cancel(session, kind), session.job, session.options
@@ -81,7 +75,7 @@ def run_in_cloud(
     how = (fill, session.console, options.poll_seconds, options.again, options.wait)
     request = Request(service, session.project.submissions, *how)
     sent = (run.name, resource_of(job, run), described(session))
-    return send_and_follow(request, *sent, log_of, report)
+    return follow.send_and_follow(request, *sent, log_of, report)
 
 
 def described(session: Session) -> dict[str, Any]:

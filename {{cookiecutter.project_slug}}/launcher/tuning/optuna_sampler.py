@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from launcher.spec.study import Outcome, Parameter, Study, Value
+from launcher.spec.tuning_job import trial_flags
 
 STARTUP_TRIALS = 5
 """How many trials run to their end before one is compared with their median."""
-FLAGS, VALUES = "flags", "values"
+VALUES = "values"
 
 
 def load_optuna() -> Any:
@@ -111,8 +112,8 @@ def outcomes(optuna_study: Any) -> list[Outcome]:
             state=states.get(trial.state.name, "running"),
             value=trial.value if trial.state.name == "COMPLETE" else None,
             values=dict(trial.user_attrs[VALUES]),
-            flags=tuple(trial.user_attrs[FLAGS]),
+            flags=tuple(trial_flags(trial.user_attrs[VALUES])),
         )
         for trial in optuna_study.get_trials(deepcopy=False)
-        if FLAGS in trial.user_attrs
+        if VALUES in trial.user_attrs
     ]

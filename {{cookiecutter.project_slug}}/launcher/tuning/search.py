@@ -14,7 +14,7 @@ from typing import Any
 
 from launcher.console import Console, UserError, shown
 from launcher.contract import METRICS, PARENT_VARIABLE, TRIAL_SECONDS
-from launcher.spec.study import Study, Value
+from launcher.spec.study import Study
 from launcher.spec.tuning_job import trial_flags, trial_job
 from launcher.subprocesses import Process, clean_variables, end, signals_postponed
 from launcher.tuning import optuna_sampler
@@ -112,13 +112,11 @@ def fill(work: Search, wanted: int, at_a_time: int) -> None:
 
 def propose(work: Search, trial: Any) -> None:
     """Choose the values of a new trial and start it; one that was interrupted keeps those that Optuna knows of it."""
-    values: dict[str, Value] = optuna_sampler.propose_values(trial, work.study)
-    flags = trial_flags(values)
+    values = optuna_sampler.propose_values(trial, work.study)
     trial.set_user_attr(optuna_sampler.VALUES, values)
-    trial.set_user_attr(optuna_sampler.FLAGS, flags)
     name = str(trial.number + 1)
     work.optuna_trials[name] = trial
-    launch(work, name, flags)
+    launch(work, name, trial_flags(values))
 
 
 def launch(work: Search, trial: str, flags: list[str]) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 from launcher.console import UserError
 from launcher.executors.vertex.services import (
     JOBS,
+    AlreadyExists,
     NotFound,
     RequestRefused,
     Rest,
@@ -24,7 +25,7 @@ from launcher.executors.vertex.services import (
 )
 from launcher.spec.serving import FINGERPRINT_LABEL, Body, Split
 
-CODE_EXISTS, CODE_BUSY = 409, 429
+CODE_BUSY = 429
 BUSY_TRIES, BUSY_SECONDS = 3, 2.0
 """Uploads and deployments must be 2 s apart. Source: https://cloud.google.com/vertex-ai/docs/model-registry/import-model"""
 FEW_LOOKUPS, MANY_LOOKUPS = 20, 500
@@ -114,13 +115,8 @@ class ModelService:
 
     def begun(self, doing: str, path: str, body: Body, **content: Any) -> None:
         """Start an operation and wait for its end; if what it makes exists already, an earlier one makes it."""
-        try:
-            operation = self.started(doing, path, body, **content)
-        except RequestRefused as refusal:
-            if refusal.code != CODE_EXISTS:
-                raise
-        else:
-            self.wait(operation, doing)
+        with contextlib.suppress(AlreadyExists):
+            self.wait(self.started(doing, path, body, **content), doing)
 
     def started(
         self, doing: str, path: str, body: Body, tries: int = BUSY_TRIES, **content: Any

@@ -3,6 +3,7 @@
 Google's libraries take a second to import, so they are imported where they are needed.
 """
 
+import errno
 import importlib
 import json
 import logging
@@ -24,7 +25,8 @@ REQUEST = re.compile(r"^[A-Z]+ https?://\S+: ")
 """What Google's libraries put before the message of a service."""
 RETRYABLE_CODES = (408, 429)
 """Codes after which a request may be repeated. Source: https://cloud.google.com/storage/docs/retry-strategy"""
-CODE_MISSING, FIRST_CODE_OF_SERVER = 404, 500
+FIRST_CODE_OF_SERVER = 500
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 ADVICE = read_json(Path(__file__).with_name("advice.json"))
 """What is expected, and what to do, by the code of a refusal."""
@@ -62,6 +64,14 @@ class NotFound(RequestRefused):
     """What a request names does not exist."""
 
 
+class AlreadyExists(RequestRefused):
+    """What a request would create is there, or what it would replace has changed."""
+
+
+REFUSALS = {404: NotFound, 409: AlreadyExists, 412: AlreadyExists}
+"""The errors for codes; `RequestRefused` for all others."""
+
+
 @contextmanager
 def explained(
     doing: str, service: Service = JOBS, retryable: tuple[int, ...] = RETRYABLE_CODES
@@ -77,6 +87,9 @@ def explained(
     try:
         yield
     except (RetryError, TransportError, requests.RequestException, OSError) as error:
+        if isinstance(error, OSError) and error.errno in FULL:
+            what, fix = f"{doing}: {error.strerror}", "free some, and run it again"
+            raise UserError(what, "space on the disk of this machine", fix) from error
         raise NoResponse(doing, error) from error
     except GoogleAuthError as error:
         first_sentence = one_line(str(error)).partition(". ")[0]
@@ -86,7 +99,7 @@ def explained(
         code = int(error.code or FIRST_CODE_OF_SERVER)
         if code >= FIRST_CODE_OF_SERVER or code in retryable:
             raise NoResponse(doing, error) from error
-        refused = NotFound if code == CODE_MISSING else RequestRefused
+        refused = REFUSALS.get(code, RequestRefused)
         raise refused(doing, code, message_of(str(error.message)), service) from error
 
 

@@ -18,8 +18,8 @@ from launcher.console import Console, UserError, shown
 from launcher.contract import STATISTICS
 from launcher.executors.vertex.services import (
     STORAGE,
+    AlreadyExists,
     NotFound,
-    RequestRefused,
     credentials,
     explained,
     load,
@@ -33,7 +33,7 @@ READ_BYTES = 1024 * 1024
 RETRY_SECONDS = 120.0
 """How long the client repeats one request, with random pauses that double."""
 ATTEMPTS = 3
-CODE_EXISTS = 412
+
 MEGABYTE = 1_000_000
 
 
@@ -83,7 +83,7 @@ def read_bytes(client: Any, uri: str) -> bytes | None:
 def upload(client: Any, path: Path, uri: str, generation: int = 0) -> None:
     """Upload a file that replaces a `generation`, 0 for none, and compare checksums.
 
-    Raises `RequestRefused` with `CODE_EXISTS` if another object exists there.
+    Raises `AlreadyExists` if another object exists there.
     """
     expected = crc32c_of(path)
     for _ in range(ATTEMPTS):
@@ -93,9 +93,9 @@ def upload(client: Any, path: Path, uri: str, generation: int = 0) -> None:
         try:
             with explained(f"uploading {uri}", STORAGE):
                 blob.upload_from_filename(str(path), **options)
-        except RequestRefused as refusal:
+        except AlreadyExists:
             # Another upload was faster, or the response to our own was lost and the client repeated it.
-            blob = find_object(client, uri) if refusal.code == CODE_EXISTS else None
+            blob = find_object(client, uri)
             if blob is None or blob.crc32c != expected:
                 raise
         if blob.crc32c == expected:
