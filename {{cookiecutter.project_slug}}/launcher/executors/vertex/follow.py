@@ -27,6 +27,7 @@ LATE = timedelta(seconds=60)
 MAX_SILENCE_SECONDS = 1800.0
 """How long the job service may keep silent, as while a laptop sleeps, before following is given up."""
 
+LogOf = Callable[[JobService, CloudJob], "Log"]
 Report = Callable[[CloudJob, Console], int]
 
 
@@ -56,9 +57,6 @@ class Log:
                     " the job continues, and is still followed"
                 )
             self.has_warned = True
-
-
-LogOf = Callable[[JobService, CloudJob], Log]
 
 
 def job_log(_service: JobService, job: CloudJob) -> Log:

@@ -80,13 +80,12 @@ def explained(
 
     Codes in `retryable` count as no response, like all those of a server's own errors.
     """
-    import requests
     from google.api_core.exceptions import GoogleAPICallError, RetryError
     from google.auth.exceptions import GoogleAuthError, TransportError
 
     try:
         yield
-    except (RetryError, TransportError, requests.RequestException, OSError) as error:
+    except (RetryError, TransportError, OSError) as error:  # those of requests are OSErrors
         if isinstance(error, OSError) and error.errno in FULL:
             what, fix = f"{doing}: {error.strerror}", "free some, and run it again"
             raise UserError(what, "space on the disk of this machine", fix) from error
