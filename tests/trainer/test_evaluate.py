@@ -253,7 +253,7 @@ def test_a_threshold_that_cannot_be_is_refused_and_nothing_changes(
         pytest.skip("a threshold is of two classes")
 
     def alike(held_out: HeldOut, *_: Any) -> Any:
-        return np.tile([0.4, 0.6], (len(held_out.labels), 1))
+        return np.tile([0.4, 0.6], (len(held_out.rows), 1))
 
     monkeypatch.setattr(HeldOut, "predicted", alike)
     before = {path: path.read_bytes() for path in run_dir.rglob("*") if path.is_file()}

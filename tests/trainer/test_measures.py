@@ -1,7 +1,6 @@
 """Measures of predictions on cases worked by hand, and the page that shows them."""
 
 import re
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,10 @@ from trainer.evaluation.page import page
 LABELS = np.array([0, 0, 1, 1])
 SCORES = np.array([0.1, 0.4, 0.35, 0.8])
 OWN = {measures.OWN: 0.5}
-of_binary = partial(measures.measured, "binary")
+
+
+def unweighted(task: str, labels: Any, predictions: Any) -> measures.Scored:
+    return measures.Scored(task, labels, predictions, np.ones(len(labels)))
 
 
 def of_two(positive: Any) -> Any:
@@ -22,7 +24,7 @@ def of_two(positive: Any) -> Any:
 
 
 def test_measures_of_two_classes() -> None:
-    found = measures.measured("binary", LABELS, of_two(SCORES))
+    found = measures.measured(unweighted("binary", LABELS, of_two(SCORES)))
     # Of the four pairs of a negative and a positive row, 0.4 and 0.35 alone are in the wrong order.
     assert found["auc"] == 3 / 4
     # By falling score: positive, negative, positive, negative.
@@ -38,7 +40,8 @@ def test_measures_of_two_classes() -> None:
 def test_measures_of_several_classes() -> None:
     labels = np.array([0, 1, 1, 2])
     predictions = np.array([[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.6, 0.3, 0.1], [0.3, 0.3, 0.4]])
-    found = measures.measured("multiclass", labels, predictions)
+    scored = unweighted("multiclass", labels, predictions)
+    found = measures.measured(scored)
     assert found["accuracy"] == 3 / 4 and found["balanced_accuracy"] == pytest.approx(2.5 / 3)
     # Class 0: precision 1/2, recall 1; class 1: 1 and 1/2; class 2: 1 and 1.
     assert found["f1"] == pytest.approx((2 / 3 + 2 / 3 + 1) / 3)
@@ -47,16 +50,17 @@ def test_measures_of_several_classes() -> None:
     # Of the most probable class: 0.8, 0.7 and 0.4 are right, 0.6 is wrong.
     assert found["calibration_error"] == pytest.approx((0.2 + 0.3 + 0.6 + 0.6) / 4)
     # A class that no row has counts nowhere.
-    part = measures.measured("multiclass", labels[:1], predictions[:1])
+    part = measures.measured(scored[:1])
     assert (part["balanced_accuracy"], part["f1"]) == (1, 1)
 
 
 def test_measures_of_a_number() -> None:
     labels, predictions = np.array([1.0, 2.0, 3.0]), np.array([1.0, 4.0, 2.0])
-    found = measures.measured("regression", labels, predictions)
+    scored = unweighted("regression", labels, predictions)
+    found = measures.measured(scored)
     assert found == {"rmse": pytest.approx((5 / 3) ** 0.5), "mae": 1.0, "r2": 1 - 5 / 2}
-    assert measures.measured("regression", labels[:1], predictions[:1])["r2"] is None
-    quantiles = measures.details("regression", labels, predictions, (), {})["error_quantiles"]
+    assert measures.measured(scored[:1])["r2"] is None
+    quantiles = measures.details(scored, (), {})["error_quantiles"]
     assert quantiles["0.5"] == {"error": 0.0, "size": 1.0}
     assert quantiles["0.75"] == {"error": 0.5, "size": 1.5}
 
@@ -72,16 +76,15 @@ def test_a_slice_that_is_predicted_worse_is_found_and_no_other() -> None:
         "constant": ["x"] * 4_000,
         "few": ["y"] * 20 + ["z"] * 3_980,
     }
-    found = measures.worse_slices("binary", labels, of_two(scores), columns)
+    scored = unweighted("binary", labels, of_two(scores))
+    found = measures.worse_slices(scored, columns)
     [(name, worse)] = found.items()
     assert name == "plan: c" and worse["rows"] == 1_000 and worse["auc"] == 0.5
     assert worse["loss"] == worse["expected"] == pytest.approx(-np.log(0.5)) and worse["p"] < 1e-6
-    assert worse["others"] == pytest.approx(
-        measures.losses("binary", labels, of_two(scores))[names != "c"].mean()
-    )
+    assert worse["others"] == pytest.approx(measures.losses(scored)[names != "c"].mean())
     errors = np.where(names == "d", 3.0, 1.0)
     numbers = generator.normal(size=4_000)
-    found = measures.worse_slices("regression", numbers, numbers + errors, columns)
+    found = measures.worse_slices(unweighted("regression", numbers, numbers + errors), columns)
     assert found.keys() == {"plan: d"} and found["plan: d"]["loss"] == pytest.approx(9)
 
 
@@ -94,7 +97,7 @@ def test_a_calibrated_model_has_no_calibration_error() -> None:
 
 
 def test_the_confusion_is_by_the_true_class() -> None:
-    found = measures.details("binary", LABELS, of_two(SCORES), ("no", "yes"), OWN)
+    found = measures.details(unweighted("binary", LABELS, of_two(SCORES)), ("no", "yes"), OWN)
     assert found["confusion"] == {"no": {"no": 2, "yes": 0}, "yes": {"no": 1, "yes": 1}}
     assert found["by_class"]["no"] == {
         "precision": pytest.approx(2 / 3),
@@ -106,13 +109,13 @@ def test_the_confusion_is_by_the_true_class() -> None:
 
 def test_measures_confusion_and_thresholds_are_at_the_threshold_of_the_model() -> None:
     at = {measures.OWN: 0.3, "f1": 0.5}
-    found = measures.details("binary", LABELS, of_two(SCORES), ("no", "yes"), at)
+    found = measures.details(unweighted("binary", LABELS, of_two(SCORES)), ("no", "yes"), at)
     assert found["confusion"] == {"no": {"no": 1, "yes": 1}, "yes": {"no": 0, "yes": 2}}
     assert [*found["thresholds"]][:3] == ["model", "f1", "0.1"] and "0.9" in found["thresholds"]
     table = found["thresholds"]
     assert table["model"]["recall"] == 1.0 and table["model"]["precision"] == 2 / 3
     assert table["f1"] == table["0.5"] and table["f1"]["false_negatives"] == 1
-    measured = measures.measured("binary", LABELS, of_two(SCORES), threshold=0.3)
+    measured = measures.measured(unweighted("binary", LABELS, of_two(SCORES)), 0.3)
     assert measured["f1"] == pytest.approx(4 / 5) and measured["accuracy"] == 3 / 4
     assert measured["balanced_accuracy"] == 3 / 4 and measured["auc"] == 3 / 4
 
@@ -120,7 +123,7 @@ def test_measures_confusion_and_thresholds_are_at_the_threshold_of_the_model() -
 def test_lift_is_how_many_times_chance() -> None:
     scores = np.linspace(1, 0, 20)
     labels = np.array([1, 1] + [0] * 17 + [1])
-    found = measures.lift(labels, of_two(scores))
+    found = measures.lift(unweighted("binary", labels, of_two(scores)))
     assert found["10%"] == {"gain": pytest.approx(2 / 3), "lift": pytest.approx(2 / 3 / 0.1)}
     assert found["90%"]["gain"] == pytest.approx(2 / 3)
     assert found["100%"] == {"gain": 1, "lift": 1}
@@ -129,9 +132,9 @@ def test_lift_is_how_many_times_chance() -> None:
 @pytest.mark.parametrize("rows", [400, 40_000])
 def test_an_interval_is_that_of_the_normal_distribution(rows: int) -> None:
     labels = np.arange(rows) % 5 // 4  # one in five
-    predictions = of_two(np.full(rows, 0.3))
-    others: Any = {"constant": of_binary(labels, predictions), "linear": {"auc": 0.7}}
-    found = measures.with_intervals(of_binary, labels, predictions, others)["accuracy"]
+    scored = unweighted("binary", labels, of_two(np.full(rows, 0.3)))
+    others: Any = {"constant": measures.measured(scored), "linear": {"auc": 0.7}}
+    found = measures.with_intervals(scored, others)["accuracy"]
     assert found["value"] == found["constant"] == 0.8 and found["linear"] is None
     expected = 1.96 * (0.8 * 0.2 / rows) ** 0.5
     assert found["high"] - 0.8 == pytest.approx(expected, rel=0.25)
@@ -159,10 +162,11 @@ def test_a_slice_that_was_made_worse_is_found() -> None:
     labels = np.tile([0, 1], 60)
     scores = np.where(labels == 1, 0.9, 0.1)
     scores[:40] = 0.5 + 0.1 * (-1) ** np.arange(40)  # of the wrong class
-    found = measures.sliced(of_binary, labels, of_two(scores), ["north"] * 40 + ["south"] * 80)
+    scored = unweighted("binary", labels, of_two(scores))
+    found = measures.sliced(scored, ["north"] * 40 + ["south"] * 80)
     assert (found["north"]["auc"], found["south"]["auc"]) == (0, 1)
     assert (found["south"]["rows"], found["north"]["rows"]) == (80, 40)
-    one = measures.sliced(of_binary, labels, of_two(scores), labels.astype(str).tolist())
+    one = measures.sliced(scored, labels.astype(str).tolist())
     assert one["1"]["auc"] is None and one["1"]["accuracy"] < 1
 
 
@@ -182,7 +186,11 @@ def test_a_leaking_column_comes_first_and_a_useless_one_is_within_its_spread(tas
         odds = np.exp(-3 * distance)
         return odds / odds.sum(axis=1, keepdims=True)
 
-    found = measures.importance(task, labels, ("leak", "weak", "useless"), predict)
+    found = measures.importance(
+        unweighted(task, labels, predict(np.tile(np.arange(600)[:, None], 3))),
+        ("leak", "weak", "useless"),
+        predict,
+    )
     assert next(iter(found)) == "leak" and found["leak"]["mean"] > 10 * found["weak"]["mean"]
     assert abs(found["useless"]["mean"]) <= 2 * found["useless"]["deviation"] + 1e-3
 
@@ -205,18 +213,18 @@ ODD_DETAILS = {
 }
 
 
-def odd_document(task: str, labels: Any, predictions: Any) -> dict[str, Any]:
+def odd_document(scored: measures.Scored) -> dict[str, Any]:
     """Return what a page shows of predictions for 200 rows, with names that are no plain text."""
-    measure, main = partial(measures.measured, task), measures.MAIN[task]
-    classes = ("<no>", "yes", "maybe")[: predictions.shape[-1]]
+    main = measures.MAIN[scored.task]
+    classes = ("<no>", "yes", "maybe")[: scored.predictions.shape[-1]]
     return {
         **ODD_DETAILS,
-        "task": task,
-        "rows": len(labels),
+        "task": scored.task,
+        "rows": len(scored),
         "metric": main,
-        "metrics": measures.with_intervals(measure, labels, predictions, {"constant": {}}),
-        **measures.details(task, labels, predictions, classes, OWN),
-        "slices": {"a <b>": measures.sliced(measure, labels, predictions, ["x&y", None] * 100)},
+        "metrics": measures.with_intervals(scored, {"constant": {}}),
+        **measures.details(scored, classes, OWN),
+        "slices": {"a <b>": measures.sliced(scored, ["x&y", None] * 100)},
         "history": [{"epoch": n, "loss": 1 / n, main: n} for n in (1, 2)],
     }
 
@@ -231,7 +239,8 @@ def test_the_page_needs_no_other_file(task: str) -> None:
         labels, predictions = labels * 1.5, labels + 0.1 * np.arange(rows)
     values = np.array(["$<i>", None, "b"] * rows, object)[:rows]
     cells = {"<i>$x_1": np.where(np.arange(rows) % 5, 1.5, np.nan), "text": values}
-    text, pictures = page(odd_document(task, labels, predictions), labels, predictions, cells)
+    scored = unweighted(task, labels, predictions)
+    text, pictures = page(odd_document(scored), scored, cells)
     assert "<i>" not in text and "alone gives the class.</p>" in text
     assert "Learning curve" in text and "<td>yes</td>" in text
     assert text.count("Errors by") == (4 if task == "regression" else 0)  # also as a label

@@ -8,7 +8,7 @@ import pytest
 import sklearn.metrics as sklearn
 from recorder import metrics_of_rows
 from trainer import arguments, features, task
-from trainer.evaluation.measures import measured
+from trainer.evaluation.measures import Scored, measured
 from trainer.run.errors import EXIT_FAILED, EXIT_USER_ERROR, UserError, exit_code
 from trainer.run.outputs import read_json
 from trainer.settings import METRICS, Settings, metrics_for
@@ -40,7 +40,8 @@ def rows_of(kind: str, seed: int = 5) -> tuple[Any, Any]:
 def test_a_metric_is_what_scikit_learn_computes(kind: str) -> None:
     outputs, labels = rows_of(kind)
     found = metrics_of_rows(kind, outputs, labels)
-    expected = measured(kind, labels, outputs[:, 0] if kind == "regression" else outputs)
+    predictions = outputs[:, 0] if kind == "regression" else outputs
+    expected = measured(Scored(kind, labels, predictions, np.ones(300)))
     for name in metrics_for(kind):
         assert found[name] == pytest.approx(expected[name]), name
 

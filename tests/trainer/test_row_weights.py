@@ -255,24 +255,19 @@ def test_the_loss_of_a_step_counts_a_row_as_often(schema: Schema, statistics: St
 def test_every_measure_counts_a_row_as_often(kind: str) -> None:
     outputs, labels, weights, often = repeated(kind)
     predictions, by_row = outputs[:, 0] if kind == "regression" else outputs, weights / 3.0
-    found = measures.measured(kind, labels, predictions, by_row)
-    repeated_rows = (labels[often], predictions[often])
-    assert found == pytest.approx(measures.measured(kind, *repeated_rows), rel=1e-6)
-    plain = measures.measured(kind, labels, predictions)
+    scored = measures.Scored(kind, labels, predictions, by_row)
+    unweighted = replace(scored, weights=np.ones(len(labels)))
+    found = measures.measured(scored)
+    assert found == pytest.approx(measures.measured(unweighted[often]), rel=1e-6)
+    plain = measures.measured(unweighted)
     assert not any(found[name] == pytest.approx(plain[name]) for name in found)
-    intervals = measures.with_intervals(
-        lambda *rows: measures.measured(kind, *rows), labels, predictions, {}, by_row
-    )
+    intervals = measures.with_intervals(scored, {})
     for name, each in intervals.items():
         assert each["value"] == found[name] and each["low"] < each["high"]
     if kind == "regression":
         return
-    table = measures.details(
-        kind, labels, predictions, "abc"[: 2 + (kind == "multiclass")], {"model": 0.5}, by_row
-    )
-    expected = measures.details(
-        kind, *repeated_rows, "abc"[: 2 + (kind == "multiclass")], {"model": 0.5}
-    )
+    given: Any = ("abc"[: 2 + (kind == "multiclass")], {"model": 0.5})
+    table, expected = (measures.details(each, *given) for each in (scored, unweighted[often]))
     for name, row in table["by_class"].items():
         assert row["recall"] == pytest.approx(expected["by_class"][name]["recall"])
     assert sum(row["rows"] for row in table["by_class"].values()) == len(labels)
@@ -285,15 +280,12 @@ def test_slices_are_compared_by_weight() -> None:
     predictions = labels + np.where(np.arange(400) % 100 < 50, 3.0, 0.0) * (np.arange(400) < 100)
     predictions += RANDOM.normal(size=400)
     light = np.where(predictions - labels > 2, 1e-3, 1.0)
-    assert "c: a" in measures.worse_slices("regression", labels, predictions, {"c": values})
-    assert not measures.worse_slices("regression", labels, predictions, {"c": values}, light)
-    whole = measures.sliced(
-        lambda *rows: measures.measured("regression", *rows), labels, predictions, values, light
-    )
-    assert whole["a"] == {
-        "rows": 100,
-        **measures.measured("regression", labels[:100], predictions[:100], light[:100]),
-    }
+    scored = measures.Scored("regression", labels, predictions, light)
+    unweighted = replace(scored, weights=np.ones(400))
+    assert "c: a" in measures.worse_slices(unweighted, {"c": values})
+    assert not measures.worse_slices(scored, {"c": values})
+    whole = measures.sliced(scored, values)
+    assert whole["a"] == {"rows": 100, **measures.measured(scored[:100])}
 
 
 @pytest.mark.parametrize("has_weights", [True, False])

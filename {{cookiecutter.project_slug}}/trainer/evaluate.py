@@ -10,13 +10,11 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from trainer import features, prepare
 from trainer.data.cells import date_of
@@ -84,30 +82,32 @@ def evaluate(options: argparse.Namespace, console: Console, schema: Schema) -> N
     thresholds = {measures.OWN: own, **trained.get("thresholds", {})}
     if aim := options.threshold:
         on_eval = HeldOut(model, statistics, chosen_on, schema.raw) if chosen_on else held_out
-        scores = on_eval.predictions[:, 1]
-        thresholds[aim] = chosen_threshold(aim, on_eval.labels, scores, on_eval.weights)
+        rows = on_eval.scored
+        scores = rows.predictions[:, 1]
+        thresholds[aim] = chosen_threshold(aim, rows.labels, scores, rows.weights)
         thresholds[measures.OWN] = thresholds[aim] if options.keep else own
     console.line("evaluate intervals, importances and drift")
+    cells = {name: held_out.rows.column(name).to_pylist() for name in by}
+    at = thresholds[measures.OWN]
     document = {
         "model": shown_path(options.model),
         "source": {**source, "rows_id": held_out.identity()},
         **measurements(held_out, thresholds, trained, source["rows_of"]),
-        "slices": {name: held_out.sliced(name, thresholds[measures.OWN]) for name in by},
+        "slices": {name: measures.sliced(held_out.scored, cells[name], at) for name in by},
     }
     publish(document, held_out, options)
 
 
 def publish(document: Mapping[str, Any], held_out: HeldOut, options: argparse.Namespace) -> None:
     """Write and show an evaluation, and keep its threshold in the model if it is to be."""
-    run, schema = options.model.parent, held_out.schema
+    run, schema, scored = options.model.parent, held_out.schema, held_out.scored
     cells = {name: held_out.values(name) for name in document["partial_dependence"]}
     for name in {*cells} & {*schema.dates}:
         cells[name] = FIRST_YEAR + cells[name] / DAYS_PER_YEAR
     config, folder = read_json(run / CONFIG) or {}, run / Path(EVALUATION).parent
-    labels, predictions, weights = held_out.labels, held_out.predictions, held_out.weights
-    text, pictures = page(document, labels, predictions, cells, weights)
-    losses = held_out.losses().astype(np.float32).tobytes()
-    files = {PAGE: text.encode(), Path(ROW_LOSSES).name: losses, **pictures}
+    text, pictures = page(document, scored, cells)
+    losses = (measures.losses(scored) * scored.weights).astype(np.float32)
+    files = {PAGE: text.encode(), Path(ROW_LOSSES).name: losses.tobytes(), **pictures}
     if TEMPLATE.is_file():  # an owner may want no card
         text = card(document, held_out.statistics, schema, config, options.train)
         files[CARD] = text.encode()
@@ -158,24 +158,19 @@ def measurements(
     held_out: HeldOut, thresholds: Mapping[str, float], trained: Mapping[str, Any], split: str
 ) -> dict[str, Any]:
     """Return what evaluation.json holds of rows with labels and predictions; `trained` is the metrics.json of the run."""
-    task, labels, predictions = held_out.schema.task, held_out.labels, held_out.predictions
-    statistics, weights = held_out.statistics, held_out.weights
-    classes = statistics.label.classes
-    measure = partial(measures.measured, task, threshold=thresholds[measures.OWN])
-    constant = constant_predictions(statistics, len(labels), task)
-    linear = linear_measures(trained, split, len(labels), statistics)
-    always = measures.measured(task, labels, constant, weights=weights)
-    others = {"constant": always, **linear}
+    scored, statistics = held_out.scored, held_out.statistics
+    constant = replace(scored, predictions=constant_predictions(statistics, scored.predictions))
+    linear = linear_measures(trained, split, len(scored), statistics)
+    others = {"constant": measures.measured(constant), **linear}
     searched = slice(SEARCHED_ROWS)
-    first = (labels[searched], predictions[searched])
     cells = {name: held_out.rows.column(name)[searched].to_pylist() for name in held_out.columns}
     return {
-        "task": task,
-        "rows": len(labels),
-        "metric": measures.MAIN[task],
-        "metrics": measures.with_intervals(measure, labels, predictions, others, weights),
-        **measures.details(task, labels, predictions, classes, thresholds, weights),
-        "worse_slices": measures.worse_slices(task, *first, cells, weights[searched]),
+        "task": scored.task,
+        "rows": len(scored),
+        "metric": measures.MAIN[scored.task],
+        "metrics": measures.with_intervals(scored, others, thresholds[measures.OWN]),
+        **measures.details(scored, statistics.label.classes, thresholds),
+        "worse_slices": measures.worse_slices(scored[searched], cells),
         **of_columns(held_out),
         "revealing": [*statistics.revealing],
         "history": trained.get("history", []),
@@ -185,8 +180,7 @@ def measurements(
 def of_columns(held_out: HeldOut) -> dict[str, Any]:
     """Return the importance, partial dependence and drift of columns."""
     names = [*held_out.columns]
-    task, labels, weights = held_out.schema.task, held_out.labels, held_out.weights
-    found = measures.importance(task, labels, names, held_out.shuffled, weights)
+    found = measures.importance(held_out.scored, names, held_out.shuffled)
     compared = [name for name in names if name not in held_out.schema.raw.texts]
     top = [name for name in found if name in compared][: measures.TOP_COLUMNS]
     return {
@@ -292,12 +286,11 @@ def table_of(
     return request, source
 
 
-def constant_predictions(statistics: Statistics, rows: int, task: str) -> npt.NDArray[np.float64]:
-    """Return the class frequencies, or the mean, of the training rows for each row."""
-    if task == "regression":
-        return np.full(rows, statistics.label.mean)
+def constant_predictions(statistics: Statistics, predictions: Any) -> Any:
+    """Return predictions of the same shape: the class frequencies, or the mean, of the training rows for each row."""
     counts = np.array(statistics.label.counts, np.float64)
-    return np.tile(counts / counts.sum(), (rows, 1))
+    always = counts / counts.sum() if counts.size else statistics.label.mean
+    return np.full_like(predictions, always)
 
 
 def write(folder: Path, document: Mapping[str, Any], files: Mapping[str, bytes]) -> None:

@@ -8,7 +8,6 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -123,13 +122,12 @@ def of_labels(model: Model, statistics: Statistics, options: argparse.Namespace)
         model.console.warning(f"no metric: {error}")
         return nothing
     own = threshold_of(options.model)
-    measure = partial(measures.measured, schema.task, threshold=DEFAULT if own is None else own)
     others = {"run": read_json(options.model.parent / METRICS) or {}}
-    found = measures.with_intervals(measure, held_out.labels, held_out.predictions, others)
+    found = measures.with_intervals(held_out.scored, others, DEFAULT if own is None else own)
     main = measures.MAIN[schema.task]
     texts = map(shown_number, found[main].values())
     model.console.line("  {} {} ({} to {}), of the run {}".format(main, *texts))
-    return {"labels": len(held_out.labels), "metrics": found}
+    return {"labels": len(held_out.scored), "metrics": found}
 
 
 def show(found: Iterable[tuple[str, dict[str, Any]]], console: Console) -> None:

@@ -5,7 +5,6 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from trainer.data.cells import date_of, days
 from trainer.data.raw_rows import BATCH_ROWS, Batch
 from trainer.data.schema import Schema
 from trainer.data.statistics import Label, Statistics
-from trainer.evaluation import measures
+from trainer.evaluation.measures import DEPENDENCE_ROWS, Scored
 from trainer.predict import Model
 from trainer.preprocessing import cell_sql
 from trainer.preprocessing.columns import number_column, text_column
@@ -88,7 +87,7 @@ def labels_of(texts: Sequence[str], schema: Schema, label: Label, table: Path) -
 
 
 class HeldOut:
-    """Raw rows of a table, an Arrow table, their labels and weights, and an exported model's predictions for them."""
+    """Raw rows of a table, an Arrow table, and what an exported model predicts for them beside their labels."""
 
     def __init__(
         self,
@@ -101,20 +100,17 @@ class HeldOut:
         self.model, self.statistics, self.schema = model, statistics, schema
         self.rows = held_out_rows(request, schema, statistics.label, model.console, split)
         texts = self.rows.column(schema.label).to_pylist()
-        self.labels = labels_of(texts, schema, statistics.label, request.train)
+        labels = labels_of(texts, schema, statistics.label, request.train)
         weights = self.rows.column(WEIGHT).to_numpy()
-        self.weights = weights / weights.mean()
         names = [name for name in schema.used if name in model.parameters]
         self.columns = {name: self.rows.column(name).combine_chunks() for name in names}
-        self.predictions = self.predicted(self.columns)
+        predictions = self.predicted(self.columns)
+        self.scored = Scored(schema.task, labels, predictions, weights / weights.mean())
 
     def identity(self) -> str:
         """Return a digest of the labels and weights: rows are in the order of their keys, so that others differ somewhere."""
-        return hashlib.sha256(self.labels.tobytes() + self.weights.tobytes()).hexdigest()
-
-    def losses(self) -> npt.NDArray[np.float64]:
-        own = measures.losses(self.schema.task, self.labels, self.predictions)
-        return np.asarray(own * self.weights)
+        content = self.scored.labels.tobytes() + self.scored.weights.tobytes()
+        return hashlib.sha256(content).hexdigest()
 
     def values(self, name: str) -> npt.NDArray[Any]:
         """Return numbers, or days of dates, float64 [rows], NaN where missing, or values, object [rows], None where missing."""
@@ -128,19 +124,13 @@ class HeldOut:
 
     def moved(self, name: str, cells: Sequence[Any]) -> npt.NDArray[np.float64]:
         """Return the mean predictions, [cells, outputs], of some rows if each cell in turn is that of all in a column."""
-        rows = np.random.default_rng(0).permutation(len(self.labels))[: measures.DEPENDENCE_ROWS]
+        rows = np.random.default_rng(0).permutation(len(self.rows))[:DEPENDENCE_ROWS]
         tiled = np.tile(rows, len(cells))
         columns = {each: column.take(tiled) for each, column in self.columns.items()}
         repeated = [cell for cell in cells for _ in rows]
         columns[name] = pa.array(repeated, self.columns[name].type)
         found = self.predicted(columns).reshape(len(cells), len(rows), -1)
         return np.asarray(found.mean(axis=1))
-
-    def sliced(self, column: str, threshold: float) -> measures.Table:
-        """Return the measures of the slices of a column."""
-        measure = partial(measures.measured, self.schema.task, threshold=threshold)
-        cells = self.rows.column(column).to_pylist()
-        return measures.sliced(measure, self.labels, self.predictions, cells, self.weights)
 
     def shuffled(self, cells: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
         """Return the predictions for rows whose cells are those of the numbers in `cells`, [rows, columns]."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from trainer.data.thresholds import BINS, confidence
-from trainer.evaluation.measures import Array, Table, most_frequent
+from trainer.evaluation.measures import Array, Scored, Table, most_frequent
 
 HEAD = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Evaluation</title>
@@ -59,11 +59,7 @@ MOST_POINTS, MOST_COLUMNS, MOST_LETTERS, MOST_BOXES = 1_000, 20, 18, 8
 
 
 def page(
-    document: Mapping[str, Any],
-    labels: Array,
-    predictions: Array,
-    cells: Mapping[str, Array],
-    weights: Array | None = None,
+    document: Mapping[str, Any], scored: Scored, cells: Mapping[str, Array]
 ) -> tuple[str, dict[str, bytes]]:
     """Return the page of what evaluation.json holds, with charts of the labels, the predictions and the top columns' cells.
 
@@ -73,7 +69,7 @@ def page(
     texts = [f"<p>{html.escape(each)}.</p>\n" for each in (source, *document["revealing"])]
     sections = [section(k, document[k], about) for k, about in ABOUT.items() if document.get(k)]
     sections += [section(f"by {k}", each, "") for k, each in document["slices"].items()]
-    titled = [*charts(document, labels, predictions, cells, weights)]
+    titled = [*charts(document, scored, cells)]
     drawn = [drawing(*each) for each in titled]
     figures = f'<div class="charts">{"".join(text for text, _ in drawn)}</div>\n'
     names = (file_name(number, title) for number, (title, _) in enumerate(titled, 1))
@@ -106,19 +102,16 @@ def shown(value: float | None) -> str:
 
 
 def charts(
-    document: Mapping[str, Any],
-    labels: Array,
-    predictions: Array,
-    cells: Mapping[str, Array],
-    weights: Array | None,
+    document: Mapping[str, Any], scored: Scored, cells: Mapping[str, Array]
 ) -> Iterator[tuple[str, Callable[..., Any]]]:
     """Yield the title of each chart of a task, and what draws it on the axes `ax` of matplotlib."""
     from sklearn import calibration, metrics
 
-    task, dashed = document["task"], {"color": SECOND, "linestyle": "--"}
+    task, labels, predictions = scored.task, scored.labels, scored.predictions
+    dashed = {"color": SECOND, "linestyle": "--"}
     if task == "binary":
         given = {"plot_chance_level": True, "chance_level_kw": dashed, "drop_intermediate": True}
-        given["sample_weight"] = weights
+        given["sample_weight"] = scored.weights
         curves = (metrics.RocCurveDisplay, metrics.PrecisionRecallDisplay)
         for title, curve in zip(("ROC curve", "Precision and recall"), curves, strict=True):
             yield title, partial(curve.from_predictions, labels, predictions[:, 1], **given)
