@@ -1,7 +1,8 @@
 """Requests to an endpoint: tokens, redirects, errors and responses that are too large."""
 
 import json
-import urllib.error
+import re
+import socket
 import urllib.request
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
@@ -73,3 +74,32 @@ def test_a_redirect_is_refused() -> None:
         Thread(target=server.handle_request, daemon=True).start()
         with pytest.raises(UserError, match="HTTP 302"):
             Endpoint(f"http://127.0.0.1:{server.server_port}/").predictions([{}], "rows", 1)
+
+
+OK, BAD = b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 400 Bad Request\r\n"
+
+
+@pytest.mark.parametrize(
+    ("response", "message"),
+    [
+        (b"SSH-2.0-OpenSSH\r\n", "cannot be reached (SSH-2.0-OpenSSH"),
+        (OK + b"Content-Length: 99\r\n\r\n{", "cannot be reached (IncompleteRead("),
+        (BAD + b"Content-Length: 99\r\n\r\n{", "cannot be reached (IncompleteRead("),
+        (OK + b'\r\n{"predictions": 5}', "returns 0 predictions of 1 rows"),
+        (BAD + b'\r\n{"error": "no", "instances": [{}]}', "refuses rows, row 1 (HTTP 400: no)"),
+        (BAD + b'\r\n{"error": "no", "instances": {}}', "refuses rows, row 1 (HTTP 400: no)"),
+        (BAD + b"\r\n" + b"[" * 100_000, "refuses rows, row 1 (HTTP 400: [[["),
+    ],
+)
+def test_whatever_a_server_sends_gives_one_line(response: bytes, message: str) -> None:
+    def respond(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(1 << 16)
+            connection.sendall(response)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        Thread(target=respond, args=(listener,), daemon=True).start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        with pytest.raises(UserError, match=re.escape(message)):
+            Endpoint(url).predictions([{}], "rows", 1)

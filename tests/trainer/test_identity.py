@@ -57,7 +57,8 @@ def test_the_code_is_what_a_model_may_consist_of(tmp_path: Path) -> None:
     shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
     before = code_digests(package)
     assert {"trainer/model.py", "trainer/features.py", "trainer/training/layers.py"} <= set(before)
-    (package / "predict.py").write_text("# edited", encoding="utf-8")
+    for name in ("predict.py", "serve.py", "monitor.py", "server/page.py"):
+        (package / name).write_text("# edited", encoding="utf-8")
     model = (package / "model.py").read_bytes()
     (package / "model.py").write_bytes(model.replace(b"\n", b"\r\n"))
     assert code_digests(package) == before

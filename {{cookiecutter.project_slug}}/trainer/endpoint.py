@@ -1,10 +1,10 @@
 """Predictions of an HTTP endpoint: `nox -s serve` here, or one of Vertex AI."""
 
 import contextlib
+import http.client
 import json
 import os
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,14 +24,16 @@ WAITS_SECONDS = (1, 2, 4, 8, 16)
 Instances = Sequence[Mapping[str, str]]
 
 
-class NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Refuses redirects: another host would get the token, and a POST become a GET."""
+class EveryStatus(urllib.request.HTTPErrorProcessor):
+    """Returns each response as it is, a redirect too: another host would get the token, and a POST become a GET."""
 
-    def redirect_request(self, *_: Any) -> None:
-        return None
+    def http_response(self, request: Any, response: Any) -> Any:
+        return response
+
+    https_response = http_response
 
 
-OPENER = urllib.request.build_opener(NoRedirect)
+OPENER = urllib.request.build_opener(EveryStatus)
 
 
 @dataclass(frozen=True)
@@ -65,10 +67,11 @@ class Endpoint:
             where = f"{place}, {rows_of(response, first, len(instances))}"
             what = f"{self.url} refuses {where} (HTTP {status}: {message_of(response)})"
             raise UserError(what, "rows that the model takes", "correct them, or --url")
-        predictions = response.get("predictions")
-        if not isinstance(predictions, list) or len(predictions) != len(instances):
-            count = f"{len(predictions or ())} predictions of {len(instances)} rows"
-            raise UserError(f"{self.url} returns {count}", "one for each", "see the server's log")
+        predictions: Any = response.get("predictions")
+        count = len(predictions) if isinstance(predictions, list) else 0
+        if count != len(instances):
+            what = f"{self.url} returns {count} predictions of {len(instances)} rows"
+            raise UserError(what, "one for each", "see the server's log")
         return [each if isinstance(each, dict) else {"prediction": each} for each in predictions]
 
     def response(self, body: bytes) -> tuple[int, dict[str, Any]]:
@@ -80,7 +83,7 @@ class Endpoint:
             time.sleep(seconds)
         try:
             found = json.loads(content)
-        except ValueError:
+        except (ValueError, RecursionError):
             found = content.decode("utf-8", "replace")
         return status, contained(found) if isinstance(found, dict) else {"error": found}
 
@@ -93,9 +96,7 @@ class Endpoint:
         try:
             with OPENER.open(request, timeout=TIMEOUT_SECONDS) as response:
                 return response.status, response.read()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read()
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", error)
             raise UserError(
                 f"{self.url} cannot be reached ({reason})",
@@ -107,7 +108,7 @@ class Endpoint:
 def contained(response: dict[str, Any]) -> dict[str, Any]:
     """Return the response of a model's container, which Vertex AI puts as text into the message of its own error."""
     found: Any = response
-    with contextlib.suppress(ValueError, TypeError, KeyError):
+    with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
         found = json.loads(response["error"]["message"])
         found = json.loads(found) if isinstance(found, str) else found
     return found if isinstance(found, dict) else response
@@ -121,6 +122,7 @@ def message_of(response: Mapping[str, Any]) -> str:
 
 def rows_of(response: Mapping[str, Any], first: int, count: int) -> str:
     """Return which row the response names as invalid, or all `count` rows of the request if it names none."""
-    if numbers := response.get("instances"):
-        return f"row {first + int(numbers[0]) - 1}"
+    match response.get("instances"):
+        case [int(number), *_]:
+            return f"row {first + number - 1}"
     return f"rows {first} to {first + count - 1}" if count > 1 else f"row {first}"

@@ -16,8 +16,9 @@ from trainer.run.outputs import Outputs, git_revision, read_json, write_json
 PACKAGE = Path(__file__).resolve().parents[1]
 # Code that cannot change what is trained, below the package.
 BESIDE_THE_MODEL = (
-    *("arguments.py", "predict.py", "prepare.py", "publish.py", "smoke.py", "task.py"),
-    *("evaluate.py", "evaluation/", "preprocessing/", "run/"),
+    *("arguments.py", "batch.py", "endpoint.py", "evaluate.py", "monitor.py", "plan.py"),
+    *("predict.py", "prepare.py", "publish.py", "serve.py", "smoke.py", "task.py"),
+    *("evaluation/", "preprocessing/", "run/", "server/"),
 )
 REPORTED = {"baseline", "epochs", "rows_per_second", "split", "steps"}
 MAY_CHANGE = ("epochs", "max_steps", "max_minutes", "patience", "memory_mb")

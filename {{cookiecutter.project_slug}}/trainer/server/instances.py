@@ -1,6 +1,5 @@
 """The instances of a request as columns of text, and one line for each that cannot be predicted."""
 
-import functools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -39,10 +38,6 @@ class Instances:
     ignored: set[str] = field(default_factory=set)
     """Columns of instances that were not needed, as they are shown; the first MOST_IGNORED."""
 
-    @functools.cached_property
-    def known(self) -> frozenset[str]:
-        return frozenset(self.columns)
-
     def texts(self, body: bytes) -> Texts:
         """Return the columns of a request's instances; raise `UserError` for what is no request."""
         try:
@@ -59,7 +54,7 @@ class Instances:
         if not isinstance(instance, dict):
             what = f"instance {number} is {shown(instance)}"
             raise InvalidInstances([number], what, "an object of columns", "name the columns")
-        if unknown := instance.keys() - self.known:
+        if unknown := instance.keys() - self.columns:
             self.check_unknown(instance, unknown, number)
         if not instance:
             what = f"instance {number} has no column"
