@@ -125,7 +125,12 @@ def test_a_trial_has_its_flags_last_its_variables_and_a_folder_of_its_own() -> N
         ({"parameters": {"x": {**UNITS, "max": 1}}}, "max is given for the type categorical"),
         ({"parameters": {"x": {**RATE, "min": "1"}}}, "min is '1'; expected a finite number"),
         ({"parameters": {"x": {**RATE, "max": float("inf")}}}, "expected a finite number"),
-        ({"parameters": {"x": {**BATCH, "values": [[1]]}}}, "a list of texts or numbers"),
+        ({"parameters": {"x": {**BATCH, "values": [[1]]}}}, "a list of texts or finite num"),
+        ({"parameters": {"x": {**BATCH, "values": [1, float("nan")]}}}, "texts or finite numbers"),
+        ({"parameters": {"x": {**BATCH, "values": [10**400]}}}, "texts or finite numbers"),
+        ({"parameters": {"x": {**BATCH, "values": [True]}}}, "texts or finite numbers"),
+        ({"parameters": {"x": {**RATE, "max": 10**400}}}, "expected a finite number"),
+        ({"parameters": {"x": {**RATE, "when": {"y": []}}}}, "one parameter and a list of its"),
         ({"parameters": {"x": {**RATE, "when": {"a": [1], "b": [1]}}}}, "one parameter and a list"),
     ],
 )

@@ -3,14 +3,14 @@
 Source of the vocabulary: https://cloud.google.com/vertex-ai/docs/reference/rest/v1/StudySpec
 """
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any
 
 from launcher.console import UserError, shown
 from launcher.spec.catalog import google_cloud
-from launcher.spec.toml_file import check_names, one_of, section, subtable
+from launcher.spec.toml_file import MOST, check_names, one_of, section, subtable
 
 RANGES = ("double", "integer")
 """The types of parameters that have a least and a greatest value; others have a list."""
@@ -119,7 +119,7 @@ def read_condition(when: object, where: str) -> tuple[str, tuple[Value, ...]]:
     """Return which parameter another one depends on, and with which of its values it is there."""
     if when == {}:
         return "", ()
-    if not isinstance(when, dict) or len(when) != 1:
+    if not isinstance(when, dict) or len(when) != 1 or [] in when.values():
         expected = "one parameter and a list of its values"
         fix = "write when = { ensemble = [4, 8] }, for example"
         raise UserError(f"{where} when is {shown(when)}", expected, fix)
@@ -128,15 +128,19 @@ def read_condition(when: object, where: str) -> tuple[str, tuple[Value, ...]]:
 
 
 def values_of(value: object, where: str) -> tuple[Value, ...]:
-    if not isinstance(value, list) or any(type(each) not in (str, int, float) for each in value):
-        raise UserError(f"{where} is {shown(value)}", "a list of texts or numbers", "correct it")
-    return tuple(value)
+    if isinstance(value, list) and all(type(each) is str or is_number(each) for each in value):
+        return tuple(value)
+    raise UserError(f"{where} is {shown(value)}", "a list of texts or finite numbers", "correct it")
 
 
-def number(value: object, where: str) -> float:
-    if isinstance(value, int | float) and type(value) is not bool and math.isfinite(value):
+def number(value: Any, where: str) -> float:
+    if is_number(value):
         return float(value)
     raise UserError(f"{where} is {shown(value)}", "a finite number", "correct the value")
+
+
+def is_number(value: Any) -> bool:
+    return abs(value) <= MOST if type(value) is int else type(value) is float and isfinite(value)
 
 
 @dataclass(frozen=True)

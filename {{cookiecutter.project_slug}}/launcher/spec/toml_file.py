@@ -26,6 +26,8 @@ OTHER_NAMES = {
     **{"replica_count": "replicas", "count": "replicas", "args": "arguments", "env": "environment"},
 }
 """Names that other tools have for the same things."""
+MOST = 2**63 - 1
+"""The largest integer of TOML, and of a job."""
 TYPE_NAMES = {str: "text in quotes", float: "a number", int: "an integer", bool: "true or false"}
 
 
@@ -44,7 +46,7 @@ def parse(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         what, expected = f"{path.name}: byte {error.start} is not UTF-8", "UTF-8 text"
         fix = "save the file as UTF-8"
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         what, expected = f"{path.name}: {error}", 'TOML, such as name = "text" or epochs = 10'
         fix = remedy_of(text.split("\n"), str(error))
     raise UserError(what, expected, fix)
@@ -53,6 +55,8 @@ def parse(path: Path) -> dict[str, Any]:
 def remedy_of(lines: Sequence[str], message: str) -> str:
     """Return how to correct the line that a message of the TOML parser names."""
     match = LINE_NUMBER.search(message)
+    if not match and "end of document" not in message:
+        return "write shorter numbers, and fewer lists in lists"
     if not match:
         return "close the quote or the bracket that is still open at the end of the file"
     number = int(match[1])
@@ -113,7 +117,7 @@ def check_names(
 def checked_value(value: Any, field: dataclasses.Field[Any], where: str) -> Any:
     """Return `value` if it is of the field's type, an integer also where a number is expected."""
     kind: Any = field.type
-    if kind is float and type(value) is int:
+    if kind is float and type(value) is int and abs(value) <= MOST:
         return float(value)
     if type(value) is not kind:
         raise UserError(f"{where} is {shown(value)}", TYPE_NAMES[kind], "correct the value")
