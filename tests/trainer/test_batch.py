@@ -100,6 +100,13 @@ def test_what_would_fail_after_the_job_is_refused_before_it(
         batch.main(given + [each.format(file=file) for each in arguments])
 
 
+@pytest.mark.parametrize("ends", [[], ["--instances", "a.jsonl", "--results", "b"]])
+def test_one_end_of_a_job_is_named(ends: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        batch.main(["--input", "rows.csv", "--output", "found.csv", *ends])
+    assert "--instances" in capsys.readouterr().err.splitlines()[-1]
+
+
 def test_a_label_with_an_end_of_line_of_unicode_is_one_label(tmp_path: Path) -> None:
     tmp_path /= "results"
     write_results(tmp_path, [{"key": 0, "prediction": {"label": "a\u2028b"}}])

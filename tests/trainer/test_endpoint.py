@@ -79,6 +79,11 @@ def test_a_redirect_is_refused() -> None:
 OK, BAD = b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 400 Bad Request\r\n"
 
 
+def test_an_address_that_is_none_gives_one_line() -> None:
+    with pytest.raises(UserError, match="cannot be reached .Invalid IPv6 URL"):
+        Endpoint("http://[::1/").predictions([{}], "rows", 1)
+
+
 @pytest.mark.parametrize(
     ("response", "message"),
     [

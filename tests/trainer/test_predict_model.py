@@ -262,6 +262,7 @@ def test_what_is_no_number_is_refused(
             ["--output", "INPUT"],
             "--output is .*rows.jsonl; expected .jsonl or .*; name another",
         ),
+        (["USED"], ["--output", "FOLDER"], "folder.csv cannot be written .it is a folder.; expect"),
         ([], [], "rows.jsonl is without rows"),
     ],
 )
@@ -273,7 +274,9 @@ def test_columns_that_do_not_fit_are_refused(
     text = text.replace("USED", used).replace("CASE", used.swapcase())
     path = tmp_path / "rows.jsonl"
     path.write_text(text, encoding="utf-8")
-    options = [each.replace("SCORE", score).replace("INPUT", str(path)) for each in more]
+    (folder := tmp_path / "folder.csv").mkdir()
+    names = {"SCORE": score, "INPUT": str(path), "FOLDER": str(folder)}
+    options = [names.get(each, each) for each in more]
     columns = re.escape(predict.listed(sorted(schema.used)))
     with pytest.raises(UserError, match=message.replace("USED", used).replace("COLUMNS", columns)):
         predict.main(["--model", str(exported), "--input", str(path), *options])

@@ -291,6 +291,18 @@ def test_what_cannot_be_served_is_refused(arguments: list[str], message: str) ->
         serve.main(arguments)
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_a_port_that_is_taken_is_refused(host: str) -> None:
+    if ":" in host and not Path("/proc/net/if_inet6").exists():
+        pytest.skip("this machine has no IPv6")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as listener:
+        port = listener.getsockname()[1]
+        with pytest.raises(UserError, match=f"port {port} of {host} cannot be used .Address al"):
+            serve.check_port(host, port)
+    serve.check_port(host, port)
+
+
 @pytest.fixture(scope="module")
 def address(exported: Path) -> Iterator[tuple[str, "subprocess.Popen[bytes]"]]:
     """A server of two workers, and its process."""

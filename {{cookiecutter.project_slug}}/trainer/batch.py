@@ -29,8 +29,9 @@ def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m trainer.batch", description=__doc__)
     add = parser.add_argument
     add("--input", type=Path, required=True, help="rows, as predict reads them")
-    add("--instances", type=Path, help="where to write instances")
-    add("--results", type=Path, help="folder with the results of a batch job")
+    end = parser.add_mutually_exclusive_group(required=True).add_argument
+    end("--instances", type=Path, help="where to write instances")
+    end("--results", type=Path, help="folder with the results of a batch job")
     add("--output", type=Path, help="where to write predictions: .jsonl, .csv or .parquet")
     add("--keep", action="append", default=[], metavar="COLUMNS", help="to copy, by commas")
     add("--max-failed-share", type=float, default=0.0, help="of the rows; 0 by default")

@@ -92,8 +92,8 @@ class Endpoint:
         # Without TLS, whoever passes the request on could read it.
         if (token := os.environ.get(TOKEN_VARIABLE)) and self.url.startswith("https://"):
             headers["Authorization"] = f"Bearer {token}"
-        request = urllib.request.Request(self.url, body, headers)
         try:
+            request = urllib.request.Request(self.url, body, headers)
             with OPENER.open(request, timeout=TIMEOUT_SECONDS) as response:
                 return response.status, response.read()
         except (OSError, ValueError, http.client.HTTPException) as error:

@@ -79,9 +79,11 @@ def check_output(output: Path | None, source: Path) -> None:
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=output.parent).close()
+        if output.is_dir():
+            raise IsADirectoryError(0, "it is a folder")
     except OSError as error:
         what = f"--output {output} cannot be written ({error.strerror})"
-        raise UserError(what, "a folder to write to", "name another file") from error
+        raise UserError(what, "a file in a folder to write to", "name another") from error
 
 
 def predictor(options: argparse.Namespace, keep: Sequence[str], as_text: bool) -> "Predictor":

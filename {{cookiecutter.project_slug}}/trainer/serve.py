@@ -63,7 +63,8 @@ def main(arguments: Sequence[str]) -> int:
             failure=str(failure),
         )
         options.to_variable()
-        address = f"http://{given.host}:{given.port}"
+        host = f"[{given.host}]" if ":" in given.host else given.host
+        address = f"http://{host}:{given.port}"
         Console(given.quiet).line(
             f"serve    {address}{options.predict_route}, a form at {address}/"
         )
@@ -99,7 +100,7 @@ def check_numbers(given: argparse.Namespace) -> None:
 
 
 def check_port(host: str, port: int) -> None:
-    with socket.socket() as listener:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, port))
