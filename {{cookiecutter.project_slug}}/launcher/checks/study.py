@@ -82,6 +82,7 @@ def range_problems(parameter: Parameter) -> Iterator[Problem]:
 
 def list_problems(parameter: Parameter) -> Iterator[Problem]:
     limits, values = google_cloud()["study"], parameter.values
+    least = limits["discrete_value_distance"]
     what = f"values is {shown(list(values))}"
     texts = [value for value in values if isinstance(value, str)]
     if not values or len(set(values)) < len(values):
@@ -93,15 +94,10 @@ def list_problems(parameter: Parameter) -> Iterator[Problem]:
         return
     if texts:
         yield f"values has {shown(texts[0])}", "numbers for discrete", "correct it"
-    elif not rises(values, limits["discrete_value_distance"]):
+    elif any(float(after) - float(before) < least for before, after in pairwise(values)):
         yield what, "numbers that rise", "put them in order"
     if len(values) > limits["discrete_values"]:
         yield f"has {len(values)} values", f"at most {limits['discrete_values']}", "list fewer"
-
-
-def rises(values: tuple[Value, ...], least: float) -> bool:
-    """Return whether each number is greater than the one before, by `least` or more."""
-    return all(float(after) - float(before) >= least for before, after in pairwise(values))
 
 
 def condition_problems(name: str, study: Study) -> Iterator[Problem]:

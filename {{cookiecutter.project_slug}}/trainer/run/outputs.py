@@ -160,17 +160,12 @@ def report_to_tuning(metric: str, value: float, step: int, environment: Mapping[
 
 
 def check_data_dir(address: str | None, environment: Mapping[str, str]) -> Path:
+    expected = "the folder that `python -m trainer.prepare` has written"
     if not address:
-        raise UserError(
-            "--data-dir is not given",
-            "the folder that `python -m trainer.prepare` has written",
-            "give --data-dir data/prepared, for example",
-        )
+        fix = "give --data-dir data/prepared, for example"
+        raise UserError("--data-dir is not given", expected, fix)
     folder = local_path(address, environment)
     if not folder.is_dir():
-        raise UserError(
-            f"--data-dir {shown(address)}: there is no folder {folder}",
-            "the folder that `python -m trainer.prepare` has written",
-            "run `nox -s prepare`, or correct the address",
-        )
+        what = f"--data-dir {shown(address)}: there is no folder {folder}"
+        raise UserError(what, expected, "run `nox -s prepare`, or correct the address")
     return folder

@@ -11,7 +11,7 @@ from typing import Any
 
 from trainer import __version__
 from trainer.run.errors import UserError, shown
-from trainer.run.outputs import Outputs, git_revision, read_json, write_json
+from trainer.run.outputs import CONFIG, Outputs, git_revision, read_json, write_json
 
 PACKAGE = Path(__file__).resolve().parents[1]
 # Code that cannot change what is trained, below the package.
@@ -21,6 +21,7 @@ BESIDE_THE_MODEL = (
     *("evaluation/", "preprocessing/", "run/", "server/"),
 )
 REPORTED = {"baseline", "epochs", "rows_per_second", "split", "steps"}
+OTHER_FOLDER = "name another --job-dir; nothing was changed"
 MAY_CHANGE = ("epochs", "max_steps", "max_minutes", "patience", "memory_mb")
 
 
@@ -76,11 +77,9 @@ def finished_metrics(
     earlier = read_json(outputs.config)
     if earlier is None:
         if any(outputs.checkpoints.glob("*.checkpoint")):
-            raise UserError(
-                f"{outputs.job_dir} holds checkpoints, and no {outputs.config.name} that says which run they are of",
-                "the complete folder of one run",
-                "restore that file, or name another --job-dir; nothing was changed",
-            )
+            what = f"{outputs.job_dir} holds checkpoints, and no {CONFIG} that says which run they are of"
+            fix = f"restore that file, or {OTHER_FOLDER}"
+            raise UserError(what, "the complete folder of one run", fix)
         return None
     had, identity = earlier.get("settings"), earlier.get("identity")
     if not isinstance(had, dict) or not isinstance(identity, dict):
@@ -100,11 +99,9 @@ def check_settings(settings: Mapping[str, Any], earlier: Mapping[str, Any], job_
         if name not in MAY_CHANGE and name in earlier and earlier[name] != value
     ]
     if changed:
-        raise UserError(
-            f"{job_dir} holds a run with {', '.join(changed)}",
-            "the same hyperparameters, so that the run can resume",
-            "name another --job-dir; nothing was changed",
-        )
+        what = f"{job_dir} holds a run with {', '.join(changed)}"
+        expected = "the same hyperparameters, so that the run can resume"
+        raise UserError(what, expected, OTHER_FOLDER)
 
 
 def check_identity(
@@ -114,17 +111,12 @@ def check_identity(
     if set(earlier) != set(now):
         raise foreign(where)
     if earlier["data"] != now["data"]:
-        raise UserError(
-            f"{where} holds a run on other data",
-            "the prepared data that the run began with",
-            "name another --job-dir; nothing was changed",
-        )
+        what = f"{where} holds a run on other data"
+        raise UserError(what, "the prepared data that the run began with", OTHER_FOLDER)
     if changed := changes(earlier["code"], now["code"]):
-        raise UserError(
-            f"{where} holds a run of other code ({', '.join(changed)})",
-            "the code that the run began with",
-            "undo the change, or name another --job-dir; nothing was changed",
-        )
+        what = f"{where} holds a run of other code ({', '.join(changed)})"
+        fix = f"undo the change, or {OTHER_FOLDER}"
+        raise UserError(what, "the code that the run began with", fix)
     for name in changes(earlier["versions"], now["versions"]):
         was, is_now = (each["versions"].get(name, "none") for each in (earlier, now))
         warn(f"{where} holds a run with {name} {was} (now {is_now}); results may differ a little")
@@ -136,11 +128,8 @@ def changes(earlier: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
 
 
 def foreign(path: Path) -> UserError:
-    return UserError(
-        f"{path} was not written by a run of this version",
-        "the outputs of one run",
-        "name another --job-dir; nothing was changed",
-    )
+    what = f"{path} was not written by a run of this version"
+    return UserError(what, "the outputs of one run", OTHER_FOLDER)
 
 
 def check_metrics(metrics: Any, main: str) -> None:
