@@ -1,6 +1,7 @@
 """The source distribution, the checks of what it holds, and the environments that it is installed into."""
 
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from launcher import subprocesses
+from launcher.checks.dependencies import own_import_findings
 from launcher.checks.shipped_files import data_findings, left_out_findings, shipped_findings
 from launcher.checks.source import Source, syntax_findings
 from launcher.console import UserError
@@ -136,6 +138,14 @@ def test_a_large_package_is_reported_with_its_largest_files(tmp_path: Path) -> N
     assert size_finding(archive, limit_mb=3) is None
     finding = str(size_finding(archive, limit_mb=2))
     assert "has 2 MB; its largest files: trainer/b.bin (2 MB), trainer/a.bin (1 MB)" in finding
+
+
+def test_code_that_is_nested_too_deeply_is_one_finding(tmp_path: Path) -> None:
+    project = write_files(tmp_path, {"trainer/__init__.py": "", "trainer/a.py": "-" * 50_000 + "1"})
+    [finding] = syntax_findings(project)
+    assert re.match(r"trainer/a\.py, line 1: \w", str(finding))
+    source = Source(project)
+    assert not own_import_findings(source) and "trainer/a.py" not in source.trees
 
 
 def test_a_syntax_error_is_found_with_its_line(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from launcher.checks.problem import Problem
 from launcher.checks.source import Source
 from launcher.console import UserError, nearest
 from launcher.packaging.distributions import distribution_of
-from launcher.packaging.sdist import EXTRA, PACKAGE, python_files
+from launcher.packaging.sdist import EXTRA, PACKAGE, UNPARSED, python_files
 
 ANYTHING = "*"
 OWN = (PACKAGE, BEYOND)
@@ -141,7 +141,7 @@ def defined_names(source: bytes) -> frozenset[str]:
     """Return what a module binds at its top level, and `ANYTHING` if it may bind more."""
     try:
         symbols = symtable.symtable(source.decode(), "module", "exec").get_symbols()
-    except (SyntaxError, ValueError):
+    except UNPARSED:
         return frozenset([ANYTHING])
     # One that only a function declares as global is neither assigned nor referenced.
     bound = {

@@ -14,7 +14,7 @@ from launcher.checks.names import Name, module_name, names_in, walk
 from launcher.console import UserError, shown
 from launcher.files import read_json
 from launcher.packaging.environment import find_program
-from launcher.packaging.sdist import python_files, syntax_finding
+from launcher.packaging.sdist import UNPARSED, python_files, syntax_finding
 from launcher.subprocesses import clean_variables, run_captured
 
 PATHS = read_json(Path(__file__).with_name("paths.json"))
@@ -34,7 +34,7 @@ class Source:
         """The tree of each file; one that cannot be parsed is left out, and has a finding of its own."""
         trees = {}
         for file in python_files(self.project):
-            with contextlib.suppress(SyntaxError, ValueError):
+            with contextlib.suppress(*UNPARSED):
                 trees[file] = ast.parse((self.project / file).read_bytes())
         return trees
 

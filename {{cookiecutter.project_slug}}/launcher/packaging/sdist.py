@@ -27,6 +27,8 @@ LARGE_MB, MOST_MB = 50, 500
 KEPT_SECONDS = 30 * 24 * 3600.0
 """How long packages and environments are kept after their last use: longer than any run takes."""
 EXTRA = re.compile(r"""extra\s*==\s*["']([\w.-]+)["']""")
+UNPARSED = (SyntaxError, ValueError, RecursionError, MemoryError)
+"""What Python raises for a file that it cannot parse, the last two for expressions that are nested too deeply."""
 INVALID = re.compile(r"requirement specifiers; (.*)\n\s*(\S.*)\n\s*[~^]+")
 """What setuptools writes about a requirement that it cannot parse."""
 
@@ -214,10 +216,11 @@ def python_files(project: Path) -> list[str]:
 def syntax_finding(path: Path, name: str) -> UserError | None:
     try:
         ast.parse(path.read_bytes())
-    except (SyntaxError, ValueError) as error:
+    except UNPARSED as error:
         line = getattr(error, "lineno", None) or 1
+        reason = getattr(error, "msg", "") or str(error) or "it is nested too deeply"
         return UserError(
-            f"{name}, line {line}: {getattr(error, 'msg', error)}",
+            f"{name}, line {line}: {reason}",
             f"syntax of Python {sys.version_info.major}.{sys.version_info.minor}",
             "correct that line",
         )
