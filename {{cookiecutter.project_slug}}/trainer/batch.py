@@ -14,9 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from trainer import features
 from trainer.data.raw_rows import Batch
-from trainer.data.schema import read_schema
 from trainer.predict import Predictor, check_output, write_rows
 from trainer.run.console import Console
 from trainer.run.errors import UserError, exit_code
@@ -45,10 +43,11 @@ def main(arguments: Sequence[str]) -> int:
     if not 0 <= (share := options.max_failed_share) <= 1:
         raise UserError(f"--max-failed-share is {share}", "a share from 0 to 1", "correct it")
     keep = [*chain(*csv.reader(options.keep, skipinitialspace=True))]
+    given = (keep, options.output.suffix != ".jsonl", Console())
     if options.instances:
-        write_rows(Keyed(keep).predicted(options.input), options.instances)
+        write_rows(Keyed(*given).predicted(options.input), options.instances)
         return 0
-    joined = Joined(keep, options.output.suffix != ".jsonl", results_in(options.results))
+    joined = Joined(results_in(options.results), *given)
     # One table, because all predictions of some rows may be missing; complete before anything is written.
     table = pa.concat_tables(joined.predicted(options.input), promote_options="default")
     joined.check_failures(options.max_failed_share)
@@ -61,11 +60,7 @@ class Keyed(Predictor):
     """Rows as instances of text, each with its number, from 0, as its key."""
 
     workers = 1
-
-    def __init__(self, keep: Sequence[str], as_text: bool = False) -> None:
-        columns = dict.fromkeys(read_schema(features).raw.used)
-        super().__init__(columns, keep, as_text, console=Console())
-        self.first = 0
+    first = 0
 
     def predicted(self, path: Path) -> Iterator[pa.Table]:
         for batch in self.reading.batches(path):
@@ -84,10 +79,8 @@ class Keyed(Predictor):
 class Joined(Keyed):
     """The predictions of the rows, null where the job has none."""
 
-    def __init__(
-        self, keep: Sequence[str], as_text: bool, results: dict[int, dict[str, Any]]
-    ) -> None:
-        super().__init__(keep, as_text)
+    def __init__(self, results: dict[int, dict[str, Any]], *given: Any) -> None:
+        super().__init__(*given)
         self.results = results
         self.names = sorted(next(iter(results.values()))) if results else []
         self.failed = 0

@@ -13,7 +13,7 @@ import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections import Counter, deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain, islice
 from pathlib import Path
@@ -98,15 +98,19 @@ def predictor(options: argparse.Namespace, keep: Sequence[str], as_text: bool) -
 
 
 class Predictor(ABC):
-    """Predicts rows of files batch by batch, and counts how many have each column."""
+    """Predicts rows of files batch by batch, and counts how many have each column.
+
+    `parameters` are those of a model by column; by default the columns are those of features.py.
+    """
 
     workers: int
 
     def __init__(
-        self, columns: Mapping[str, Any], keep: Sequence[str], as_text: bool, console: Console
+        self, keep: Sequence[str], as_text: bool, console: Console, parameters: Any = None
     ) -> None:
-        self.parameters, self.as_text, self.console = columns, as_text, console
-        self.reading = Reading(read_schema(features).raw, self.parameters, keep)
+        schema, self.as_text, self.console = read_schema(features).raw, as_text, console
+        self.parameters: dict[str, Any] = parameters or dict.fromkeys(schema.used)
+        self.reading = Reading(schema, self.parameters, keep)
         self.started = time.perf_counter()
         self.rows, self.having = 0, Counter[str]()
 
@@ -172,10 +176,8 @@ class Remote(Predictor):
 
     workers = REQUESTS_AT_ONCE
 
-    def __init__(
-        self, endpoint: Endpoint, keep: Sequence[str], as_text: bool, console: Console
-    ) -> None:
-        super().__init__(dict.fromkeys(read_schema(features).raw.used), keep, as_text, console)
+    def __init__(self, endpoint: Endpoint, *given: Any) -> None:
+        super().__init__(*given)
         self.endpoint = endpoint
 
     def table(self, batch: Batch) -> pa.Table:
@@ -199,7 +201,7 @@ class Model(Predictor):
         from trainer.training.tensorflow_setup import cores, start_tensorflow
 
         start_tensorflow(seed=0)
-        super().__init__(input_parameters(folder), keep, as_text, console)
+        super().__init__(keep, as_text, console, input_parameters(folder))
         self.signature = text_signature(folder)
         if both := {*keep} & {*self.signature.structured_outputs}:
             remedy = "rename it in the input"
