@@ -1,10 +1,12 @@
 """The entry point of the package, undefined names, and paths of this machine in its code."""
 
+import argparse
 from pathlib import Path
 
 import pytest
 from launcher.checks import entry_point
 from launcher.checks import source as source_checks
+from launcher.checks.probes.arguments import object_to, objection
 from launcher.checks.source import Source
 
 from tests.launcher.samples import one, write_module
@@ -51,3 +53,23 @@ def test_a_path_of_a_home_folder_in_the_code_is_reported(tmp_path: Path) -> None
     harmless = r"t:\d+", "a:b", "~/.cache", "~/.config/app/key.json", "~/tensorflow_datasets", "~/"
     write_module(tmp_path, f"TEXTS = {harmless!r}")
     assert source_checks.home_findings(Source(tmp_path)) == []
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (["--share", "half"], ""),
+        (["--share", "third"], "KeyError: 'third'"),
+        (["--file", "/no/such/file"], ""),
+        (["--sahre", "half"], "unrecognized arguments: --sahre half"),
+        (["--help"], ""),
+    ],
+)
+def test_whatever_the_reading_of_a_value_raises_is_an_objection(
+    flags: list[str], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(argparse.ArgumentParser, "error", object_to)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--share", type={"half": 0.5}.__getitem__)
+    parser.add_argument("--file", type=open)
+    assert objection(parser, argparse.ArgumentParser.parse_args, flags) == expected

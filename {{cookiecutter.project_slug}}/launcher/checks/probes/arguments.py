@@ -32,10 +32,13 @@ def object_to(_parser: argparse.ArgumentParser, message: str) -> NoReturn:
 def objection(parser: argparse.ArgumentParser, parse: Any, flags: list[str]) -> str:
     """Return why the parser does not take the flags, "" if it does."""
     try:
-        with contextlib.suppress(SystemExit):
+        # A file that a flag names may be there where the job runs.
+        with contextlib.suppress(SystemExit, OSError):
             parse(parser, flags)
     except Objection as error:
         return str(error)
+    except Exception as error:  # of the function that reads a value
+        return f"{type(error).__name__}: {error}"
     return ""
 
 
