@@ -11,7 +11,7 @@ from launcher.contract import METRIC_FILE_VARIABLE, TRIAL_VARIABLE
 from launcher.spec.catalog import google_cloud
 from launcher.spec.custom_job import Run, custom_job_of
 from launcher.spec.job_file import Job, flag_name
-from launcher.spec.study import Parameter, Study, Value, whole
+from launcher.spec.study import RANGES, Parameter, Study, Value
 
 
 def tuning_job(job: Job, run: Run, study: Study) -> dict[str, Any]:
@@ -68,17 +68,15 @@ def children_of(study: Study, parent: str) -> list[str]:
 
 def values_spec(parameter: Parameter) -> dict[str, Any]:
     """Return the field of a ParameterSpec that lists or bounds the values."""
-    if parameter.type == "double":
-        return {"doubleValueSpec": {"minValue": parameter.low, "maxValue": parameter.high}}
-    if parameter.type == "integer":
-        low, high = (str(whole(bound)) for bound in (parameter.low, parameter.high))
-        return {"integerValueSpec": {"minValue": low, "maxValue": high}}
-    return {f"{parameter.type}ValueSpec": {"values": json_values(parameter.type, parameter.values)}}
+    values = json_values(parameter.type, parameter.samples())
+    if parameter.type in RANGES:
+        return {f"{parameter.type}ValueSpec": {"minValue": values[0], "maxValue": values[1]}}
+    return {f"{parameter.type}ValueSpec": {"values": values}}
 
 
 def json_values(kind: str, values: Sequence[Value]) -> list[str] | list[float]:
     """Return values as the REST interface has them: 64-bit integers are text."""
-    if kind == "discrete":
+    if kind in ("double", "discrete"):
         return [float(value) for value in values]
     return [str(value) for value in values]
 
