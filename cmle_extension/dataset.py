@@ -130,7 +130,7 @@ def checked_features(value: object, data_path: str, label: str) -> str:
     check_columns(given, column_names(data_path), label)
     inferred = inferred_kinds(data_path, label)
     kinds = given if len(given) == len(inferred) else inferred | given
-    check_usable(kinds)
+    check_usable(kinds, read_table(data_path).columns if data_path else {})
     if data_path:
         check_numbers(kinds, read_table(data_path).columns)
         check_dates(kinds, read_table(data_path).columns)
@@ -233,12 +233,14 @@ def check_columns(kinds: Mapping[str, str], names: Sequence[str], label: str) ->
             )
 
 
-def check_usable(kinds: Mapping[str, str]) -> None:
+def check_usable(kinds: Mapping[str, str], columns: Mapping[str, Column]) -> None:
     """Refuse a table without inputs, and a column name that cannot be served."""
     if set(kinds.values()) <= {"ignore"}:
+        reasons = unused_lines(column_findings(columns, kinds))
+        why = "; ".join(line.removeprefix("not used ") for line in reasons)
         raise refusal(
             "features",
-            "every column is ignored",
+            f"every column is ignored ({why})",
             "at least one numeric, datetime, categorical, hashed or text column",
             "change the kind of a column that is informative about the label",
         )

@@ -85,7 +85,8 @@ def described(column: Column) -> Finding:
         return text
     if len(column.values) > 1 and near_unique(column):
         return Finding("ignore", why_no_category(column))
-    return Finding(kind_of_text(column), unread_number(column) or half_numbers(column))
+    note = unread_number(column) or half_numbers(column) or half_dates(column)
+    return Finding(kind_of_text(column), note)
 
 
 @functools.lru_cache(maxsize=10_000)
@@ -207,15 +208,21 @@ def counted_cells(column: Column, cells: Mapping[str, int], what: str) -> str:
 
 def is_hopeless(column: Column) -> bool:
     """Return whether a column has no values, no name or one value, whatever its cells are."""
-    return bool(column.reason or len(column.values) < 2 or NAMELESS.fullmatch(column.name))
+    return bool(why_hopeless(column) or len(column.values) < 2)
+
+
+def why_hopeless(column: Column) -> str:
+    if column.reason or not column.values:
+        return column.reason or "no values"
+    if column.name == "self":
+        return "TensorFlow cannot serve a column of this name; rename it in the file"
+    return "no name in the header, as of a row index" * bool(NAMELESS.fullmatch(column.name))
 
 
 def why_unused(column: Column) -> str:
     """Return why a column cannot help to predict the label of other rows, "" if it can."""
-    if column.reason or not column.values:
-        return column.reason or "no values"
-    if NAMELESS.fullmatch(column.name):
-        return "no name in the header, as of a row index"
+    if reason := why_hopeless(column):
+        return reason
     if is_constant(column):
         return "the same value in every row"
     if is_row_number(column):
@@ -257,6 +264,16 @@ def half_numbers(column: Column) -> str:
     return (
         f"{count:,} of {column.present:,} cells are numbers, others such as {shown(other)} are not"
     )
+
+
+def half_dates(column: Column) -> str:
+    """Return how many texts of a sample are dates, with another one, "" if they are less than half or all."""
+    texts = column.sample
+    other = [text for text in texts if days(text, False) is None and days(text, True) is None]
+    count = len(texts) - len(other)
+    if not other or 2 * count < len(texts) or column.numbers:
+        return ""
+    return f"{count} of {len(texts)} texts are dates, others such as {shown(other[0])} are not"
 
 
 def is_numeric(column: Column) -> bool:

@@ -25,6 +25,8 @@ MOST_CLASSES = 1000
 MOST_READ = 5000  # numbers of a label; each is read slowly if it is not plain
 MOST_INTEGER_CLASSES = 20
 LARGEST_INTEGER_CLASS = 999  # a year or an amount is larger
+MOST_RARE = 8  # if more integers are, and most of them, they count something
+LARGEST_PLAIN = 1e15  # a larger number is shown with an exponent
 ROWS_PER_INTEGER_CLASS = 2
 MOST_NAMED = 8  # in a message
 FEWEST_ROWS_OF_CLASS = 10  # at a tenth of the rows for evaluation, one of them
@@ -75,9 +77,19 @@ def why_no_label(column: Column) -> str:
         return "free text"
     if reason := why_unused(column):
         return reason
+    if 2 * column.present < len(column.cells):
+        return "no value in most rows"
     if not is_numeric(column) and near_unique(column):
         return found.note or "another value in nearly every row"
+    if not is_numeric(column) and hardly_repeats(column):
+        return f"{len(column.values)} values in {column.present:,} rows"
     return "one value" if len(column.values) < 2 else ""
+
+
+def hardly_repeats(column: Column) -> bool:
+    """Return whether a column has many values, and on average too few rows of each."""
+    distinct = len(column.values)
+    return distinct > MOST_INTEGER_CLASSES and distinct * FEWEST_ROWS_OF_CLASS > column.present
 
 
 def described_label(column: Column) -> Label:
@@ -89,7 +101,9 @@ def described_label(column: Column) -> Label:
     if sql and numeric and not has_integer_classes(classes):
         classes, sql = values, ""
     task = task_of(column, classes)
+    doubt = "is it what is to be predicted? If not, name another column"
     notes = [described_task(column, classes, task, cells.missing), cells.note]
+    notes += [f"{reason}: {doubt}" for reason in [why_no_label(column)] if reason]
     if sql:
         notes.append(folding_note(values, classes, sql))
     if task.name != "regression":
@@ -120,14 +134,20 @@ def task_of(label: Column, folded: Counter[str] | None = None) -> Task:
 
 
 def has_integer_classes(values: Mapping[str, int]) -> bool:
-    """Return whether numbers look like class codes: few small integers that repeat."""
+    """Return whether numbers look like class codes: few small integers that repeat, and no counts of rare events."""
+    rows, rare = sum(values.values()), sum(map(is_rare, values.values()))
     return (
         len(values) <= MOST_INTEGER_CLASSES
-        and len(values) * ROWS_PER_INTEGER_CLASS <= sum(values.values())
+        and not (rare > MOST_RARE and 2 * rare > len(values) <= rows / FEWEST_ROWS_OF_CLASS)
+        and len(values) * ROWS_PER_INTEGER_CLASS <= rows
         and all(
             is_integer(value) and abs(float(value)) <= LARGEST_INTEGER_CLASS for value in values
         )
     )
+
+
+def is_rare(rows: int) -> bool:
+    return rows < FEWEST_ROWS_OF_CLASS
 
 
 def too_many_classes(label: Column) -> Exception:
@@ -211,10 +231,11 @@ def literal(text: str) -> str:
 
 
 def folding_note(values: Mapping[str, int], classes: Mapping[str, int], sql: str) -> str:
-    """Return the line on variants of classes that LABEL_SQL folds."""
-    named = listed_texts(values)
+    """Return the line on variants of classes that LABEL_SQL folds, those that it changes first."""
+    named = listed_texts(sorted(values, key=lambda value: value in classes))
+    folded = listed_texts(sorted(classes, key=lambda each: each in values))
     return (
-        f"{named} are read as {listed_texts(classes)}, by LABEL_SQL = {json.dumps(sql, ensure_ascii=False)};"
+        f"{named} are read as {folded}, by LABEL_SQL = {json.dumps(sql, ensure_ascii=False)};"
         ' write LABEL_SQL = "" and another TASK in trainer/features.py to keep them apart'
     )
 
@@ -234,7 +255,7 @@ def class_notes(classes: Mapping[str, int], task: Task, rows: int) -> Iterator[s
             f"{shown(marker)} ({classes[marker]:,} of {rows:,} rows) counts as a class;"
             f" if it means that the label is missing, write LABEL_SQL = {fold} in trainer/features.py"
         )
-    rare = {each: count for each, count in classes.items() if count < FEWEST_ROWS_OF_CLASS}
+    rare = {each: count for each, count in classes.items() if is_rare(count)}
     if rare and rows >= 2 * FEWEST_ROWS_OF_CLASS:
         yield rare_note(rare, classes, task)
 
@@ -251,10 +272,16 @@ def described_task(
         return f"multiclass, {len(classes)} classes{edit if is_numeric(column) else ''}"
     known = [value for value in column.numbers if value not in missing]
     numbers = [column.number(value) for value in spread(known, MOST_READ)]
-    repeated = len(column.numbers) * ROWS_PER_INTEGER_CLASS <= column.present
+    distinct = len(column.numbers)
+    repeated = distinct * ROWS_PER_INTEGER_CLASS <= column.present and distinct <= MOST_CLASSES
+    are_codes = distinct <= MOST_INTEGER_CLASSES or all(map(is_integer, column.numbers))
     edit = '; to predict classes, write TASK = "multiclass" in trainer/features.py'
-    edit = edit if repeated and len(column.numbers) <= MOST_CLASSES else ""
-    return f"regression, numbers from {min(numbers):,.6g} to {max(numbers):,.6g}{edit}"
+    edit = edit if repeated and are_codes else ""
+    return f"regression, numbers from {plain(min(numbers))} to {plain(max(numbers))}{edit}"
+
+
+def plain(number: float) -> str:
+    return f"{number:,.0f}" if 1e6 <= abs(number) < LARGEST_PLAIN else f"{number:,.6g}"
 
 
 def rare_note(rare: Mapping[str, int], classes: Mapping[str, int], task: Task) -> str:
@@ -267,8 +294,12 @@ def rare_note(rare: Mapping[str, int], classes: Mapping[str, int], task: Task) -
     )
     if task.name == "binary" or len(rare) == len(classes):
         return f"{note}; collect more rows, or set a larger eval_share in job.toml"
-    texts = ", ".join(map(literal, [*rare][:MOST_NAMED]))
-    fold = json.dumps(f"IF(label IN ({texts}), 'other', label)", ensure_ascii=False)
+    common = [each for each in classes if each not in rare]
+    if min(len(rare), len(common)) > MOST_NAMED:
+        return f"{note}; make one class of them by LABEL_SQL in trainer/features.py"
+    few, are_in = (rare, "IN") if len(rare) <= MOST_NAMED else (common, "NOT IN")
+    sql = f"IF(label {are_in} ({', '.join(map(literal, few))}), 'other', label)"
+    fold = json.dumps(sql, ensure_ascii=False)
     return f"{note}; LABEL_SQL = {fold} in trainer/features.py makes one class of them"
 
 

@@ -179,6 +179,13 @@ def test_a_column_that_is_half_of_numbers_is_reported(few: str, note: str) -> No
     assert found.kind != "numeric" and found.note == note
 
 
+def test_a_column_that_is_half_of_dates_is_reported() -> None:
+    others = [f"in spring {number}" for number in range(15)]
+    found = described(column(*(*map(str, DAYS), *others) * 2))
+    assert found.kind == "hashed"
+    assert found.note == "60 of 75 texts are dates, others such as 'in spring 0' are not"
+
+
 @pytest.mark.parametrize(
     ("written", "reported"),
     [
@@ -272,6 +279,7 @@ SHUFFLED = tuple(str(number * 37 % 151) for number in range(151))
     [
         ("Unnamed: 0", ("ann", "bob", "ann"), "no name in the header"),
         ("", ("0.5", "1.5", "0.5"), "no name in the header"),
+        ("self", ("0.5", "1.5", "0.5"), "TensorFlow cannot serve a column of this name"),
         ("n", SHUFFLED, "row numbers"),
         ("n", tuple(map(str, (x for x in range(200) if x % 5))), "row numbers"),
         ("row_num", ("3", "9", "4", "7"), "identifiers"),

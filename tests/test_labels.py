@@ -47,6 +47,7 @@ def test_the_label_has_a_well_known_name_or_comes_last(names: list[str], label: 
         (("1.0", "2.0", "3.0") * 2, Task("multiclass")),
         (tuple(str(i % 20) for i in range(60)), Task("multiclass")),
         (tuple(str(i % 21) for i in range(63)), Task("regression")),
+        (("-1", "1", *("0",) * 60), Task("multiclass")),
         (("1", "2", "3"), Task("regression")),
         (("1990", "1991", "1992") * 3, Task("regression")),
         (("0.5", "1", "2") * 3, Task("regression")),
@@ -105,6 +106,12 @@ def test_variants_of_a_class_are_folded(cells: tuple[str, ...], task: Task, sql:
     assert any("are read as" in note for note in found.notes) == bool(sql)
 
 
+def test_the_variants_that_are_folded_are_named_first() -> None:
+    others = [f"{number} a" for number in range(20)]
+    notes = described_label(column(*[*others, "b_c", "b c"] * 20)).notes
+    assert any(note.startswith("'b_c', '0 a'") for note in notes)
+
+
 @pytest.mark.parametrize(
     ("cells", "notes"),
     [
@@ -113,9 +120,17 @@ def test_variants_of_a_class_are_folded(cells: tuple[str, ...], task: Task, sql:
         (("a", "b", "c") * 20, ["multiclass, 3 classes"]),
         (("1.5", "2.5", "3.5") * 20, ["from 1.5 to 3.5; to predict classes, write TASK ="]),
         (MANY, ["regression, numbers from 0.5 to 94.5"]),
+        (MANY * 2, ["regression, numbers from 0.5 to 94.5"]),
+        (tuple(map(str, range(1, 41))) * 2, ["from 1 to 40; to predict classes, write TASK ="]),
+        (("1.5", "7500000", "0.000025") * 2 + MANY, ["regression, numbers from 2.5e-05 to 7,500,000"]),
+        (tuple(f"{n}" for n in range(1, 20) for _ in range(2)) + ("0",) * 400, ["regression, numbers from 0 to 19; to predict classes, write TASK ="]),
+        (tuple(map(str, range(1, 121))), ["regression", "row numbers: is it what is to be predicted? If not, name another column"]),
+        (tuple(map(str, DAYS)) * 2, ["multiclass, 60 classes", "a date: is it what is to be predicted?", "60 of 60 classes"]),
         ((*MANY, *["-999"] * 5), ["regression, numbers from 0.5 to 94.5", "5 of 100 cells are '-999'"]),
         ((*MANY, "none"), ["regression", "1 of 96 cells is 'none', taken as missing"]),
         (("a", "b", "c") * 20 + ("d",), ["4 classes", "('d': 1), too few to learn and to evaluate; LABEL_SQL = \"IF(label IN ('d'), 'other', label)\""]),
+        ((*"abcdefghij",) + ("k", "l") * 20, ["12 classes", "LABEL_SQL = \"IF(label NOT IN ('k', 'l'), 'other', label)\" in trainer/features.py makes one class of them"]),
+        (tuple(f"r{n % 9}" for n in range(18)) + tuple(f"c{n % 9}" for n in range(180)), ["18 classes", "too few to learn and to evaluate; make one class of them by LABEL_SQL in trainer/features.py"]),
         (("0",) * 500 + ("1",) * 3, ["binary", "('1': 3), too few to learn and to evaluate; collect more rows"]),
         (("low", "mid", "none") * 20, ["3 classes", "'none' (20 of 60 rows) counts as a class; if it means that the label is missing, write LABEL_SQL = \"NULLIF(label, 'none')\""]),
     ],
@@ -137,6 +152,8 @@ def test_what_is_to_be_known_about_a_label_is_reported(
         ("",) * 60,
         tuple(f"k{number}" for number in range(60)),
         tuple(f"comment number {number} of many" for number in range(60)),
+        ("a", "b", "c", "", "", "", "") * 9,
+        tuple(f"name {number % 30}" for number in range(90)),
     ],
 )
 def test_row_numbers_constants_and_names_are_no_labels(
