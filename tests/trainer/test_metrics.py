@@ -94,6 +94,13 @@ def test_bins_are_in_the_order_of_scores_and_as_narrow_as_stated() -> None:
     assert together.any() and (high - low <= np.maximum(nearest / 8_192, 2.0**-32)).all()
 
 
+@pytest.mark.parametrize("likely", [1e-9, 1e-20, 0.0])
+def test_a_confident_error_costs_as_much_as_in_an_evaluation(likely: float) -> None:
+    outputs = np.array([[1 - likely, likely], [0.5, 0.5]])
+    found, labels = metrics_of_rows("binary", outputs, np.array([1, 0])), [1, 0]
+    assert found["log_loss"] == pytest.approx(sklearn.log_loss(labels, outputs))
+
+
 @pytest.mark.parametrize("kind", METRICS)
 def test_better_predictions_are_better_by_every_metric(kind: str) -> None:
     outputs, labels = rows_of(kind)

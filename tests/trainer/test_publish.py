@@ -16,6 +16,7 @@ from trainer.data.schema import Schema
 from trainer.model import Serving
 from trainer.publish import NewModel, bound_operations, check_served, copy_model, new_model
 from trainer.run.errors import UserError
+from trainer.training.metrics import NEED_TWO_LABELS
 
 
 def run_task(prepared: Path, job_dir: Path) -> int:
@@ -144,6 +145,20 @@ def test_metrics_that_cannot_be_reported_are_refused(
     assert_refused(
         prepared, tmp_path / "job", f"train_and_evaluate in trainer/model.py .*{message}"
     )
+
+
+def test_an_undefined_auc_is_no_error_of_the_code(
+    prepared: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def of_one_class(metrics: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in metrics.items() if name not in NEED_TWO_LABELS}
+
+    monkeypatch.setattr(model, "train_and_evaluate", returns(of_one_class))
+    assert run_task(prepared, tmp_path / "job") == 0
+    assert "auc is undefined: all rows of the split have one label" in capsys.readouterr().err
 
 
 BINARY = [{"probability": 0.2, "label": "a"}, {"probability": 0.9, "label": "b"}]

@@ -91,8 +91,15 @@ def test_the_summary_names_the_columns_that_are_not_used(
 )
 def test_the_summary_says_how_long_the_next_quality_would_take(chosen: Settings, line: str) -> None:
     # 30,000 rows are 20 epochs of one member, or 61 of four.
-    metrics = {"epochs": 20, "rows_per_second": 30_000.0}
+    metrics = {"epochs": 20, "steps": 2_344, "rows_per_second": 30_000.0}
     assert quality_line(chosen, metrics, 30_000, "regression") == line
+
+
+@pytest.mark.parametrize("limit", [{"max_steps": 60}, {"max_minutes": 0.1}])
+def test_a_run_that_was_cut_short_forecasts_nothing(limit: dict[str, Any]) -> None:
+    metrics = {"epochs": 0, "steps": 60, "rows_per_second": 5_120.0}
+    line = quality_line(Settings(quality="fast", **limit), metrics, 30_000, "regression")
+    assert line == "fast, 3 s of training"
 
 
 def results(auc: float, loss: float) -> dict[str, Any]:

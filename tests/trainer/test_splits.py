@@ -158,3 +158,7 @@ def test_a_split_that_is_too_small_is_reported(
     few = write(tmp_path / "few.csv", {"x": range(9), "y": y[:9]})
     split_of(table, "--eval-share", "0.4", "--test", str(few))
     assert "the test split has 9 row(s), so its" in capsys.readouterr().err
+    one = write(tmp_path / "one.csv", {"x": range(9), "y": [label] * 9})
+    split_of(table, "--eval-share", "0.4", "--test", str(one))
+    of_class = " and few rows of some classes: 0 of '4'" * (task == "binary")
+    assert f"the test split has 9 row(s){of_class}, so its" in capsys.readouterr().err

@@ -312,14 +312,21 @@ def report(document: Mapping[str, Any], folder: Path, aim: str, console: Console
         table.append((name, f"{value}  ({low} to {high}; {constant} for always the same)"))
     at = document.get("thresholds", {})
     table += [(f"threshold ({k})", in_words(at[k])) for k in (measures.OWN, aim) if k in at]
-    first = [*document["importance"]][:MOST_SHOWN]
-    table += [("columns", f"{', '.join(first)} matter most"), ("drift", drifted(document["drift"]))]
+    table += [("columns", important(document["importance"]))]
+    table += [("drift", drifted(document["drift"]))]
     files = {"report": folder / PAGE, "card": folder / CARD}
     table += [(name, shown_path(path)) for name, path in files.items() if path.is_file()]
     console.line("")
     console.table(table)
     for finding in document["revealing"]:
         console.warning(finding)
+
+
+def important(columns: measures.Table) -> str:
+    """Return the columns whose importance is the largest and no chance, in words."""
+    beyond = [name for name, each in columns.items() if each["mean"] > 2 * each["deviation"]]
+    named = ", ".join(beyond[:MOST_SHOWN])
+    return f"{named} matter most" if beyond else "none matters beyond chance"
 
 
 def drifted(columns: measures.Table) -> str:

@@ -83,6 +83,7 @@ def train(
         replicas = start_tensorflow(settings.seed, position)
         console.detail(f"devices  {', '.join(device_names())}; {replicas.count} replica(s)")
         from trainer.model import train_and_evaluate
+        from trainer.training.metrics import NEED_TWO_LABELS
         from trainer.training.monitor import RunMonitor
 
         data = statistics.fingerprint
@@ -91,7 +92,7 @@ def train(
         metrics = train_and_evaluate(
             data_dir, model_dir, schema, statistics, settings, monitor, replicas
         )
-        check_metrics(metrics, monitor.metric)
+        check_metrics(metrics, "loss" if monitor.metric in NEED_TWO_LABELS else monitor.metric)
         if exported:
             exported.publish(outputs.model, data_dir, schema, monitor.trained)
         return metrics

@@ -98,7 +98,8 @@ def shown(value: float | None) -> str:
     """Return a count in full, another number with four digits, and - for none."""
     if value is None or isinstance(value, bool):
         return "yes" if value else "-"
-    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+    is_long = isinstance(value, int) or 9999.5 <= abs(value) < 1e15
+    return f"{value:,.0f}" if is_long else f"{value:.4g}"
 
 
 def charts(

@@ -85,15 +85,12 @@ def sample(folder: Path, schema: Schema) -> dict[str, Array]:
 
 def too_few(rows: int, classes: Mapping[str, int]) -> str:
     """Return what a split has too few of to evaluate on: rows, or rows of its rarest classes; "" if it has enough."""
-    if rows < FEWEST_ROWS:
-        return f"{rows} row(s)"
-    rare = sorted(
-        (count, value) for value, count in classes.items() if count < FEWEST_ROWS_OF_CLASS
-    )
+    few = rows < FEWEST_ROWS
+    least = 1 if few else FEWEST_ROWS_OF_CLASS
+    rare = sorted((count, value) for value, count in classes.items() if count < least)
     listed = ", ".join(f"{count} of {shown(value)}" for count, value in rare[:MOST_CLASSES])
-    return (
-        f"few rows of some classes: {listed}{', …' if rare[MOST_CLASSES:] else ''}" if rare else ""
-    )
+    of_classes = f"few rows of some classes: {listed}{', …' if rare[MOST_CLASSES:] else ''}"
+    return " and ".join([f"{rows} row(s)"] * few + [of_classes] * bool(rare))
 
 
 def revealing(columns: Mapping[str, Array], schema: Schema) -> Iterator[str]:

@@ -16,7 +16,7 @@ Array = npt.NDArray[np.float64]
 Labels = npt.NDArray[Any]
 Weights = npt.NDArray[Any] | None  # of classes, or of rows
 Sums = dict[str, Array]
-SMALLEST_PROBABILITY = 1e-7
+SMALLEST_PROBABILITY = np.finfo(np.float64).eps  # as in scikit-learn's log_loss
 # The scores of a bin, or their distances to 1 above 0.5, agree as float32 in exponent and the first bits of the fraction.
 FRACTION_BITS, SMALLEST_SCORE = 13, 2.0**-32
 FIRST_BIN, LAST_BIN = (127 - 32) << FRACTION_BITS, (127 - 1) << FRACTION_BITS

@@ -99,7 +99,8 @@ class RunMonitor:
         if left is not None:
             chosen, self.announced = self.settings, True
             size = f"{chosen.ensemble} members, " * (chosen.ensemble > 1)
-            steps = f"{self.progress.total_steps:,} steps in {chosen.epochs} epochs"
+            steps = f"{self.progress.total_steps:,} steps"
+            steps += "" if chosen.max_steps else f" in {chosen.epochs} epochs"
             self.line(f"quality  {chosen.quality}: {size}{steps}; about {duration(left)}")
 
     def line(self, text: str) -> None:

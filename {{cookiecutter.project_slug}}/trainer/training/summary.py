@@ -33,7 +33,8 @@ def report(
     rows = ", ".join(f"{count:,} {split}" for split, count in statistics.rows.items())
     inputs = f"{len(schema.numeric)} numeric, {len(schema.textual)} text columns"
     threshold, fitted = metrics.get("threshold"), metrics.get("calibration")
-    steps = f"{metrics['steps']:,} in {metrics['epochs']} epochs, {metrics['rows_per_second']:,.0f} rows/s"
+    in_epochs = f" in {metrics['epochs']} epochs" * (metrics["epochs"] > 0)
+    steps = f"{metrics['steps']:,}{in_epochs}, {metrics['rows_per_second']:,.0f} rows/s"
     error = f" ± {metrics[STANDARD_ERROR]:.4f}" if STANDARD_ERROR in metrics else ""
     console.line("")
     console.table(
@@ -74,11 +75,12 @@ def quality_line(chosen: Settings, metrics: Mapping[str, Any], rows: int, task: 
     """Return the quality of a run, how long training took, and about how long it would take with the next quality."""
     if not metrics["rows_per_second"]:
         return chosen.quality
-    seconds = metrics["epochs"] * rows / metrics["rows_per_second"]
-    line, better = f"{chosen.quality}, {duration(seconds)} of training", chosen.better()
-    if not better:
+    now, better = chosen.for_rows(rows, task), chosen.better()
+    seconds = metrics["steps"] * now.batch_size / metrics["rows_per_second"]
+    line = f"{chosen.quality}, {duration(seconds)} of training"
+    if not better or chosen.max_steps or chosen.max_minutes:
         return line
-    now, then = chosen.for_rows(rows, task), better.for_rows(rows, task)
+    then = better.for_rows(rows, task)
     factor = then.epochs * cost(then) / (now.epochs * cost(now))
     return f"{line}; about {duration(seconds * factor)} with --quality {better.quality}"
 
