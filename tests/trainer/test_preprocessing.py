@@ -266,7 +266,7 @@ def test_a_label_with_one_class_is_refused(schema: Schema, rows: list[Row], tmp_
 
 
 def test_an_empty_split_is_refused(schema: Schema, rows: list[Row], tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="the eval split has no rows"):
+    with pytest.raises(UserError, match="the eval split has no rows .* eval_share in job.toml"):
         run(
             write_table(tmp_path / "train.data", schema, rows),
             tmp_path / "output",

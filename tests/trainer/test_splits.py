@@ -100,7 +100,10 @@ def test_copies_that_are_a_large_share_are_on_both_sides(
     a, b = COMBINATIONS[case]
     table = write(tmp_path / "t.csv", {"a": a, "b": b, "y": labels()})
     rows = split_of(table, "--test", str(table))
-    assert "rows are different, so copies of a row are in both splits" in capsys.readouterr().err
+    found = (
+        "rows are different, so copies of a row are in both splits; deduplicate = true in job.toml"
+    )
+    assert found in capsys.readouterr().err
     assert 0.08 < len(rows["eval"]) / ROWS < 0.12
     counts = Counter(rows["train"] + rows["eval"])
     common = [row for row, count in counts.items() if count > 100]
@@ -151,7 +154,7 @@ def test_a_split_that_is_too_small_is_reported(
     y = [label if number % 3 else "4" for number in range(200)]
     table = write(tmp_path / "t.csv", {"x": range(200), "y": y})
     rows = split_of(table)
-    message = f"the eval split has {len(rows['eval'])} row(s), so its metrics may be chance; give"
+    message = f"the eval split has {len(rows['eval'])} row(s), so its metrics may be chance; give it more rows, as by a larger eval_share in job.toml"
     assert message in capsys.readouterr().err
     split_of(table, "--eval-share", "0.4")
     assert "may be chance" not in capsys.readouterr().err

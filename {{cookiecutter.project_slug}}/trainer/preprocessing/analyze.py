@@ -54,7 +54,8 @@ def split_rows(engine: Engine, request: Request) -> dict[str, int]:
     """Return the number of rows by split, training first; raise `UserError` if one has none."""
     query = "SELECT split, COUNT(*) FROM prepared GROUP BY split"
     counted = dict(engine.rows(query))
-    remedies = dict.fromkeys(("train", "eval"), "give a larger table, or another --eval-share")
+    other = "give a larger table, or another eval_share in job.toml"
+    remedies = dict.fromkeys(("train", "eval"), other)
     if request.test or "test" in counted:
         remedies["test"] = (
             "give it rows with labels that training has, or remove `test` from job.toml"

@@ -262,7 +262,7 @@ class Preparation:
         if not self.request.rule[1]:
             self.console.line(
                 f"data     {different:,} of {rows:,} rows are different, so copies of a row are in both splits;"
-                " --deduplicate keeps one of each"
+                " deduplicate = true in job.toml keeps one of each"
             )
 
     def recreate(self, query: str, name: str = "prepared") -> None:
@@ -355,7 +355,8 @@ class Preparation:
             counts = dict(self.engine.rows(sql.class_counts(split)))
             classes = {value: counts.get(value, 0) for value in statistics.label.classes}
             if what := comparison.too_few(statistics.rows[split], classes):
-                yield f"the {split} split has {what}, so its metrics may be chance; give it more rows"
+                by = ", as by a larger eval_share in job.toml" * (split == "eval")
+                yield f"the {split} split has {what}, so its metrics may be chance; give it more rows{by}"
 
     def number(self, query: str) -> float:
         return float(self.engine.rows(query)[0][0])
