@@ -357,7 +357,10 @@ def test_rows_of_one_class_are_refused(
         pytest.skip("there are no classes")
     label = rows[0][schema.label]
     table = write_table(tmp_path / "rows.data", schema, [{**r, schema.label: label} for r in rows])
-    with pytest.raises(UserError, match=f"all {len(rows)} rows of .* are of the class '{label}'"):
+    with pytest.raises(
+        UserError,
+        match=f"all {len(rows)} evaluated rows of .* are of the class '{label}'.*eval_share",
+    ):
         evaluated("--input", str(table))
 
 

@@ -80,8 +80,9 @@ def labels_of(texts: Sequence[str], schema: Schema, label: Label, table: Path) -
     if schema.task == "regression":
         return np.array(texts, np.float64)
     if len({*texts}) < 2:
-        what = f"all {len(texts):,} rows of {name} are of the class {shown(texts[0])}"
-        raise UserError(what, "rows of two classes or more", "name another table with --input")
+        what = f"all {len(texts):,} evaluated rows of {name} are of the class {shown(texts[0])}"
+        fix = "name another table with --input, or set a larger eval_share in job.toml"
+        raise UserError(what, "rows of two classes or more", fix)
     codes = {value: code for code, value in enumerate(label.classes)}
     return np.array([codes[each] for each in texts], np.int64)
 
