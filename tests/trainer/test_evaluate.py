@@ -21,6 +21,7 @@ from trainer.evaluation import measures
 from trainer.evaluation.held_out import HeldOut
 from trainer.evaluation.page import shown as shown_number
 from trainer.model import Model, export
+from trainer.run.console import Console
 from trainer.run.errors import UserError
 from trainer.serving import STATISTICS, threshold_of, write_threshold
 from trainer.settings import Settings
@@ -340,6 +341,17 @@ def test_what_may_be_chance_is_not_said_to_matter() -> None:
         important({"b": chance, "c": {"mean": 0.0, "deviation": 0.0}})
         == "none matters beyond chance"
     )
+
+
+def test_the_measures_fit_into_80_columns(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measure = {"value": 0.0001234, "low": 0.0001234, "high": 0.0001234, "constant": 0.0001234}
+    source = {"text": "eval split: it chose the weights of the run"}
+    shown = {"metrics": {"calibration_error": measure}, "importance": {}, "drift": {}}
+    document = {"rows": 12, "source": source, "revealing": [], **shown}
+    evaluate.report(document, tmp_path, "", Console())
+    assert max(map(len, capsys.readouterr().err.splitlines())) <= 80
 
 
 @pytest.mark.parametrize(

@@ -306,10 +306,10 @@ def write(folder: Path, document: Mapping[str, Any], files: Mapping[str, bytes])
 
 
 def report(document: Mapping[str, Any], folder: Path, aim: str, console: Console) -> None:
-    table = [("rows", f"{document['rows']:,}; {document['source']['text']}")]
+    table = [("rows", f"{document['rows']:,}")]
     for name, each in document["metrics"].items():
         value, low, high, constant = [*map(shown_number, each.values())][:4]
-        table.append((name, f"{value}  ({low} to {high}; {constant} for always the same)"))
+        table.append((name, f"{value}  ({low} to {high}; constant {constant})"))
     at = document.get("thresholds", {})
     table += [(f"threshold ({k})", in_words(at[k])) for k in (measures.OWN, aim) if k in at]
     table += [("columns", important(document["importance"]))]
