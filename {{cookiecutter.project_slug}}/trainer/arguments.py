@@ -17,41 +17,23 @@ def invalid(text: str, expected: str) -> argparse.ArgumentTypeError:
     return argparse.ArgumentTypeError(f"invalid value {text!r}: expected {expected}")
 
 
-def non_negative_int(text: str) -> int:
-    if not text.isdecimal():
-        raise invalid(text, "an integer >= 0")
+def integer(least: int, text: str) -> int:
+    if not text.isdecimal() or int(text) < least:
+        raise invalid(text, f"an integer >= {least}")
     return int(text)
 
 
-def positive_int(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise invalid(text, "an integer >= 1")
-    return int(text)
+def number(expected: str, allows: Callable[[float], bool], text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if allows(float(text)):
+            return float(text)
+    raise invalid(text, expected)
 
 
-def number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
-
-
-def positive_float(text: str) -> float:
-    if not 0 < number(text) < math.inf:
-        raise invalid(text, "a finite number > 0")
-    return number(text)
-
-
-def non_negative_float(text: str) -> float:
-    if not 0 <= number(text) < math.inf:
-        raise invalid(text, "a finite number >= 0")
-    return number(text)
-
-
-def fraction(text: str) -> float:
-    if not 0 <= number(text) < 1:
-        raise invalid(text, "a number >= 0 and < 1")
-    return number(text)
+non_negative_int, positive_int = partial(integer, 0), partial(integer, 1)
+positive_float = partial(number, "a finite number > 0", lambda x: 0 < x < math.inf)
+non_negative_float = partial(number, "a finite number >= 0", lambda x: 0 <= x < math.inf)
+fraction = partial(number, "a number >= 0 and < 1", lambda x: 0 <= x < 1)
 
 
 def quality(text: str) -> str:
@@ -108,10 +90,7 @@ HYPERPARAMETERS: dict[str, tuple[Callable[[str], Any], str]] = {
     ),
     "max_steps": (positive_int, "stop after this many steps"),
     "max_minutes": (positive_float, "stop after this many minutes"),
-    "batch_size": (
-        positive_int,
-        "batch size; default: chosen from the number of training rows",
-    ),
+    "batch_size": (positive_int, "batch size; default: chosen from the number of training rows"),
     "learning_rate": (
         positive_float,
         "peak of the cosine schedule; default: chosen from the batch size",

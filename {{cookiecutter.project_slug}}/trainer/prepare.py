@@ -130,23 +130,9 @@ def request_of(options: argparse.Namespace) -> Request:
         job_dir = outputs_of(None, os.environ).job_dir
         job_dir.mkdir(parents=True, exist_ok=True)
         output = Path(tempfile.gettempdir(), job_dir.name)
-    return Request(
-        train=options.train,
-        test=None if options.fold else options.test,
-        output=output.resolve(),
-        eval_share=options.eval_share,
-        max_rejected_share=options.max_rejected_share,
-        deduplicate=options.deduplicate,
-        memory_mb=options.memory_mb,
-        split=options.split,
-        fold=options.fold,
-        weight=options.weight,
-        engine=options.engine,
-        project=options.project,
-        work=options.work,
-        most_gb=options.most_gb,
-        job_dir=job_dir,
-    )
+    given = {name: each for name, each in vars(options).items() if name in Request.__annotations__}
+    test = None if options.fold else options.test
+    return Request(**{**given, "test": test, "output": output.resolve(), "job_dir": job_dir})
 
 
 if __name__ == "__main__":

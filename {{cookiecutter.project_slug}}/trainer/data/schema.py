@@ -96,13 +96,11 @@ class Schema:
 
     def marker_numbers(self, name: str) -> tuple[float, ...]:
         """Return the missing markers of a numeric column, or label, that are numbers, such as -999."""
+        if name in (*self.dates, *self.derived):
+            return ()
         unit = self.units.get(name, "")
         numbers = (cells.number(each, self.decimal, unit) for each in self.missing)
-        return (
-            ()
-            if name in (*self.dates, *self.derived)
-            else tuple(each for each in numbers if each is not None)
-        )
+        return tuple(each for each in numbers if each is not None)
 
     def value(self, cell: str) -> str | None:
         """Return the value of a category that a cell holds, None if it is missing."""

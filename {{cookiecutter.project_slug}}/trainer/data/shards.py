@@ -121,14 +121,8 @@ class Split:
         """Yield this process's part of the windows of `plan` from the one numbered `first`, reading the next while one is used."""
         if self.fits:
             yield self.all_rows()
-            return
-        with ThreadPoolExecutor(max_workers=1) as reader:
-            coming = reader.submit(self.read, plan[first])
-            for groups in [*plan[first + 1 :], None]:
-                window = coming.result()
-                if groups is not None:
-                    coming = reader.submit(self.read, groups)
-                yield window
+        else:
+            yield from computed_ahead(map(self.read, plan[first:]))
 
     def read(self, groups: Sequence[RowGroup]) -> Window:
         """Return this process's rows of a window."""
@@ -154,6 +148,15 @@ class Split:
         if self._all_rows is None:
             self._all_rows = self.read(self.groups)
         return self._all_rows
+
+
+def computed_ahead(items: Iterator[Any]) -> Iterator[Any]:
+    """Yield each item while a thread computes the next; None ends the items."""
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        following = thread.submit(next, items, None)
+        while (item := following.result()) is not None:
+            following = thread.submit(next, items, None)
+            yield item
 
 
 def batches_of(sizes: Sequence[int], own: range, count: int, seed: Sequence[int]) -> Batches:

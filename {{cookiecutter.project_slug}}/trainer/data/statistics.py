@@ -15,7 +15,6 @@ from trainer.run.outputs import read_json
 MISSING_CODE = 0
 UNSEEN_CODE = 1
 FIRST_VALUE_CODE = 2
-LISTS = ("boundaries", "shares")  # of a `Numeric`
 
 
 @dataclass(frozen=True)
@@ -126,25 +125,17 @@ def read_statistics(data_dir: Path, schema: Schema) -> Statistics:
 
 
 def parsed(document: dict[str, Any]) -> Statistics:
-    label = document["label"]
-    return Statistics(
-        rows=document["rows"],
-        rejected=document["rejected"],
-        label=Label(
-            tuple(label["classes"]), tuple(label["counts"]), label["mean"], label["deviation"]
-        ),
-        numeric={
-            name: Numeric(**{**column, **{k: tuple(column.get(k, ())) for k in LISTS}})
-            for name, column in document["numeric"].items()
-        },
-        vocabularies={name: tuple(values) for name, values in document["vocabularies"].items()},
-        hashed=document["hashed"],
-        fingerprint=document["fingerprint"],
-        split=document.get("split", {"rule": "random"}),
-        counts={name: tuple(counts) for name, counts in document.get("counts", {}).items()},
-        revealing=tuple(document.get("revealing", ())),
-        weight=document.get("weight"),
-    )
+    known = {name: each for name, each in document.items() if name in Statistics.__annotations__}
+    values = with_tuples(known)
+    numeric = {name: Numeric(**column) for name, column in values["numeric"].items()}
+    return Statistics(**{**values, "label": Label(**values["label"]), "numeric": numeric})
+
+
+def with_tuples(value: Any) -> Any:
+    """Return a value of JSON with tuples in the place of lists."""
+    if isinstance(value, dict):
+        return {name: with_tuples(each) for name, each in value.items()}
+    return tuple(map(with_tuples, value)) if isinstance(value, list) else value
 
 
 def check_columns(statistics: Statistics, schema: Schema, path: Path) -> None:

@@ -7,19 +7,7 @@ kept as it stands and cleaned once per value, where values are counted and coded
 from collections.abc import Iterator
 from string import ascii_lowercase, ascii_uppercase
 
-from trainer.data.cells import (
-    BLANKS,
-    CALENDAR_DATE,
-    LARGEST_FLOAT32,
-    NO_WORD,
-    SECONDS_PER_DAY,
-    VALUES,
-    WORD,
-    Grammar,
-    Rules,
-    date_grammar,
-    number_grammar,
-)
+from trainer.data import cells
 from trainer.data.schema import Schema
 from trainer.preprocessing.columns import date_column
 
@@ -39,7 +27,7 @@ def literal(text: str) -> str:
 def stripped(column: str) -> str:
     """Return SQL for a text cell without surrounding blanks; cells that have none are not copied."""
     ascii_edges = f"{column} BETWEEN '!' AND '~' AND RIGHT({column}, 1) BETWEEN '!' AND '~'"
-    return f"IF({ascii_edges}, {column}, TRIM({column}, {literal(BLANKS)}))"
+    return f"IF({ascii_edges}, {column}, TRIM({column}, {literal(cells.BLANKS)}))"
 
 
 def known(column: str, schema: Schema) -> str:
@@ -51,11 +39,11 @@ def known(column: str, schema: Schema) -> str:
 def value(column: str, schema: Schema) -> str:
     """Return SQL for the value of a category that a cell holds, NULL where it is missing."""
     listed = ", ".join(map(literal, schema.markers))
-    held = replaced(stripped(column), VALUES)
+    held = replaced(stripped(column), cells.VALUES)
     return f"IF({held} IN ({listed}), NULL, {held})"
 
 
-def replaced(text: str, rules: Rules) -> str:
+def replaced(text: str, rules: cells.Rules) -> str:
     """Return SQL for text after each rule that matches it completely."""
     for pattern, replacement in rules:
         text = edited(text, f"^(?:{pattern})$", replacement)
@@ -66,12 +54,12 @@ def edited(text: str, pattern: str, replacement: str) -> str:
     return f"REGEXP_REPLACE({text}, {literal(pattern)}, {literal(replacement)})"
 
 
-def canonical(text: str, grammar: Grammar) -> str:
+def canonical(text: str, grammar: cells.Grammar) -> str:
     """Return SQL for the canonical form of text; what is not valid begins with `x`, so that no cast takes it."""
     return validated(replaced(text, grammar.rules), grammar)
 
 
-def validated(text: str, grammar: Grammar) -> str:
+def validated(text: str, grammar: cells.Grammar) -> str:
     """Return SQL for text to which the rules of its grammar have been applied, with `x` before what is not valid."""
     text = replaced(f"CONCAT('x', {text})", ((f"x({grammar.valid})", r"\1"),))
     for pattern, replacement in grammar.edits:
@@ -83,7 +71,7 @@ def words(column: str, schema: Schema) -> str:
     """Return SQL for the words of a text cell, at least `Schema.text_words`: ARRAY<STRING>, [''] where it has none or is missing."""
     lower = f"TRANSLATE({column}, '{ascii_uppercase}', '{ascii_lowercase}')"
     first = "^(?:[^ ]+ ){0," + f"{schema.text_words - 1}" + "}[^ ]+"
-    found = f"REGEXP_EXTRACT(TRIM({edited(lower, NO_WORD, ' ')}), {literal(first)})"
+    found = f"REGEXP_EXTRACT(TRIM({edited(lower, cells.NO_WORD, ' ')}), {literal(first)})"
     return f"SPLIT(IF({known(column, schema)} IS NULL, '', IFNULL({found}, '')), ' ')"
 
 
@@ -119,7 +107,7 @@ def number(column: str, unit: str, schema: Schema, underscored: str = "TRUE") ->
     Where `underscored` is false, no cell of the row has an underscore or 0x.
     """
     plain, text = plain_number(column, schema, underscored), stripped(column)
-    odd = cast(canonical(text, number_grammar(schema.decimal, unit)))
+    odd = cast(canonical(text, cells.number_grammar(schema.decimal, unit)))
     # Within IFNULL, DuckDB would strip each cell, because that is in it twice.
     return f"IF({plain} IS NULL, IF({known(column, schema)} IS NULL, NULL, IFNULL({plain_number(text, schema, underscored)}, {odd})), {plain})"
 
@@ -140,7 +128,7 @@ def dated(schema: Schema) -> tuple[list[str], str]:
     Each applies a few rules to all date columns: sqlglot cannot parse an expression of all.
     """
     dates = (
-        date_steps(date_column(index), date_grammar(name in schema.day_first))
+        date_steps(date_column(index), cells.date_grammar(name in schema.day_first))
         for index, name in date_columns(schema)
     )
     relations, last = [], "cleaned"
@@ -155,12 +143,12 @@ def date_columns(schema: Schema) -> list[tuple[int, str]]:
     return [(index, name) for index, name in enumerate(schema.numeric) if name in schema.dates]
 
 
-def date_steps(column: str, grammar: Grammar) -> Iterator[str]:
+def date_steps(column: str, grammar: cells.Grammar) -> Iterator[str]:
     """Yield SQL expressions that make a date canonical, as `cells.date_grammar` describes it, one after another."""
-    plain = f"REGEXP_CONTAINS({column}, {literal(f'^(?:{CALENDAR_DATE})$')})"
+    plain = f"REGEXP_CONTAINS({column}, {literal(f'^(?:{cells.CALENDAR_DATE})$')})"
     yield f"IF({plain}, CONCAT({column}, '{MIDNIGHT}'), {column}) AS {column}"
     done = f"ENDS_WITH({column}, '{MIDNIGHT}')"
-    worded = f"REGEXP_CONTAINS({column}, {literal(WORD)})"
+    worded = f"REGEXP_CONTAINS({column}, {literal(cells.WORD)})"
     for condition, rules in (
         (f"NOT {done} AND {worded}", grammar.worded),
         (f"NOT {done}", grammar.rules),
@@ -183,12 +171,12 @@ def days(text: str) -> str:
     zone = f"IF(SUBSTR({text}, 17, 1) = '-', -1, 1) * ({integer(18, 2)} * 60 + {integer(21, 2)})"
     minutes = f"(({half} + {afternoon}) * 60 + {integer(15, 2)} - {zone})"
     seconds = f"({minutes} * 60 + {cast(f'SUBSTR({text}, 24)')})"
-    return f"{day} + {seconds} / {SECONDS_PER_DAY}"
+    return f"{day} + {seconds} / {cells.SECONDS_PER_DAY}"
 
 
 def finite(value: str) -> str:
     """Return SQL for whether a number fits in float32; not true of NaN and NULL."""
-    return f"IFNULL(ABS({value}) <= {LARGEST_FLOAT32}, FALSE)"
+    return f"IFNULL(ABS({value}) <= {cells.LARGEST_FLOAT32}, FALSE)"
 
 
 def is_marker(number: str, name: str, schema: Schema) -> str:

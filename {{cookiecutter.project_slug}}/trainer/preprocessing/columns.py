@@ -15,38 +15,12 @@
 | `codes_0` …  | the code of each cell of a coded column                  | table (cell, code)                 |
 """
 
-
-def file_column(position: int) -> str:
-    return f"p{position}"
-
-
-def raw_column(index: int) -> str:
-    return f"c{index}"
-
-
-def date_column(index: int) -> str:
-    return f"d{index}"
-
-
-def number_column(index: int) -> str:
-    return f"x{index}"
-
-
-def text_column(index: int) -> str:
-    return f"t{index}"
-
-
-def code_column(index: int) -> str:
-    return f"k{index}"
-
-
-def cells_table(index: int) -> str:
-    return f"cells_{index}"
-
-
-def values_table(index: int) -> str:
-    return f"values_{index}"
-
-
-def codes_table(index: int) -> str:
-    return f"codes_{index}"
+file_column = "p{}".format
+raw_column = "c{}".format
+date_column = "d{}".format
+number_column = "x{}".format
+text_column = "t{}".format
+code_column = "k{}".format
+cells_table = "cells_{}".format
+values_table = "values_{}".format
+codes_table = "codes_{}".format

@@ -14,13 +14,7 @@ from pyarrow.parquet import ParquetFile
 
 from trainer.data import files
 from trainer.data.schema import Schema
-from trainer.data.statistics import (
-    FIRST_VALUE_CODE,
-    MISSING_CODE,
-    UNSEEN_CODE,
-    Numeric,
-    Statistics,
-)
+from trainer.data.statistics import FIRST_VALUE_CODE, MISSING_CODE, UNSEEN_CODE, Numeric, Statistics
 from trainer.run.errors import shown
 
 SAMPLE_ROWS = 1 << 14

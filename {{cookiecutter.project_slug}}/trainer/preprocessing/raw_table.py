@@ -2,6 +2,7 @@
 
 import csv
 import difflib
+import glob
 import io
 import re
 import shutil
@@ -239,7 +240,7 @@ def reader(table: Table, schema: Schema, strict: bool = True) -> str:
 
 
 def part_sql(table: Table, layout: Layout, paths: Sequence[Path], strict: bool) -> str:
-    files = f"[{', '.join(text_literal(glob_escaped(str(path))) for path in paths)}]"
+    files = f"[{', '.join(text_literal(glob.escape(str(path))) for path in paths)}]"
     more = ", filename = true" if table.partitions else ""
     names = [file_column(position) for position in range(len(layout.names))]
     cells = dict(zip(layout.names, names, strict=True))
@@ -281,11 +282,6 @@ def csv_sql(layout: Layout, files: str, strict: bool, more: str) -> str:
 def text_literal(text: str) -> str:
     """Return `text` as a string literal of DuckDB."""
     return "'" + text.replace("'", "''") + "'"
-
-
-def glob_escaped(path: str) -> str:
-    """Return `path` with the characters that DuckDB takes for patterns made literal."""
-    return "".join(f"[{character}]" if character in "*?[" else character for character in path)
 
 
 def line_count(path: Path) -> int:

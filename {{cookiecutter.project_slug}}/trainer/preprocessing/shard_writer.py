@@ -1,6 +1,5 @@
 """Encoded rows as Parquet shards: the same bytes whatever the order of the table, threads and memory."""
 
-import concurrent.futures
 import itertools
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from trainer.data.schema import Schema
+from trainer.data.shards import computed_ahead
 from trainer.preprocessing import analyze, sql
 from trainer.preprocessing.engine import Engine
 
@@ -86,15 +86,6 @@ def row_groups(batches: Iterable[Any]) -> Iterator[Any]:
         kept = rows.to_batches()
     if kept:
         yield pyarrow.Table.from_batches(kept).combine_chunks()
-
-
-def computed_ahead(items: Iterator[Any]) -> Iterator[Any]:
-    """Yield each item while a thread computes the next; None ends the items."""
-    with concurrent.futures.ThreadPoolExecutor(1) as thread:
-        following = thread.submit(next, items, None)
-        while (item := following.result()) is not None:
-            following = thread.submit(next, items, None)
-            yield item
 
 
 def with_codes(rows: Any, schema: Schema, coding: Coding) -> Any:

@@ -55,26 +55,17 @@ def later_numbers(schema: Schema) -> list[range]:
 
 def with_numbers(table: str, schema: Schema, part: range) -> str:
     """Return SQL for a table of validated rows with the texts of some numeric columns, which `x<index>` hold, replaced by numbers."""
-    names = [schema.numeric[index] for index in part]
-    texts = [number_column(index) for index in part]
-    new = [f"new_{text}" for text in texts]
-    numbers = [
-        f"{number_of(*each, schema, 'TRUE')} AS new_{each[0]}"
-        for each in zip(texts, names, strict=True)
-    ]
+    columns = [(schema.numeric[index], number_column(index)) for index in part]
+    numbers = [f"{number_of(x, name, schema, 'TRUE')} AS new_{x}" for name, x in columns]
     cases = [
-        unusable(number, f"known_cell({text})", text, name, "finite number")
-        for number, text, name in zip(new, texts, names, strict=True)
+        unusable(f"new_{x}", f"known_cell({x})", x, name, "finite number") for name, x in columns
     ]
+    kept = [f"{kept_number(f'new_{x}', name, schema)} AS {x}" for name, x in columns]
     cells = "IF(unusable IS NULL, NULL, cells)" if part == later_numbers(schema)[-1] else "cells"
-    kept = [
-        f"{kept_number(number, name, schema)} AS {text}"
-        for number, text, name in zip(new, texts, names, strict=True)
-    ]
     return (
         f"WITH numbered AS (SELECT *, {', '.join(numbers)} FROM {table}),"
         f" validated AS (SELECT *, IFNULL(reason, CASE {' '.join(cases)} ELSE NULL END) AS unusable FROM numbered)"
-        f" SELECT * EXCEPT (unusable, {', '.join(new)})"
+        f" SELECT * EXCEPT (unusable, {', '.join(f'new_{x}' for _, x in columns)})"
         f" REPLACE (unusable AS reason, {cells} AS cells, {', '.join(kept)}) FROM validated"
     )
 
@@ -344,16 +335,6 @@ def joined_columns(cells: Sequence[int]) -> frozenset[int]:
     return frozenset(rising[max(0, min(fitting, len(cells) - JOINS_AT_ONCE)) :])
 
 
-def joined_codes(index: int) -> str:
-    """Return SQL that joins the table `codes_<index>(cell, code)` of a coded column to its text."""
-    codes = codes_table(index)
-    return f"JOIN {codes} ON {codes}.cell = r.{text_column(index)}"
-
-
-def joined_code(index: int) -> str:
-    return f"{codes_table(index)}.code AS {code_column(index)}"
-
-
 def encoded(schema: Schema, split: str, joins: Collection[int], weighted: bool = False) -> str:
     """Return SQL for one split as numbers and codes; of coded columns that are not in `joins` it has the texts.
 
@@ -363,12 +344,17 @@ def encoded(schema: Schema, split: str, joins: Collection[int], weighted: bool =
     numbers = [f"r.{number_column(index)}" for index in range(len(schema.numeric))]
     count = len(schema.coded)
     codes = [
-        joined_code(index) if index in joins else f"r.{text_column(index)}"
+        f"{codes_table(index)}.code AS {code_column(index)}"
+        if index in joins
+        else f"r.{text_column(index)}"
         for index in range(count)
     ]
     texts = map(text_column, range(count, len(schema.textual)))
     lists = [f"{words(f'r.{text}', schema)} AS {text}" for text in texts]
-    tables = [joined_codes(index) for index in sorted(joins)]
+    tables = [
+        f"JOIN {codes_table(index)} ON {codes_table(index)}.cell = r.{text_column(index)}"
+        for index in sorted(joins)
+    ]
     if schema.task == "regression":
         label = f"{cast('r.label')} AS label"
     else:

@@ -74,8 +74,6 @@ class Replicas:
 
     def gathered(self, value: float) -> list[float]:
         """Return the `value` of each process, so that all can decide alike."""
-        if self.position.count == 1:
-            return [value]
         values = np.zeros(self.position.count)
         values[self.position.index] = value
         return [float(gathered) for gathered in self.summed(values)]
