@@ -280,6 +280,15 @@ def test_more_bytes_than_allowed_are_refused_before_they_are_read(world: World) 
     assert not world.cloud.jobs.bigquery.datasets
 
 
+def test_files_that_do_not_fit_the_columns_leave_no_copy(world: World, tmp_path: Path) -> None:
+    arrow, path = pytest.importorskip("pyarrow"), tmp_path / "other.parquet"
+    importlib.import_module("pyarrow.parquet").write_table(arrow.table({"a": [1]}), path)
+    world.put(path.name, path.read_bytes())
+    code, said = world.tried(*world.flags(f"gs://{BUCKET}/in/other.parquet"))
+    assert code == 2 and "in/other.parquet has no column 'income'" in said
+    assert not world.cloud.jobs.bigquery.datasets
+
+
 def test_an_engine_and_a_table_that_do_not_fit_are_refused(world: World) -> None:
     code, said = world.tried("--train", f"gs://{BUCKET}/in/train.csv")
     assert code == 2 and "run `nox -s prepare -- --engine bigquery`" in said

@@ -91,7 +91,11 @@ def opened(
         from trainer.preprocessing.bigquery import BigQuery
 
         engine = BigQuery(request, spill, console)
-        return {split: engine.open_table(path, schema, split) for split, path in paths}, engine
+        try:
+            return {split: engine.open_table(path, schema, split) for split, path in paths}, engine
+        except BaseException:
+            engine.close()  # of loaded files it has a copy
+            raise
     local = {split: local_path(str(path), os.environ) for split, path in paths}
     tables = {split: open_table(path, schema, split) for split, path in local.items()}
     return tables, DuckDB(spill, request.memory_mb or enough_mb(schema), console)
