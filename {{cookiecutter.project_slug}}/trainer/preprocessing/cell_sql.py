@@ -96,9 +96,8 @@ def number_units(schema: Schema) -> list[str]:
 
 def number_of(column: str, name: str, schema: Schema, underscored: str = "underscored") -> str:
     """Return SQL that calls the function for `number` with the unit of a column."""
-    return (
-        f"number_{number_units(schema).index(schema.units.get(name, ''))}({column}, {underscored})"
-    )
+    position = number_units(schema).index(schema.units.get(name, ""))
+    return f"number_{position}({column}, {underscored})"
 
 
 def number(column: str, unit: str, schema: Schema, underscored: str = "TRUE") -> str:

@@ -82,8 +82,9 @@ def too_few(rows: int, classes: Mapping[str, int]) -> str:
     few = rows < FEWEST_ROWS
     least = 1 if few else FEWEST_ROWS_OF_CLASS
     rare = sorted((count, value) for value, count in classes.items() if count < least)
-    listed = ", ".join(f"{count} of {shown(value)}" for count, value in rare[:MOST_CLASSES])
-    of_classes = f"few rows of some classes: {listed}{', …' if rare[MOST_CLASSES:] else ''}"
+    listed = [f"{count} of {shown(value)}" for count, value in rare[:MOST_CLASSES]]
+    more = ["…"] * (len(rare) > MOST_CLASSES)
+    of_classes = f"few rows of some classes: {', '.join([*listed, *more])}"
     return " and ".join([f"{rows} row(s)"] * few + [of_classes] * bool(rare))
 
 
@@ -193,9 +194,6 @@ def scale(train: Array, other: Array) -> str:
     resized = max(factor, 1 / factor) >= LARGE_FACTOR
     if not resized and np.abs(below[0] - below[1]).max() < LARGE_DISTANCE:
         return ""
-    about = (
-        f"; values other than 0 are about {float(f'{factor:.2g}'):,g} times as large"
-        if resized
-        else ""
-    )
-    return f"has the median {np.median(other):,.6g} (training: {np.median(train):,.6g}{about})"
+    times = f"; values other than 0 are about {float(f'{factor:.2g}'):,g} times as large"
+    about = f"{np.median(train):,.6g}{times if resized else ''}"
+    return f"has the median {np.median(other):,.6g} (training: {about})"

@@ -146,7 +146,7 @@ class DuckDB:
         import duckdb
 
         run, view = self.connection.execute, "CREATE OR REPLACE TEMP VIEW"
-        run(f"{view} whole AS SELECT * FROM {reader(table, schema)}")
+        run(f"{view} whole AS SELECT * FROM {reader(table)}")
         run(f"{view} source AS {source_sql(table, schema)}")
         try:
             run(translated)
@@ -156,7 +156,7 @@ class DuckDB:
             self.console.warning(
                 f"{table.path.name} has different kinds of line ends; it is read leniently"
             )
-            run(f"{view} whole AS SELECT * FROM {reader(table, schema, strict=False)}")
+            run(f"{view} whole AS SELECT * FROM {reader(table, strict=False)}")
             run(translated)
 
     def lost_lines(self, table: Table, rows: int) -> int:

@@ -162,7 +162,7 @@ class Preparation:
         before = self.count("prepared") if split == "test" else 0
         self.validate_rows(table, split)
         rows, path = self.count("prepared") - before, self.folder / files.REJECTS
-        rejected, first = count_rejects(self.engine, table, self.schema, rows, path)
+        rejected, first = count_rejects(self.engine, table, rows, path)
         self.warn_of_unlabelled(table)
         self.engine.run("DELETE FROM prepared WHERE reason IS NOT NULL")
         self.check_rejected(rejected, rejected + self.count("prepared") - before, first)
@@ -170,8 +170,7 @@ class Preparation:
         return rejected
 
     def count(self, relation: str) -> int:
-        [(rows,)] = self.engine.rows(f"SELECT COUNT(*) FROM {relation}")
-        return int(rows)
+        return int(self.number(f"SELECT COUNT(*) FROM {relation}"))
 
     def warn_of_unlabelled(self, table: Table) -> None:
         """Warn of rows without a label: they are not invalid, but nothing can be learnt from them."""

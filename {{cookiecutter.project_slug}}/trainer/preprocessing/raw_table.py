@@ -230,7 +230,7 @@ def source_sql(table: Table, schema: Schema) -> str:
     return f"SELECT {', '.join(columns)} FROM whole"
 
 
-def reader(table: Table, schema: Schema, strict: bool = True) -> str:
+def reader(table: Table, strict: bool = True) -> str:
     """Return DuckDB SQL for the rows of all files, with columns `p0` … `pN` of type VARCHAR.
 
     Without `strict` it reads what standard CSV does not allow, such as two kinds of line ends in one file.

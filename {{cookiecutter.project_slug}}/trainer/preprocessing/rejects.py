@@ -4,7 +4,6 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
-from trainer.data.schema import Schema
 from trainer.preprocessing import sql
 from trainer.preprocessing.engine import Engine
 from trainer.preprocessing.raw_table import Table
@@ -12,9 +11,7 @@ from trainer.preprocessing.raw_table import Table
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
-def count_rejects(
-    engine: Engine, table: Table, schema: Schema, rows: int, path: Path
-) -> tuple[int, str]:
+def count_rejects(engine: Engine, table: Table, rows: int, path: Path) -> tuple[int, str]:
     """Append the unusable rows of `prepared`, and the lines that are in none of its `rows` from this table.
 
     Returns their number, without rows that lack a label, and a description of the first.

@@ -297,14 +297,9 @@ class Heads(keras.layers.Layer):  # type: ignore[misc]
 
     def build(self, shape: Sequence[int]) -> None:
         _, members, width = shape
-        self.kernel = self.add_weight(
-            shape=(members, width, self.outputs_per_member),
-            initializer="glorot_uniform",
-            name="kernel",
-        )
-        self.bias = self.add_weight(
-            shape=(members, self.outputs_per_member), initializer="zeros", name="bias"
-        )
+        kernel, bias = (members, width, self.outputs_per_member), (members, self.outputs_per_member)
+        self.kernel = self.add_weight(shape=kernel, initializer="glorot_uniform", name="kernel")
+        self.bias = self.add_weight(shape=bias, initializer="zeros", name="bias")
 
     def call(self, hidden: Any) -> Any:
         kernel, bias = tf.convert_to_tensor(self.kernel), tf.convert_to_tensor(self.bias)

@@ -6,49 +6,39 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainer.data.cells import (
-    BLANK,
-    LARGEST_FLOAT32,
-    NO_WORD,
-    SECONDS_PER_DAY,
-    VALUES,
-    Grammar,
-    Rules,
-    date_grammar,
-    number_grammar,
-)
+from trainer.data import cells
 from trainer.data.schema import Schema
 
 NO_DATE = "1970-01-01 00:00+00:00 00"  # in the place of a missing one, whose days are not used
 
 
-def read(cells: Any, name: str, schema: Schema, dtype: Any = tf.float32) -> Any:
-    """Return the numbers, NaN where missing, of cells, numbers or text, of the column `name`."""
+def read(given: Any, name: str, schema: Schema, dtype: Any = tf.float32) -> Any:
+    """Return the numbers, NaN where missing, of cells that are given as numbers or text, of the column `name`."""
     if name in schema.raw.dates:
-        return tf.cast(days(cells, schema.markers, name in schema.day_first), dtype)
-    if cells.dtype == tf.string:
-        cells = numbers(cells, schema.markers, schema.decimal, schema.units.get(name, ""))
-    cells = tf.cast(cells, dtype)
+        return tf.cast(days(given, schema.markers, name in schema.day_first), dtype)
+    if given.dtype == tf.string:
+        given = numbers(given, schema.markers, schema.decimal, schema.units.get(name, ""))
+    held = tf.cast(given, dtype)
     missing = tf.constant(schema.marker_numbers(name), dtype)
-    return tf.where(tf.reduce_all(cells[..., None] != missing, axis=-1), cells, float("nan"))
+    return tf.where(tf.reduce_all(held[..., None] != missing, axis=-1), held, float("nan"))
 
 
 def stripped(text: Any) -> Any:
-    return tf.strings.regex_replace(text, f"^{BLANK}+|{BLANK}+$", "")
+    return tf.strings.regex_replace(text, f"^{cells.BLANK}+|{cells.BLANK}+$", "")
 
 
 def value(text: Any) -> Any:
     """Return the values of categories that cells hold."""
-    return replaced(stripped(text), VALUES)
+    return replaced(stripped(text), cells.VALUES)
 
 
-def replaced(text: Any, rules: Rules) -> Any:
+def replaced(text: Any, rules: cells.Rules) -> Any:
     for pattern, replacement in rules:
         text = tf.strings.regex_replace(text, f"^(?:{pattern})$", replacement)
     return text
 
 
-def canonical(text: Any, grammar: Grammar) -> Any:
+def canonical(text: Any, grammar: cells.Grammar) -> Any:
     """Return the canonical form of text; what is not valid begins with `x`, so that its conversion fails."""
     text = replaced(text, (*grammar.worded, *grammar.rules))
     text = replaced(tf.strings.join(["x", text]), ((f"x({grammar.valid})", r"\1"),))
@@ -59,7 +49,7 @@ def canonical(text: Any, grammar: Grammar) -> Any:
 
 def words(text: Any, markers: Sequence[str], count: int) -> Any:
     """Return the first `count` words of texts, [rows, count], "" behind the last; texts are a vector."""
-    spaced = tf.strings.regex_replace(tf.strings.lower(text), NO_WORD, " ")
+    spaced = tf.strings.regex_replace(tf.strings.lower(text), cells.NO_WORD, " ")
     held = tf.where(is_missing(text, markers), "", tf.strings.strip(spaced))
     return tf.strings.split(held, " ").to_tensor("", shape=[None, count])
 
@@ -77,9 +67,9 @@ def numbers(text: Any, markers: Sequence[str], decimal: str, unit: str) -> Any:
     # The grammar takes ten times as long, and most cells need nothing of it.
     where = tf.where(odd)
     others = tf.gather_nd(text, where)
-    held = canonical(stripped(others), number_grammar(decimal, unit))
+    held = canonical(stripped(others), cells.number_grammar(decimal, unit))
     held = tf.where(is_missing(others, markers), "nan", held)
-    too_large = tf.abs(tf.strings.to_number(held, tf.float64)) > LARGEST_FLOAT32
+    too_large = tf.abs(tf.strings.to_number(held, tf.float64)) > cells.LARGEST_FLOAT32
     text = tf.tensor_scatter_nd_update(text, where, tf.where(too_large, "x", held))
     return tf.strings.to_number(text, tf.float64)
 
@@ -87,7 +77,7 @@ def numbers(text: Any, markers: Sequence[str], decimal: str, unit: str) -> Any:
 def days(text: Any, markers: Sequence[str], day_first: bool) -> Any:
     """Return the days from 1970-01-01 00:00 UTC to the dates of cells, float64, NaN where missing; fail where one is no date."""
     missing = is_missing(text, markers)
-    held = tf.where(missing, NO_DATE, canonical(stripped(text), date_grammar(day_first)))
+    held = tf.where(missing, NO_DATE, canonical(stripped(text), cells.date_grammar(day_first)))
 
     def integer(first: int, length: int) -> Any:
         return tf.strings.to_number(tf.strings.substr(held, first, length), tf.int32)
@@ -100,7 +90,7 @@ def days(text: Any, markers: Sequence[str], day_first: bool) -> Any:
     seconds = tf.strings.to_number(tf.strings.substr(held, 23, 32), tf.float64)
     seconds += tf.cast((hour * 60 + integer(14, 2) - zone) * 60, tf.float64)
     day = days_from_civil(integer(0, 4), integer(5, 2), integer(8, 2))
-    found = tf.cast(day, tf.float64) + seconds / SECONDS_PER_DAY
+    found = tf.cast(day, tf.float64) + seconds / cells.SECONDS_PER_DAY
     return tf.where(~missing, found, float("nan"))
 
 
