@@ -36,6 +36,7 @@ def test_every_flag_reaches_the_program() -> None:
     [
         (["--lerning-rate", "1"], "unrecognized arguments: --lerning-rate 1"),
         (["--epochs", "-1"], "invalid value '-1': expected an integer >= 1"),
+        (["--seed", "4294967296"], "expected an integer >= 0 and < 4294967296"),
         (["--learning-rate", "nan"], "expected a finite number > 0"),
         (["--learning-rate", "0.0"], "invalid value '0.0': expected a finite number > 0"),
         (["--batch-size", "0"], "invalid value '0': expected an integer >= 1"),

@@ -17,9 +17,9 @@ def invalid(text: str, expected: str) -> argparse.ArgumentTypeError:
     return argparse.ArgumentTypeError(f"invalid value {text!r}: expected {expected}")
 
 
-def integer(least: int, text: str) -> int:
-    if not text.isdecimal() or int(text) < least:
-        raise invalid(text, f"an integer >= {least}")
+def integer(expected: str, allows: Callable[[int], bool], text: str) -> int:
+    if not text.isdecimal() or not allows(int(text)):
+        raise invalid(text, expected)
     return int(text)
 
 
@@ -30,7 +30,8 @@ def number(expected: str, allows: Callable[[float], bool], text: str) -> float:
     raise invalid(text, expected)
 
 
-non_negative_int, positive_int = partial(integer, 0), partial(integer, 1)
+positive_int = partial(integer, "an integer >= 1", lambda n: n >= 1)
+seed = partial(integer, f"an integer >= 0 and < {1 << 32}", lambda n: n < 1 << 32)  # as NumPy takes
 positive_float = partial(number, "a finite number > 0", lambda x: 0 < x < math.inf)
 non_negative_float = partial(number, "a finite number >= 0", lambda x: 0 <= x < math.inf)
 fraction = partial(number, "a number >= 0 and < 1", lambda x: 0 <= x < 1)
@@ -111,7 +112,7 @@ HYPERPARAMETERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "calibrate": (bool, "fit a temperature of the probabilities on the eval split, at the end"),
     "memory_mb": (positive_int, "memory for rows in MiB; larger data is streamed"),
     "window_groups": (positive_int, "row groups shuffled together; default: what 2048 MiB hold"),
-    "seed": (non_negative_int, "seed of the initial weights, the order of rows and dropout"),
+    "seed": (seed, "seed of the initial weights, the order of rows and dropout"),
 }
 
 
