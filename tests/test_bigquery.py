@@ -185,6 +185,18 @@ def test_diamonds_are_prepared_as_locally(world: World, tmp_path: Path) -> None:
     assert found == world.locally("--train", "many")
 
 
+def test_comments_before_a_header_are_no_rows(world: World) -> None:
+    path = world.project / "trainer" / "features.py"
+    text = path.read_text(encoding="utf-8")
+    [names] = re.findall(r"(?m)^HEADER: list\[str\] = (\[.*?\])", text)
+    header = ",".join(json.loads(names))
+    lines = (world.project / "train.csv").read_text(encoding="utf-8")
+    world.put("headed.csv", f"| made up\n| of {ROWS} lines\n{header}\n{lines}".encode())
+    with changed(path, text.replace(names, "[]")):
+        found = world.prepared(*world.flags(f"gs://{BUCKET}/in/headed.csv"))
+        assert found == world.locally("--train", "headed.csv")
+
+
 def test_hostile_lines_are_prepared_and_rejected_as_locally(world: World) -> None:
     choose, lines = random.Random(SEED), (world.project / "train.csv").read_text().splitlines()
     rows = [*csv.reader(lines, skipinitialspace=True)]

@@ -147,7 +147,7 @@ class BigQuery:
         job = self.load_job(
             *(uri, relation),
             schema=[self.module.SchemaField(column, "STRING") for column in columns],
-            skip_leading_rows=layout.skipped_lines + layout.header,
+            skip_leading_rows=layout.skipped_lines + layout.comment_lines + layout.header,
             field_delimiter=layout.delimiter,
             **CSV,
         )

@@ -7,7 +7,7 @@ import io
 import re
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from trainer.data.schema import Schema, check_names, named
@@ -47,6 +47,7 @@ class Layout:
     delimiter: str = ""
     comment: str = ""
     skipped_lines: int = 0
+    comment_lines: int = field(default=0, compare=False)  # before the header; DuckDB skips them
     header: bool = False
 
 
@@ -141,19 +142,19 @@ def parquet_names(path: Path, schema: Schema) -> tuple[str, ...]:
         reason = str(error).splitlines()[0]
         problem = f"{path} begins as a Parquet file, but cannot be read ({reason})"
         raise UserError(problem, TABLES, "write or copy it again, it may be incomplete") from error
-    for field in fields:
-        if pyarrow.types.is_nested(field.type) and field.name in (schema.label, *schema.raw.used):
+    for each in fields:
+        if pyarrow.types.is_nested(each.type) and each.name in (schema.label, *schema.raw.used):
             raise UserError(
-                f"{path} has the column {shown(field.name)} with nested cells ({field.type})",
+                f"{path} has the column {shown(each.name)} with nested cells ({each.type})",
                 "one value per cell",
                 'give it the kind "ignore" in trainer/features.py, or write a column for each value',
             )
-    return tuple(field.name for field in fields)
+    return tuple(each.name for each in fields)
 
 
 def with_header(layout: Layout, path: Path, text: str, schema: Schema) -> Layout:
     """Return the layout with the names of the header line."""
-    skipped_lines = 0
+    skipped_lines = comment_lines = 0
     try:
         for names in csv.reader(io.StringIO(text, newline=""), delimiter=layout.delimiter):
             if not names or SEPARATOR_LINE.fullmatch(layout.delimiter.join(names)):
@@ -161,9 +162,11 @@ def with_header(layout: Layout, path: Path, text: str, schema: Schema) -> Layout
             elif any("\ufffd" in name for name in names):
                 what = f"not {layout.encoding.upper()}: its header cannot be read"
                 raise NoTable(path, what, OTHER_ENCODING)
-            elif not (layout.comment and names[0].startswith(layout.comment)):
-                found = named(names, schema)
-                return replace(layout, names=found, skipped_lines=skipped_lines, header=True)
+            elif layout.comment and names[0].startswith(layout.comment):
+                comment_lines += 1
+            else:
+                found = replace(layout, names=named(names, schema), header=True)
+                return replace(found, skipped_lines=skipped_lines, comment_lines=comment_lines)
     except (csv.Error, TypeError) as error:  # TypeError: no delimiter
         raise UserError(
             f"the header of {path} cannot be read ({error})",
