@@ -49,6 +49,14 @@ def test_a_touched_table_is_prepared_again_with_the_same_fingerprint(
     assert fingerprint_in(tmp_path, schema) == before
 
 
+def test_the_data_of_a_fold_is_not_that_of_the_whole_table(
+    schema: Schema, rows: list[Row], tmp_path: Path
+) -> None:
+    *arguments, flag, fold = prepared_in(tmp_path, schema, rows, "--fold", "1/2")
+    assert prepare.stale_reasons([*arguments, flag, fold]) == []
+    assert prepare.stale_reasons(arguments) == ["made with --fold [1, 2], now absent"]
+
+
 def test_other_content_has_another_fingerprint(
     schema: Schema, rows: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -196,9 +196,8 @@ def changes(earlier: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]
         more = ", …" if len(declared) > CHANGES_SHOWN else ""
         yield f"made from another features.py ({', '.join(declared[:CHANGES_SHOWN])}{more})"
     # The versions are unknown in an environment that cannot prepare.
-    comparable = {
-        name: value for name, value in earlier["made with"].items() if name in now["made with"]
-    }
+    unknown = {*LIBRARIES} - {*now["made with"]}
+    comparable = {k: value for k, value in earlier["made with"].items() if k not in unknown}
     for difference in differences(comparable, now["made with"], " "):
         yield f"made with {difference}"
     for split in ("train", "test"):
