@@ -11,7 +11,7 @@ from trainer import arguments, features, task
 from trainer.evaluation.measures import Scored, measured
 from trainer.run.errors import EXIT_FAILED, EXIT_USER_ERROR, UserError, exit_code
 from trainer.run.outputs import read_json
-from trainer.settings import METRICS, Settings, metrics_for
+from trainer.settings import METRICS, TAKEN, Settings, metrics_for
 from trainer.training.metrics import (
     BINS,
     MAIN_METRIC,
@@ -177,6 +177,7 @@ def test_a_function_of_the_user_s_own_is_a_metric(monkeypatch: pytest.MonkeyPatc
         {"profit": ("f", "maximize")},
         {"auc": (profit, "maximize")},
         {"step": (profit, "maximize")},
+        {"calibration": (profit, "maximize")},
         {"a b": (profit, "maximize")},
         {3: (profit, "maximize")},
     ],
@@ -213,6 +214,7 @@ def test_the_metric_chooses_the_best_evaluation(
     metrics = read_json(tmp_path / "job" / "metrics.json") or {}
     assert (metrics["metric"], metrics["goal"], metrics["profit"]) == ("profit", "maximize", 4.0)
     assert [each["profit"] for each in metrics["history"]] == [1.0, 3.0, 2.0]
+    assert metrics.keys() <= {*TAKEN, "profit"}
     assert len(kept) == 2
     printed = capsys.readouterr().err
     assert "test profit  4.0000\n" in printed and "profit 1.0000  " in printed

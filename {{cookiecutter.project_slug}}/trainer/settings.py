@@ -34,6 +34,7 @@ MINIMIZED = {"log_loss", "rmse", "mae", "loss"}
 TAKEN = {
     *(*METRICS["binary"], *METRICS["regression"], "loss", "standard_error", "baseline"),
     *("linear_baseline", "history", "metric", "goal", "split", "step", "steps", "epoch", "epochs"),
+    *("threshold", "thresholds", "calibration", "rows_per_second", "wall_seconds"),
 }
 
 
