@@ -275,6 +275,18 @@ def test_an_empty_split_is_refused(schema: Schema, rows: list[Row], tmp_path: Pa
         )
 
 
+@pytest.mark.parametrize(
+    ("flag", "number"),
+    [("--eval-share", "nan"), ("--max-rejected-share", "1"), ("--memory-mb", "-1")],
+)
+def test_a_number_that_an_option_does_not_take_is_refused(
+    flag: str, number: str, schema: Schema, rows: list[Row], tmp_path: Path
+) -> None:
+    train = write_table(tmp_path / "train.data", schema, rows)
+    with pytest.raises(UserError, match=rf"^{flag} is {number}[.0]*; expected a .*; .*{flag}"):
+        run(train, tmp_path / "output", flag, number)
+
+
 def test_prepared_data_is_reused_until_something_changes(
     schema: Schema, rows: list[Row], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

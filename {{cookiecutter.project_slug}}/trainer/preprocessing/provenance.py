@@ -98,6 +98,9 @@ def check_request(request: Request) -> None:
             raise UserError(
                 f"{flag} is {share}", "a number >= 0 and < 1", f"write {flag} 0.1, for example"
             )
+    if request.memory_mb < 0:  # DuckDB would take it for no limit
+        fix = "leave it out, or write --memory-mb 1000, for example"
+        raise UserError(f"--memory-mb is {request.memory_mb}", "a number of MB", fix)
     output = request.output
     if output.exists() and not output.is_dir():
         raise UserError(
