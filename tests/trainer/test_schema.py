@@ -56,12 +56,13 @@ def test_columns_that_are_not_used_have_the_reason_beside_them(tmp_path: Path) -
     columns = [
         '"id": "ignore",  # row numbers',
         '"it\'s \\"n\\"": "ignore", # row numbers',
+        '"caf\\xe9": "ignore",  # row numbers',
         '"k": "ignore",',
         '"age": "numeric",  # a note',
     ]
     source = SOURCE.replace('"age": "numeric",', "\n    ".join(columns))
     assert unused_columns(module_of(tmp_path, source), schema_of(tmp_path, source)) == {
-        "row numbers": ["id", 'it\'s "n"'],
+        "row numbers": ["id", 'it\'s "n"', "caf\u00e9"],
         "ignore in trainer/features.py": ["k"],
     }
 

@@ -2,7 +2,6 @@
 
 import ast
 import difflib
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -198,7 +197,8 @@ def unused_columns(features: ModuleType, schema: Schema) -> dict[str, list[str]]
     """Return the ignored columns by reason: the comment beside each in the source of `features`."""
     text = Path(str(features.__file__)).read_text(encoding="utf-8")
     comment = r'^\s*("(?:[^"\\]|\\.)*")\s*:\s*"ignore"\s*,?\s*#\s*(.+)$'
-    reasons = {json.loads(name): reason for name, reason in re.findall(comment, text, re.MULTILINE)}
+    commented = re.findall(comment, text, re.MULTILINE)
+    reasons = {ast.literal_eval(name): reason for name, reason in commented}
     found: dict[str, list[str]] = {}
     for name, kind in features.COLUMNS.items():
         if kind == "ignore" and name not in schema.raw.used:
