@@ -47,7 +47,11 @@ def test_a_weight_of_no_class_is_reported() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "even", "yes", "yes=", "yes=0", "yes=-1", "yes=nan", "yes=inf", "=5", "a=1,a=2"]
+    "text",
+    [
+        *("", "even", "yes", "yes=", "yes=0", "yes=-1", "yes=nan", "yes=inf", "=5"),
+        *("a=1,a=2", "a=1\nb=2"),
+    ],
 )
 def test_weights_that_are_none_are_refused(
     text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import csv
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import fields
@@ -64,7 +65,7 @@ def of_regression(choices: Sequence[str], text: str) -> str:
 
 def class_weights(text: str) -> str:
     if features.TASK != "regression":
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, csv.Error):
             return text if text == "balanced" or weights_by_class(text) else ""
     raise invalid(text, "balanced, or classes and numbers > 0 as in yes=5,no=1; no regression")
 

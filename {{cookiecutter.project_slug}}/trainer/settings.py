@@ -53,7 +53,7 @@ def own_metrics() -> dict[str, tuple[Callable[[Any, Any], Any], str]]:
 
 
 def weights_by_class(text: str) -> dict[str, float]:
-    """Return the weight of each class that `yes=5,no=1` names; raise `ValueError` for other text."""
+    """Return the weight of each class that `yes=5,no=1` names; raise `ValueError` or `csv.Error` for other text."""
     row = next(csv.reader([text or "="], skipinitialspace=True))
     parts = [each.rpartition("=") for each in row]
     weights = {name: float(number) for name, _, number in parts if name}
