@@ -96,6 +96,12 @@ def test_the_quality_chooses_only_what_is_not_given() -> None:
     assert (given.ensemble, given.epochs, given.dropout) == (2, 3, 0.3)
 
 
+def test_many_classes_have_wider_layers() -> None:
+    found = [Settings().for_rows(900, "multiclass", classes).hidden_units for classes in (9, 10)]
+    assert found == [(128, 64, 32), (256, 128, 64)]
+    assert Settings(hidden_units=(8,)).for_rows(900, "multiclass", 26).hidden_units == (8,)
+
+
 @pytest.mark.parametrize(
     ("quality", "task", "rows", "dropout"),
     [

@@ -97,7 +97,10 @@ HYPERPARAMETERS: dict[str, tuple[Callable[[str], Any], str]] = {
         positive_float,
         "peak of the cosine schedule; default: chosen from the batch size",
     ),
-    "hidden_units": (layer_widths, "widths of the hidden layers, such as 128,64,32"),
+    "hidden_units": (
+        layer_widths,
+        "widths of the hidden layers, such as 128,64,32; default: chosen from the number of classes",
+    ),
     "embedding_size": (positive_int, "width of the embedding of a code"),
     "ensemble": (
         positive_int,

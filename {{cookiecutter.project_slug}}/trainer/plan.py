@@ -55,6 +55,7 @@ def main(arguments: Sequence[str]) -> int:
     statistics = read_statistics(request.output, schema)
     rows = sum(statistics.rows.values())
     train_rows = round(statistics.rows["train"] / sample.share)
+    classes = len(statistics.label.classes)
     row_bytes = BYTES_PER_VALUE * (len(schema.numeric) + schema.code_width + 1)
     shards = sum(each.stat().st_size for each in request.output.rglob(files.SHARDS))
     result = {
@@ -67,7 +68,7 @@ def main(arguments: Sequence[str]) -> int:
         "shard_bytes_per_row": shards / rows,
         "array_bytes_per_row": row_bytes,
         "window_rows": (WINDOW_MB - READER_MB) * 2**20 // row_bytes // COPIES_IN_MEMORY,
-        "settings": settings.for_rows(train_rows, schema.task).as_json(),
+        "settings": settings.for_rows(train_rows, schema.task, classes).as_json(),
     }
     write_json(options.result, result)
     return 0

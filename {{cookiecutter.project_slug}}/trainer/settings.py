@@ -13,6 +13,8 @@ MOST_EPOCHS, FEWEST_EPOCHS = 100, 2
 STEPS_PER_EPOCH = 100
 SMALL_DATA_ROWS, SMALL_DATA_DROPOUT = 200_000, 0.1
 LARGEST_BATCH, SMALLEST_BATCH = 1024, 32
+# The last of the narrow layers has too few units to keep many classes apart.
+HIDDEN_UNITS, WIDE_UNITS, MANY_CLASSES = (128, 64, 32), (256, 128, 64), 10
 RATE_AT_256_ROWS = 3e-3
 AUTOMATIC: Any = None  # of any type, because `for_rows` replaces it
 # Members of the ensemble for two classes, and for other tasks, which train for longer instead. docs/accuracy.md of the
@@ -85,7 +87,7 @@ class Settings:
     max_minutes: float | None = None
     batch_size: int = AUTOMATIC
     learning_rate: float = AUTOMATIC
-    hidden_units: tuple[int, ...] = (128, 64, 32)
+    hidden_units: tuple[int, ...] = AUTOMATIC
     embedding_size: int = 8
     ensemble: int = AUTOMATIC
     dropout: float = AUTOMATIC
@@ -97,8 +99,8 @@ class Settings:
     window_groups: int | None = None
     seed: int = 1
 
-    def for_rows(self, rows: int, task: str) -> "Settings":
-        """Return settings with what is not given chosen for `rows` training rows of a task."""
+    def for_rows(self, rows: int, task: str, classes: int = 2) -> "Settings":
+        """Return settings with what is not given chosen for `rows` training rows of a task with some classes."""
         batch_size = self.batch_size or default_batch_size(rows)
         epochs = self.default_steps(rows, task) // -(-rows // batch_size)
         return replace(
@@ -107,6 +109,8 @@ class Settings:
             loss=self.loss or (LOSSES[0] if task == "regression" else None),
             epochs=self.epochs or min(max(epochs, FEWEST_EPOCHS), MOST_EPOCHS),
             batch_size=batch_size,
+            hidden_units=self.hidden_units
+            or (WIDE_UNITS if classes >= MANY_CLASSES else HIDDEN_UNITS),
             learning_rate=self.learning_rate or default_learning_rate(batch_size),
             ensemble=self.ensemble or QUALITIES[self.quality][task != "binary"],
             dropout=self.default_dropout(rows, task) if self.dropout is None else self.dropout,

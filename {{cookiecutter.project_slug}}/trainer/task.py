@@ -42,7 +42,8 @@ def main(arguments: Sequence[str]) -> int:
     if chosen.calibrate and schema.task == "regression":
         what = f"--calibrate is given, and TASK in trainer/features.py is {schema.task!r}"
         raise UserError(what, "classes, which have probabilities", "remove --calibrate")
-    settings = chosen.for_rows(statistics.rows["train"], schema.task)
+    classes = len(statistics.label.classes)
+    settings = chosen.for_rows(statistics.rows["train"], schema.task, classes)
     described, data = settings.as_json(), statistics.fingerprint
     outputs = outputs_of(options.job_dir, os.environ)
     with sole_run(outputs, position.is_chief):
