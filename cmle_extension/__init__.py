@@ -27,7 +27,7 @@ from .dataset import (
     inferred_label,
     listed_features,
 )
-from .interview import asking_again
+from .interview import asking_again, check_given_names
 from .names import checked_project_name, checked_slug, checked_smoke_test, suggested_slug
 from .quoting import parsed, quoted
 
@@ -59,6 +59,7 @@ class TemplateExtension(Extension):
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
+        check_given_names({*CHECKS, "features"})
         environment.filters.update({function.__name__: function for function in FILTERS})
         # Read now: cruft deletes the template's checkout while this module, imported from it, is still in use.
         google_cloud()

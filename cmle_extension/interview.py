@@ -3,12 +3,14 @@
 import functools
 import sys
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from types import FrameType
 from typing import Any
 
 from jinja2 import pass_context
 from jinja2.runtime import Context
 
-from .refusal import AnswerRefused
+from .recorded import recorded_answers
+from .refusal import AnswerRefused, advice, refusal, shown
 
 ENGINE_FUNCTION = "prompt_for_config"
 
@@ -59,6 +61,19 @@ def show_while_asking(lines: Iterable[str]) -> None:
     """Show lines between the questions; nothing where nobody is asked, since baking ends with them."""
     if running_interview():
         print("".join(f"{line}\n" for line in lines), end="", file=sys.stderr, flush=True)
+
+
+def check_given_names(prompts: Iterable[str]) -> None:
+    """Refuse a given answer that no prompt asks for: the engine would ignore it, and bake with the default instead."""
+    frame: FrameType | None = sys._getframe()
+    while frame and "extra_context" not in frame.f_locals:
+        frame = frame.f_back
+    given = frame.f_locals["extra_context"] if frame else None
+    prompts = sorted(prompts)
+    for name in {} if recorded_answers() else given or {}:
+        if name not in prompts:
+            remedy = advice(name, prompts, "remove it")
+            raise refusal(shown(name), "no prompt has this name", ", ".join(prompts), remedy)
 
 
 def running_interview() -> Mapping[str, Any] | None:

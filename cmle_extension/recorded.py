@@ -18,12 +18,15 @@ CRUFT_FILE = ".cruft.json"
 
 
 def recorded_answers() -> Mapping[str, str]:
-    """Return the answers of the project in the working folder, empty if cruft did not create it."""
+    """Return the answers of the project in the working folder, empty unless cruft runs and this template made it."""
+    if "cruft" not in sys.modules:
+        return {}  # a new project, created from within another one
     try:
         answers = json.loads(Path(CRUFT_FILE).read_text(encoding="utf-8"))["context"][
             "cookiecutter"
         ]
-        return {str(name): value for name, value in answers.items() if isinstance(value, str)}
+        texts = {str(name): value for name, value in answers.items() if isinstance(value, str)}
+        return texts if "data_path" in texts else {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
 

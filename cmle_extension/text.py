@@ -3,6 +3,8 @@
 import re
 import unicodedata
 
+from jinja2 import Undefined
+
 from .quoting import JINJA_MARK
 from .refusal import refusal, shown
 
@@ -15,6 +17,9 @@ def checked_text(value: object, prompt: str, noun: str = "value") -> str:
 
     `noun` names it if it is only a part of the answer, such as a column's name.
     """
+    if isinstance(value, Undefined):
+        expected = "an answer to every prompt"
+        raise refusal(prompt, "the replay file has only some of the answers", expected, "add them")
     if not isinstance(value, str):
         raise refusal(prompt, f"the {noun} is {shown(value)}", "text", "put it in quotes")
     if has_control_character(value):

@@ -1,11 +1,14 @@
 """Refusals through the engine: one line in three parts, exit code 1, and nothing on disk."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+from cmle_extension.recorded import recorded_answers
 from tests.bakery import ROOT, write_table
 
 # One for each prompt, as the rules have tests of their own.
@@ -20,6 +23,8 @@ REFUSED = [
     ({"bucket": "gs://bucket"}, "bucket: "),
     ({"scale_tier": "BASIC_GPU", "region": "africa-south1"}, "scale_tier: "),
     ({"smoke_test": "maybe"}, "'maybe'"),
+    ({"data-path": "table.csv"}, "'data-path': no prompt has this name"),
+    ({"__data_path": "table.csv"}, "'__data_path': no prompt has this name"),
 ]
 
 BAD_TABLES = [
@@ -31,15 +36,19 @@ BAD_TABLES = [
 
 
 def cookiecutter(
-    folder: Path, answers: dict[str, str], *options: str
+    folder: Path, answers: dict[str, str], *options: str, start: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run the engine as a user would, its output below `folder`."""
+    """Run the engine as a user would, in the folder `start`, its output below `folder`."""
     given = [f"{name}={value}" for name, value in answers.items()]
     output = folder / "output"
     output.mkdir()
     command = [sys.executable, "-m", "cookiecutter", str(ROOT), "--no-input", "--default-config"]
     return subprocess.run(
-        [*command, *options, "-o", str(output), *given], capture_output=True, text=True, check=False
+        [*command, *options, "-o", str(output), *given],
+        cwd=start,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -118,3 +127,44 @@ def test_cruft_refuses_too_and_creates_otherwise(tmp_path: Path) -> None:
         assert done.returncode == code, said
         assert [path.name for path in output.iterdir()] == (["fine"] if code == 0 else []), said
         assert code == 0 or "FailedHookException: project_slug: '../evil'" in said, said
+
+
+def test_a_table_is_checked_inside_another_project_too(tmp_path: Path) -> None:
+    """Only `cruft update` takes what the project was created from as it is."""
+    table = tmp_path / "sales.csv"
+    rows = "".join(f"{number / 4},{'uvw'[number % 3]},{number % 2}\n" for number in range(40))
+    table.write_text(f"a,b,y\n{rows}Total,,\n", encoding="utf-8")
+    state = {"context": {"cookiecutter": {"data_path": ""}}}
+    (tmp_path / ".cruft.json").write_text(json.dumps(state), encoding="utf-8")
+    done = cookiecutter(tmp_path, {"data_path": str(table)}, start=tmp_path)
+    assert_refused(tmp_path, done, "looks like the total")
+
+
+@pytest.mark.parametrize(
+    ("answers", "recorded"),
+    [({"data_path": "a.csv"}, {"data_path": "a.csv"}), ({"full_name": "A"}, {})],
+    ids=["this template", "another template"],
+)
+def test_cruft_records_the_answers_of_this_template_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: dict[str, str], recorded: object
+) -> None:
+    state = {"context": {"cookiecutter": answers}}
+    (tmp_path / ".cruft.json").write_text(json.dumps(state), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "cruft", ModuleType("cruft"))
+    assert recorded_answers() == recorded
+
+
+def test_a_replay_file_with_some_of_the_answers_is_refused(tmp_path: Path) -> None:
+    replay = tmp_path / "replay.json"
+    replay.write_text('{"cookiecutter": {"project_name": "Sales"}}', encoding="utf-8")
+    command = [sys.executable, "-m", "cookiecutter", str(ROOT), "--default-config"]
+    (tmp_path / "output").mkdir()
+    done = subprocess.run(
+        [*command, "--replay-file", str(replay), "-o", str(tmp_path / "output")],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert_refused(tmp_path, done, "project_name: the replay file")
