@@ -105,7 +105,7 @@ def newest_metrics() -> Path:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests; -- fast: seconds; default: a minute or two; -- full: every covered answer set, real data."""
+    """Run the tests; -- fast: two or three minutes; default: about eight; -- full: every covered answer set, real data."""
     arguments = list(session.posargs)
     speed = arguments.pop(0) if arguments and arguments[0] in SPEEDS else "minute"
     # Without compiled bytecode, Google's clients take three times as long to import.

@@ -114,3 +114,20 @@ def test_every_page_is_linked() -> None:
     for name in ("README.md", "CONTRIBUTING.md"):
         text = (ROOT / name).read_text(encoding="utf-8")
         assert [page for page in pages if f"(docs/{page})" not in text] == [], name
+
+
+@pytest.mark.parametrize("folder", [ROOT, SOURCES], ids=["template", "project"])
+def test_a_readme_names_every_file_of_the_trainer_and_counts_none(folder: Path) -> None:
+    """A count is wrong as soon as a module is added."""
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    files = [f"trainer/{path.name}" for path in (SOURCES / "trainer").glob("[a-z]*.py")]
+    assert [name for name in files if f"`{name}`" not in text] == []
+    assert re.findall(r"[0-9]+ (?:modules|files)\b", text) == []
+
+
+def test_every_command_that_uses_the_cloud_has_its_permissions() -> None:
+    text = (SOURCES / "README.md").read_text(encoding="utf-8").split("### Permissions")[1]
+    commands = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    named = {name.split()[0] for line in commands for name in re.findall("`([^`]+)`", line)}
+    used = {"bucket", "prepare", "check", "submit", "tune", "image", "deploy", "batch"}
+    assert named == used
