@@ -61,6 +61,7 @@ def read_text(path: Path, share: int = 1) -> RawTable:
 
 
 def csv_table(head: Piece, blocks: Sequence[Piece], encoding: str, declared: str) -> RawTable:
+    csv.field_size_limit(HEAD_BYTES)  # what preparation reads as a line, too
     text = decoded(head, encoding)
     comment = comment_of(text)
     text = without_marks(text, comment)

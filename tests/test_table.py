@@ -207,3 +207,10 @@ def test_lists_and_objects_of_json_lines_are_not_used(tmp_path: Path) -> None:
     )
     assert table.columns["tags"].reason == "its cells are lists or objects"
     assert "tags:ignore" in inferred_features(str(tmp_path / "a.jsonl"), "y")
+
+
+def test_a_cell_may_be_as_long_as_the_line_that_preparation_reads(tmp_path: Path) -> None:
+    path = tmp_path / "letters.csv"
+    rows = [f"{'x' * 200_000},{number}" for number in range(3)]
+    path.write_text("\n".join(["letter,y", *rows]), encoding="utf-8")
+    assert len(read_table(str(path)).columns["letter"].cells[0]) == 200_000
