@@ -10,6 +10,7 @@ from launcher.spec.custom_job import Run, custom_job_of
 from launcher.spec.job_file import read_job
 
 from tests.bakery import ROOT, SOURCES, Answers, bake, files_of, write_table
+from tests.mistakes import PLANTS
 
 RUN = Run("a-run", "gs://other/package.tar.gz", "0123456789abcdef" * 4, "gs://other/data")
 FIELDS = ("displayName", "outputUriPrefix", "workerPoolSpecs")
@@ -131,3 +132,11 @@ def test_every_command_that_uses_the_cloud_has_its_permissions() -> None:
     named = {name.split()[0] for line in commands for name in re.findall("`([^`]+)`", line)}
     used = {"bucket", "prepare", "check", "submit", "tune", "image", "deploy", "batch"}
     assert named == used
+
+
+def test_the_readme_counts_the_mistakes_that_are_planted() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    sentence = re.search(r"more than ([0-9]+) planted mistakes of ([0-9]+) kinds", text)
+    assert sentence and int(sentence[1]) < len(PLANTS)
+    kinds = {re.split("[ -]", plant.name)[0] for plant in PLANTS}
+    assert int(sentence[2]) == len(kinds)
