@@ -14,6 +14,7 @@ from trainer.data.statistics import Statistics
 from trainer.model import Model, boundaries_of, build_optimizer, fixed_width, treatments
 from trainer.training.layers import (
     MOST_CROSSES,
+    Calendar,
     FirstDense,
     Heads,
     MemberDense,
@@ -102,8 +103,8 @@ def test_only_inputs_without_weights_before_them_are_fixed(
     assert fixed_width(columns, [keras.layers.ReLU()(learned), columns[1]]) == 0
     layers = Model(schema, statistics, SETTINGS).network.layers
     [fixed] = [layer.fixed for layer in layers if isinstance(layer, FirstDense)]
-    [encoded] = [layer.output for layer in layers if isinstance(layer, PiecewiseLinear)]
-    assert fixed == encoded.shape[1]
+    encoded = [layer for layer in layers if isinstance(layer, PiecewiseLinear | Calendar)]
+    assert fixed == sum(layer.output.shape[1] for layer in encoded)
 
 
 def test_dropout_leaves_out_the_same_units_for_all_members() -> None:
