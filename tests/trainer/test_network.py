@@ -11,7 +11,7 @@ from recorder import SETTINGS, batches, splits_of
 from trainer.data.schema import Schema
 from trainer.data.shards import Split
 from trainer.data.statistics import Statistics
-from trainer.model import Model, boundaries_of, build_optimizer, fixed_width, treatments
+from trainer.model import Model, boundaries_of, build_optimizer, treatments
 from trainer.training.layers import (
     MOST_CROSSES,
     Calendar,
@@ -20,6 +20,7 @@ from trainer.training.layers import (
     MemberDense,
     MemberDropout,
     PiecewiseLinear,
+    fixed_width,
     pairs_to_cross,
 )
 from trainer.training.optimizer import Treatment
@@ -97,10 +98,13 @@ def test_the_first_layer_computes_no_gradient_of_inputs_that_nothing_learns() ->
 def test_only_inputs_without_weights_before_them_are_fixed(
     schema: Schema, statistics: Statistics
 ) -> None:
-    columns = keras.Input((2,)), keras.Input((3,))
-    learned = keras.layers.Dense(4)(columns[0])
-    assert fixed_width(columns, [columns[1], columns[0], learned, columns[1]]) == 5
-    assert fixed_width(columns, [keras.layers.ReLU()(learned), columns[1]]) == 0
+    two, three = keras.Input((2,)), keras.Input((3,))
+    learned, joined = keras.layers.Dense(4)(two), keras.layers.Concatenate
+    assert fixed_width(joined()([three, two, learned, three])) == 5
+    assert fixed_width(joined()([keras.layers.ReLU()(learned), three])) == 0
+    assert fixed_width(keras.layers.ReLU()(joined()([two, three]))) == 5
+    # A layer of the user's before the first one learns by the gradient of all its outputs.
+    assert fixed_width(keras.layers.LayerNormalization()(joined()([two, three]))) == 0
     layers = Model(schema, statistics, SETTINGS).network.layers
     [fixed] = [layer.fixed for layer in layers if isinstance(layer, FirstDense)]
     encoded = [layer for layer in layers if isinstance(layer, PiecewiseLinear | Calendar)]

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +40,7 @@ from trainer.training.layers import (
     PiecewiseLinear,
     WideTable,
     WordMeans,
+    fixed_width,
     pairs_to_cross,
 )
 from trainer.training.linear import linear_baseline, suits_logarithms
@@ -238,12 +238,11 @@ def build_network(schema: Schema, statistics: Statistics, settings: Settings) ->
         dropout = min(WORD_DROPOUTS * settings.dropout, 0.5)
         means = WordMeans(counts[coded:], schema.text_words, settings.embedding_size, dropout)
         deep.append(means(codes[:, coded:]))
-    fixed = fixed_width([numbers, codes], deep)
     if has_two_networks(schema, settings):
         waves = Periodic(boundaries_of(statistics, settings), PERIODIC_UNITS)(numbers)
-        hidden = two_networks(concatenated(deep), concatenated([*deep, waves]), settings, fixed)
+        hidden = two_networks(concatenated(deep), concatenated([*deep, waves]), settings)
     else:
-        hidden = hidden_layers(concatenated(deep), settings, fixed)
+        hidden = hidden_layers(concatenated(deep), settings)
     if settings.ensemble > 1:
         wide = [keras.layers.Reshape((1, outputs))(part) for part in wide]
         scores = Heads(outputs)(hidden)
@@ -256,12 +255,6 @@ def concatenated(parts: Sequence[Any]) -> Any:
     return keras.layers.Concatenate()(parts) if len(parts) > 1 else parts[0]
 
 
-def fixed_width(inputs: Sequence[Any], parts: Sequence[Any]) -> int:
-    """Return how many columns the first parts have that come from no layer that learns."""
-    fixed = takewhile(lambda part: not keras.Model(inputs, part).trainable_variables, parts)
-    return sum(part.shape[1] for part in fixed)
-
-
 def has_two_networks(schema: Schema, settings: Settings) -> bool:
     """Return whether quality `best` has a second network; of two classes both would learn the same."""
     if schema.task == "binary" or not schema.numeric:
@@ -269,12 +262,12 @@ def has_two_networks(schema: Schema, settings: Settings) -> bool:
     return settings.quality == "best" and settings.ensemble >= FEWEST_MEMBERS_OF_TWO
 
 
-def two_networks(inputs: Any, more_inputs: Any, settings: Settings, fixed: int) -> Any:
+def two_networks(inputs: Any, more_inputs: Any, settings: Settings) -> Any:
     """Return the last hidden layers, [rows, members, units], of two networks that share an ensemble: they differ more than its members do."""
     half = settings.ensemble // 2
     sizes = (settings.ensemble - half, half)
     networks = [
-        hidden_layers(each, replace(settings, ensemble=members), fixed)
+        hidden_layers(each, replace(settings, ensemble=members))
         for each, members in zip((inputs, more_inputs), sizes, strict=True)
     ]
     return keras.layers.Concatenate(axis=1)(networks)
@@ -291,20 +284,17 @@ def boundaries_of(statistics: Statistics, settings: Settings) -> list[tuple[floa
     ]
 
 
-def hidden_layers(hidden: Any, settings: Settings, fixed: int) -> Any:
-    """Return the last hidden layer on float32 [rows, width]: [rows, units], or [rows, members, units] of an ensemble.
-
-    The first `fixed` columns come from no layer that learns.
-    """
+def hidden_layers(hidden: Any, settings: Settings) -> Any:
+    """Return the last hidden layer on float32 [rows, width]: [rows, units], or [rows, members, units] of an ensemble."""
     is_ensemble = settings.ensemble > 1
     dropout = MemberDropout if is_ensemble else keras.layers.Dropout
     for number, units in enumerate(settings.hidden_units):
         if number > 0:
             dense = keras.layers.Dense(units, kernel_initializer="he_normal")
         elif is_ensemble:
-            dense = MemberDense(settings.ensemble, units, fixed)
+            dense = MemberDense(settings.ensemble, units, fixed_width(hidden))
         else:
-            dense = FirstDense(units, fixed)
+            dense = FirstDense(units, fixed_width(hidden))
         hidden = keras.layers.ReLU()(dense(hidden))
         hidden = dropout(settings.dropout)(hidden)
     return hidden

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from heapq import nsmallest
-from itertools import combinations
+from itertools import combinations, takewhile
 from typing import Any
 
 import keras
@@ -226,6 +226,20 @@ class FirstDense(keras.layers.Layer):  # type: ignore[misc]
 
     def multiplied(self, values: Any, kernel: Any, training: bool | None) -> Any:
         return product(values, kernel, self.fixed) if training else tf.matmul(values, kernel)
+
+
+def fixed_width(values: Any) -> int:
+    """Return how many of the first columns of a Keras tensor [rows, width] come from no layer that learns.
+
+    If other layers than `Concatenate` make it, and one of them learns, these are none.
+    """
+    maker = values._keras_history.operation
+    parts = maker.input if isinstance(maker, keras.layers.Concatenate) else [values]
+    return sum(part.shape[1] for part in takewhile(is_fixed, parts))
+
+
+def is_fixed(part: Any) -> bool:
+    return not keras.Model(keras.utils.get_source_inputs(part), part).trainable_variables
 
 
 def product(values: Any, kernel: Any, fixed: int) -> Any:
