@@ -1,0 +1,36 @@
+"""What `evaluate` prints: in words, within 80 columns, without exponents."""
+
+from pathlib import Path
+
+import pytest
+from trainer.evaluate import important, report
+from trainer.evaluation.page import shown
+from trainer.run.console import Console
+
+
+def test_what_may_be_chance_is_not_said_to_matter() -> None:
+    chance = {"mean": 0.01, "deviation": 0.01}
+    assert important({"a": {"mean": 0.3, "deviation": 0.1}, "b": chance}) == "a matter most"
+    assert (
+        important({"b": chance, "c": {"mean": 0.0, "deviation": 0.0}})
+        == "none matters beyond chance"
+    )
+
+
+def test_the_measures_fit_into_80_columns(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    measure = {"value": 0.0001234, "low": 0.0001234, "high": 0.0001234, "constant": 0.0001234}
+    source = {"text": "eval split: it chose the weights of the run"}
+    found = {"metrics": {"calibration_error": measure}, "importance": {}, "drift": {}}
+    document = {"rows": 12, "source": source, "revealing": [], **found}
+    report(document, tmp_path, "", Console())
+    assert max(map(len, capsys.readouterr().err.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(28708.09, "28,708"), (-1.5e6, "-1,500,000"), (9999.6, "10,000"), (0.12345, "0.1235"), (1e20, "1e+20"), (12, "12"), (None, "-")],
+)  # fmt: skip
+def test_large_measures_are_shown_without_an_exponent(value: float | None, text: str) -> None:
+    assert shown(value) == text
