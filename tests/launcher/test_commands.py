@@ -65,8 +65,8 @@ def test_each_option_belongs_to_a_command() -> None:
 @pytest.mark.parametrize(
     ("command", "error"),
     [
-        ("prepare --dry-run", "--dry-run beside --engine local; expected --engine vertex"),
-        ("prepare --engine bigquery --dry-run", "--dry-run beside --engine bigquery; expected"),
+        ("prepare --dry-run", "--dry-run without --engine; expected --engine vertex, whose job it"),
+        ("prepare --engine bigquery --dry-run", "--dry-run with --engine bigquery; expected"),
         ("deploy --promote --dry-run", "--dry-run beside --promote; expected one of them"),
         ("deploy --undeploy all --traffic 20", "--traffic beside --undeploy; expected one of"),
     ],

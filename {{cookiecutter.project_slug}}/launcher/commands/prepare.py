@@ -19,9 +19,10 @@ LARGE_SHARE, LONGEST_HOURS, BYTES_PER_SECOND = 0.5, 1, 80e6
 def prepare(session: Session) -> int:
     options, engine = session.options, session.options.engine
     uploads = options.upload and not options.dry_run
-    if engine != "vertex":
-        expected = "--engine vertex, whose job it prints"
-        session.refuse_beside(f"engine {engine or 'local'}", ("dry_run",), expected)
+    if options.dry_run and engine != "vertex":
+        given = f"with --engine {engine}" if engine else "without --engine"
+        fix = "add --engine vertex, or leave out --dry-run"
+        raise UserError(f"--dry-run {given}", "--engine vertex, whose job it prints", fix)
     if engine is None:
         advise(session)
     reused = ["--reuse"] * (uploads and engine != "bigquery")
