@@ -110,6 +110,14 @@ def test_no_statement_is_too_long_for_bigquery(schema: Schema) -> None:
     assert max(map(len, statements)) < 1 << 20
 
 
+def test_duckdb_gives_numbers_in_the_types_of_shards_and_joins_cells_alike() -> None:
+    query = "SELECT 0.1 AS x0, 7 AS k0, 't' AS t0, ARRAY_TO_STRING(['a', NULL, ''], '-') AS joined"
+    found = duckdb.sql(engine.in_duckdb(query, [pa.float32(), pa.int32(), None])).to_arrow_table()
+    assert [*map(str, found.schema.types)] == ["float", "int32", "string", "string"]
+    assert found.to_pylist() == [{"x0": 0.10000000149011612, "k0": 7, "t0": "t", "joined": "a-"}]
+    assert "CONCAT_WS" in engine.in_duckdb(query)
+
+
 def test_the_order_of_rows_does_not_change_the_split(
     schema: Schema, rows: list[Row], tmp_path: Path
 ) -> None:

@@ -13,7 +13,7 @@ import re
 import shutil
 import uuid
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -235,7 +235,7 @@ class BigQuery:
         with explained("the rows of a query"):
             return [tuple(row.values()) for row in job.result()]
 
-    def batches(self, query: str, rows: int = BATCH_ROWS) -> Any:
+    def batches(self, query: str, rows: int = BATCH_ROWS, types: Sequence[Any] = ()) -> Any:
         if query.endswith(BY_KEY):
             count = self.rows("SELECT COUNT(*) FROM prepared")[0][0]
             parts = min(1 << ((count - 1) // ROWS_AT_ONCE).bit_length(), MOST_PARTS)

@@ -14,6 +14,8 @@ from trainer.preprocessing.columns import date_column
 RULES_AT_ONCE = 12
 NAMED = ("True", "TRUE", "False", "FALSE", "nan", "NaN")
 MIDNIGHT = " 00:00+00:00 00"  # after the date of a canonical date
+# Which texts may hold a number that engines read differently; an engine may search for less.
+MAY_BE_MISREAD = "CREATE TEMP FUNCTION may_be_misread(text STRING) AS (STRPOS(text, '_') > 0 OR STRPOS(text, '0x') > 0 OR STRPOS(text, '0X') > 0)"
 
 
 def literal(text: str) -> str:
@@ -77,6 +79,7 @@ def words(column: str, schema: Schema) -> str:
 
 def functions(schema: Schema) -> Iterator[str]:
     """Yield SQL that defines functions for what the queries need of many columns: translating it for each takes longer."""
+    yield MAY_BE_MISREAD
     yield f"CREATE TEMP FUNCTION known_cell(cell STRING) AS ({known('cell', schema)})"
     yield f"CREATE TEMP FUNCTION plain_cell(cell STRING) AS ({plain('cell')})"
     for position, unit in enumerate(number_units(schema)):

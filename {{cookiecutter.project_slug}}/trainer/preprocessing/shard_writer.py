@@ -47,7 +47,8 @@ def write_shards(
     target = shard_schema(schema, coding.weight)
     folder.mkdir()
     query = sql.encoded(schema, split, coding.joins, bool(coding.weight))
-    batches = engine.batches(query, ROWS_AT_ONCE)
+    types = [None if field.name in coding.cells else field.type for field in target]
+    batches = engine.batches(query, ROWS_AT_ONCE, types)
     parts = by_shard(batches, shard_count(rows))
     encoded = (
         (number, with_codes(rows.rename_columns(target.names), schema, coding).cast(target))

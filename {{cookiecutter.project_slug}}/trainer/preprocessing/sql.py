@@ -133,7 +133,6 @@ def validated_rows(
         for index, _ in date_columns(schema)
     ]
     relations, last = dated(schema)
-    odd = " OR ".join(f"STRPOS(row_text, '{mark}') > 0" for mark in ("_", "0x", "0X"))
     numbers = number_columns(schema)
     weights, more = ["weight"] * bool(weight_column), []
     if weights:
@@ -151,7 +150,7 @@ def validated_rows(
         cells_of_row = f"IF(reason IS NULL, NULL, {cells_of_row})"
     return (
         f"WITH {keyed},"
-        f" cleaned AS (SELECT {', '.join([*columns, *dates])}, known_cell(label) AS label, {odd} AS underscored, {keys} FROM texts),"
+        f" cleaned AS (SELECT {', '.join([*columns, *dates])}, known_cell(label) AS label, may_be_misread(row_text) AS underscored, {keys} FROM texts),"
         f" {''.join(f'{relation}, ' for relation in relations)}"
         f" labelled AS (SELECT {', '.join([*columns, *numbers])}, {label} AS label, underscored, {both} FROM {last}),"
         f" numbered AS (SELECT *{y} FROM labelled),"
