@@ -209,26 +209,58 @@ def test_a_loader_that_is_killed_is_reported_as_such(waiting: NewModel, schema: 
 def test_the_loader_has_an_empty_home_and_ends_without_a_request(waiting: NewModel) -> None:
     home = waiting.folder.parent / "home"
     assert home.is_dir() and not list(home.iterdir())
-    output, errors = waiting.loader.communicate("", timeout=120)
-    assert waiting.loader.returncode == 0 and not output, errors
+    waiting.connection.close()
+    waiting.loader.join(timeout=120)
+    assert waiting.loader.exitcode == 0
 
 
-@pytest.mark.parametrize(("trial", "waits_with"), [("", "True"), ("7", "False")])
-def test_the_loader_of_a_trial_waits_without_tensorflow(trial: str, waits_with: str) -> None:
-    program = (
-        "import sys; from trainer.publish import main; main(); print('tensorflow' in sys.modules)"
-    )
-    variables = {**os.environ, **({"CLOUD_ML_TRIAL_ID": trial} if trial else {})}
+def test_what_a_loader_writes_last_says_why_it_ended(waiting: NewModel, schema: Schema) -> None:
+    waiting.connection.send("no request")
+    with pytest.raises(UserError, match=r"cannot predict with the exported model \(ValueError: "):
+        waiting.predictions([], schema)
+
+
+def output_of(program: str, **variables: str) -> str:
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=Path(task.__file__).parents[1],
-        env=variables,
-        input="",
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **variables},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert done.stdout.strip() == waits_with
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("trial", "waits_with"), [({}, "True"), ({"CLOUD_ML_TRIAL_ID": "7"}, "False")]
+)
+def test_the_loader_of_a_trial_waits_without_tensorflow(
+    trial: dict[str, str], waits_with: str, tmp_path: Path
+) -> None:
+    (tmp_path / "home").mkdir()
+    program = f"""
+import multiprocessing, pathlib, sys
+from trainer.publish import load_on_request
+load_on_request(pathlib.Path({str(tmp_path)!r}), *multiprocessing.Pipe())
+print("tensorflow" in sys.modules)
+"""
+    assert output_of(program, **trial) == waits_with
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems copy no process")
+def test_the_loader_is_a_copy_of_this_process_until_tensorflow_has_computed() -> None:
+    program = """
+from trainer.publish import can_fork
+from trainer.training.tensorflow_setup import import_tensorflow
+found = [can_fork()]
+import_tensorflow()
+found.append(can_fork())
+import tensorflow
+tensorflow.constant(1) + 1
+print(*found, can_fork())
+"""
+    assert output_of(program) == "False True False"
 
 
 SIGNALLED = """

@@ -1,24 +1,27 @@
 """A new model on its way to the outputs: loaded by another process, compared with the network, then copied.
 
-`python -m trainer.publish` is that process. It loads as servers do, by TensorFlow's C++ loader.
+That process loads as servers do, by TensorFlow's C++ loader.
 """
 
 import contextlib
 import json
+import multiprocessing
 import os
 import shutil
-import subprocess
+import signal
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-import trainer
 from trainer.data import files
 from trainer.data.cells import text
 from trainer.data.schema import Schema
@@ -27,6 +30,7 @@ from trainer.run.outputs import SAVED_MODEL
 from trainer.serving import SCORES, SIGNATURE, json_value, read_saved_model
 
 TOLERANCE = TOTAL_TOLERANCE = 1e-3
+HOME, ERRORS = "home", "errors"
 # These operations need the process, or the files, of the machine that exported the model.
 BOUND_TO_THIS_MACHINE = ("PyFunc", "PyFuncStateless", "EagerPyFunc", "ReadFile")
 
@@ -36,7 +40,8 @@ class NewModel:
     """A local folder to export to, and a process that waits to load the model from it."""
 
     folder: Path
-    loader: "subprocess.Popen[str]"
+    loader: BaseProcess
+    connection: "Connection[Any, Any]"
 
     def publish(
         self, target: Path, data_dir: Path, schema: Schema, trained: npt.NDArray[Any] | None
@@ -63,59 +68,64 @@ class NewModel:
     ) -> list[dict[str, Any]]:
         """Return the predictions of the other process for raw rows; raise `UserError` if it cannot load or call the model."""
         texts = [{name: text(row[name], schema.decimal) for name in row} for row in rows]
-        request = json.dumps([str(self.folder), texts])
-        output, errors = self.loader.communicate(f"{request}\n")
-        if self.loader.returncode < 0:
-            raise UserError(
-                f"signal {-self.loader.returncode} ended the process that loads the exported model",
-                "a process that ends by itself",
-                "run the command again, on a machine with more memory if the system ended it",
-            )
-        response = json.loads(output or "null")
+        response = self.response(str(self.folder), texts)
         if isinstance(response, list):
             return response
-        reason = response or (errors.strip().splitlines() or ["no message"])[-1]
         raise UserError(
-            f"another process cannot predict with the exported model ({reason})",
+            f"another process cannot predict with the exported model ({response})",
             "a model of TensorFlow operations that needs nothing of the process that exported it",
             "correct Serving, or the layers that it calls, in trainer/model.py",
         )
 
+    def response(self, *request: Any) -> Any:
+        """Return what the other process sends, or what it has written last if it has ended; raise `UserError` if a signal ended it."""
+        try:
+            self.connection.send(request)
+            return self.connection.recv()
+        except (EOFError, OSError):
+            self.loader.join()
+        if (self.loader.exitcode or 0) < 0:
+            raise UserError(
+                f"signal {-(self.loader.exitcode or 0)} ended the process that loads the exported model",
+                "a process that ends by itself",
+                "run the command again, on a machine with more memory if the system ended it",
+            )
+        written = (self.folder.parent / ERRORS).read_text("utf-8", "replace").strip()
+        return (written.splitlines() or ["no message"])[-1]
+
 
 @contextlib.contextmanager
 def new_model() -> Iterator[NewModel]:
-    """Yield a folder for a model, and a process that loads it: started early, because importing TensorFlow takes seconds."""
+    """Yield a folder for a model, and a process that loads it, started early: elsewhere than on Linux it imports TensorFlow first."""
     with tempfile.TemporaryDirectory(prefix="model-", ignore_cleanup_errors=True) as name:
-        home = Path(name) / "home"
-        home.mkdir()
-        loader = start_loader(home)
+        (Path(name) / HOME).mkdir()
+        context: Any = multiprocessing.get_context("fork" if can_fork() else "spawn")
+        ours, theirs = context.Pipe()
+        loader = context.Process(target=load_on_request, args=(Path(name), theirs, ours))
+        with warnings.catch_warnings():  # Python warns of the threads that `can_fork` counts
+            warnings.simplefilter("ignore", DeprecationWarning)
+            loader.start()
+        theirs.close()
         try:
-            yield NewModel(Path(name) / "model", loader)
+            yield NewModel(Path(name) / "model", loader, ours)
         finally:
             loader.kill()
-            loader.communicate()
+            loader.join()
 
 
-def start_loader(home: Path) -> "subprocess.Popen[str]":
-    """Start this module with `home`, which is empty, as HOME and working folder, and without a GPU or a cluster.
+def can_fork() -> bool:
+    """Return whether a copy of this process would work: no thread is missing there but those of libraries that expect it.
 
-    In a session of its own, because signals to the group are for the process that trains. It ends with that process, whose
-    end closes its standard input.
+    It has what is imported, so it takes neither the time nor the memory for another TensorFlow. After TensorFlow has
+    computed, as in tests, or has begun to use a GPU or a TPU, it would wait for ever.
     """
-    variables = {key: os.environ[key] for key in os.environ if key != "TF_CONFIG"}
-    variables |= {"HOME": str(home), "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
-    variables["PYTHONPATH"] = str(Path(trainer.__path__[0]).parent)
-    return subprocess.Popen(
-        [sys.executable, "-m", "trainer.publish"],
-        cwd=home,
-        env=variables,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-        encoding="utf-8",
-        errors="replace",
-    )
+    if sys.platform != "linux" or "tensorflow" not in sys.modules:
+        return False
+    from tensorflow.python.eager import context
+
+    threads = len(os.listdir("/proc/self/task"))
+    computed = getattr(context.context(), "_initialized", True)
+    return not computed and threads <= (os.cpu_count() or 1) + 2  # NumPy's, Arrow's, this one
 
 
 def check_served(
@@ -214,24 +224,34 @@ def bound_operations(folder: Path) -> list[str]:
     return sorted(found.intersection(BOUND_TO_THIS_MACHINE))
 
 
-def main() -> None:
-    """Load a model and print its predictions as JSON, or why it cannot; end without a request."""
+def load_on_request(folder: Path, connection: Any, other_end: Any) -> None:
+    """Load a model and send its predictions, or why it cannot, in a process that ends with the one that trains.
+
+    In a session of its own, because signals to the group are for that one, with an empty HOME and without a GPU or a cluster.
+    """
+    other_end.close()  # so that the end of the other process closes it
+    if hasattr(os, "setsid"):  # not on Windows
+        os.setsid()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    os.dup2(os.open(folder / ERRORS, os.O_CREAT | os.O_WRONLY), sys.stderr.fileno())
+    os.chdir(folder / HOME)
+    os.environ |= {"HOME": str(folder / HOME), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    os.environ.pop("TF_CONFIG", None)
     if "CLOUD_ML_TRIAL_ID" not in os.environ:  # trials may share the memory of one machine
         import tensorflow  # noqa: F401  before the request, because it takes the longest
 
-    if not (request := sys.stdin.readline()):
-        return
-    folder, rows = json.loads(request)
     try:
-        bound = bound_operations(Path(folder))
-        response: Any = f"it calls {', '.join(bound)}" if bound else load_and_predict(folder, rows)
+        model, rows = connection.recv()
+    except EOFError:
+        return
+    try:
+        bound = bound_operations(Path(model))
+        response: Any = f"it calls {', '.join(bound)}" if bound else load_and_predict(model, rows)
     except Exception as error:
         # TensorFlow begins with headings such as "Graph execution error:".
         lines = [line for line in str(error).splitlines() if line.strip() and line[-1] != ":"]
         response = f"{type(error).__name__}: {' '.join(lines)[:200]}"
-    print(json.dumps(response), flush=True)
+    connection.send(response)
     os._exit(0)  # the process that trains waits for this one, and to end TensorFlow takes long
-
-
-if __name__ == "__main__":
-    main()

@@ -1,5 +1,6 @@
 """The smoke test: import every module, train one step on made-up rows, export, reload, compare."""
 
+import contextlib
 import importlib
 import pkgutil
 import time
@@ -12,6 +13,7 @@ from trainer.publish import NewModel, check_served, new_model
 from trainer.run.console import Console
 from trainer.run.errors import UserError
 from trainer.settings import Settings
+from trainer.training.tensorflow_setup import import_tensorflow, start_tensorflow
 
 MADE_UP_ROWS = 64
 MADE_UP_VALUES = ("a", "b", "c")
@@ -20,6 +22,8 @@ MADE_UP_VALUES = ("a", "b", "c")
 def smoke_test(schema: Schema, console: Console) -> int:
     """Return 0, or raise `UserError` if the package does not import, train, export or serve."""
     started = time.perf_counter()
+    with contextlib.suppress(ImportError):  # `import_all` reports it
+        import_tensorflow()
     with new_model() as exported:
         names = import_all()
         train_and_serve(schema, exported)
@@ -31,8 +35,6 @@ def smoke_test(schema: Schema, console: Console) -> int:
 
 def import_all() -> list[str]:
     """Import every module of the package, TensorFlow first; raise `UserError` for one that does not import."""
-    from trainer.training.tensorflow_setup import start_tensorflow
-
     names = [module.name for module in pkgutil.walk_packages(trainer.__path__, "trainer.")]
     name = "trainer.training.tensorflow_setup"
     try:

@@ -77,10 +77,10 @@ def train(
         console.detail(f"setting  {name} = {value}")
     console.line("start    loading TensorFlow")
     from trainer.publish import new_model
+    from trainer.training.tensorflow_setup import device_names, import_tensorflow, start_tensorflow
 
+    import_tensorflow()
     with exit_reported(), new_model() if position.is_chief else nullcontext() as exported:
-        from trainer.training.tensorflow_setup import device_names, start_tensorflow
-
         replicas = start_tensorflow(settings.seed, position)
         console.detail(f"devices  {', '.join(device_names())}; {replicas.count} replica(s)")
         from trainer.model import train_and_evaluate
