@@ -165,32 +165,31 @@ class Workbench:
 
     def train(self, table: Table, data: Path, epochs: int) -> Callable[[], Sample]:
         """Return a run of our training on prepared data, 0 epochs: by default; its report is that of `metrics.json`."""
+        return self.trained(table, ("-m", "trainer.task", "--data-dir", data), epochs)
+
+    def prepare_and_train(self, table: Table, epochs: int) -> Callable[[], Sample]:
+        """Return our preparation and training as one run, beside the import of TensorFlow."""
+        data = self.folder / "outputs" / f"prepared-{table.name}"
+        tables = ("--train", table.train, "--test", table.test, "--data-dir", data)
+        script = SCRIPTS / "ours" / "local_train.py"
+        prepares = ("--prepare", self.ours(PREPARE))
+        return self.trained(table, (script, *prepares, *tables), epochs, data)
+
+    def trained(
+        self, table: Table, program: Sequence[object], epochs: int, made: Path | None = None
+    ) -> Callable[[], Sample]:
+        """Return a run of a program that trains in the project of a table, which has yet to make the folder `made`."""
         project, python = self.baked(table), self.ours(RUNTIME)
         output = self.folder / "outputs" / "ours"
         length = ("--quality", "fast", "--epochs", str(epochs)) if epochs else ()
-        flags = ("--data-dir", data, "--job-dir", output, *length, "--quiet")
 
         def measured() -> Sample:
-            shutil.rmtree(output, ignore_errors=True)
-            sample = run([python, "-m", "trainer.task", *flags], project)
+            for folder in filter(None, (output, made)):
+                shutil.rmtree(folder, ignore_errors=True)
+            sample = run([python, *program, "--job-dir", output, *length, "--quiet"], project)
             metrics = json.loads((output / "metrics.json").read_text())
             metrics["metric"] = metrics.get("auc", metrics.get("rmse"))
             return Sample(sample.seconds, sample.peak_mb, metrics)
-
-        return measured
-
-    def prepare_and_train(self, table: Table, epochs: int) -> Callable[[], Sample]:
-        """Return our preparation and training as one run."""
-        data = self.folder / "outputs" / f"prepared-{table.name}"
-        steps = (self.prepare(table, data), self.train(table, data, epochs))
-
-        def measured() -> Sample:
-            samples = [step() for step in steps]
-            return Sample(
-                sum(sample.seconds for sample in samples),
-                max(sample.peak_mb for sample in samples),
-                samples[-1].report,
-            )
 
         return measured
 

@@ -127,9 +127,9 @@ class BothEngines(DuckDB):
         self.compare(query, lambda: self.zetasql.rows(query, self.tables(query)), lambda: found)
         return found
 
-    def batches(self, query: str, *rows: int) -> Any:
+    def batches(self, query: str, *rest: Any) -> Any:
         self.rows(query)
-        return super().batches(query, *rows)
+        return super().batches(query, *rest)
 
     def changed(self, statement: str, width: int) -> Rows:
         """Return the rows that DuckDB changes, without their cells where it removes them; DuckDB takes it back."""
