@@ -36,8 +36,8 @@ SAME_FOR_ALL = (
     "test_project",
     *("test_calibration", "test_card", "test_class_weights", "test_cluster", "test_comparison"),
     *("test_drift", "test_identity", "test_locks", "test_losses", "test_measures", "test_metrics"),
-    *("test_monitor", "test_optimizer", "test_plan", "test_provenance", "test_row_weights"),
-    *("test_schema", "test_server_load", "test_signature", "test_split_columns", "test_splits"),
+    *("test_monitor", "test_optimizer", "test_plan", "test_predict_output", "test_provenance"),
+    *("test_row_weights", "test_schema", "test_server_load", "test_signature", "test_split_columns", "test_splits"),
     *("test_table_files", "test_tables", "test_task"),
 )  # fmt: skip
 # Whole runs, which depend on the task alone: once for each task is enough.

@@ -98,17 +98,22 @@ def assert_same(
     np.testing.assert_allclose(one / scale, other / scale, rtol=0, atol=TOLERANCE)
 
 
+def predicted(prepared: Path, *source: str) -> list[dict[str, Any]]:
+    """Return what predict writes to a file for the examples, by a model or an endpoint."""
+    target = prepared / "predicted.jsonl"
+    arguments = ["--input", str(prepared / files.EXAMPLES), "--output", str(target)]
+    assert predict.main([*source, *arguments]) == 0
+    return [json.loads(line) for line in target.read_text(encoding="utf-8").splitlines()]
+
+
 def test_predictions_are_those_of_predict(
     application: Application,
     exported: Path,
     prepared: Path,
     examples: list[dict[str, Any]],
     schema: Schema,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    path = prepared / files.EXAMPLES
-    assert predict.main(["--model", str(exported), "--input", str(path)]) == 0
-    expected = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    expected = predicted(prepared, "--model", str(exported))
     found = predictions(application, examples)
     assert_same(found, expected, schema)
     assert [each.get("label") for each in found] == [each.get("label") for each in expected]
@@ -329,22 +334,13 @@ def wait_until_ready(url: str) -> None:
     raise AssertionError("the server is not ready after 90 s")
 
 
-@pytest.mark.usefixtures("capsys")
 def test_predict_asks_an_endpoint(
-    address: tuple[str, Any],
-    exported: Path,
-    prepared: Path,
-    schema: Schema,
-    capsys: pytest.CaptureFixture[str],
+    address: tuple[str, Any], exported: Path, prepared: Path, schema: Schema
 ) -> None:
-    url = f"{address[0]}/predict"
-    path = str(prepared / files.EXAMPLES)
-    printed = []
-    for source in (["--model", str(exported)], ["--url", url]):
-        assert predict.main([*source, "--input", path]) == 0
-        printed.append([json.loads(line) for line in capsys.readouterr().out.splitlines()])
-    assert len(printed[0]) == len(printed[1])
-    assert_same(printed[1], printed[0], schema)
+    expected = predicted(prepared, "--model", str(exported))
+    found = predicted(prepared, "--url", f"{address[0]}/predict")
+    assert len(found) == len(expected)
+    assert_same(found, expected, schema)
 
 
 def test_what_an_endpoint_refuses_is_one_line(

@@ -2,6 +2,7 @@
 
 The input holds raw rows: CSV, JSON or Parquet. The output has a row for each, with the columns to keep: JSON Lines on
 standard output, or a file. A cell that is empty or null, and a column that the input lacks, count as missing.
+Standard output has probabilities by class, and fewer digits if it is a terminal; a file has all of float32.
 """
 
 import argparse
@@ -35,8 +36,11 @@ from trainer.endpoint import Endpoint
 from trainer.run.console import LINE_EVERY_SECONDS, Console
 from trainer.run.errors import UserError, exit_code, nearest, shown
 from trainer.run.outputs import SAVED_MODEL, read_json
+from trainer.serving import SCORES, STATISTICS, checked_cell, input_parameters, text_signature
 
 MOST_SHOWN = 20
+PROBABILITIES = SCORES["multiclass"]
+DIGITS = {**dict.fromkeys(SCORES.values(), 4), SCORES["regression"]: 6}  # on a terminal
 INSTANCES_AT_ONCE, REQUESTS_AT_ONCE = 1_024, 4
 WRITERS: dict[str, Any] = {
     ".jsonl": None,
@@ -64,8 +68,9 @@ def main(arguments: Sequence[str]) -> int:
     keep = [*chain(*csv.reader(options.keep, skipinitialspace=True))]
     as_text = options.output and options.output.suffix != ".jsonl"  # of one type to the last row
     model = predictor(options, keep, bool(as_text))
+    tables = model.predicted(options.input)
     try:
-        write_rows(model.predicted(options.input), options.output)
+        write_rows(tables if options.output else map(model.readable, tables), options.output)
     except BrokenPipeError:  # who reads standard output has enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     model.report()
@@ -104,6 +109,7 @@ class Predictor(ABC):
     """
 
     workers: int
+    classes: Sequence[str] = ()
 
     def __init__(
         self, keep: Sequence[str], as_text: bool, console: Console, parameters: Any = None
@@ -162,6 +168,17 @@ class Predictor(ABC):
             raise UserError(what, f"one of {listed(self.having)}", "correct --keep")
         self.rows += len(batch.names)
 
+    def readable(self, table: pa.Table) -> pa.Table:
+        """Return a table for standard output: probabilities by class, if the classes are known; `DIGITS` on a terminal."""
+        digits = DIGITS if sys.stdout.isatty() else {PROBABILITIES: 17}  # all of float64
+        for name in digits.keys() - {*self.reading.keep}:
+            if (index := table.schema.get_field_index(name)) >= 0:
+                values = rounded(table[name].to_pylist(), digits[name])
+                if name == PROBABILITIES and self.classes:
+                    values = [dict(zip(self.classes, each, strict=True)) for each in values]
+                table = table.set_column(index, name, pa.array(values))
+        return table
+
     def report(self) -> None:
         """Warn of columns of the model that rows lack."""
         for name in sorted(self.parameters):
@@ -197,7 +214,6 @@ class Model(Predictor):
     """An exported model in this process."""
 
     def __init__(self, folder: Path, keep: Sequence[str], as_text: bool, console: Console) -> None:
-        from trainer.serving import STATISTICS, input_parameters, text_signature
         from trainer.training.tensorflow_setup import cores, start_tensorflow
 
         start_tensorflow(seed=0)
@@ -209,6 +225,7 @@ class Model(Predictor):
         self.workers = cores()
         held = read_json(folder / STATISTICS)  # a model of an earlier version has none
         self.training = parsed(held) if held else None
+        self.classes = self.training.label.classes if self.training else ()
         self.noted: list[tuple[str, str, int]] = []  # by several threads
 
     def table(self, batch: Batch) -> pa.Table:
@@ -245,8 +262,6 @@ class Model(Predictor):
     def result(self, batch: Batch, table: "Future[pa.Table]") -> pa.Table:
         """Return the predictions of a batch; raise `UserError` for invalid cells: the last of the first, which it shows."""
         import tensorflow as tf
-
-        from trainer.serving import checked_cell
 
         try:
             return table.result()
@@ -330,8 +345,17 @@ def json_texts(column: pa.ChunkedArray) -> pa.Array:
     return found if rows is None else found.take(rows)
 
 
+def rounded(value: Any, digits: int) -> Any:
+    """Return a number, or each in lists, to significant digits; None stays."""
+    if isinstance(value, list):
+        return [rounded(each, digits) for each in value]
+    return None if value is None else float(f"{value:.{digits}g}")
+
+
 def as_array(values: Any) -> pa.Array:
     """Return an output of the model, [rows] or [rows, values], as an Arrow array."""
+    if values.ndim == 2 and values.dtype == np.float32:  # as text, so that float64 has its digits
+        return pa.array([*values]).cast(pa.list_(pa.string())).cast(pa.list_(pa.float64()))
     array = pa.array(values if values.ndim == 1 else values.tolist())
     return array.cast(pa.string()) if values.dtype == object else array
 
