@@ -311,7 +311,8 @@ def test_a_job_gets_the_flags_of_a_run(ready: World, tmp_path: Path) -> None:
     assert re.search("since runs/0001, .* more files changed", done.stderr)
     refused = ready.run("submit", "--run", "1", "--list", code=2).stderr
     assert (
-        "error: --list beside --run; expected one of the two; leave out --run, or --list" in refused
+        "error: --run beside --list; expected --list by itself; leave out --list, or --run"
+        in refused
     )
     assert "there is no run 7 with a model" in ready.run("submit", "--run", "7", code=2).stderr
     shutil.rmtree(ready.project / "runs" / "0002" / "record")

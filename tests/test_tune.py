@@ -161,7 +161,7 @@ def test_parallel_trials_are_at_most_the_number_of_trials(ready: World, trainer:
     assert [job["parallelTrialCount"] for job in tuning_jobs(ready)] == [1]
 
 
-@pytest.mark.parametrize("option", ["--wait", "--again", "--list", "--cancel"])
+@pytest.mark.parametrize("option", ["--wait", "--again", "--dry-run"])
 def test_options_of_the_cloud_are_refused_beside_local(option: str, ready: World) -> None:
     done = ready.run("tune", "--local", option, code=2)
     assert f"{option} beside --local" in done.stderr

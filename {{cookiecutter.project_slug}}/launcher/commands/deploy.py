@@ -39,10 +39,9 @@ def deploy(session: Session) -> int:
         raise Refused(findings)
     for name, action in ACTIONS.items():
         if getattr(options, name):
-            others = [each for each in (*ACTIONS, *OF_A_DEPLOYMENT) if each != name]
-            session.refuse_beside(name, others, "one of them")
             session.require_ready()
             return action(Deployment.of(session))
+    session.refuse_beside("register_only", ("traffic", "dry_run"), "one of them")
     release, model = release_of(session)
     if options.dry_run:
         print(json.dumps(bodies(session.job, release), indent=2))
@@ -312,4 +311,3 @@ def show(deployment: Deployment) -> int:
 
 
 ACTIONS = {"list": show, "promote": promote, "rollback": rollback, "undeploy": undeploy}
-OF_A_DEPLOYMENT = ("dry_run", "register_only", "traffic")

@@ -19,6 +19,8 @@ TABLES: dict[str, dict[str, Any]] = json.loads(
 )
 COMMANDS, OPTIONS = TABLES["commands"], TABLES["options"]
 TYPES = {"int": int, "float": float}
+ACTIONS = {"list", "cancel", "fetch", "promote", "rollback", "undeploy"}
+BESIDE_ACTIONS = {"quiet", "verbose", "scale_tier", "region", "bucket", "poll_seconds", "yes"}
 
 
 @dataclass(frozen=True)
@@ -86,10 +88,19 @@ def parse(name: str, arguments: Sequence[str]) -> tuple[Options, list[str]]:
     if rest and not rest_to:
         expected = f"the options that nox -s {name} -- --help lists"
         raise UserError(f"unknown argument {rest[0]}", expected, "remove it")
-    if empty := [option for option, value in vars(options).items() if value == ""]:
-        flag = f"--{empty[0].replace('_', '-')}"
-        raise UserError(f"{flag} is empty", "a value", "give it one, or leave it out")
+    given = {flag_of(k): k for k, value in vars(options).items() if value != getattr(Options, k)}
+    if empty := [flag for flag, option in given.items() if getattr(options, option) == ""]:
+        raise UserError(f"{empty[0]} is empty", "a value", "give it one, or leave it out")
+    others = [flag for flag, option in given.items() if option not in BESIDE_ACTIONS] + rest
+    for action in (flag for flag, option in given.items() if option in ACTIONS):
+        for other in (each for each in others if each != action):
+            fix = f"leave out {action}, or {other}"
+            raise UserError(f"{other} beside {action}", f"{action} by itself", fix)
     return Options(**vars(options)), rest
+
+
+def flag_of(option: str) -> str:
+    return f"--{option.replace('_', '-')}"
 
 
 def add_option(
@@ -103,7 +114,7 @@ def add_option(
     """Add an option; one without a help text is not listed."""
     if type:
         settings["type"] = TYPES[type]
-    flags = [*filter(None, [short]), f"--{name.replace('_', '-')}"]
+    flags = [*filter(None, [short]), flag_of(name)]
     settings.setdefault("help", argparse.SUPPRESS)
     settings["default"] = getattr(Options, name)
     parser.add_argument(*([name] if positional else flags), **settings)

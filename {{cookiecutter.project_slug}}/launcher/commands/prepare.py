@@ -19,10 +19,11 @@ LARGE_SHARE, LONGEST_HOURS, BYTES_PER_SECOND = 0.5, 1, 80e6
 def prepare(session: Session) -> int:
     options, engine = session.options, session.options.engine
     uploads = options.upload and not options.dry_run
-    if options.dry_run and engine != "vertex":
+    if engine != "vertex" and (options.dry_run or options.again):
+        flag = "--dry-run" if options.dry_run else "--again"
         given = f"with --engine {engine}" if engine else "without --engine"
-        fix = "add --engine vertex, or leave out --dry-run"
-        raise UserError(f"--dry-run {given}", "--engine vertex, whose job it prints", fix)
+        fix = f"add --engine vertex, or leave out {flag}"
+        raise UserError(f"{flag} {given}", "--engine vertex, whose job it prints or sends", fix)
     if engine is None:
         advise(session)
     reused = ["--reuse"] * (uploads and engine != "bigquery")

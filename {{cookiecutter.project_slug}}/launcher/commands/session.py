@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from launcher.commands.options import Options
+from launcher.commands.options import Options, flag_of
 from launcher.console import Console, Refused, UserError
 from launcher.packaging.environment import Environment, install
 from launcher.packaging.sdist import SourceDistribution, build_source_distribution
@@ -83,11 +83,11 @@ class Session:
             raise Refused(findings)
 
     def refuse_beside(self, option: str, others: Sequence[str], expected: str) -> None:
-        """Raise `UserError` if one of the other options is given, too."""
-        for name in (name for name in others if getattr(self.options, name)):
-            flag = f"--{name.replace('_', '-')}"
-            fix = f"leave out --{option}, or {flag}"
-            raise UserError(f"{flag} beside --{option}", expected, fix)
+        """Raise `UserError` if an option is given, and one of the others, too."""
+        given = vars(self.options)
+        for name in (name for name in others if given[option] and given[name]):
+            flag, beside = flag_of(name), flag_of(option)
+            raise UserError(f"{flag} beside {beside}", expected, f"leave out {beside}, or {flag}")
 
     def run_named(self, name: str, *flags: str) -> Run:
         """Return a run of the package, whose arguments end in `flags`."""

@@ -36,7 +36,7 @@ def submit(session: Session) -> int:
 
 def with_flags_of_run(session: Session, run: str) -> Session:
     """Return a session that trains with the flags of a run on this machine; report what else differs from that run."""
-    session.refuse_beside("run", ("trial", "list", "cancel", "fetch"), "one of the two")
+    session.refuse_beside("run", ("trial",), "one of the two")
     project, console = session.project, session.console
     folder = chosen_model(project.runs, run, session.job.study).parent
     record, name = runs.read(folder), project.shown_path(folder)

@@ -33,12 +33,12 @@ def tune(session: Session) -> int:
     if findings := tier_findings(session.job):
         raise Refused(findings)
     resource_of = functools.partial(tuning_job, study=study)
-    if options.dry_run:
-        return show(session, resource_of)
     if options.local:
         expected = "--local by itself: a local study is followed to its end, and the same command resumes it"
-        session.refuse_beside("local", ("wait", "again", "list", "cancel"), expected)
+        session.refuse_beside("local", ("dry_run", "wait", "again"), expected)
         return tune_here(session, study)
+    if options.dry_run:
+        return show(session, resource_of)
     log_of = functools.partial(trial_log, study=study)
     report_ended = functools.partial(report_study, session.project, study)
     return run_in_cloud(session, TuningService, resource_of, log_of, report_ended)
