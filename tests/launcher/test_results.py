@@ -154,6 +154,12 @@ def test_two_evaluations_are_compared_row_by_row(
     printed = capsys.readouterr()
     assert f"run 3 - run 2: {line}\n" in printed.err
     assert "auc" in printed.out and "0.77" in printed.out and "0.78" in printed.out
+    assert main(["runs", "2", "3", "--json"]) == 0
+    printed = capsys.readouterr()
+    found = json.loads(printed.out)
+    assert found["runs"] == [2, 3] and found["rows"] == len(second) and printed.err == ""
+    assert found["values"] == {"auc": [0.77, 0.78], "log_loss": [None, None]}
+    assert f"{found['difference']:+.2g} ± {1.96 * found['error']:.2g} a row" in line
 
 
 @pytest.mark.parametrize(
@@ -161,6 +167,7 @@ def test_two_evaluations_are_compared_row_by_row(
     [
         (["2"], "2 does not name two runs; expected two numbers, such as 3 5"),
         (["2", "best"], "2 best does not name two runs"),
+        (["2", "3", "--sort", "eval"], "--sort beside two runs; expected one of the two; leave"),
         (["2", "4"], "0004 has no evaluation; expected one of this version; run nox -s evaluate"),
         (
             ["2", "3"],
@@ -184,6 +191,8 @@ def test_one_row_says_nothing_about_chance(
     evaluated(project, 3, [0.25])
     assert main(["runs", "2", "3"]) == 0
     assert "run 3 - run 2: -0.25 ± inf a row, 1 rows: may be chance" in capsys.readouterr().err
+    assert main(["runs", "2", "3", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["error"] is None
 
 
 def test_an_evaluation_without_the_losses_of_its_rows_gets_one_line(

@@ -41,13 +41,19 @@ def runs(session: Session) -> int:
 
 
 def pair(session: Session) -> int:
-    """Print the evaluations of two runs side by side, and whether their losses differ by more than chance."""
-    given, console = session.options.pair, session.console
+    """Print the evaluations of two runs side by side, or as JSON, and whether their losses differ by more than chance."""
+    given, options, console = session.options.pair, session.options, session.console
+    if options.sort != "run":
+        raise UserError("--sort beside two runs", "one of the two", "leave out --sort")
     if len(given) != 2 or not all(each.isdecimal() for each in given):
         what = f"{' '.join(given)} does not name two runs"
         raise UserError(what, "two numbers, such as 3 5", "see nox -s runs")
     first, second = (session.project.runs / f"{int(each):04d}" for each in given)
     found = compared(first, second)
+    if options.json:
+        error = found.error if found.rows > 1 else None  # JSON has no infinity
+        print(json.dumps({"runs": [*map(int, given)], **asdict(found), "error": error}, indent=1))
+        return 0
     cells = [(name, *map(shown, both)) for name, both in found.values.items()]
     console.table(("", *(f"run {int(each)}" for each in given)), cells)
     noise = NOISE_ERRORS * found.error
