@@ -10,7 +10,7 @@ from typing import Any
 
 from . import adult
 from .cells import MISSING, is_missing_marker
-from .data_file import PROMPT
+from .data_file import PROMPT, check_local, check_size
 from .features_text import format_features, parse_features
 from .findings import column_findings, column_lines, label_lines, unused_lines
 from .inference import Finding, described, described_dates, odd_share_is_small
@@ -32,8 +32,12 @@ def checked_data_path(value: object) -> str:
     answer = checked_text(value, PROMPT)
     if not answer:
         return ""
-    full_path = recorded_path(answer) or os.path.abspath(meant_path(answer))
-    path = checked_text(full_path, PROMPT, "full path")
+    recorded = recorded_path(answer)
+    meant = recorded or meant_path(answer)
+    if not recorded:  # what was valid once stays so
+        check_local(meant)
+        check_size(os.path.abspath(meant))
+    path = checked_text(os.path.abspath(meant), PROMPT, "full path")
     if not answers_without_table(path):
         show_while_asking(read_table(path).notes)
     return path

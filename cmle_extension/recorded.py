@@ -39,10 +39,10 @@ def recorded_path(data_path: str) -> str:
 
 def answers_without_table(data_path: str) -> Mapping[str, str]:
     """Return the recorded answers, with a warning, if the project's table is no longer at `data_path`; else empty."""
-    if not data_path or os.path.exists(data_path) or glob.glob(data_path, recursive=True):
-        return {}
     answers = recorded_answers()
-    if answers.get("__data_path") != data_path or "__table" not in answers:
+    if not data_path or answers.get("__data_path") != data_path or "__table" not in answers:
+        return {}
+    if os.path.exists(data_path) or glob.glob(data_path, recursive=True):
         return {}
     warn_of_missing(data_path)
     return answers

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from cmle_extension import data_file
 from cmle_extension.dataset import (
     checked_data_path,
     checked_features,
     checked_label,
     inferred_features,
 )
+from cmle_extension.shared import table_files
 from cmle_extension.table import cached_table, read_table
 from tests.refused import refused
 from tests.small_tables import GOOD, LINES, written
@@ -71,6 +73,13 @@ def test_a_path_that_no_file_has_runs_nothing(
     [
         ("nowhere.csv", "cannot be opened (No such file or directory)"),
         ("gs://bucket/table.csv", "gcloud storage cp"),
+        ("'gs://bucket/table.csv'", "'gs://bucket/table.csv' is not on this machine; expected"),
+        ("bq://project.dataset.table", "bq query"),
+        ("https://host/a.csv", "'https://host/a.csv' is not on this machine; expected on this"),
+        ("HTTP://host/a.csv?x=1&y=2", "download it first, as with curl -LO"),
+        ("s3://bucket/table.csv", "copy a file of it here first; the project reads gs://"),
+        ("abfss://bucket@host/table.csv", "copy a file of it here first"),
+        ("file:///tmp/table.csv", "without file://"),
         (".", "is a folder without a table"),
         ("*.csv", "cannot be opened"),
         ("x" * 5000 + ".csv", "cannot be opened"),
@@ -156,3 +165,39 @@ def test_files_that_are_not_of_one_table_are_refused(
     written(tmp_path, GOOD, "a.csv")
     written(tmp_path, content, name)
     refused(lambda: checked_data_path(str(tmp_path)), words)
+
+
+def looking(*_: object, **__: object) -> None:
+    raise AssertionError("the whole folder is looked at")
+
+
+@pytest.mark.parametrize("pattern", ["", "*", "*/", "**/*.csv", "a/**"])
+def test_a_folder_of_too_many_entries_is_refused_before_all_are_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pattern: str
+) -> None:
+    monkeypatch.setattr(data_file, "MOST_ENTRIES", 15)
+    monkeypatch.setattr(table_files, "files_of", looking)
+    monkeypatch.setattr("glob.glob", looking)
+    for folder in ("a/b", "a/c", "d"):
+        (tmp_path / folder).mkdir(parents=True)
+        for number in range(7):
+            written(tmp_path / folder, GOOD, f"{number}.csv")
+    refused(lambda: checked_data_path(f"{tmp_path}/{pattern}"), "more than 15 files and folders")
+
+
+def test_the_root_of_the_machine_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data_file, "MOST_ENTRIES", 1_000)
+    monkeypatch.setattr(table_files, "files_of", looking)
+    refused(lambda: checked_data_path("/"), "'/' holds more than 1,000 files and folders")
+
+
+def test_a_folder_of_not_too_many_entries_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data_file, "MOST_ENTRIES", 2)
+    for folder in ("table", "another"):
+        (tmp_path / folder).mkdir()
+        for number in range(2):
+            written(tmp_path / folder, GOOD, f"{number}.csv")
+    for path in ("table", "table/*.csv", "t*/1.csv"):
+        assert checked_data_path(f"{tmp_path}/{path}") == f"{tmp_path}/{path}"
