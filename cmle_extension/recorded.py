@@ -11,15 +11,17 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import FrameType
 
 from .refusal import shown
 
 CRUFT_FILE = ".cruft.json"
+CREATING_MODULE = "cruft._commands.create"
 
 
 def recorded_answers() -> Mapping[str, str]:
     """Return the answers of the project in the working folder, empty unless cruft runs and this template made it."""
-    if "cruft" not in sys.modules:
+    if "cruft" not in sys.modules or is_creating():
         return {}  # a new project, created from within another one
     try:
         answers = json.loads(Path(CRUFT_FILE).read_text(encoding="utf-8"))["context"][
@@ -29,6 +31,14 @@ def recorded_answers() -> Mapping[str, str]:
         return texts if "data_path" in texts else {}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {}
+
+
+def is_creating() -> bool:
+    """Return whether `cruft create` runs; cruft passes nothing that says so, only its frame does."""
+    frame: FrameType | None = sys._getframe()
+    while frame and frame.f_globals.get("__name__") != CREATING_MODULE:
+        frame = frame.f_back
+    return frame is not None
 
 
 def recorded_path(data_path: str) -> str:

@@ -232,3 +232,12 @@ def test_the_readme_creates_a_project_with_cruft(created: Path, tmp_path: Path) 
     shutil.copy(created / "comma.csv", tmp_path / "diamonds.csv")
     cruft(tmp_path, *words)
     assert (tmp_path / "diamonds" / ".cruft.json").is_file()
+
+
+def test_a_project_created_within_another_one_is_a_new_one(created: Path, project: Path) -> None:
+    shutil.copy(created / "comma.csv", project)
+    inner = create(created / "template", project, "comma.csv", "--checkout", "older")
+    state = json.loads((inner / ".cruft.json").read_text(encoding="utf-8"))
+    context = state["context"]["cookiecutter"]
+    assert context["__smoke_test"] == "skip"  # not that of an update
+    assert context["__data_path"] == str(project / "comma.csv")
