@@ -64,11 +64,21 @@ def inferred_label(data_path: str) -> str:
     if not data_path:
         return adult.LABEL
     columns = read_table(data_path).columns
-    label = likely_label(list(columns), lambda name: not why_no_label(columns[name]))
-    last = list(columns)[-1]
-    if label != last and (reason := why_no_label(columns[last])):
-        show_while_asking([f"label    {shown(last)} is not proposed: {reason}"])
+    label = proposed_label(columns)
+    show_while_asking(passed_over_lines(label, columns))
     return label
+
+
+def proposed_label(columns: Mapping[str, Column]) -> str:
+    return likely_label(list(columns), lambda name: not why_no_label(columns[name]))
+
+
+def passed_over_lines(label: str, columns: Mapping[str, Column]) -> list[str]:
+    """Return why the last column is not the label, if it is no label and another one was proposed for it."""
+    last = list(columns)[-1]
+    reason = "" if label == last else why_no_label(columns[last])
+    is_proposed = bool(reason) and label == proposed_label(columns)
+    return [f"label    {shown(last)} is not proposed: {reason}"] if is_proposed else []
 
 
 def checked_label(value: object, data_path: str) -> str:
@@ -149,7 +159,7 @@ def description(data_path: str, label: str, kinds: Mapping[str, str]) -> dict[st
     if data_path:
         table = read_table(data_path)
         findings = column_findings(table.columns, kinds)
-        notes = [*table.notes, *label_lines(label, found)]
+        notes = [*table.notes, *passed_over_lines(label, table.columns), *label_lines(label, found)]
         notes += [*column_lines(findings), *unused_lines(findings)]
     options = reader_options(data_path)
     missing = [*options["missing"], *found.missing]

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from cmle_extension.dataset import inferred_label
+from cmle_extension.dataset import checked_features, inferred_features, inferred_label
 from cmle_extension.labels import Task, described_label, likely_label, task_of
+from cmle_extension.quoting import parsed
 from tests.columns import DAYS, MANY, column, repeated
 from tests.refused import refused
 
@@ -164,3 +165,14 @@ def test_row_numbers_constants_and_names_are_no_labels(
         path = tmp_path / f"{name}.csv"
         path.write_text(f"size,kind,{name}\n{''.join(rows)}", encoding="utf-8")
         assert inferred_label(str(path)) == "kind"
+
+
+def test_a_last_column_that_is_no_label_is_reported_after_baking_too(tmp_path: Path) -> None:
+    rows = [f"{number % 7},{'uv'[number % 2]},same\n" for number in range(60)]
+    path = tmp_path / "table.csv"
+    path.write_text(f"a,b,c\n{''.join(rows)}", encoding="utf-8")
+    line = "label    'c' is not proposed: the same value in every row"
+    for label, lines in ((inferred_label(str(path)), [line]), ("a", [])):
+        features = inferred_features(str(path), label)
+        notes = parsed(checked_features(features, str(path), label))["notes"]
+        assert [each for each in notes if "not proposed" in each] == lines
