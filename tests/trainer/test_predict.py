@@ -1,4 +1,4 @@
-"""The rows that predict reads: every format, the columns that it names, and the cells that it refuses."""
+"""The rows that predict reads: every format, the columns that it names, and nested cells that it refuses."""
 
 import bz2
 import csv
@@ -21,11 +21,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
-from trainer.data import cells, raw_rows
+from trainer.data import raw_rows
 from trainer.data.raw_rows import BATCH_ROWS, Batch, Reading
 from trainer.data.schema import Schema
 from trainer.run.errors import UserError
-from trainer.serving import checked_cell
 
 COLUMNS = ("age", "plan", "a, b")
 ROWS = [{"age": "39", "plan": "basic", "a, b": 'x "y"'}, {"age": "", "plan": "é", "a, b": "z?"}]
@@ -371,32 +370,3 @@ def test_a_nested_cell_is_refused_with_its_row(value: Any, others: list[Any]) ->
     batch = Batch("rows.jsonl", 5, [("age",)] * 2, {"age": [*others, value]}, ".")
     with pytest.raises(UserError, match="rows.jsonl, row 6, column 'age' is [{[]'"):
         batch.texts("age")
-
-
-@pytest.mark.parametrize("value", [None, "", "  ", "?", " NA", float("nan"), "\u00a0"])
-def test_a_missing_number_stays_missing(value: object, table: Schema) -> None:
-    assert cells.stripped(checked_cell(value, "age", table)) in table.markers
-
-
-@pytest.mark.parametrize(
-    ("value", "number"),
-    [("39", 39), (" 4e1 ", 40), (7, 7), (b"1.5", 1.5), ("1,234", 1234), ("12 %", 0.12)],
-)
-def test_a_number_may_be_text(value: object, number: float, table: Schema) -> None:
-    assert cells.number(checked_cell(value, "age", table)) == number
-
-
-@pytest.mark.parametrize(
-    "value", ["abc", "1,23", "1_000", True, "inf", float("-inf"), 10**400, "1e39", [1], {"a": 1}]
-)
-def test_a_cell_that_is_no_number_is_refused(value: object, table: Schema) -> None:
-    with pytest.raises(ValueError, match="a number"):
-        checked_cell(value, "age", table)
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(None, ""), (float("nan"), ""), (True, "true"), (12, "12"), (b"x", "x"), ("\ud800a", "?a")],
-)
-def test_a_value_is_text_as_in_a_table(value: object, text: str, table: Schema) -> None:
-    assert checked_cell(value, "plan", table) == text

@@ -241,3 +241,39 @@ def test_a_cell_that_is_no_date_is_refused(value: Any, schema: Schema) -> None:
     dated = replace(schema, columns={"day": "datetime"})
     with pytest.raises(ValueError, match="a date|text, a number"):
         checked_cell(value, "day", dated)
+
+
+@pytest.fixture
+def plain(schema: Schema) -> Schema:
+    """The schema of a number and a text."""
+    kinds = {"age": "numeric", "plan": "categorical"}
+    return replace(schema, columns=kinds, missing=("?", "NA"), decimal=".", units={})
+
+
+@pytest.mark.parametrize("value", [None, "", "  ", "?", " NA", float("nan"), "\u00a0"])
+def test_a_missing_number_stays_missing(value: object, plain: Schema) -> None:
+    assert cells.stripped(checked_cell(value, "age", plain)) in plain.markers
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [("39", 39), (" 4e1 ", 40), (7, 7), (b"1.5", 1.5), ("1,234", 1234), ("12 %", 0.12)],
+)
+def test_a_number_may_be_text(value: object, number: float, plain: Schema) -> None:
+    assert cells.number(checked_cell(value, "age", plain)) == number
+
+
+@pytest.mark.parametrize(
+    "value", ["abc", "1,23", "1_000", True, "inf", float("-inf"), 10**400, "1e39", [1], {"a": 1}]
+)
+def test_a_cell_that_is_no_number_is_refused(value: object, plain: Schema) -> None:
+    with pytest.raises(ValueError, match="a number"):
+        checked_cell(value, "age", plain)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, ""), (float("nan"), ""), (True, "true"), (12, "12"), (b"x", "x"), ("\ud800a", "?a")],
+)
+def test_a_value_is_text_as_in_a_table(value: object, text: str, plain: Schema) -> None:
+    assert checked_cell(value, "plan", plain) == text
