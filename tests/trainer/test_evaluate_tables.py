@@ -99,6 +99,7 @@ def test_columns_of_each_kind_are_shown(tmp_path: Path, monkeypatch: pytest.Monk
     prepared_beside(table)
     exported_beside(table)
     found, columns = evaluated(table, "--input", str(table)), {*kinds, "none"}
+    assert found["source"]["chose_the_run"] and "it was trained on" in found["source"]["text"]
     assert found["partial_dependence"].keys() == found["drift"].keys() == columns
     assert found["partial_dependence"]["day"]["values"][-1].startswith("9999-12-31 23:59:00")
     for each in found["partial_dependence"].values():

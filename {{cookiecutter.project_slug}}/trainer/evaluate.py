@@ -30,7 +30,7 @@ from trainer.evaluation.measures import MOST_POINTS, SEARCHED_ROWS
 from trainer.evaluation.page import page
 from trainer.evaluation.page import shown as shown_number
 from trainer.predict import Model, listed
-from trainer.preprocessing.provenance import Request, stale_reasons
+from trainer.preprocessing.provenance import Address, Request, stale_reasons
 from trainer.preprocessing.raw_table import layout_of
 from trainer.run.console import Console, shown_path
 from trainer.run.errors import UserError, exit_code, nearest, shown
@@ -40,6 +40,7 @@ from trainer.serving import STATISTICS, threshold_of, write_threshold
 PAGE = "report.html"
 MOST_SHOWN = 3
 FIRST_YEAR, DAYS_PER_YEAR = 1970, 365.2425
+TRAINED_ON = "it was trained on, so that its metrics are too good"
 M = TypeVar("M", bound=Model)
 
 
@@ -260,11 +261,14 @@ def table_of(
     weight = (statistics.weight or {}).get("column", "")
     request = replace(prepare.request_of(options), weight=weight)
     if whole:
-        if not files_of(whole)[1]:
+        if not (paths := files_of(whole)[1]):
             raise UserError(f"there is no file {whole}", TABLES, "correct its name")
-        name = "input" if options.input else "test"
-        text = f"{name} table {shown_path(whole)}: it had no part in the choice of the run"
-        source = {"rows_of": name, "file": str(whole), "chose_the_run": False, "text": text}
+        train, name = request.train, "input" if options.input else "test"
+        trained = [] if isinstance(train, Address) else files_of(train)[1]
+        own = not {*map(Path.resolve, paths)}.isdisjoint(map(Path.resolve, trained))
+        about = TRAINED_ON if own else "it had no part in the choice of the run"
+        text = f"{name} table {shown_path(whole)}: {about}"
+        source = {"rows_of": name, "file": str(whole), "chose_the_run": own, "text": text}
         request = replace(request, train=whole.resolve(), eval_share=WHOLE, split="random")
         return request, source
     reasons = stale_reasons(request, schema)
