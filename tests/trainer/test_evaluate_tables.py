@@ -41,7 +41,7 @@ def exported_beside(table: Path) -> tuple[Model, Schema]:
 def evaluated(table: Path, *flags: str) -> dict[str, Any]:
     """Evaluate the model that was exported beside a table; return what evaluation.json holds."""
     output, run = table.with_name("output"), table.with_name("run")
-    given = ["--train", table, "--output", output, "--model", run / "model", "-q", *flags]
+    given = ["--train", table, "--output", output, "--model", run / "model", *flags]
     assert evaluate.main([*map(str, given)]) == 0
     found: dict[str, Any] = json.loads((run / "evaluation/evaluation.json").read_text("utf-8"))
     return found
@@ -79,6 +79,10 @@ def test_the_rows_are_the_held_out_ones_of_training_or_refused(
     assert sum(each["rows"] for each in slices["note"].values()) == found["rows"]
     assert next(iter(slices["day"])).startswith("2024-01-")
     assert found["importance"].keys() == {"day", "plan", "size"}
+    card = parted.with_name("run").joinpath("evaluation/MODEL_CARD.md").read_text("utf-8")
+    assert "Columns by kind: ignore: note, part; datetime: day;" in card
+    page = parted.with_name("run").joinpath("evaluation/report.html").read_text("utf-8")
+    assert "<h2>By note</h2>" in page
     with parted.open("a", encoding="utf-8") as file:
         file.write(",train,2024-01-01,basic,0.5,no.\n")
     changed = "does not hold the data of the model .the table .* changed"
@@ -109,3 +113,19 @@ def test_columns_of_each_kind_are_shown(tmp_path: Path, monkeypatch: pytest.Monk
     assert "<i>" not in page
     for name in columns:
         assert f"<b>Errors by {name}</b>" in page and f"<b>Mean prediction by {name}</b>" in page
+
+
+def test_what_is_written_is_named_and_no_file_that_is_gone(
+    parted: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with parted.open("a", encoding="utf-8") as file:
+        file.write(",train,2024-01-01,basic,much,no.\n")
+    prepared_beside(parted)
+    exported_beside(parted)
+    capsys.readouterr()
+    evaluated(parted, "--threshold", "0.4", "--keep")
+    printed = capsys.readouterr().err
+    assert "much is not a finite number'\n" in printed
+    assert "threshold 0.4 is written to " in printed
+    with pytest.raises(UserError, match="at most 0.10%; fix the file, or"):
+        evaluated(parted, "--input", str(parted), "--max-rejected-share", "0.001")

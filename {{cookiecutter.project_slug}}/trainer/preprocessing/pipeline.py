@@ -224,13 +224,15 @@ class Preparation:
             return
         share, allowed = rejected / total, self.request.max_rejected_share
         found = f"{rejected:,} of {total:,} rows cannot be used ({share:.2%}), the first: {shown(first, 160)}"
+        kept = self.folder.parent == self.request.output.parent  # not those of an evaluation
         if share > allowed:
             fix = "fix the file, or correct the column's kind (of a label: TASK) in trainer/features.py"
             if "not utf-8" in first:
                 fix = OTHER_ENCODING
-            remedy = f"see {shown_path(self.request.rejects)}, then {fix}"
+            remedy = f"see {shown_path(self.request.rejects)}, then {fix}" if kept else fix
             raise UserError(found, f"at most {allowed:.2%}", remedy)
-        self.console.warning(f"{found}; see {shown_path(self.request.output / files.REJECTS)}")
+        where = f"; see {shown_path(self.request.output / files.REJECTS)}" if kept else ""
+        self.console.warning(f"{found}{where}")
 
     def split_train_table(self) -> dict[str, Any]:
         """Give each row of the train table its split; return what statistics.json records of it."""
