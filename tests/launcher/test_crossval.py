@@ -1,6 +1,8 @@
 """`nox -s crossval`: one run for each fold, and a result only when all have ended."""
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,18 @@ def test_the_spread_over_folds_is_reported(
     printed = capsys.readouterr().err
     assert "fold 2   test auc 0.7000\n" in printed
     assert "test auc 0.7000 ± 0.1000, the standard deviation over 3 folds\n" in printed
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(path: Path, *_: Any, **_more: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(Path, "mkdir", full)
+    assert main(["crossval", "--folds", "3"]) == 2
+    message = "runs/crossval-0001 cannot be read or written (No space left on device); expected"
+    assert message in capsys.readouterr().err
 
 
 def test_a_fold_that_fails_ends_all_without_a_result(

@@ -1,6 +1,7 @@
 """The command line behind the nox sessions: `python -m launcher COMMAND`."""
 
 import argparse
+import errno
 import gc
 import importlib
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 from launcher.commands.options import COMMANDS, Options, parse
 from launcher.console import Console, Refused, UserError
 from launcher.contract import EXIT_INTERRUPTED, EXIT_USER_ERROR
+
+FULL, DENIED = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO), errno.EACCES
 
 
 def command_name(arguments: Sequence[str]) -> str:
@@ -34,6 +37,13 @@ def run(name: str, arguments: Sequence[str]) -> int:
         return start(name, options, rest, console)
     except (UserError, Refused) as error:
         console.error(error)
+    except OSError as error:
+        if error.errno not in FULL and (error.errno != DENIED or not error.filename):
+            raise
+        where = error.filename or "what this command writes"
+        what = f"{where} cannot be read or written ({error.strerror})"
+        fix = "make room, or permit it, then run the command again"
+        console.error(UserError(what, "free space, and permission to write there", fix))
     except KeyboardInterrupt:
         console.always("stopped")
         return EXIT_INTERRUPTED
