@@ -4,7 +4,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from trainer import arguments, task
+from trainer import arguments, features, task
 from trainer.run.errors import UserError
 from trainer.run.outputs import outputs_of
 from trainer.settings import QUALITIES, Settings
@@ -29,6 +29,16 @@ def test_every_flag_reaches_the_program() -> None:
         "verbose",
     }
     assert {field.name for field in fields(Settings)} <= flags
+
+
+def test_the_parser_refuses_a_threshold_of_another_task(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # `nox -s check` asks the parser, and no data.
+    monkeypatch.setattr(features, "TASK", "multiclass")
+    with pytest.raises(SystemExit):
+        arguments.parser().parse_args(["--threshold", "f1"])
+    assert "a number from 0 to 1, with TASK = 'binary' alone" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -45,8 +45,8 @@ def quality(text: str) -> str:
 
 
 def threshold(text: str) -> str:
-    if not AIM.fullmatch(text):
-        raise invalid(text, FORMS)
+    if features.TASK != "binary" or not AIM.fullmatch(text):
+        raise invalid(text, f"{FORMS}, with TASK = 'binary' alone")
     return text
 
 

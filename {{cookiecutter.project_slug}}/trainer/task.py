@@ -36,9 +36,6 @@ def main(arguments: Sequence[str]) -> int:
     data_dir = check_data_dir(options.data_dir, os.environ)
     statistics = read_statistics(data_dir, schema)
     chosen = settings_of(options)
-    if chosen.threshold and schema.task != "binary":
-        what = f"--threshold is given, and TASK in trainer/features.py is {schema.task!r}"
-        raise UserError(what, "TASK = 'binary', two classes", "remove --threshold")
     if chosen.calibrate and schema.task == "regression":
         what = f"--calibrate is given, and TASK in trainer/features.py is {schema.task!r}"
         raise UserError(what, "classes, which have probabilities", "remove --calibrate")
