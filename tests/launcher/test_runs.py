@@ -78,6 +78,10 @@ def test_another_run_gets_the_next_number(
     assert line in capsys.readouterr().err
     with pytest.raises(UserError, match=f"runs/0001 holds another run: {message}; expected"):
         job_folder(Project(tmp_path), "runs/0001", record, QUIET)
+    write_files(tmp_path, {"trainer/model.py": ""})
+    for name in ("trainer", "trainer/model.py"):
+        with pytest.raises(UserError, match=f"{name} .*; expected .*; name another --job-dir"):
+            job_folder(Project(tmp_path), name, record, QUIET)
 
 
 def test_other_code_or_data_is_another_run(tmp_path: Path) -> None:

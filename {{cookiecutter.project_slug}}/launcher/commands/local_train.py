@@ -118,6 +118,12 @@ def job_folder(project: Project, named: str | None, record: RunRecord, console: 
     """Return the folder that the run writes to: the named one, that of an equal run to resume, or a new one."""
     earlier = Path(on_this_machine(named, project)) if named else stopped_run(project.runs)
     changed = ", ".join(runs.differences(record, earlier)) if earlier else ""
+    if earlier and named and (other := runs.other_file(earlier)):
+        raise UserError(
+            f"{project.shown_path(earlier)} is no folder of a run: it holds {other}",
+            "an empty folder, or that of a run",
+            "name another --job-dir; nothing was changed",
+        )
     if changed and named:
         raise UserError(
             f"{project.shown_path(earlier or named)} holds another run: {changed}",
