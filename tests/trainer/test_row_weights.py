@@ -11,7 +11,7 @@ import tensorflow as tf
 from declared_tables import declare
 from recorder import metrics_of_rows
 from sklearn import metrics as sklearn
-from trainer import evaluate, features, prepare
+from trainer import evaluate, features, monitor, prepare
 from trainer.data.schema import Schema, read_schema
 from trainer.data.shards import Split, Window
 from trainer.data.statistics import Statistics, read_statistics
@@ -323,7 +323,12 @@ def test_an_evaluation_is_weighted_if_the_table_has_the_column(
     expected = sklearn.log_loss(labels, constant, sample_weight=by_row)
     assert found["metrics"]["log_loss"]["constant"] == pytest.approx(expected)
     losses = np.fromfile(tmp_path / "run/evaluation/row_losses.bin", np.float32)
-    assert losses.mean() == pytest.approx(found["metrics"]["log_loss"]["value"], rel=1e-4)
+    loss = found["metrics"]["log_loss"]["value"]
+    assert losses.mean() == pytest.approx(loss, rel=1e-4)
+    capsys.readouterr()
+    monitor.main(["--model", given[5], "--input", str(other), "--json"])
+    watched = json.loads(capsys.readouterr().out)["metrics"]["log_loss"]["value"]
+    assert watched == pytest.approx(loss)
 
 
 def test_a_recall_of_one_is_reached_whatever_the_rounding_of_sums() -> None:

@@ -115,7 +115,9 @@ def of_labels(model: Model, statistics: Statistics, options: argparse.Namespace)
     if not model.having[schema.label]:
         return nothing
     columns = {k: v for k, v in schema.columns.items() if v != "ignore" or model.having[k]}
+    weight = (statistics.weight or {}).get("column", "")
     request = Request(options.input.resolve(), None, Path(), WHOLE, 1.0, False, memory_mb=2048)
+    request = replace(request, weight=weight if model.having[weight] else "")
     try:
         held_out = HeldOut(model, statistics, request, replace(schema, columns=columns))
     except (UserError, NoTable) as error:
