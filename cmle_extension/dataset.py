@@ -10,13 +10,14 @@ from typing import Any
 
 from . import adult
 from .cells import MISSING, is_missing_marker
-from .data_file import PROMPT, check_local, check_size
+from .data_file import PROMPT, check_local, check_size, named_files
 from .features_text import format_features, parse_features
 from .findings import column_findings, column_lines, label_lines, unused_lines
 from .inference import Finding, described, described_dates, odd_share_is_small
 from .interview import show_while_asking
 from .labels import Label, Task, described_label, likely_label, why_no_label
 from .quoting import packed, parsed, quoted
+from .reading import partitions
 from .recorded import answers_without_table, recorded_path
 from .refusal import advice, refusal, shown, spelt_as
 from .table import Column, read_table
@@ -63,10 +64,17 @@ def inferred_label(data_path: str) -> str:
     """Return a column that can be predicted: never row numbers, identifiers, a date or a constant, if there is another."""
     if not data_path:
         return adult.LABEL
-    columns = read_table(data_path).columns
+    columns = label_candidates(data_path)
     label = proposed_label(columns)
     show_while_asking(passed_over_lines(label, columns))
     return label
+
+
+def label_candidates(data_path: str) -> Mapping[str, Column]:
+    """Return all columns, the keys of folders first: of the others, the last one is the likeliest label."""
+    columns, (root, files) = read_table(data_path).columns, named_files(data_path)
+    keys = partitions(files[0].relative_to(root))
+    return {name: columns[name] for name in sorted(columns, key=lambda name: name not in keys)}
 
 
 def proposed_label(columns: Mapping[str, Column]) -> str:
@@ -159,7 +167,11 @@ def description(data_path: str, label: str, kinds: Mapping[str, str]) -> dict[st
     if data_path:
         table = read_table(data_path)
         findings = column_findings(table.columns, kinds)
-        notes = [*table.notes, *passed_over_lines(label, table.columns), *label_lines(label, found)]
+        notes = [
+            *table.notes,
+            *passed_over_lines(label, label_candidates(data_path)),
+            *label_lines(label, found),
+        ]
         notes += [*column_lines(findings), *unused_lines(findings)]
     options = reader_options(data_path)
     missing = [*options["missing"], *found.missing]

@@ -116,6 +116,9 @@ def task_of(label: Column, folded: Counter[str] | None = None) -> Task:
     numeric = is_numeric(label)
     values = folded or (label.numbers if numeric else label.values)
     distinct = len(values)
+    if label.reason:
+        what = f"the column {shown(label.name)} cannot be predicted: {label.reason}"
+        raise refusal("label", what, "text or numbers", "name another column")
     if distinct < 2:
         raise refusal(
             "label",

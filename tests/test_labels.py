@@ -1,5 +1,6 @@
 """The label and the task, inferred from the columns, and the labels that are refused."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -176,3 +177,16 @@ def test_a_last_column_that_is_no_label_is_reported_after_baking_too(tmp_path: P
         features = inferred_features(str(path), label)
         notes = parsed(checked_features(features, str(path), label))["notes"]
         assert [each for each in notes if "not proposed" in each] == lines
+
+
+def test_a_nested_column_is_refused_as_the_label() -> None:
+    nested = replace(column("", ""), reason="its cells are lists or objects")
+    refused(lambda: task_of(nested), "'x' cannot be predicted: its cells are lists or objects;")
+
+
+def test_the_key_of_folders_is_not_proposed(tmp_path: Path) -> None:
+    for year in ("2023", "2024"):
+        folder = tmp_path / f"year={year}"
+        folder.mkdir()
+        (folder / "part.csv").write_text("size,sold\n" + "1,yes\n2,no\n" * 20)
+    assert inferred_label(str(tmp_path)) == "sold"
