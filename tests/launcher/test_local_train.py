@@ -3,9 +3,10 @@
 import dataclasses
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from launcher.commands import local_train
@@ -16,7 +17,7 @@ from launcher.executors.local.executor import waiting_replica
 from launcher.project import Project
 from launcher.subprocesses import Process
 
-from tests.launcher.samples import job_of, write_files
+from tests.launcher.samples import job_of, record_of, write_files
 
 FINDING = UserError("this is wrong", "that", "correct it")
 
@@ -82,3 +83,19 @@ def test_only_a_job_of_one_replica_without_variables_of_its_own_starts_early(
     vars(changed).setdefault("job", job)
     with local_train.starting(changed) as waiting:
         assert bool(waiting) == waits
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_named_folder_is_named_again_to_predict(
+    code: int, session: Session, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("stored", "install", "python_of"):
+        monkeypatch.setattr(local_train, name, lambda *_: Path(sys.executable))
+    monkeypatch.setattr(local_train.runs, "versions_of", lambda _: {})
+    monkeypatch.setattr(local_train, "mounted", nullcontext)
+    monkeypatch.setattr(local_train, "run_custom_job", lambda *_: code)
+    monkeypatch.setattr(Project, "training", Mock())
+    named = dataclasses.replace(session, options=Options(job_dir="my run"))
+    assert local_train.run_record(named, record_of(session.project.folder)) == code
+    line = "predict  nox -s predict -- --model 'my run/model'; else the newest of runs/ predicts"
+    assert (line in capsys.readouterr().err) == (code == 0)

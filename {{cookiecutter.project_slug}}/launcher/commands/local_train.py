@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import os
 import re
+import shlex
 from pathlib import Path
 
 from launcher import runs
@@ -66,7 +67,12 @@ def run_record(session: Session, record: RunRecord, waiting: Process | None = No
     output = record.custom_job["jobSpec"]["baseOutputDirectory"]["outputUriPrefix"]
     links = {record.flags["data-dir"]: Path(record.data_folder), output: job_dir}
     with mounted(links) as mount:
-        return run_custom_job(record.custom_job, python, mount, console, options.preempt, waiting)
+        code = run_custom_job(record.custom_job, python, mount, console, options.preempt, waiting)
+    if options.job_dir and not code:
+        model = shlex.quote(project.shown_path(job_dir / "model"))
+        text = f"nox -s predict -- --model {model}; else the newest of runs/ predicts"
+        console.step("predict", text)
+    return code
 
 
 def new_record(session: Session) -> RunRecord:
