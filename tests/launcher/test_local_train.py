@@ -97,5 +97,5 @@ def test_a_named_folder_is_named_again_to_predict(
     monkeypatch.setattr(Project, "training", Mock())
     named = dataclasses.replace(session, options=Options(job_dir="my run"))
     assert local_train.run_record(named, record_of(session.project.folder)) == code
-    line = "predict  nox -s predict -- --model 'my run/model'; else the newest of runs/ predicts"
+    line = "predict  nox -s predict -- --model 'my run/model' (else: the newest run)"
     assert (line in capsys.readouterr().err) == (code == 0)

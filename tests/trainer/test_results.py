@@ -1,5 +1,6 @@
 """Numbers that mean nothing are reported: metrics that are none, and results that a constant or a linear model reaches."""
 
+import math
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from recorder import metrics_of_rows
 from trainer.data.schema import Schema
 from trainer.data.shards import Split, Window
 from trainer.data.statistics import Label, Statistics
-from trainer.run.console import Console
+from trainer.run.console import Console, measure
 from trainer.run.errors import UserError
 from trainer.run.outputs import outputs_of
 from trainer.settings import Settings
@@ -93,6 +94,16 @@ def test_the_summary_says_how_long_the_next_quality_would_take(chosen: Settings,
     # 30,000 rows are 20 epochs of one member, or 61 of four.
     metrics = {"epochs": 20, "steps": 2_344, "rows_per_second": 30_000.0}
     assert quality_line(chosen, metrics, 30_000, "regression") == line
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.70449, "0.7045"), (0.0, "0.0000"), (-985.339, "-985.3390"), (2.0392e9, "2,039,200,000"), (1.2346e-5, "1.235e-05"), (-4.87137e18, "-4.871e+18")],
+)  # fmt: skip
+def test_a_measure_is_read_in_any_unit_of_the_label(value: float, text: str) -> None:
+    assert measure(value) == text
+    found = {**results(value, 1.0), "baseline": {"auc": math.inf, "loss": 1.0}}
+    assert f"auc {text} is no better than" in next(no_better(found, "auc"))
 
 
 @pytest.mark.parametrize("limit", [{"max_steps": 60}, {"max_minutes": 0.1}])

@@ -12,7 +12,7 @@ from launcher.commands.options import COMMANDS, Options, parse
 from launcher.console import Console, Refused, UserError
 from launcher.contract import EXIT_INTERRUPTED, EXIT_USER_ERROR
 
-FULL, DENIED = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO), errno.EACCES
+STORAGE_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EIO)
 
 
 def command_name(arguments: Sequence[str]) -> str:
@@ -38,12 +38,10 @@ def run(name: str, arguments: Sequence[str]) -> int:
     except (UserError, Refused) as error:
         console.error(error)
     except OSError as error:
-        if error.errno not in FULL and (error.errno != DENIED or not error.filename):
+        if error.errno not in STORAGE_FAULTS:
             raise
-        where = error.filename or "what this command writes"
-        what = f"{where} cannot be read or written ({error.strerror})"
-        fix = "make room, or permit it, then run the command again"
-        console.error(UserError(what, "free space, and permission to write there", fix))
+        what = f"{error.filename or 'a file'} cannot be read or written ({error.strerror})"
+        console.error(UserError(what, "free space, and permission", "make room, or permit it"))
     except KeyboardInterrupt:
         console.always("stopped")
         return EXIT_INTERRUPTED

@@ -64,20 +64,9 @@ def stopped_run(runs: Path) -> Path | None:
     if not folders:
         return None
     newest = folders[max(folders)]
-    # Otherwise it is a folder that another command has just made.
-    return newest if has_begun(newest) and not (newest / METRICS).is_file() else None
-
-
-def has_begun(folder: Path) -> bool:
-    return any((folder / name).is_file() for name in (RECORD, CONFIG))
-
-
-def other_file(folder: Path) -> str:
-    """Return the name of a visible file in a folder that is of no run, "" if there is none."""
-    if has_begun(folder):
-        return ""
-    names = sorted(path.name for path in folder.glob("[!.]*") if path.is_file())
-    return names[0] if names else ""
+    # Without one of these it is a folder that another command has just made.
+    has_begun = any((newest / name).is_file() for name in (RECORD, CONFIG))
+    return newest if has_begun and not (newest / METRICS).is_file() else None
 
 
 def run_folder(run: str, runs: str) -> str:

@@ -96,14 +96,13 @@ def evaluate(options: argparse.Namespace, console: Console, schema: Schema) -> N
         **measurements(held_out, thresholds, trained, source["rows_of"]),
         "slices": {name: measures.sliced(held_out.scored, cells[name], at) for name in by},
     }
-    publish(document, held_out, columns, options)
+    publish(document, held_out, options)
 
 
-def publish(
-    document: Mapping[str, Any], held_out: HeldOut, schema: Schema, options: argparse.Namespace
-) -> None:
+def publish(document: Mapping[str, Any], held_out: HeldOut, options: argparse.Namespace) -> None:
     """Write and show an evaluation, and keep its threshold in the model if it is to be."""
-    run, scored, console = options.model.parent, held_out.scored, held_out.model.console
+    run, schema, scored = options.model.parent, read_schema(features), held_out.scored
+    console = held_out.model.console
     cells = {name: held_out.values(name) for name in document["partial_dependence"]}
     for name in {*cells} & {*schema.dates}:
         cells[name] = FIRST_YEAR + cells[name] / DAYS_PER_YEAR
@@ -115,9 +114,8 @@ def publish(
         text = card(document, held_out.statistics, schema, config, options.train)
         files[CARD] = text.encode()
     if options.keep:
-        threshold = document["thresholds"][measures.OWN]["threshold"]
-        write_threshold(options.model, threshold)
-        console.line(f"evaluate threshold {threshold:.4g} is written to {document['model']}")
+        write_threshold(options.model, document["thresholds"][measures.OWN]["threshold"])
+        console.line(f"evaluate threshold {options.threshold} is written to {document['model']}")
     write(folder, document, files)
     report(document, folder, "" if options.keep else options.threshold, console)
 

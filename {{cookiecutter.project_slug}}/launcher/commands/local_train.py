@@ -70,8 +70,7 @@ def run_record(session: Session, record: RunRecord, waiting: Process | None = No
         code = run_custom_job(record.custom_job, python, mount, console, options.preempt, waiting)
     if options.job_dir and not code:
         model = shlex.quote(project.shown_path(job_dir / "model"))
-        text = f"nox -s predict -- --model {model}; else the newest of runs/ predicts"
-        console.step("predict", text)
+        console.step("predict", f"nox -s predict -- --model {model} (else: the newest run)")
     return code
 
 
@@ -124,12 +123,9 @@ def job_folder(project: Project, named: str | None, record: RunRecord, console: 
     """Return the folder that the run writes to: the named one, that of an equal run to resume, or a new one."""
     earlier = Path(on_this_machine(named, project)) if named else stopped_run(project.runs)
     changed = ", ".join(runs.differences(record, earlier)) if earlier else ""
-    if earlier and named and (other := runs.other_file(earlier)):
-        raise UserError(
-            f"{project.shown_path(earlier)} is no folder of a run: it holds {other}",
-            "an empty folder, or that of a run",
-            "name another --job-dir; nothing was changed",
-        )
+    if earlier and named and any(earlier.glob("*.py")):
+        what = f"{project.shown_path(earlier)} holds code"
+        raise UserError(what, "an empty folder, or that of a run", "name another --job-dir")
     if changed and named:
         raise UserError(
             f"{project.shown_path(earlier or named)} holds another run: {changed}",

@@ -67,7 +67,7 @@ def page(
     """
     source = f"{document['model']}: {document['rows']:,} rows of the {document['source']['text']}"
     texts = [f"<p>{html.escape(each)}.</p>\n" for each in (source, *document["revealing"])]
-    sections = [section(spaced(k).capitalize(), document[k], about) for k, about in ABOUT.items() if document.get(k)]
+    sections = [section(k.replace("_", " ").capitalize(), document[k], about) for k, about in ABOUT.items() if document.get(k)]
     sections += [section(f"By {k}", each, "") for k, each in document["slices"].items()]
     titled = [*charts(document, scored, cells)]
     drawn = [drawing(*each) for each in titled]
@@ -83,19 +83,14 @@ def file_name(number: int, title: str) -> str:
     return f"{number:02d}-{words[:MOST_LETTERS_OF_FILE]}.png"
 
 
-def spaced(name: str) -> str:
-    return name.replace("_", " ")
-
-
 def section(name: str, rows: Table, about: str) -> str:
-    title = html.escape(name)
     headings = ["", *next(iter(rows.values()))]
-    lines = ["".join(f"<th>{html.escape(spaced(each))}</th>" for each in headings)]
+    lines = ["".join(f"<th>{html.escape(each.replace('_', ' '))}</th>" for each in headings)]
     for key, values in rows.items():
         cells = (html.escape(each) for each in (key, *map(shown, values.values())))
         lines.append("".join(f"<td>{each}</td>" for each in cells))
     table = "".join(f"<tr>{line}</tr>\n" for line in lines)
-    return f'<h2>{title}</h2>\n<p>{about}</p>\n<div class="scroll"><table>{table}</table></div>\n'
+    return f'<h2>{html.escape(name)}</h2>\n<p>{about}</p>\n<div class="scroll"><table>{table}</table></div>\n'
 
 
 def shown(value: float | None) -> str:

@@ -104,7 +104,7 @@ class Progress:
         left = (self.total_steps - step) * seconds / max(step - self._first_step, 1)
         rate = self._rows / max(seconds, 1e-9)
         shown = [f"step {step:,}/{self.total_steps:,}", f"{duration(left)} left"]
-        return [*shown, f"loss {loss:.4f}", f"{rate:,.0f} rows/s"]
+        return [*shown, f"loss {measure(loss)}", f"{rate:,.0f} rows/s"]
 
 
 def duration(seconds: float) -> str:
@@ -113,6 +113,13 @@ def duration(seconds: float) -> str:
     if minutes >= 60:
         return f"{minutes // 60} h {minutes % 60:02d} min"
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def measure(value: float) -> str:
+    """Return a measure with four decimals, unless these would hide it or mean nothing."""
+    if 0 < abs(value) < 1e-4 or abs(value) >= 1e15:
+        return f"{value:.4g}"
+    return f"{value:,.0f}" if abs(value) >= 1e6 else f"{value:.4f}"
 
 
 def shown_path(path: Path) -> str:

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tensorboard.plugins.hparams.api import hparams
 
 from trainer.data.shards import Split
-from trainer.run.console import Console, Progress, duration
+from trainer.run.console import Console, Progress, duration, measure
 from trainer.run.outputs import Outputs, report_to_tuning
 from trainer.run.resume import check_identity, identity_of
 from trainer.settings import Settings
@@ -118,7 +118,7 @@ class RunMonitor:
             return
         names = [name for name in metrics if name not in NOT_SHOWN or name == self.metric]
         names.sort(key=lambda name: name != self.metric)
-        shown = "  ".join(f"{name} {metrics[name]:.4f}" for name in names)
+        shown = "  ".join(f"{name} {measure(metrics[name])}" for name in names)
         self.console.line(f"eval     epoch {state.epoch}  step {state.step:,}  {shown}")
         self.summarize(state.step, "eval", metrics)
         if self.metric in metrics:

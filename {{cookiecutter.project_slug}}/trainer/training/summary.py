@@ -6,7 +6,7 @@ from typing import Any
 from trainer.data.schema import Schema
 from trainer.data.statistics import Statistics
 from trainer.data.thresholds import in_words
-from trainer.run.console import Console, duration
+from trainer.run.console import Console, duration, measure
 from trainer.run.outputs import Outputs
 from trainer.settings import Settings, goal_of
 from trainer.training.metrics import MAIN_METRIC, STANDARD_ERROR, is_better
@@ -35,7 +35,7 @@ def report(
     threshold, fitted = metrics.get("threshold"), metrics.get("calibration")
     in_epochs = f" in {metrics['epochs']} epochs" * (metrics["epochs"] > 0)
     steps = f"{metrics['steps']:,}{in_epochs}, {metrics['rows_per_second']:,.0f} rows/s"
-    error = f" ± {metrics[STANDARD_ERROR]:.4f}" if STANDARD_ERROR in metrics else ""
+    error = f" ± {measure(metrics[STANDARD_ERROR])}" if STANDARD_ERROR in metrics else ""
     console.line("")
     console.table(
         [
@@ -45,7 +45,7 @@ def report(
             *(("not used", f"{', '.join(names)}: {why}") for why, names in unused.items()),
             ("steps", steps),
             ("quality", quality_line(chosen, metrics, statistics.rows["train"], schema.task)),
-            (f"{split} {name}", f"{metrics[name]:.4f}{error}"),
+            (f"{split} {name}", f"{measure(metrics[name])}{error}"),
             *(("baselines", each) for each in baselines(metrics, name, schema.task)),
             *([("threshold", in_words(threshold))] if threshold else []),
             *([("calibration", CALIBRATED.format(**fitted))] if fitted else []),
@@ -67,7 +67,7 @@ def baselines(metrics: Mapping[str, Any], name: str, task: str) -> Iterator[str]
     always = "the mean of the training rows" if task == "regression" else "the most common class"
     linear = metrics.get("linear_baseline") or {}
     of_both = ((metrics["baseline"], always), (linear, "a linear model"))
-    if texts := [f"{values[name]:.4f} for {what}" for values, what in of_both if name in values]:
+    if texts := [f"{measure(values[name])} for {what}" for values, what in of_both if name in values]:
         yield ", ".join(texts)
 
 
@@ -97,12 +97,12 @@ def no_better(metrics: Mapping[str, Any], name: str) -> Iterator[str]:
     names = (name,) if "rmse" in metrics else (name, "loss")  # which is that of --loss squared
     for metric in (each for each in names if each in metrics and each in constant):
         if not is_better(metric, metrics[metric], constant[metric]):
-            shown = f"{metrics['split']} {metric} {metrics[metric]:.4f} is no better than {constant[metric]:.4f}"
+            shown = f"{metrics['split']} {metric} {measure(metrics[metric])} is no better than {measure(constant[metric])}"
             yield f"{shown}, which predicting the same for every row gives; {ADVICE}"
             return
     # Equal results are no reason for a warning: both may be perfect, or a small split has few values.
     if name in linear and is_better(name, linear[name], metrics[name]):
-        yield f"{metrics['split']} {name} {metrics[name]:.4f} is no better than {linear[name]:.4f} of a linear model; {ADVICE}"
+        yield f"{metrics['split']} {name} {measure(metrics[name])} is no better than {measure(linear[name])} of a linear model; {ADVICE}"
 
 
 def overfitting(metrics: Mapping[str, Any], name: str) -> Iterator[str]:
@@ -111,7 +111,7 @@ def overfitting(metrics: Mapping[str, Any], name: str) -> Iterator[str]:
     choose: Any = max if goal_of(name) == "maximize" else min
     best = choose(history, key=lambda e: e[name], default=None)
     if best and abs(history[-1][name] - best[name]) > best[STANDARD_ERROR]:
-        change = f"{best[name]:.4f} after epoch {best['epoch']} to {history[-1][name]:.4f}"
+        change = f"{measure(best[name])} after epoch {best['epoch']} to {measure(history[-1][name])}"
         yield f"overfitting: eval {name} went from {change} (earlier weights are exported); try --patience 3 or a higher --dropout"
 
 
