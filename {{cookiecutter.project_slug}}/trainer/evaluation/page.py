@@ -67,7 +67,8 @@ def page(
     """
     source = f"{document['model']}: {document['rows']:,} rows of the {document['source']['text']}"
     texts = [f"<p>{html.escape(each)}.</p>\n" for each in (source, *document["revealing"])]
-    sections = [section(k.replace("_", " ").capitalize(), document[k], about) for k, about in ABOUT.items() if document.get(k)]
+    titles = {k: k.replace("_", " ").capitalize() for k in ABOUT if document.get(k)}
+    sections = [section(title, document[k], ABOUT[k]) for k, title in titles.items()]
     sections += [section(f"By {k}", each, "") for k, each in document["slices"].items()]
     titled = [*charts(document, scored, cells)]
     drawn = [drawing(*each) for each in titled]

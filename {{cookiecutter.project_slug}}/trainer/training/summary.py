@@ -67,7 +67,7 @@ def baselines(metrics: Mapping[str, Any], name: str, task: str) -> Iterator[str]
     always = "the mean of the training rows" if task == "regression" else "the most common class"
     linear = metrics.get("linear_baseline") or {}
     of_both = ((metrics["baseline"], always), (linear, "a linear model"))
-    if texts := [f"{measure(values[name])} for {what}" for values, what in of_both if name in values]:
+    if texts := [f"{measure(each[name])} for {what}" for each, what in of_both if name in each]:
         yield ", ".join(texts)
 
 
@@ -111,8 +111,7 @@ def overfitting(metrics: Mapping[str, Any], name: str) -> Iterator[str]:
     choose: Any = max if goal_of(name) == "maximize" else min
     best = choose(history, key=lambda e: e[name], default=None)
     if best and abs(history[-1][name] - best[name]) > best[STANDARD_ERROR]:
-        change = f"{measure(best[name])} after epoch {best['epoch']} to {measure(history[-1][name])}"
-        yield f"overfitting: eval {name} went from {change} (earlier weights are exported); try --patience 3 or a higher --dropout"
+        yield f"overfitting: eval {name} went from {measure(best[name])} after epoch {best['epoch']} to {measure(history[-1][name])} (earlier weights are exported); try --patience 3 or a higher --dropout"
 
 
 def one_class(threshold: Mapping[str, Any] | None, rows: int) -> Iterator[str]:
