@@ -127,5 +127,7 @@ def test_what_is_written_is_named_and_no_file_that_is_gone(
     printed = capsys.readouterr().err
     assert "much is not a finite number'\n" in printed
     assert "threshold 0.4 is written to " in printed
+    evaluated(parted, "--threshold", "f1")
+    assert capsys.readouterr().err.count("cannot be used") == 1  # the table is read once
     with pytest.raises(UserError, match="at most 0.10%; fix the file, or"):
         evaluated(parted, "--input", str(parted), "--max-rejected-share", "0.001")
