@@ -10,6 +10,7 @@ from launcher.__main__ import main
 from launcher.commands.deploy import confirm
 from launcher.commands.options import COMMANDS, OPTIONS, TABLES, Options, parse
 from launcher.console import UserError
+from launcher.contract import TASK_MODULE
 from launcher.executors.vertex.models import Deployed
 
 from tests.bakery import SOURCES
@@ -25,6 +26,24 @@ def test_every_command_lists_its_options(command: str, capsys: pytest.CaptureFix
         main([command, "--help"])
     printed = capsys.readouterr().out
     assert f"nox -s {command} --" in printed and "SUPPRESS" not in printed
+
+
+# The help of trainer.task itself follows, if the interpreter can import it.
+@pytest.mark.parametrize(
+    "command",
+    [n for n, each in COMMANDS.items() if each.get("rest_to", TASK_MODULE) != TASK_MODULE],
+)
+def test_help_names_flags_of_the_module_that_gets_other_arguments(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main([command, "--help"])
+    printed = capsys.readouterr().out
+    module = COMMANDS[command]["rest_to"]
+    flags = re.findall("--[a-z-]+", printed.partition(f"python -m {module}:")[2].split("\n\n")[0])
+    source = SOURCES.joinpath(*module.split(".")).with_suffix(".py").read_text("utf-8")
+    assert flags and all(f'"{flag}"' in source for flag in flags)
+    assert max(map(len, printed.splitlines())) <= 80
 
 
 @pytest.mark.parametrize("path", MODULES, ids=[path.stem for path in MODULES])

@@ -72,8 +72,8 @@ class Options:
 def parse(name: str, arguments: Sequence[str]) -> tuple[Options, list[str]]:
     """Return a command's options and the other arguments; raise `UserError` where there must be none."""
     command = COMMANDS[name]
-    rest_to = command.get("rest_to", "")
-    rest_text = f"\nOther arguments go to python -m {rest_to}." if rest_to else ""
+    rest_to, flags = (command.get(key, "") for key in ("rest_to", "rest_flags"))
+    rest_text = f"\nOther arguments go to python -m {rest_to}{flags}." if rest_to else ""
     asks_help = bool({"-h", "--help"} & {*arguments})
     parser = argparse.ArgumentParser(
         prog=f"nox -s {name} --",
