@@ -9,6 +9,7 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
+from launcher import runs
 from launcher.commands import local_train
 from launcher.commands.options import Options
 from launcher.commands.session import Session
@@ -91,7 +92,7 @@ def test_a_named_folder_is_named_again_to_predict(
 ) -> None:
     for name in ("stored", "install", "python_of"):
         monkeypatch.setattr(local_train, name, lambda *_: Path(sys.executable))
-    monkeypatch.setattr(local_train.runs, "versions_of", lambda _: {})
+    monkeypatch.setattr(runs, "versions_of", lambda _: {})
     monkeypatch.setattr(local_train, "mounted", nullcontext)
     monkeypatch.setattr(local_train, "run_custom_job", lambda *_: code)
     monkeypatch.setattr(Project, "training", Mock())

@@ -82,8 +82,8 @@ def evaluate(options: argparse.Namespace, console: Console, schema: Schema) -> N
     held_out = HeldOut(model, statistics, request, with_slices(columns, by), split)
     thresholds = {measures.OWN: own, **trained.get("thresholds", {})}
     if aim := options.threshold:
-        is_other = chosen_on and (chosen_on, "eval") != (request, split)
-        on_eval = HeldOut(model, statistics, chosen_on, schema.raw) if is_other else held_out
+        other = None if (chosen_on, "eval") == (request, split) else chosen_on
+        on_eval = HeldOut(model, statistics, other, schema.raw) if other else held_out
         rows = on_eval.scored
         scores = rows.predictions[:, 1]
         thresholds[aim] = chosen_threshold(aim, rows.labels, scores, rows.weights)
