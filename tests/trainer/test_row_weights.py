@@ -175,14 +175,24 @@ def test_every_metric_counts_a_row_as_often(kind: str) -> None:
     assert not any(found[name] == pytest.approx(plain[name]) for name in found)
 
 
-def test_the_auc_of_weighted_rows_has_no_standard_error() -> None:
+def test_the_auc_of_weighted_rows_is_that_of_scikit_learn() -> None:
     outputs, labels, weights, _ = repeated("binary")
-    by_row = weights.astype(np.float32)
-    found = metrics_of_rows("binary", outputs, labels, "", None, by_row)["auc"]
+    found = metrics_of_rows("binary", outputs, labels, "", None, weights.astype(np.float32))
     expected = sklearn.roc_auc_score(labels, outputs[:, 1], sample_weight=weights)
-    assert found == pytest.approx(expected)
-    assert STANDARD_ERROR not in metrics_of_rows("binary", outputs, labels, "", None, by_row)
-    assert STANDARD_ERROR in metrics_of_rows("binary", outputs, labels, "accuracy", None, by_row)
+    assert found["auc"] == pytest.approx(expected)
+    alike = metrics_of_rows("binary", outputs, labels, "", None, np.full(len(labels), 0.5))
+    assert alike == pytest.approx(metrics_of_rows("binary", outputs, labels))
+
+
+def test_the_standard_error_of_a_weighted_auc_is_that_of_other_samples() -> None:
+    random, found = np.random.default_rng(4), []
+    for _ in range(300):
+        labels = random.integers(0, 2, 500)
+        likely = 1 / (1 + np.exp(-labels - random.normal(size=500)))
+        outputs, by_row = np.stack([1 - likely, likely], axis=1), random.exponential(size=500)
+        found.append(metrics_of_rows("binary", outputs, labels, "", None, by_row))
+    spread = np.std([each["auc"] for each in found])
+    assert np.mean([each[STANDARD_ERROR] for each in found]) == pytest.approx(spread, rel=0.15)
 
 
 @pytest.mark.parametrize("aim", ["f1", "balanced", "precision=0.6", "recall=1", "cost=FP:1,FN:2"])

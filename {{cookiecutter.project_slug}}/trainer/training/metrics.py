@@ -82,10 +82,9 @@ def sums_of(
         sums["label"] = np.array([weights @ x for x in (offsets, offsets**2, np.abs(offsets))])
         return sums
     codes, chosen, count = labels.astype(np.int64), outputs.argmax(axis=1), outputs.shape[1]
-    pairs = ((codes, None), (codes, own), (codes, weights), (chosen, weights))
-    sums["rows"], sums["own"], sums["true"], sums["predicted"] = (
-        np.bincount(each, by, count).astype(np.float64) for each, by in pairs
-    )
+    pairs = {"rows": (codes, None), "own": (codes, own), "own_squares": (codes, own**2)}
+    pairs |= {"true": (codes, weights), "predicted": (chosen, weights)}
+    sums |= {k: np.bincount(*of, count).astype(np.float64) for k, of in pairs.items()}
     sums["hits"] = np.bincount(codes, weights * (chosen == codes), count)
     if task == "binary":
         cells = codes * BINS + bins_of(outputs[:, 1])
@@ -99,7 +98,7 @@ def metrics_of(task: str, sums: Sums, main: str = "", by_class: Weights = None) 
     """Return the metrics of a split from the sums over its rows.
 
     Those that need two labels are left out where all rows have one. `STANDARD_ERROR` is that of `main`, by default that of
-    the task; several metrics have none, nor has the AUC of rows with weights.
+    the task; several metrics have none.
     """
     main, (weight, squares) = main or MAIN_METRIC[task], sums["weight"].tolist()
     metrics = {name: float(sums[name][0]) / weight for name in MEANS if name in sums}
@@ -118,8 +117,8 @@ def metrics_of(task: str, sums: Sums, main: str = "", by_class: Weights = None) 
         metrics["auc"] = auc(hits, others)  # whatever the classes weigh
         of_classes = (1.0, 1.0) if by_class is None else by_class.tolist()
         metrics["pr_auc"] = pr_auc(hits * of_classes[1], others * of_classes[0])
-        if main == "auc" and (sums["own"] == sums["rows"]).all():
-            negative, positive = map(int, sums["rows"])
+        if main == "auc":  # by as many rows of equal weights as these are worth, after Kish 1965
+            negative, positive = (sums["own"] ** 2 / sums["own_squares"]).tolist()
             metrics[STANDARD_ERROR] = auc_error(metrics["auc"], positive, negative)
     return metrics
 
@@ -173,7 +172,7 @@ def main_metric(metric: str, sums: Sums) -> str:
     return "loss" if metric in NEED_TWO_LABELS and not has_two_labels(sums) else metric
 
 
-def auc_error(area: float, positive: int, negative: int) -> float:
+def auc_error(area: float, positive: float, negative: float) -> float:
     """Return the standard error of an AUC; source: Hanley and McNeil 1982, https://doi.org/10.1148/radiology.143.1.7063747."""
     variance = area * (1 - area) + (positive - 1) * (area / (2 - area) - area**2)
     variance += (negative - 1) * (2 * area**2 / (1 + area) - area**2)
