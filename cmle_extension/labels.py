@@ -292,10 +292,10 @@ def rare_note(rare: Mapping[str, int], classes: Mapping[str, int], task: Task) -
     named = ", ".join(f"{shown(each)}: {count}" for each, count in [*rare.items()][:MOST_NAMED])
     more = f" and {len(rare) - MOST_NAMED} more" if len(rare) > MOST_NAMED else ""
     note = (
-        f"{len(rare)} of {len(classes)} classes have fewer than {FEWEST_ROWS_OF_CLASS} of the rows read"
+        f"{len(rare)} of {len(classes)} classes {'has' if len(rare) == 1 else 'have'} fewer than {FEWEST_ROWS_OF_CLASS} of the rows read"
         f" ({named}{more}), too few to learn and to evaluate"
     )
-    if task.name == "binary" or len(rare) == len(classes):
+    if task.name == "binary" or len(rare) in (1, len(classes)):
         return f"{note}; collect more rows, or set a larger eval_share in job.toml"
     common = [each for each in classes if each not in rare]
     if min(len(rare), len(common)) > MOST_NAMED:

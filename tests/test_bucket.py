@@ -48,6 +48,8 @@ def test_the_bucket_is_created_once_with_its_settings(world: World) -> None:
     assert "exists" in again and "warning" not in again
     done = world.run("bucket", "--bucket", "a-new-bucket-1", "--region", "europe-west4", code=2)
     assert "is in us-central1" in done.stderr
+    done = world.run("bucket", "--dry-run", "--region", "mars", code=2)
+    assert "mars" in done.stderr and not done.stdout
     assert "public" in world.run("bucket").stderr
 
 

@@ -130,7 +130,7 @@ def test_the_variants_that_are_folded_are_named_first() -> None:
         (tuple(map(str, DAYS)) * 2, ["multiclass, 60 classes", "a date: is it what is to be predicted?", "60 of 60 classes"]),
         ((*MANY, *["-999"] * 5), ["regression, numbers from 0.5 to 94.5", "5 of 100 cells are '-999'"]),
         ((*MANY, "none"), ["regression", "1 of 96 cells is 'none', taken as missing"]),
-        (("a", "b", "c") * 20 + ("d",), ["4 classes", "('d': 1), too few to learn and to evaluate; LABEL_SQL = \"IF(label IN ('d'), 'other', label)\""]),
+        (("a", "b", "c") * 20 + ("d",), ["4 classes", "1 of 4 classes has fewer than 10 of the rows read ('d': 1), too few to learn and to evaluate; collect"]),
         ((*"abcdefghij",) + ("k", "l") * 20, ["12 classes", "LABEL_SQL = \"IF(label NOT IN ('k', 'l'), 'other', label)\" in trainer/features.py makes one class of them"]),
         (tuple(f"r{n % 9}" for n in range(18)) + tuple(f"c{n % 9}" for n in range(180)), ["18 classes", "too few to learn and to evaluate; make one class of them by LABEL_SQL in trainer/features.py"]),
         (("0",) * 500 + ("1",) * 3, ["binary", "('1': 3), too few to learn and to evaluate; collect more rows"]),

@@ -211,7 +211,9 @@ def test_a_browser_shows_the_report(width: int, scheme: str, project: Path, tmp_
 def test_a_plan_measures_this_table_and_this_machine(project: Path) -> None:
     said = ran(project, "plan", "--quality", "fast")
     assert re.search(r"table +[0-9]+ kB, 32,561 rows; all of it prepared\n", said)
-    assert re.search(r"training +quality fast: 2,300 steps in 20 epochs of 256 rows\n", said)
+    assert re.search(
+        r"training +quality fast: 2,300 steps in 20 epochs, batches of 256 rows\n", said
+    )
     seconds = float(re.findall(r"here +[0-9]+ cores? .* ms +([0-9.]+) s ± [0-9]+%\n", said)[0])
     assert 1 < seconds < 200 and "STANDARD_1" in said
     assert "warning" not in said and not (project / ".nox/samples").exists()

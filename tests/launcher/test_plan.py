@@ -82,7 +82,7 @@ def test_the_plan_is_a_table_of_this_machine_and_of_each_tier_of_cpus(
     printed = capsys.readouterr().out
     assert "table     4 GB, about 100 million rows; estimated from 1.0% of it\n" in printed
     assert "prepare   17 min here; error of the fit 4%\n" in printed
-    assert "175,782 steps in 2 epochs of 1,024 rows, 8 members\n" in printed
+    assert "175,782 steps in 2 epochs, batches of 1,024 rows, 8 members\n" in printed
     lines = {line.split()[0]: line for line in printed.splitlines() if line}
     assert lines["here"].split()[1:] == ["2", "cores", "10.2", "ms", "30", "min", "±", "3%"]
     assert "4 n1-standard-8" in lines["STANDARD_1"] and "BASIC_GPU" in lines["unknown"]

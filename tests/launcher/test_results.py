@@ -169,6 +169,7 @@ def test_two_evaluations_are_compared_row_by_row(
         (["2", "best"], "2 best does not name two runs"),
         (["2", "3", "--sort", "eval"], "--sort beside two runs; expected one of the two; leave"),
         (["2", "4"], "0004 has no evaluation; expected one of this version; run nox -s evaluate"),
+        (["2", "9"], "there is no run 9; expected two runs of this machine; see nox -s runs"),
         (
             ["2", "3"],
             "0002 and 0003 were evaluated on other rows (test table a.csv and test table b.csv)",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from trainer import features, task
+from trainer import arguments, features, task
 from trainer.data import thresholds
 from trainer.data.schema import Schema
 from trainer.data.shards import Split
@@ -21,7 +21,6 @@ from trainer.data.thresholds import (
     quality_of,
 )
 from trainer.model import Model
-from trainer.run.errors import UserError
 from trainer.serving import read_saved_model
 from trainer.settings import Settings
 
@@ -166,10 +165,10 @@ def test_a_split_without_errors_is_reported(
 
 
 def test_a_regression_has_nothing_to_calibrate(
-    prepared: Path, tmp_path: Path, schema: Schema, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(task, "read_schema", lambda _: replace(schema, task="regression"))
-    monkeypatch.setattr(task, "read_statistics", lambda *_: None)
-    arguments = ["--data-dir", str(prepared), "--job-dir", str(tmp_path / "r"), "--calibrate"]
-    with pytest.raises(UserError, match="--calibrate is given, and TASK .*; remove --calibrate"):
-        task.main(arguments)
+    monkeypatch.setattr(features, "TASK", "regression")
+    with pytest.raises(SystemExit):
+        arguments.parser().parse_args(["--calibrate"])
+    message = "argument --calibrate: expected classes: TASK is 'regression'"
+    assert message in capsys.readouterr().err

@@ -32,6 +32,16 @@ def test_every_row_is_in_one_split(
     assert {split: shard_rows(prepared / split) for split in statistics.rows} == statistics.rows
 
 
+def test_a_mount_point_is_refused_before_a_table_is_read(
+    schema: Schema, rows: list[Row], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = write_table(tmp_path / "train.data", schema, rows)
+    monkeypatch.setattr(Path, "is_mount", lambda path: path.name == "mounted")
+    monkeypatch.setattr("trainer.preprocessing.pipeline.opened", None)
+    with pytest.raises(UserError, match="mounted is a mount point, which cannot be replaced"):
+        run(train, tmp_path / "mounted")
+
+
 def test_vocabularies_come_from_training_rows_alone(prepared: Path, schema: Schema) -> None:
     statistics = read_statistics(prepared, schema)
     assert all("never seen" not in values for values in statistics.vocabularies.values())

@@ -70,6 +70,17 @@ def class_weights(text: str) -> str:
     raise invalid(text, "balanced, or classes and numbers > 0 as in yes=5,no=1; no regression")
 
 
+class OfClasses(argparse.Action):
+    """A flag without a value that a regression refuses."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, options: argparse.Namespace, *_: Any
+    ) -> None:
+        if features.TASK == "regression":
+            raise argparse.ArgumentError(self, "expected classes: TASK is 'regression'")
+        setattr(options, self.dest, True)
+
+
 def layer_widths(text: str) -> tuple[int, ...]:
     return tuple(positive_int(part.strip()) for part in text.split(","))
 
@@ -131,7 +142,7 @@ def parser() -> argparse.ArgumentParser:
     add("--job-dir", help="folder for the outputs; default: where AIP_MODEL_DIR and its like point")
     for name, (kind, text) in HYPERPARAMETERS.items():
         flag = f"--{name.replace('_', '-')}"
-        how: Any = {"action": "store_true"} if kind is bool else {"type": kind}
+        how: Any = {"action": OfClasses, "nargs": 0} if kind is bool else {"type": kind}
         add(flag, default=getattr(Settings, name), help=text, **how)
     smoke = "train one step on made-up rows, export, reload, and exit"
     add("--smoke-test", action="store_true", help=smoke)

@@ -14,7 +14,7 @@ from trainer.data.schema import Schema, read_schema, unused_columns
 from trainer.data.statistics import Statistics, read_statistics
 from trainer.run.cluster import ClusterPosition, cluster_position
 from trainer.run.console import Console
-from trainer.run.errors import UserError, exit_code, exit_reported
+from trainer.run.errors import exit_code, exit_reported
 from trainer.run.outputs import Outputs, check_data_dir, outputs_of, sole_run, write_json
 from trainer.run.resume import check_metrics, finished_metrics, write_config
 from trainer.settings import Settings, goal_of
@@ -36,9 +36,6 @@ def main(arguments: Sequence[str]) -> int:
     data_dir = check_data_dir(options.data_dir, os.environ)
     statistics = read_statistics(data_dir, schema)
     chosen = settings_of(options)
-    if chosen.calibrate and schema.task == "regression":
-        what = f"--calibrate is given, and TASK in trainer/features.py is {schema.task!r}"
-        raise UserError(what, "classes, which have probabilities", "remove --calibrate")
     classes = len(statistics.label.classes)
     settings = chosen.for_rows(statistics.rows["train"], schema.task, classes)
     described, data = settings.as_json(), statistics.fingerprint

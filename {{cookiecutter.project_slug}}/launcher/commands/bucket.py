@@ -3,6 +3,7 @@
 from typing import Any
 
 from launcher.checks.bucket import ENFORCED, create_command, existing, misplaced_finding, of_others
+from launcher.checks.machines import region_finding
 from launcher.commands.session import Session
 from launcher.executors.vertex.services import STORAGE, AlreadyExists, explained
 from launcher.executors.vertex.storage import retrying, storage_client
@@ -11,6 +12,8 @@ from launcher.spec.job_file import Job
 
 def bucket(session: Session) -> int:
     job, console = session.job, session.console
+    if finding := region_finding(job.cloud.region):
+        raise finding
     if session.options.dry_run:
         print(create_command(job, job.cloud.bucket))
         return 0

@@ -196,7 +196,7 @@ def facts(found: Plan) -> Iterator[tuple[str, str]]:
     error = f"; error of the fit {took.error:.0%}" * bool(took.each)
     yield "prepare", f"{span(took.at(rows))} here{error}"
     members = f", {settings['ensemble']} members" * (settings["ensemble"] > 1)
-    text = f"{found.steps:,} steps in {settings['epochs']} epochs of {settings['batch_size']:,} rows{members}"
+    text = f"{found.steps:,} steps in {settings['epochs']} epochs, batches of {settings['batch_size']:,} rows{members}"
     yield "training", f"quality {settings['quality']}: {text}"
     arrays = 2 * table["array_bytes_per_row"] * table["train_rows"]
     held = min(arrays, settings["memory_mb"] * 2**20)

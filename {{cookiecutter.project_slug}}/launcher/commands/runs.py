@@ -49,6 +49,9 @@ def pair(session: Session) -> int:
         what = f"{' '.join(given)} does not name two runs"
         raise UserError(what, "two numbers, such as 3 5", "see nox -s runs")
     first, second = (session.project.runs / f"{int(each):04d}" for each in given)
+    if lacking := [each for each in (first, second) if not each.is_dir()]:
+        what = f"there is no run {int(lacking[0].name)}"
+        raise UserError(what, "two runs of this machine", "see nox -s runs")
     found = compared(first, second)
     if options.json:
         error = found.error if found.rows > 1 else None  # JSON has no infinity

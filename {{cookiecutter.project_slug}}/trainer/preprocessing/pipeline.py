@@ -36,6 +36,10 @@ def prepare(request: Request, schema: Schema, console: Console) -> None:
     started = time.perf_counter()
     if schema.label_sql:
         check_label_sql(schema)
+    if request.output.is_mount():
+        what = f"{shown_path(request.output)} is a mount point, which cannot be replaced"
+        fix = "mount the folder that holds it, or name a folder below it: prepared in job.toml"
+        raise UserError(what, "a folder", fix)
     partial = request.output.with_name(request.output.name + ".partial")
     if partial.exists():  # left by a process that was killed
         shutil.rmtree(partial)
