@@ -102,6 +102,9 @@ def test_whatever_a_server_sends_gives_one_line(response: bytes, message: str) -
         with connection:
             connection.recv(1 << 16)
             connection.sendall(response)
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(1 << 16):  # what nobody reads resets the connection
+                pass
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         Thread(target=respond, args=(listener,), daemon=True).start()
