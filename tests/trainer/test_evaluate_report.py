@@ -1,9 +1,10 @@
 """What `evaluate` prints: in words, within 80 columns, without exponents."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
-from trainer.evaluate import important, report
+from trainer.evaluate import extremes, important, report, worse
 from trainer.evaluation.page import shown
 from trainer.run.console import Console
 
@@ -22,10 +23,28 @@ def test_the_measures_fit_into_80_columns(
 ) -> None:
     measure = {"value": 0.0001234, "low": 0.0001234, "high": 0.0001234, "constant": 0.0001234}
     source = {"text": "eval split: it chose the weights of the run"}
-    found = {"metrics": {"calibration_error": measure}, "importance": {}, "drift": {}}
+    found: dict[str, Any] = {"metrics": dict.fromkeys(["calibration_error", "accuracy"], measure)}
+    found |= {"importance": {}, "drift": {}}
+    name = "a name of very many characters"
+    found["worse_slices"] = {f"{name}: {number}": {} for number in range(4)}
+    found["slices"] = {name: {f"{name} {n}": {"accuracy": n / 10_001} for n in range(1, 4)}}
     document = {"rows": 12, "source": source, "revealing": [], **found}
     report(document, tmp_path, "", Console())
-    assert max(map(len, capsys.readouterr().err.splitlines())) <= 80
+    lines = capsys.readouterr().err.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert sum("'a name of" in line for line in lines) == 2
+
+
+def test_the_extremes_of_slices_are_named() -> None:
+    slices: dict[str, dict[str, Any]] = {
+        "a": {"auc": 0.9},
+        "b": {"auc": None},
+        "c": {"auc": 0.5},
+        "d": {"auc": 0.7},
+    }
+    assert extremes(slices, "auc") == "auc 0.5 ('c') to 0.9 ('a')"
+    assert extremes({"b": {"auc": None}}, "auc") == "no slice has a known auc"
+    assert worse({}) == "no slice beyond chance"
 
 
 @pytest.mark.parametrize(

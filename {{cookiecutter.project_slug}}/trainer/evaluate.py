@@ -320,6 +320,10 @@ def report(document: Mapping[str, Any], folder: Path, aim: str, console: Console
     at = document.get("thresholds", {})
     table += [(f"threshold ({k})", in_words(at[k])) for k in (measures.OWN, aim) if k in at]
     table += [("columns", important(document["importance"]))]
+    table += [("worse at", worse(document["worse_slices"]))]
+    main = next(each for each in measures.MAIN.values() if each in document["metrics"])
+    by = document["slices"].items()
+    table += [(f"by {shown(column, 14)}", extremes(slices, main)) for column, slices in by]
     table += [("drift", drifted(document["drift"]))]
     files = {"report": folder / PAGE, "card": folder / CARD}
     table += [(name, shown_path(path)) for name, path in files.items() if path.is_file()]
@@ -334,6 +338,21 @@ def important(columns: measures.Table) -> str:
     beyond = [name for name, each in columns.items() if each["mean"] > 2 * each["deviation"]]
     named = ", ".join(beyond[:MOST_SHOWN])
     return f"{named} matter most" if beyond else "none matters beyond chance"
+
+
+def worse(slices: measures.Table) -> str:
+    """Return the slices whose loss is higher by more than chance, the highest first, in words."""
+    named = ", ".join(shown(each, 28) for each in [*slices][:2])
+    return named or "no slice beyond chance"
+
+
+def extremes(slices: measures.Table, main: str) -> str:
+    """Return the lowest and the highest main measure of slices that have it, in words."""
+    known = {name: each[main] for name, each in slices.items() if each.get(main) is not None}
+    rising = sorted(known, key=known.__getitem__)
+    ends = rising[:1] + rising[1:][-1:]
+    texts = (f"{shown_number(known[name])} ({shown(name, 11)})" for name in ends)
+    return f"{main} {' to '.join(texts)}" if known else f"no slice has a known {main}"
 
 
 def drifted(columns: measures.Table) -> str:
