@@ -206,6 +206,14 @@ def test_a_loader_that_is_killed_is_reported_as_such(waiting: NewModel, schema: 
         waiting.predictions([], schema)
 
 
+def test_a_loader_that_takes_too_long_is_ended(
+    waiting: NewModel, schema: Schema, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainer.publish.MOST_SECONDS", 0)
+    with pytest.raises(UserError, match="signal 9 ended the process that loads"):
+        waiting.predictions([], schema)
+
+
 def test_the_loader_has_an_empty_home_and_ends_without_a_request(waiting: NewModel) -> None:
     home = waiting.folder.parent / "home"
     assert home.is_dir() and not list(home.iterdir())

@@ -30,7 +30,7 @@ from trainer.run.outputs import SAVED_MODEL
 from trainer.serving import SCORES, SIGNATURE, json_value, read_saved_model
 
 TOLERANCE = TOTAL_TOLERANCE = 1e-3
-HOME, ERRORS = "home", "errors"
+HOME, ERRORS, MOST_SECONDS = "home", "errors", 600
 # These operations need the process, or the files, of the machine that exported the model.
 BOUND_TO_THIS_MACHINE = ("PyFunc", "PyFuncStateless", "EagerPyFunc", "ReadFile")
 
@@ -81,9 +81,12 @@ class NewModel:
         """Return what the other process sends, or what it has written last if it has ended; raise `UserError` if a signal ended it."""
         try:
             self.connection.send(request)
-            return self.connection.recv()
+            if self.connection.poll(MOST_SECONDS):
+                return self.connection.recv()
+            self.loader.kill()
         except (EOFError, OSError):
-            self.loader.join()
+            pass  # it has ended
+        self.loader.join()
         if (self.loader.exitcode or 0) < 0:
             raise UserError(
                 f"signal {-(self.loader.exitcode or 0)} ended the process that loads the exported model",
@@ -117,7 +120,7 @@ def can_fork() -> bool:
     """Return whether a copy of this process would work: no thread is missing there but those of libraries that expect it.
 
     It has what is imported, so it takes neither the time nor the memory for another TensorFlow. After TensorFlow has
-    computed, as in tests, or has begun to use a GPU or a TPU, it would wait for ever.
+    computed, as in tests, or has begun to use a GPU or a TPU, it might never end.
     """
     if sys.platform != "linux" or "tensorflow" not in sys.modules:
         return False
