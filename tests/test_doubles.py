@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import urllib.request
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from tests.bakery import ROOT
 from tests.doubles import executor, google_cloud
 from tests.doubles.clients import wait_until
 from tests.doubles.examples import BUCKET, REGION
+from tests.launcher.replicas import wait_for_end
 
 pytestmark = pytest.mark.minute
 
@@ -71,10 +71,7 @@ def test_the_executor_of_a_project_runs_jobs(
     options = ["--mount", str(root), "--package", str(root / "bucket" / "one.tar.gz")]
     assert lines[0] == f"{project} penguins {options}"
     assert codes == [code]
-    end = time.monotonic() + 2
-    with pytest.raises(ProcessLookupError):
-        while time.monotonic() < end:
-            os.kill(int(lines[1]), 0)
+    assert wait_for_end([int(lines[1])]) == []
 
 
 def tensorflow_python() -> str:
