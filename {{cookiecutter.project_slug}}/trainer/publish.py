@@ -78,15 +78,21 @@ class NewModel:
         )
 
     def response(self, *request: Any) -> Any:
-        """Return what the other process sends, or what it has written last if it has ended; raise `UserError` if a signal ended it."""
+        """Return what the other process sends, or what it has written last if it has ended.
+
+        Raises `UserError` if a signal ended it, or if it takes more than `MOST_SECONDS`.
+        """
         try:
             self.connection.send(request)
-            if self.connection.poll(MOST_SECONDS):
-                return self.connection.recv()
-            self.loader.kill()
+            if not self.connection.poll(MOST_SECONDS):
+                raise UserError(
+                    f"another process has not predicted with the exported model after {MOST_SECONDS} s",
+                    "the predictions of a few rows by then",
+                    "run the command again, or make the network smaller",
+                )
+            return self.connection.recv()
         except (EOFError, OSError):
-            pass  # it has ended
-        self.loader.join()
+            self.loader.join()
         if (self.loader.exitcode or 0) < 0:
             raise UserError(
                 f"signal {-(self.loader.exitcode or 0)} ended the process that loads the exported model",
@@ -102,6 +108,7 @@ def new_model() -> Iterator[NewModel]:
     """Yield a folder for a model, and a process that loads it, started early: elsewhere than on Linux it imports TensorFlow first."""
     with tempfile.TemporaryDirectory(prefix="model-", ignore_cleanup_errors=True) as name:
         (Path(name) / HOME).mkdir()
+        (Path(name) / ERRORS).touch()
         context: Any = multiprocessing.get_context("fork" if can_fork() else "spawn")
         ours, theirs = context.Pipe()
         loader = context.Process(target=load_on_request, args=(Path(name), theirs, ours))
@@ -117,10 +124,9 @@ def new_model() -> Iterator[NewModel]:
 
 
 def can_fork() -> bool:
-    """Return whether a copy of this process would work: no thread is missing there but those of libraries that expect it.
+    """Return whether a copy of this process would work, which needs neither time nor memory for another TensorFlow.
 
-    It has what is imported, so it takes neither the time nor the memory for another TensorFlow. After TensorFlow has
-    computed, as in tests, or has begun to use a GPU or a TPU, it might never end.
+    A copy has one thread. After TensorFlow has computed, as in tests, it would wait for threads that it does not have.
     """
     if sys.platform != "linux" or "tensorflow" not in sys.modules:
         return False
@@ -237,7 +243,9 @@ def load_on_request(folder: Path, connection: Any, other_end: Any) -> None:
         os.setsid()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
-    os.dup2(os.open(folder / ERRORS, os.O_CREAT | os.O_WRONLY), sys.stderr.fileno())
+    written = os.open(folder / ERRORS, os.O_WRONLY | os.O_APPEND)
+    for output in (1, 2):
+        os.dup2(written, output)
     os.chdir(folder / HOME)
     os.environ |= {"HOME": str(folder / HOME), "TF_CPP_MIN_LOG_LEVEL": "3"}
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
