@@ -27,7 +27,9 @@ def test_the_measures_fit_into_80_columns(
     found |= {"importance": {}, "drift": {}}
     name = "a name of very many characters"
     found["worse_slices"] = {f"{name}: {number}": {} for number in range(4)}
-    found["slices"] = {name: {f"{name} {n}": {"accuracy": n / 10_001} for n in range(1, 4)}}
+    found["slices"] = {
+        name: {f"{name} {n}": {"accuracy": n / 10_001, "rows": 99} for n in range(1, 4)}
+    }
     document = {"rows": 12, "source": source, "revealing": [], **found}
     report(document, tmp_path, "", Console())
     lines = capsys.readouterr().err.splitlines()
@@ -35,15 +37,11 @@ def test_the_measures_fit_into_80_columns(
     assert sum("'a name of" in line for line in lines) == 2
 
 
-def test_the_extremes_of_slices_are_named() -> None:
-    slices: dict[str, dict[str, Any]] = {
-        "a": {"auc": 0.9},
-        "b": {"auc": None},
-        "c": {"auc": 0.5},
-        "d": {"auc": 0.7},
-    }
+def test_the_extremes_of_slices_with_rows_enough_are_named() -> None:
+    found = {" a": (0.9, 99), "b": (None, 99), "c": (0.5, 99), "d": (0.7, 99), "e": (1.0, 3)}
+    slices = {name: {"auc": value, "rows": rows} for name, (value, rows) in found.items()}
     assert extremes(slices, "auc") == "auc 0.5 ('c') to 0.9 ('a')"
-    assert extremes({"b": {"auc": None}}, "auc") == "no slice has a known auc"
+    assert extremes({"e": slices["e"]}, "auc").endswith("rows or more has a known auc")
     assert worse({}) == "no slice beyond chance"
 
 

@@ -26,7 +26,7 @@ from trainer.evaluation import measures
 from trainer.evaluation.card import CARD, TEMPLATE, card
 from trainer.evaluation.drift import THRESHOLD, drift
 from trainer.evaluation.held_out import WHOLE, HeldOut
-from trainer.evaluation.measures import MOST_POINTS, SEARCHED_ROWS
+from trainer.evaluation.measures import FEWEST_IN_SLICE, MOST_POINTS, SEARCHED_ROWS
 from trainer.evaluation.page import page
 from trainer.evaluation.page import shown as shown_number
 from trainer.predict import Model, listed
@@ -347,12 +347,14 @@ def worse(slices: measures.Table) -> str:
 
 
 def extremes(slices: measures.Table, main: str) -> str:
-    """Return the lowest and the highest main measure of slices that have it, in words."""
-    known = {name: each[main] for name, each in slices.items() if each.get(main) is not None}
+    """Return the lowest and the highest main measure of slices that have it and rows enough, in words."""
+    large = (each for each in slices.items() if each[1]["rows"] >= FEWEST_IN_SLICE)
+    known = {name.strip(): each[main] for name, each in large if each.get(main) is not None}
     rising = sorted(known, key=known.__getitem__)
     ends = rising[:1] + rising[1:][-1:]
     texts = (f"{shown_number(known[name])} ({shown(name, 11)})" for name in ends)
-    return f"{main} {' to '.join(texts)}" if known else f"no slice has a known {main}"
+    none = f"no slice of {FEWEST_IN_SLICE} rows or more has a known {main}"
+    return f"{main} {' to '.join(texts)}" if known else none
 
 
 def drifted(columns: measures.Table) -> str:
