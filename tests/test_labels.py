@@ -181,7 +181,8 @@ def test_a_last_column_that_is_no_label_is_reported_after_baking_too(tmp_path: P
 
 def test_a_nested_column_is_refused_as_the_label() -> None:
     nested = replace(column("", ""), reason="its cells are lists or objects")
-    refused(lambda: task_of(nested), "'x' cannot be predicted: its cells are lists or objects;")
+    message = refused(lambda: task_of(nested), "label: the column 'x' cannot be predicted")
+    assert "its cells are lists or objects; expected text or numbers; name another" in message
 
 
 def test_the_key_of_folders_is_not_proposed(tmp_path: Path) -> None:

@@ -37,18 +37,8 @@ ROOT = Path(__file__).resolve().parents[1]
 TASK = (sys.executable, "-m", "trainer.task")
 # 400 rows in groups of 24, windows of 7 groups, batches of 50 and 3 replicas: no part is as large as the others.
 FLAGS = (
-    "--quality",
-    "fast",
-    "--batch-size",
-    "50",
-    "--dropout",
-    "0",
-    "--epochs",
-    "3",
-    "--learning-rate",
-    "0.01",
-    "--window-groups",
-    "7",
+    *("--quality", "fast", "--batch-size", "50", "--dropout", "0", "--epochs", "3"),
+    *("--learning-rate", "0.01", "--window-groups", "7"),
 )
 LONGER = ("--quality", "fast", "--batch-size", "50", "--dropout", "0.1", "--epochs", "40")
 
